@@ -1,0 +1,33 @@
+# `make demo` and `make test` need only Python (3.11 or newer) and make: each builds .venv from pyproject.toml + constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/demo.stamp  ## train on 5,000 real digits; print a table, save a figure
+	$(BIN)/jpvae demo --out demo
+
+test: $(VENV)/dev.stamp  ## every theorem, equation and law
+	$(BIN)/python -m pytest proofs_tests
+
+lint: $(VENV)/dev.stamp  ## style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives
+	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+$(VENV)/demo.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(VENV)/demo.stamp $@
+
+clean:
+	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache

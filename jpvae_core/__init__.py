@@ -1,0 +1,47 @@
+"""The joint Gaussian prior over several latent spaces: parameterizations, KL divergence, conditioning, sampling.
+
+Works on NumPy, torch, JAX and any other array-API library, in float32 and float64; imports none of the frameworks.
+"""
+
+from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
+from .cayley import cayley, inverse_cayley
+from .conditioning import Conditional, condition, condition_gaussian, conditional_mean
+from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, ShapeError
+from .frames import frame, orthogonal
+from .kl import kl_dense, kl_divergence, kl_eq9, kl_eq16
+from .moments import Moments
+from .prior import JointPrior
+from .sampling import complete, reparameterize, sample
+from .signs import sign_matrix
+from .skew import skew
+
+__all__ = [
+    "Bounded",
+    "Conditional",
+    "DtypeError",
+    "JPVAEError",
+    "JointPrior",
+    "LibraryError",
+    "Moments",
+    "NotAContraction",
+    "ShapeError",
+    "cayley",
+    "complete",
+    "condition",
+    "condition_gaussian",
+    "conditional_mean",
+    "frame",
+    "inverse_cayley",
+    "kl_dense",
+    "kl_divergence",
+    "kl_eq9",
+    "kl_eq16",
+    "number_bound",
+    "orthogonal",
+    "reparameterize",
+    "sample",
+    "sigmoid_bound",
+    "sign_matrix",
+    "skew",
+    "tanh_bound",
+]

@@ -1,0 +1,76 @@
+"""Checks of shapes, dtypes and libraries. They read metadata only, never values, so that tracing passes through them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ._xp import Array
+from .errors import DtypeError, NotAContraction, ShapeError
+
+_WIDE_ENOUGH = ("float32", "float64")
+
+
+def check_dtype(**named: Array) -> None:
+    """Every array is float32 or float64, all of one dtype: silent promotion hides where precision was lost."""
+    first_name, first = next(iter(named.items()))
+    for name, x in named.items():
+        if str(x.dtype).rpartition(".")[2] not in _WIDE_ENOUGH:
+            raise DtypeError(
+                f"{name} has dtype {x.dtype}; expected float32 or float64. "
+                "(Half precision cannot hold 1 - s near the boundary: keep the prior in float32 under autocast.)"
+            )
+        if x.dtype != first.dtype:
+            raise DtypeError(f"{name} has dtype {x.dtype} but {first_name} has {first.dtype}; expected one dtype for all")
+
+
+def check_square(name: str, x: Array) -> int:
+    """The n of a (..., n, n) array."""
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ShapeError(f"{name} has shape {tuple(x.shape)}; expected (..., n, n)")
+    return int(x.shape[-1])
+
+
+def check_last(name: str, x: Array, size: int, meaning: str) -> None:
+    """The last axis of ``x`` has ``size`` entries; ``meaning`` says why."""
+    if x.ndim < 1 or x.shape[-1] != size:
+        raise ShapeError(f"{name} has shape {tuple(x.shape)}; expected last axis {size} ({meaning})")
+
+
+def check_frame(name: str, x: Array) -> tuple[int, int]:
+    """The (n, d) of a semi-orthogonal frame: at least two axes, d <= n."""
+    if x.ndim < 2 or not 1 <= x.shape[-1] <= x.shape[-2]:
+        raise ShapeError(f"{name} has shape {tuple(x.shape)}; expected (..., n, d) with 1 <= d <= n")
+    return int(x.shape[-2]), int(x.shape[-1])
+
+
+def check_views(name: str, arrays: Sequence[Array], dims: Sequence[int]) -> None:
+    """One array per view, the i-th with last axis n_i, all with the same leading axes."""
+    if len(arrays) != len(dims):
+        raise ShapeError(f"{name} has {len(arrays)} arrays; expected {len(dims)}, one per view (dims {tuple(dims)})")
+    for i, (x, n) in enumerate(zip(arrays, dims, strict=True)):
+        check_last(f"{name}[{i}]", x, n, f"the latent size of view {i}")
+        if tuple(x.shape[:-1]) != tuple(arrays[0].shape[:-1]):
+            raise ShapeError(
+                f"{name}[{i}] has shape {tuple(x.shape)} but {name}[0] has {tuple(arrays[0].shape)}; "
+                "expected the same leading (batch) axes for every view"
+            )
+
+
+def check_mask(mask: Array, rows: Array, views: int) -> None:
+    """A mask is (M,) or (..., B, M): True or 1 where the view is observed."""
+    check_last("mask", mask, views, "one entry per view")
+    if mask.ndim > 1 and mask.shape[-2] not in (1, rows.shape[-2]):
+        raise ShapeError(
+            f"mask has shape {tuple(mask.shape)}; expected ({views},) or ({rows.shape[-2]}, {views}): "
+            "one bit per view, for all rows or row by row"
+        )
+
+
+def check_alpha(alpha: float | Array) -> None:
+    """|alpha| < 1 where alpha is a plain number; an array may be a traced one and is left to its parameterization."""
+    if isinstance(alpha, int | float) and not (math.isfinite(alpha) and -1.0 < alpha < 1.0):
+        raise NotAContraction(
+            f"alpha is {alpha}; expected -1 < alpha < 1. At |alpha| = 1 the joint prior is singular (Thm 2.2). "
+            "To learn alpha, pass tanh or 2*sigmoid - 1 of a free parameter."
+        )

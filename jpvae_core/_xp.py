@@ -1,0 +1,59 @@
+"""The one door to array-api-compat: which library an array belongs to, and constants that live where it lives."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import array_api_compat
+import numpy as np
+
+from .errors import LibraryError
+
+Array: TypeAlias = Any  # an array of any library that follows the array API standard
+Namespace: TypeAlias = Any
+
+
+def _library(x: Array) -> str:
+    return type(x).__module__.partition(".")[0]
+
+
+def namespace(*arrays: Array) -> Namespace:
+    """The array-API namespace shared by ``arrays`` (None is ignored). Costs microseconds: call once, pass it inward.
+
+    torch is recognised by its type's module, because torch.compile cannot trace array_api_compat's own cached look-up.
+    """
+    present = [x for x in arrays if x is not None]
+    if {_library(x) for x in present} == {"torch"}:
+        import array_api_compat.torch as torch_namespace
+
+        return torch_namespace
+    try:
+        return array_api_compat.array_namespace(*present)
+    except TypeError as error:
+        kinds = sorted({f"{_library(x)}.{type(x).__name__}" for x in present})
+        raise LibraryError(
+            f"expected arrays of one array library, found {', '.join(kinds)}. "
+            "Convert them all to the library whose gradients or device you need."
+        ) from error
+
+
+def device(x: Array) -> Any:
+    """Where ``x`` lives, in the form that its library's creation functions take."""
+    return x.device if _library(x) == "torch" else array_api_compat.device(x)
+
+
+def eye_like(xp: Namespace, x: Array, n: int) -> Array:
+    """The n×n identity with the dtype and device of ``x`` (torch's default would be float32 on the CPU)."""
+    return xp.eye(n, dtype=x.dtype, device=device(x))
+
+
+def asarray_like(xp: Namespace, x: Array, value: Any) -> Array:
+    """A constant ``value`` (never a user's differentiable array) as an array like ``x``."""
+    return xp.asarray(value, dtype=x.dtype, device=device(x))
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """A float64 NumPy copy of ``x``, without its gradient. For accumulators and reports, never inside the maths."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+    return np.array(x, dtype=np.float64)

@@ -1,0 +1,37 @@
+"""The Cayley transform: skew matrices <-> rotations without eigenvalue -1.
+
+(I+A) and (I-A)^{-1} commute, so both directions are ONE linear solve; I - A is never singular because the
+eigenvalues of a skew matrix are imaginary: |1 - i w| >= 1. Its condition number is at most sqrt(1 + |A|^2).
+"""
+
+from __future__ import annotations
+
+from ._checks import check_dtype, check_square
+from ._xp import Array, eye_like, namespace
+
+
+def cayley(A: Array) -> Array:
+    """The rotation ``Q = (I + A)(I - A)^{-1}`` of a skew-symmetric A.
+
+    A: (..., n, n) -> (..., n, n) with Q^T Q = I, det Q = +1 and no eigenvalue -1 (the paper prints +1; an erratum).
+    |A| large is fine: the orthogonality defect grows like n eps sqrt(1 + |A|^2).
+    Source: paper section 2.6.
+    """
+    xp = namespace(A)
+    check_dtype(A=A)
+    identity = eye_like(xp, A, check_square("A", A))
+    return xp.linalg.solve(identity - A, identity + A)
+
+
+def inverse_cayley(Q: Array) -> Array:
+    """The skew matrix ``A = (Q - I)(Q + I)^{-1}`` with cayley(A) = Q, for a rotation Q without eigenvalue -1.
+
+    Q: (..., n, n) -> (..., n, n), exactly skew (the rounding errors' symmetric part is projected away).
+    As an eigenvalue of Q nears -1, |A| grows without bound: at -1 there is no A (multiply Q by signs first).
+    Source: paper section 2.6.
+    """
+    xp = namespace(Q)
+    check_dtype(Q=Q)
+    identity = eye_like(xp, Q, check_square("Q", Q))
+    A = xp.linalg.solve(Q + identity, Q - identity)
+    return 0.5 * (A - xp.matrix_transpose(A))

@@ -1,0 +1,145 @@
+"""Conditioning: the missing latents given the observed ones, in closed form under the prior, and Eq. 12 for any Gaussian.
+
+Under a JointPrior, with y_i = Q_i^T z_i:  E[z_j | z_O] = Q_j sum_{i in O} g_ji * y_i, and the conditional covariance is
+Q_j diag(r_j) Q_j^T + (I - Q_j Q_j^T). The coefficients g and r (`regression`, `residual`) come from the coupling, per
+direction, so every row may have its own pattern and no system is solved. Inputs that are themselves uncertain,
+z_O ~ N(mu_O, diag sigma_O^2), add the linear map's image of diag sigma_O^2 to the covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ._checks import check_dtype, check_last, check_mask, check_square, check_views
+from ._xp import Array, Namespace, device, eye_like, namespace
+from .errors import ShapeError
+from .kl import keep, observed_bits
+from .prior import Frame, JointPrior, expand, rotate, square
+
+
+class Conditional(NamedTuple):
+    """What ``condition`` returns: unpack it as ``means, covariances = condition(...)``."""
+
+    means: tuple[Array, ...]
+    covariances: tuple[tuple[Array, ...], ...]
+
+
+def conditional_mean(prior: JointPrior, latents: Sequence[Array], mask: Array) -> tuple[Array, ...]:
+    """E[z_j | z_observed] for the missing views, the latents themselves for the observed ones; any pattern per row.
+
+    latents: one array (..., B, n_i) per view (what a missing view holds is ignored, NaN included); mask: (M,) or (..., B, M).
+    -> one array (..., B, n_i) per view. No B x n x n array is made. Source: Eq. 12 under the prior.
+    """
+    xp, bits, latents = _door(prior, latents, mask)
+    coupling = prior.coupling
+    if coupling is None:
+        return tuple(latents)
+    y = [rotate(z, frame) for z, frame in zip(latents, prior.frames, strict=True)]
+    views = range(len(prior.dims))
+    means = []
+    for j in views:
+        predicted = sum(coupling.regression(xp, j, i, bits) * y[i] for i in views if i != j)
+        missing = expand(xp, predicted, prior.frames[j]) if len(views) > 1 else xp.zeros_like(latents[j])
+        means.append(xp.where(bits[j] > 0.0, latents[j], missing))
+    return tuple(means)
+
+
+def condition(
+    prior: JointPrior, latents: Sequence[Array], mask: Array, *, log_vars: Sequence[Array] | None = None
+) -> Conditional:
+    """The conditional Gaussian of every view's latents given the observed ones: means, and all blocks of the covariance.
+
+    latents: one array (..., B, n_i) per view, ignored where missing; mask: (M,) for one pattern or (..., B, M).
+    log_vars: None where the observed latents are known exactly, or like latents: z_O ~ N(latents, diag exp(log_var)).
+    -> means: M arrays (..., B, n_i); covariances[i][j]: (..., R, n_i, n_j), R = B for a mask by row or with log_vars, and 1
+    for one pattern. Blocks of an observed view are 0 (its latents are known), or the propagated uncertainty with log_vars.
+    Memory: R n_i n_j per block; ``conditional_mean`` and ``complete`` need none of it.
+    Source: Eq. 12 under the prior; p(z_j | z_O) as in the factor model of ``JointPrior.canonical``.
+    """
+    means = conditional_mean(prior, latents, mask)
+    xp, bits, clean = _door(prior, latents, mask)
+    views = range(len(prior.dims))
+    like = clean[0]
+    frames = [_dense(xp, like, n, q) for n, q in zip(prior.dims, prior.frames, strict=True)]
+
+    def sandwich(i: int, j: int, diagonal: Array) -> Array:  # Q_i diag(.) Q_j^T, (..., R, n_i, n_j)
+        return (frames[i][..., None, :, :] * diagonal[..., None, :]) @ xp.matrix_transpose(frames[j])[..., None, :, :]
+
+    def block(i: int, j: int) -> Array:
+        if prior.coupling is None:
+            shape = (*bits[0].shape[:-1], prior.dims[i], prior.dims[j])
+            base = xp.zeros(shape, dtype=like.dtype, device=device(like))
+        else:
+            base = sandwich(i, j, prior.coupling.residual(xp, i, j, bits))
+        if i == j:
+            outside = eye_like(xp, like, prior.dims[i])
+            if prior.coupling is not None:
+                outside = outside - frames[i] @ xp.matrix_transpose(frames[i])
+            if prior.coupling is None or not square(prior.frames[i]):
+                base = base + outside[..., None, :, :] * (1.0 - bits[i])[..., None]
+        return base
+
+    covariances = [[block(i, j) for j in views] for i in views]
+    if log_vars is not None:
+        check_views("log_vars", log_vars, prior.dims)
+        for k in views:
+            variance = xp.exp(keep(xp, bits[k], log_vars[k])) * bits[k]
+            maps: list[Array | None] = []
+            for j in views:
+                if j == k:
+                    maps.append(eye_like(xp, like, prior.dims[k])[None, :, :])
+                elif prior.coupling is None:
+                    maps.append(None)
+                else:
+                    maps.append(sandwich(j, k, prior.coupling.regression(xp, j, k, bits)))
+            for i in views:
+                for j in views:
+                    left, right = maps[i], maps[j]
+                    if left is not None and right is not None:
+                        image = (left * variance[..., None, :]) @ xp.matrix_transpose(right)
+                        covariances[i][j] = covariances[i][j] + image
+    return Conditional(means, tuple(tuple(row) for row in covariances))
+
+
+def condition_gaussian(mean: Array, cov: Array, observed_index: Sequence[int], values: Array) -> tuple[Array, Array]:
+    """Eq. 12 for any Gaussian N(mean, cov) and any split: the unobserved coordinates given the observed ones.
+
+    mean: (..., N); cov: (..., N, N) positive definite on the observed block; observed_index: distinct integers in [0, N);
+    values: (..., B, n_O), columns in the order of observed_index.
+    -> conditional means (..., B, N - n_O) and covariance (..., N - n_O, N - n_O), coordinates in increasing order.
+    """
+    xp = namespace(mean, cov, values)
+    check_dtype(cov=cov, mean=mean, values=values)
+    size = check_square("cov", cov)
+    check_last("mean", mean, size, "the size of cov")
+    seen = [int(k) for k in observed_index]
+    if len(set(seen)) != len(seen) or any(not 0 <= k < size for k in seen):
+        raise ShapeError(f"observed_index is {seen}; expected distinct integers in [0, {size})")
+    check_last("values", values, len(seen), "one column per entry of observed_index")
+    hidden = [k for k in range(size) if k not in set(seen)]
+    o = xp.asarray(seen, dtype=xp.int64, device=device(cov))
+    h = xp.asarray(hidden, dtype=xp.int64, device=device(cov))
+    rows = xp.take(cov, h, axis=-2)
+    S_ho, S_hh = xp.take(rows, o, axis=-1), xp.take(rows, h, axis=-1)
+    S_oo = xp.take(xp.take(cov, o, axis=-2), o, axis=-1)
+    gain_t = xp.linalg.solve(S_oo, xp.matrix_transpose(S_ho))  # (n_O, n_h): the transposed regression matrix
+    centred = values - xp.take(mean, o, axis=-1)[..., None, :]
+    means = xp.take(mean, h, axis=-1)[..., None, :] + centred @ gain_t
+    return means, S_hh - S_ho @ gain_t
+
+
+def _door(prior: JointPrior, latents: Sequence[Array], mask: Array) -> tuple[Namespace, list[Array], list[Array]]:
+    """Checks, then the mask's bits and the latents with missing views set to 0."""
+    xp = namespace(*latents, *prior.arrays, mask)
+    check_views("latents", latents, prior.dims)
+    check_dtype(**{f"latents[{i}]": z for i, z in enumerate(latents)}, **prior.named_arrays)
+    if latents[0].ndim < 2:
+        raise ShapeError(f"latents[0] has shape {tuple(latents[0].shape)}; expected (..., B, n_i): add a row axis")
+    check_mask(mask, latents[0], len(prior.dims))
+    bits = observed_bits(xp, mask, latents[0])
+    return xp, bits, [keep(xp, b, z) for b, z in zip(bits, latents, strict=True)]
+
+
+def _dense(xp: Namespace, like: Array, n: int, frame: Frame) -> Array:
+    return eye_like(xp, like, n) if frame is None else frame

@@ -1,0 +1,21 @@
+"""What the core raises. Each is also the built-in error that a caller would expect to catch."""
+
+
+class JPVAEError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class ShapeError(JPVAEError, ValueError):
+    """An array's shape does not fit; the message names the argument, what was found and what was expected."""
+
+
+class DtypeError(JPVAEError, TypeError):
+    """An array is not float32 or float64, or two arrays that must agree in dtype do not."""
+
+
+class LibraryError(JPVAEError, TypeError):
+    """Arrays of different libraries (say NumPy and torch) were mixed in one call, or something is no array at all."""
+
+
+class NotAContraction(JPVAEError, ValueError):
+    """A cross-covariance would have a singular value of 1 or more: the joint prior would not be positive definite (Thm 2.1)."""

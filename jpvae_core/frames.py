@@ -1,0 +1,47 @@
+"""Orthogonal matrices and semi-orthogonal frames from free parameters: J cayley(skew(params)), and its first columns.
+
+Choice and cost: a frame n x d is the first d columns of an n x n Cayley rotation, so it costs one n x n LU (2n^3/3
+flops) and d right-hand sides, and has n(n-1)/2 parameters, of which (n-d)(n-d-1)/2 are redundant. The latent sizes here
+are tens, so the one LU is cheaper than d Householder reflections one after the other, and it is a batched operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._checks import check_last
+from ._xp import Array, asarray_like, eye_like, namespace
+from .errors import ShapeError
+from .skew import skew
+
+Signs = Sequence[float] | Array
+
+
+def orthogonal(params: Array, n: int, signs: Signs | None = None) -> Array:
+    """An orthogonal matrix ``J cayley(skew(params))``.
+
+    params: (..., n(n-1)/2); signs: (..., n) of +-1, or a plain sequence, or None for J = I  ->  (..., n, n).
+    Every rotation without eigenvalue -1 for J = I; every orthogonal matrix for some J. Source: paper section 2.6.
+    """
+    return frame(params, n, n, signs)
+
+
+def frame(params: Array, n: int, d: int, signs: Signs | None = None) -> Array:
+    """A semi-orthogonal frame Q (n x d, ``Q^T Q = I_d``): the first d columns of ``orthogonal(params, n, signs)``.
+
+    params: (..., n(n-1)/2); 1 <= d <= n; signs: (..., n) of +-1, or a plain sequence, or None  ->  (..., n, d).
+    """
+    if not 1 <= d <= n:
+        raise ShapeError(f"d is {d}; expected 1 <= d <= n = {n}")
+    A = skew(params, n)
+    xp = namespace(params)
+    identity = eye_like(xp, A, n)
+    Q = xp.linalg.solve(identity - A, (identity + A)[..., :, :d])
+    if signs is None:
+        return Q
+    # Signs are discrete constants: converting a list or a NumPy vector of them loses nothing differentiable.
+    flips: Array = asarray_like(xp, params, signs) if isinstance(signs, Sequence | np.ndarray) else signs
+    check_last("signs", flips, n, "one sign per row of the matrix")
+    return Q * flips[..., :, None]

@@ -1,0 +1,147 @@
+"""KL( q || N(0, Sigma) ) for q = N(mu, diag sigma^2): one canonical form, and the paper's forms as references.
+
+Write v_i = (Q_i * Q_i)^T sigma_i^2 and m_i = Q_i^T mu_i for the rotated variances and means. Since (Sigma^{-1})_ii = 1 + x_i
+in every direction with x_i >= 0, and the complement of each frame is standard normal,
+
+    2 KL = sum_i sum_j [ sigma_ij^2 - 1 - log sigma_ij^2 ]       ordinary: what independent VAEs pay
+         + sum_i | mu_i - Q_i Q_i^T mu_i |^2                     outside the frames
+         + [ log|Sigma| + quad(m) + sum_i x_i . v_i ]            the coupling (pair.py, source.py)
+
+Cost O(B sum n_i d); no inverse, factorisation, determinant or jitter. No term is a difference of large numbers: the two
+signs that remain are log|Sigma| <= 0 and sigma^2 - 1 - log sigma^2, computed as expm1(l) - l.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ._checks import check_alpha, check_dtype, check_last, check_mask, check_square, check_views
+from ._xp import Array, Namespace, asarray_like, eye_like, namespace
+from .errors import ShapeError
+from .prior import JointPrior, expand, rotate, square
+
+
+def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: JointPrior, mask: Array | None = None) -> Array:
+    """KL( prod_{i observed} N(mu_i, diag exp(log_var_i)) || p(z_observed) ) per row, in nats.
+
+    means, log_vars: one array (..., B, n_i) per view (or (n_i,) for a single row);
+    mask: None (all observed), (M,) or (..., B, M), True or 1 where a view is observed. A missing view is integrated out
+    of the prior; whatever its means and log_vars hold, NaN included, is ignored and gets gradient 0. A row with no
+    view at all has KL 0.
+    -> (..., B) (or () for a single row). Parameters' leading axes broadcast against the data's (a stack of models).
+    Raises ShapeError, DtypeError, LibraryError.
+    Source: Eq. 7 in the rotated coordinates of ``JointPrior``; equals Eq. 9 and Eq. 16 where they apply.
+
+    >>> import numpy as np, jpvae_core as jc
+    >>> mu, log_var = [np.ones((1, 2)), np.ones((1, 2))], [np.zeros((1, 2)), np.zeros((1, 2))]
+    >>> bool(jc.kl_divergence(mu, log_var, jc.JointPrior.independent([2, 2]))[0] == 2.0)
+    True
+    """
+    xp = namespace(*means, *log_vars, *prior.arrays, mask)
+    check_views("means", means, prior.dims)
+    check_views("log_vars", log_vars, prior.dims)
+    named = {f"means[{i}]": x for i, x in enumerate(means)} | {f"log_vars[{i}]": x for i, x in enumerate(log_vars)}
+    check_dtype(**named, **prior.named_arrays)
+    if means[0].ndim == 1:
+        rows = kl_divergence([x[None, :] for x in means], [x[None, :] for x in log_vars], prior, mask)
+        return rows[..., 0]
+    bits = None
+    if mask is not None:
+        check_mask(mask, means[0], len(prior.dims))
+        bits = observed_bits(xp, mask, means[0])
+        means = [keep(xp, b, x) for b, x in zip(bits, means, strict=True)]
+        log_vars = [keep(xp, b, x) for b, x in zip(bits, log_vars, strict=True)]
+    ordinary = 0.0
+    for log_var in log_vars:
+        ordinary = ordinary + xp.sum(xp.expm1(log_var) - log_var, axis=-1)
+    if prior.coupling is None:
+        for mean in means:
+            ordinary = ordinary + xp.sum(mean * mean, axis=-1)
+        return 0.5 * ordinary
+    m, v = [], []
+    for mean, log_var, frame in zip(means, log_vars, prior.frames, strict=True):
+        inside = rotate(mean, frame)
+        if not square(frame):
+            outside = mean - expand(xp, inside, frame)
+            ordinary = ordinary + xp.sum(outside * outside, axis=-1)
+        variance = xp.exp(log_var)
+        m.append(inside)
+        v.append(variance if frame is None or (prior.coupling.uniform and square(frame)) else variance @ (frame * frame))
+    return 0.5 * (ordinary + prior.coupling.divergence(xp, m, v, bits))
+
+
+def observed_bits(xp: Namespace, mask: Array, like: Array) -> list[Array]:
+    """The mask's columns as arrays of 0.0/1.0, each (..., B, 1) (or (1, 1) for one pattern)."""
+    rows = mask if mask.ndim > 1 else mask[None, :]
+    return [xp.astype(xp.astype(rows[..., i : i + 1], xp.bool), like.dtype) for i in range(mask.shape[-1])]
+
+
+def keep(xp: Namespace, bit: Array, x: Array) -> Array:
+    """x where its view is observed, else exactly 0 (also where x is NaN), with gradient 0 there."""
+    return xp.where(bit > 0.0, x, xp.zeros_like(x))
+
+
+def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array:
+    """The paper's Eq. 9, as printed: a reference that takes the inverses D_1, D_2 and loses all digits as sigma_1(C) -> 1.
+
+    means, log_vars: two arrays (..., B, n_i); C = Cov(z_2, z_1): (..., n_2, n_1), sigma_1(C) < 1  ->  (..., B), nats.
+    """
+    xp = namespace(*means, *log_vars, C)
+    check_dtype(C=C)
+    if C.ndim < 2:
+        raise ShapeError(f"C has shape {tuple(C.shape)}; expected (..., n_2, n_1)")
+    dims = (C.shape[-1], C.shape[-2])
+    check_views("means", means, dims)
+    check_views("log_vars", log_vars, dims)
+    Ct = xp.matrix_transpose(C)
+    I1, I2 = eye_like(xp, C, dims[0]), eye_like(xp, C, dims[1])
+    D1, D2 = xp.linalg.solve(I1 - Ct @ C, I1), xp.linalg.solve(I2 - C @ Ct, I2)
+    log_det_D1 = -xp.linalg.slogdet(I1 - Ct @ C)[1]
+    total = -log_det_D1[..., None]
+    for mu, log_var, D in zip(means, log_vars, (D1, D2), strict=True):
+        trace = xp.sum(xp.exp(log_var) * xp.linalg.diagonal(D)[..., None, :], axis=-1)
+        total = total + _form(xp, mu, D, mu) - xp.sum(log_var, axis=-1) - mu.shape[-1] + trace
+    cross = _form(xp, means[0], D1 @ Ct, means[1]) + _form(xp, means[1], D2 @ C, means[0])
+    return 0.5 * (total - cross)
+
+
+def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, alpha: float | Array) -> Array:
+    """The paper's Eq. 16 for C = alpha * rotation, corrected: the cross term is 2 gamma mu_2^T C mu_1, gamma = 1/(1 - alpha^2).
+
+    (It prints mu_1^T C mu_2, which agrees only for symmetric C.) A reference: kl_divergence has no cancellation.
+    means, log_vars: two arrays (..., B, n); rotation: (..., n, n); alpha: a number or (...), |alpha| < 1  ->  (..., B), nats.
+    """
+    xp = namespace(*means, *log_vars, rotation)
+    check_alpha(alpha)
+    check_dtype(rotation=rotation)
+    n = check_square("rotation", rotation)
+    check_views("means", means, (n, n))
+    check_views("log_vars", log_vars, (n, n))
+    a = asarray_like(xp, rotation, alpha) if isinstance(alpha, int | float) else alpha
+    gamma = (1.0 / (1.0 - a * a))[..., None]
+    total = -n * xp.log(gamma)
+    for mu, log_var in zip(means, log_vars, strict=True):
+        total = total + gamma * xp.sum(mu * mu + xp.exp(log_var), axis=-1) - xp.sum(log_var, axis=-1) - n
+    return 0.5 * (total - 2.0 * gamma * a[..., None] * _form(xp, means[1], rotation, means[0]))
+
+
+def kl_dense(means: Sequence[Array], log_vars: Sequence[Array], covariance: Array) -> Array:
+    """Eq. 7, dense: KL( N(mu, diag sigma^2) || N(0, covariance) ) by slogdet and solve; any covariance, any number of views.
+
+    means, log_vars: arrays (..., B, n_i); covariance: (..., N, N) positive definite, N = sum n_i  ->  (..., B), nats.
+    """
+    xp = namespace(*means, *log_vars, covariance)
+    check_dtype(covariance=covariance)
+    size = check_square("covariance", covariance)
+    mu, log_var = xp.concat(list(means), axis=-1), xp.concat(list(log_vars), axis=-1)
+    check_last("means, concatenated,", mu, size, "the size of covariance")
+    check_last("log_vars, concatenated,", log_var, size, "the size of covariance")
+    P = xp.linalg.solve(covariance, eye_like(xp, covariance, size))
+    log_det = xp.linalg.slogdet(covariance)[1][..., None]
+    trace = xp.sum(xp.exp(log_var) * xp.linalg.diagonal(P)[..., None, :], axis=-1)
+    return 0.5 * (log_det - xp.sum(log_var, axis=-1) - size + _form(xp, mu, P, mu) + trace)
+
+
+def _form(xp: Namespace, x: Array, A: Array, y: Array) -> Array:
+    """x^T A y per row: (..., B, p), (..., p, q), (..., B, q) -> (..., B)."""
+    return xp.sum((x @ A) * y, axis=-1)

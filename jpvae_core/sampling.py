@@ -1,0 +1,65 @@
+"""Draws, given their noise: from a posterior, from the prior, and of missing latents given observed ones.
+
+The core has no random numbers of its own. Noise comes in as an argument, so two engines fed the same noise can be
+compared step by step, and a resumed run repeats the draws of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ._checks import check_dtype, check_last
+from ._xp import Array, device, namespace
+from .conditioning import _door
+from .prior import JointPrior, expand, rotate, square
+
+
+def reparameterize(mean: Array, log_var: Array, noise: Array) -> Array:
+    """z = mu + diag(sigma) eps with sigma = exp(log_var / 2) (the paper's section 2.1 prints sigma^2: an erratum).
+
+    mean, log_var, noise: arrays that broadcast to one shape  ->  that shape.
+    """
+    xp = namespace(mean, log_var, noise)
+    check_dtype(mean=mean, log_var=log_var, noise=noise)
+    return mean + xp.exp(0.5 * log_var) * noise
+
+
+def complete(prior: JointPrior, latents: Sequence[Array], mask: Array, noise: Array) -> tuple[Array, ...]:
+    """Draw the missing latents from p(z_missing | z_observed); the observed ones pass through unchanged.
+
+    Several missing views share one draw of the source, so they are coherent with each other: their joint distribution
+    is the prior's conditional, not a product. Any pattern per row; a row with no view observed is a draw from the prior.
+
+    latents: one array (..., B, n_i) per view, ignored where missing (NaN included); mask: (M,) or (..., B, M);
+    noise: (..., B, prior.noise_dim) standard normals, columns [source, view 1, ..., view M]
+    -> one array (..., B, n_i) per view. Differentiable in latents and in the prior's parameters.
+    """
+    namespace(*latents, *prior.arrays, mask, noise)
+    xp, bits, clean = _door(prior, latents, mask)
+    check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
+    check_dtype(noise=noise, latents=latents[0])
+    start = prior.noise_dim - sum(prior.dims)
+    source, own = noise[..., :start], []
+    for n in prior.dims:
+        own.append(noise[..., start : start + n])
+        start += n
+    if prior.coupling is None:
+        drawn = own
+    else:
+        y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
+        e = [rotate(eps, frame) for eps, frame in zip(own, prior.frames, strict=True)]
+        drawn = []
+        for j, rotated in enumerate(prior.coupling.draw(xp, y, bits, source, e)):
+            z = expand(xp, rotated, prior.frames[j])
+            if not square(prior.frames[j]):
+                z = z + (own[j] - expand(xp, e[j], prior.frames[j]))
+            drawn.append(z)
+    return tuple(xp.where(b > 0.0, z, d) for b, z, d in zip(bits, clean, drawn, strict=True))
+
+
+def sample(prior: JointPrior, noise: Array) -> tuple[Array, ...]:
+    """Draw all latents from the prior N(0, Sigma). noise: (..., B, prior.noise_dim)  ->  one array (..., B, n_i) per view."""
+    xp = namespace(noise, *prior.arrays)
+    check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
+    nothing = [xp.zeros((*noise.shape[:-1], n), dtype=noise.dtype, device=device(noise)) for n in prior.dims]
+    return complete(prior, nothing, xp.zeros((len(prior.dims),), dtype=xp.bool, device=device(noise)), noise)

@@ -1,0 +1,130 @@
+"""M views in rotated coordinates: d directions, each driven by one shared source u ~ N(0, 1) with loadings a_i.
+
+    y_i = a_i u + (1 - a_i^2)^{1/2} e_i    =>    per direction Sigma = diag(1 - a_i^2) + a a^T, unit diagonal,
+
+positive definite for EVERY parameter value (pairwise correlations below 1 would not be enough from three views on).
+With a_i^2 = sigmoid(t_i):  e_i = exp(t_i) = a_i^2/(1-a_i^2),  h_i = 1 + e_i = 1/(1-a_i^2),  w_i = a_i h_i,
+tau = 1 + sum e_i. By Sherman-Morrison and the determinant lemma
+
+    u | y ~ N(u^, 1/tau),  u^ = sum_i w_i y_i / tau
+    quad            = u^^2 + sum_i h_i (m_i - a_i u^)^2                      squares only: nothing cancels as a -> 1
+    (Sigma^{-1})_ii = 1 + e_i (sum_{j != i} e_j)/tau,   (Sigma^{-1})_ij = -w_i w_j/tau
+    log|Sigma|      = -sum_i log1p( e_i (S_{i-1} / (1 + S_i)) ),  S_i = e_1 + ... + e_i
+
+The last telescopes |Sigma_{1..i}|/|Sigma_{1..i-1}| = (1 + S_i)/((1 + S_{i-1}) (1 + e_i)). All its terms have one sign, so
+unlike log tau - sum softplus(t_i) it keeps its relative accuracy when the coupling is weak.
+A missing view is integrated out: its e_i, its h_i-term and its m_i become 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ._xp import Array, Namespace
+from .pair import Bits
+
+
+@dataclass(frozen=True)
+class Source:
+    """The coupling of M views by loadings a^2 = sigmoid(logits); make it with ``Source.of``. All arrays (..., M, d)."""
+
+    logits: Array
+    loadings: tuple[Array, Array, Array]  # a, (1 - a^2)^{1/2}, e = a^2/(1 - a^2)
+
+    @staticmethod
+    def of(xp: Namespace, logits: Array) -> Source:
+        """From logits (..., M, d). exp(-logaddexp/2) is smooth where sqrt(a^2) would have no gradient."""
+        zero = xp.zeros_like(logits)
+        a = xp.exp(-0.5 * xp.logaddexp(zero, -logits))
+        rest = xp.exp(-0.5 * xp.logaddexp(zero, logits))
+        return Source(logits, (a, rest, xp.exp(logits)))
+
+    @property
+    def rank(self) -> int:
+        """d: the number of directions."""
+        return int(self.logits.shape[-1])
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """The parameters' arrays, for the library and dtype checks at the door."""
+        return (self.logits,)
+
+    @property
+    def noise_dim(self) -> int:
+        """Standard normals that a draw needs beside one per latent: one per source direction."""
+        return self.rank
+
+    uniform = False
+
+    def _views(self) -> list[tuple[Array, Array, Array]]:
+        return [tuple(t[..., i, :][..., None, :] for t in self.loadings) for i in range(self.logits.shape[-2])]
+
+    def _posterior(self, m: Sequence[Array], bits: Bits) -> tuple[Array, Array]:
+        """u^ and tau of the source given the observed y (missing m must be 0)."""
+        tau, weighted = 1.0, 0.0
+        for i, (a, _, e) in enumerate(self._views()):
+            tau = tau + (e if bits is None else bits[i] * e)
+            weighted = weighted + a * (1.0 + e) * m[i]
+        return weighted / tau, tau
+
+    def divergence(self, xp: Namespace, m: Sequence[Array], v: Sequence[Array], bits: Bits) -> Array:
+        """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
+        views = self._views()
+        u, tau = self._posterior(m, bits)
+        quad, trace, log_det, before = u * u, 0.0, 0.0, 0.0
+        es = [e if bits is None else bits[i] * e for i, (_, _, e) in enumerate(views)]
+        for i, (a, _, e) in enumerate(views):
+            residual = m[i] - a * u
+            h = 1.0 + e if bits is None else bits[i] * (1.0 + e)
+            quad = quad + h * residual * residual
+            others = sum(es[:i] + es[i + 1 :])
+            trace = trace + es[i] * (others / tau) * v[i]
+            log_det = log_det - xp.log1p(es[i] * (before / (1.0 + before + es[i])))
+            before = before + es[i]
+        return xp.sum(log_det, axis=-1) + xp.sum(quad + trace, axis=-1)
+
+    def log_det(self, xp: Namespace) -> Array:
+        """log|Sigma|, shape (...)."""
+        _, _, e = self.loadings
+        before, total = xp.zeros_like(e[..., 0, :]), xp.zeros_like(e[..., 0, :])
+        for i in range(e.shape[-2]):
+            total = total - xp.log1p(e[..., i, :] * (before / (1.0 + before + e[..., i, :])))
+            before = before + e[..., i, :]
+        return xp.sum(total, axis=-1)
+
+    def correlation(self, xp: Namespace, i: int, j: int) -> Array:
+        """diag of Cov(y_i, y_j), i != j: a_i a_j, shape (..., d)."""
+        a, _, _ = self.loadings
+        return a[..., i, :] * a[..., j, :]
+
+    def precision(self, xp: Namespace, i: int, j: int) -> Array:
+        """diag of (Sigma^{-1})_ij, less 1 where i = j, shape (..., d)."""
+        a, _, e = self.loadings
+        tau = 1.0 + xp.sum(e, axis=-2)
+        if i != j:
+            return -a[..., i, :] * (1.0 + e[..., i, :]) * (a[..., j, :] * (1.0 + e[..., j, :]) / tau)
+        others = [e[..., k, :] for k in range(e.shape[-2]) if k != i]
+        return e[..., i, :] * (sum(others) / tau) if others else xp.zeros_like(tau)
+
+    def regression(self, xp: Namespace, j: int, i: int, bits: Sequence[Array]) -> Array:
+        """The coefficient of observed y_i in E[y_j | observed], j missing (0 where j is observed or i is not)."""
+        views = self._views()
+        tau = 1.0 + sum(bits[k] * e for k, (_, _, e) in enumerate(views))
+        (a_i, _, e_i), (a_j, _, _) = views[i], views[j]
+        return a_j * a_i * ((1.0 + e_i) / tau) * (bits[i] * (1.0 - bits[j]))
+
+    def residual(self, xp: Namespace, i: int, j: int, bits: Sequence[Array]) -> Array:
+        """diag of Cov(y_i, y_j | observed), both missing (0 where either is observed)."""
+        views = self._views()
+        tau = 1.0 + sum(bits[k] * e for k, (_, _, e) in enumerate(views))
+        (a_i, rest_i, _), (a_j, _, _) = views[i], views[j]
+        shared = a_i * a_j / tau
+        own = rest_i * rest_i if i == j else 0.0
+        return (shared + own) * ((1.0 - bits[i]) * (1.0 - bits[j]))
+
+    def draw(self, xp: Namespace, m: Sequence[Array], bits: Sequence[Array], source: Array, e: Sequence[Array]) -> list[Array]:
+        """All y given the observed ones: ONE draw of the source serves every missing view, so they stay coherent."""
+        mean, tau = self._posterior(m, bits)
+        u = mean + source / xp.sqrt(tau)
+        return [bits[i] * m[i] + (1.0 - bits[i]) * (a * u + rest * e[i]) for i, (a, rest, _) in enumerate(self._views())]
