@@ -1,0 +1,90 @@
+"""The Engine protocol: what a backend implements, and the one place where backends are found by name.
+
+An engine knows dense layers, gradients and Adam. Everything else (the prior, likelihoods, imputation, batching, files)
+is written once above it. Parameters live in the layout of model.py; batches and noise come in as NumPy arrays, so two
+engines fed the same batches give the same losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+
+from .errors import ConfigError, MissingDependency
+from .model import Model
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training step's input. B rows, M views, K subsets of the observed views (the first: all observed)."""
+
+    views: tuple[np.ndarray, ...]  # (B, c_i), zeros where missing
+    observed: np.ndarray  # (B, M) bool
+    subsets: np.ndarray  # (K, B, M) bool, each row a non-empty part of `observed`
+    weights: np.ndarray  # (K,), summing to 1
+    posterior_noise: np.ndarray  # (B, sum n_i)
+    completion_noise: np.ndarray  # (K - 1, B, noise_dim)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a training step tells, in nats per row."""
+
+    loss: float
+    reconstruction: tuple[float, ...]  # -log p(x_i | z_i) by the view's own posterior, over the rows that observe it
+    kl: float  # of all observed views
+
+
+class Engine(Protocol):
+    """A backend, made by ``Engine(model, dtype, device)``."""
+
+    xp: Any  # the array-API namespace of its arrays
+
+    def __init__(self, model: Model, dtype: str, device: str) -> None: ...
+
+    def asarray(self, x: np.ndarray) -> Array:
+        """A native array of the engine's dtype (bool stays bool), without gradient."""
+
+    def numpy(self, x: Array) -> np.ndarray:
+        """A NumPy copy."""
+
+    def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None) -> Any:
+        """A training state from parameters and, to resume, Adam's moments (``m.<name>``, ``v.<name>``)."""
+
+    def parameters(self, state: Any) -> dict[str, Array]:
+        """The state's parameters as native arrays without gradients."""
+
+    def to_arrays(self, state: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Parameters and Adam's moments as NumPy arrays: what ``start`` takes."""
+
+    def train_step(self, state: Any, batch: Batch, *, step: int, beta: float, learning_rate: float) -> StepReport:
+        """One Adam step on the weighted negative ELBO, in place; ``step`` counts from 0."""
+
+    def encode(self, p: Mapping[str, Array], view: int, x: Array) -> tuple[Array, Array]:
+        """Posterior means and log-variances (..., B, n_i) of a view's rows."""
+
+    def decode(self, p: Mapping[str, Array], view: int, z: Array) -> Array:
+        """The likelihood's outputs (..., B, c_i)."""
+
+
+_ENGINES = {"torch": "jpvae_torch"}
+
+
+def engine(backend: str, model: Model, dtype: str = "float32", device: str = "cpu") -> Engine:
+    """The engine of that name. Raises ConfigError for an unknown one, MissingDependency where its framework is absent."""
+    if backend not in _ENGINES:
+        raise ConfigError(f"backend is {backend!r}; expected one of {sorted(_ENGINES)}")
+    if dtype not in ("float32", "float64"):
+        raise ConfigError(f"dtype is {dtype!r}; expected 'float32' or 'float64'")
+    try:
+        module = import_module(_ENGINES[backend])
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]'") from error
+    made: Engine = module.Engine(model, dtype, device)
+    return made

@@ -1,0 +1,27 @@
+"""What the estimator and the command raise: each message names the argument, what was found, and what to do."""
+
+from jpvae_core import JPVAEError
+
+
+class ViewError(JPVAEError, ValueError):
+    """The data handed in do not fit: rows, columns, values or the mask."""
+
+
+class ConfigError(JPVAEError, ValueError):
+    """A hyper-parameter is out of its range, or two of them contradict each other."""
+
+
+class NotFitted(JPVAEError, ValueError, AttributeError):
+    """The estimator was asked for results before ``fit`` (or ``load``)."""
+
+
+class CheckpointError(JPVAEError, ValueError):
+    """A file is no checkpoint of ours, is damaged, or was made by a newer version."""
+
+
+class TrainingDiverged(JPVAEError, ArithmeticError):
+    """The loss stopped being a finite number."""
+
+
+class MissingDependency(JPVAEError, ImportError):
+    """An optional package is not installed; the message says which extra brings it."""
