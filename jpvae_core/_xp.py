@@ -55,5 +55,5 @@ def asarray_like(xp: Namespace, x: Array, value: Any) -> Array:
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     """A float64 NumPy copy of ``x``, without its gradient. For accumulators and reports, never inside the maths."""
     if hasattr(x, "detach"):
-        x = x.detach().cpu()
+        x = x.detach().cpu().double().numpy()
     return np.array(x, dtype=np.float64)

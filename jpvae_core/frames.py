@@ -41,7 +41,8 @@ def frame(params: Array, n: int, d: int, signs: Signs | None = None) -> Array:
     Q = xp.linalg.solve(identity - A, (identity + A)[..., :, :d])
     if signs is None:
         return Q
-    # Signs are discrete constants: converting a list or a NumPy vector of them loses nothing differentiable.
-    flips: Array = asarray_like(xp, params, signs) if isinstance(signs, Sequence | np.ndarray) else signs
+    # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.
+    plain = isinstance(signs, Sequence | np.ndarray)
+    flips: Array = asarray_like(xp, params, signs) if plain else xp.astype(signs, params.dtype)
     check_last("signs", flips, n, "one sign per row of the matrix")
     return Q * flips[..., :, None]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ._checks import check_dtype, check_frame, check_last, check_square
-from ._xp import Array, Namespace, eye_like, namespace
+from ._xp import Array, Namespace, device, eye_like, namespace
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .errors import ShapeError
 from .pair import Pair
@@ -93,14 +93,20 @@ class JointPrior:
         return JointPrior((n1, n2), (V, U), Pair(bounds[bound](logits), d))
 
     @staticmethod
-    def canonical(frames: Sequence[Array], logits: Array) -> JointPrior:
+    def canonical(frames: Sequence[Array], logits: float | Array) -> JointPrior:
         """M views on one shared source: C_ij = Q_i diag(a_i a_j) Q_j^T with squared loadings a^2 = sigmoid(logits).
 
-        frames: M arrays (..., n_i, d) semi-orthogonal; logits: (..., M, d), accurate for |logits| <= 80 in float32.
+        frames: M arrays (..., n_i, d) semi-orthogonal; logits: (..., M, d), or one number for
+        all loadings; accurate for |logits| <= 80 in float32.
         Two views with equal logits are ``svd(Q_2, logits, Q_1)``; all loadings equal is the orthogonal variant, alpha = a^2.
         Source: a factor model in rotated coordinates; the paper has two views only.
         """
-        xp = namespace(*frames, logits)
+        if not frames:
+            raise ShapeError("frames is empty; expected one frame per view")
+        xp = namespace(*frames, None if isinstance(logits, int | float) else logits)
+        if isinstance(logits, int | float):
+            shape = (len(frames), frames[0].shape[-1])
+            logits = xp.full(shape, float(logits), dtype=frames[0].dtype, device=device(frames[0]))
         check_dtype(logits=logits, **{f"frames[{i}]": q for i, q in enumerate(frames)})
         shapes = [check_frame(f"frames[{i}]", q) for i, q in enumerate(frames)]
         if logits.ndim < 2 or tuple(logits.shape[-2:]) != (len(frames), shapes[0][1]) or len({d for _, d in shapes}) > 1:
@@ -161,13 +167,12 @@ class JointPrior:
     def max_singular_value(self) -> Array:
         """The largest singular value of any C_ij, shape (...): below 1 in exact arithmetic (Thm 2.1)."""
         xp, _ = self._library()
-        if self.coupling is None or len(self.dims) == 1:
+        if self.coupling is None:
             return xp.zeros(())
-        largest = None
+        largest = xp.zeros_like(self.coupling.log_det(xp))
         for i in range(len(self.dims)):
             for j in range(i):
-                value = xp.max(xp.abs(self.coupling.correlation(xp, i, j)), axis=-1)
-                largest = value if largest is None else xp.maximum(largest, value)
+                largest = xp.maximum(largest, xp.max(xp.abs(self.coupling.correlation(xp, i, j)), axis=-1))
         return largest
 
     def _library(self) -> tuple[Namespace, Array]:
@@ -184,6 +189,7 @@ class JointPrior:
         xp, _ = self._library()
         M = range(len(self.dims))
         grid = [[block(i, j) for j in M] for i in M]
-        lead = max((tuple(b.shape[:-2]) for row in grid for b in row), key=len)
+        leads = {b.ndim: tuple(b.shape[:-2]) for row in grid for b in row}
+        lead = leads[max(leads)]  # (torch.compile has no max with a key)
         wide = [[xp.broadcast_to(b, (*lead, *b.shape[-2:])) for b in row] for row in grid]
         return xp.concat([xp.concat(row, axis=-1) for row in wide], axis=-2)

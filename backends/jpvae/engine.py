@@ -32,15 +32,6 @@ class Batch:
     completion_noise: np.ndarray  # (K - 1, B, noise_dim)
 
 
-@dataclass(frozen=True)
-class StepReport:
-    """What a training step tells, in nats per row."""
-
-    loss: float
-    reconstruction: tuple[float, ...]  # -log p(x_i | z_i) by the view's own posterior, over the rows that observe it
-    kl: float  # of all observed views
-
-
 class Engine(Protocol):
     """A backend, made by ``Engine(model, dtype, device)``."""
 
@@ -63,8 +54,14 @@ class Engine(Protocol):
     def to_arrays(self, state: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Parameters and Adam's moments as NumPy arrays: what ``start`` takes."""
 
-    def train_step(self, state: Any, batch: Batch, *, step: int, beta: float, learning_rate: float) -> StepReport:
-        """One Adam step on the weighted negative ELBO, in place; ``step`` counts from 0."""
+    def train_step(
+        self, state: Any, batch: Batch, *, beta: float, learning_rate: float, coupling_rate: float
+    ) -> dict[str, Any]:
+        """One Adam step on the weighted negative ELBO, in place; prior.logits and prior.alpha move at ``coupling_rate`` times
+        the learning rate. Reports, in nats per row and as they were before the step:
+
+        "loss"; "reconstruction", -log p(x_i | z_i) under each view's own posterior; "kl", of all observed views.
+        """
 
     def encode(self, p: Mapping[str, Array], view: int, x: Array) -> tuple[Array, Array]:
         """Posterior means and log-variances (..., B, n_i) of a view's rows."""

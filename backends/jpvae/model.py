@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,9 @@ class Model:
         if len(dims) != M or min(dims, default=0) < 1:
             raise ConfigError(f"latent_dims is {dims}; expected one positive size, or one per view ({M} views)")
         if len(self.likelihood_names) != M:
-            raise ConfigError(f"likelihood names {len(self.likelihood_names)} views; expected one name, or one per view ({M} views)")
+            raise ConfigError(
+                f"likelihood names {len(self.likelihood_names)} views; expected one name, or one per view ({M} views)"
+            )
         if any(size < 1 for size in self.hidden):
             raise ConfigError(f"hidden is {self.hidden}; expected positive layer sizes")
         if not -1.0 < self.alpha < 1.0:
@@ -71,6 +74,11 @@ class Model:
             raise ConfigError(f"rank is {self.rank}; expected 1 <= rank <= {min(dims)}, the smallest latent size")
         for name in self.likelihood_names:
             likelihood(name)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Model:
+        """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError where it is none."""
+        return cls(**{f.name: tuple(value[f.name]) if isinstance(value[f.name], list) else value[f.name] for f in fields(cls)})
 
     @property
     def views(self) -> int:
@@ -97,7 +105,7 @@ class Model:
         """(in, out) of each dense layer of a view's "encoder" or "decoder"."""
         n, c = self.latent_dims[view], self.features[view]
         sizes = (c, *self.hidden, 2 * n) if part == "encoder" else (n, *reversed(self.hidden), c)
-        return list(zip(sizes[:-1], sizes[1:], strict=True))
+        return list(pairwise(sizes))
 
     def initial_parameters(self, seed: int) -> dict[str, np.ndarray]:
         """LeCun-normal weights (truncated at two standard deviations), zero biases, skew entries uniform in [0, 0.01).

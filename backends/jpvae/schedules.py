@@ -6,7 +6,8 @@ A beta that never reaches 1 trains another model than the one asked for, silentl
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from .errors import ConfigError
 
@@ -34,7 +35,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Cyclical:
-    """``cycles`` equal cycles; in each, beta rises linearly from 0 to 1 over its first part ``ramp``, then stays (Fu et al. 2019)."""
+    """``cycles`` equal cycles; in each, beta rises from 0 to 1 over its first part ``ramp``, then stays (Fu et al. 2019)."""
 
     cycles: int = 4
     ramp: float = 0.5
@@ -52,17 +53,32 @@ _BY_NAME: dict[str, BetaSchedule] = {"constant": Constant(), "linear": Linear(),
 def beta_schedule(value: str | BetaSchedule, steps: int) -> BetaSchedule:
     """The schedule of that name, or the given one, checked: beta must reach 1 within ``steps``."""
     if isinstance(value, str) and value not in _BY_NAME:
-        raise ConfigError(f"beta is {value!r}; expected one of {sorted(_BY_NAME)}, or Constant(), Linear(ramp), Cyclical(cycles, ramp)")
+        raise ConfigError(
+            f"beta is {value!r}; expected one of {sorted(_BY_NAME)}, or Constant(), Linear(ramp), Cyclical(cycles, ramp)"
+        )
     schedule = _BY_NAME[value] if isinstance(value, str) else value
     if isinstance(schedule, Cyclical) and schedule.cycles < 1:
         raise ConfigError(f"beta is {schedule}; expected at least one cycle")
     highest = max(schedule.beta(step, steps) for step in range(steps))
     if highest < 1.0:
         raise ConfigError(
-            f"beta is {schedule}, which reaches only {highest:.3g} within the {steps} steps of this training: the KL would never "
-            "count in full. Shorten the ramp, use fewer cycles, or train longer."
+            f"beta is {schedule}, which reaches only {highest:.3g} within the {steps} steps of this training: the KL would "
+            "never count in full. Shorten the ramp, use fewer cycles, or train longer."
         )
     return schedule
+
+
+def to_json(value: str | BetaSchedule) -> Any:
+    """A schedule as plain JSON."""
+    return value if isinstance(value, str) else [type(value).__name__, asdict(value)]
+
+
+def from_json(value: Any) -> str | BetaSchedule:
+    """What ``to_json`` wrote. Raises KeyError for an unknown schedule."""
+    if isinstance(value, str):
+        return value
+    made: BetaSchedule = {"Constant": Constant, "Linear": Linear, "Cyclical": Cyclical}[value[0]](**value[1])
+    return made
 
 
 @dataclass(frozen=True)

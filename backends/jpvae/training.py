@@ -32,6 +32,7 @@ class Plan:
     learning_rate: LearningRate
     objective: str = "subset"
     weights: tuple[float, ...] = (1.0, 0.5, 0.5)
+    coupling_rate: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -39,6 +40,8 @@ class Plan:
             raise ConfigError(f"objective is {self.objective!r}; expected 'elbo' (Eq. 5) or 'subset'")
         if self.steps < 1 or self.batch_size < 1:
             raise ConfigError(f"steps is {self.steps} and batch_size {self.batch_size}; expected at least 1")
+        if not (math.isfinite(self.coupling_rate) and self.coupling_rate >= 0):
+            raise ConfigError(f"coupling_rate is {self.coupling_rate}; expected a finite number of at least 0")
         if min(self.weights) < 0 or not math.fsum(self.weights) > 0 or not all(map(math.isfinite, self.weights)):
             raise ConfigError(f"subset_weights is {self.weights}; expected non-negative numbers, at least one positive")
 
@@ -101,7 +104,9 @@ def _weights(model: Model, plan: Plan) -> tuple[np.ndarray, bool]:
     expected = 3 if two else 2
     if len(plan.weights) != expected:
         meaning = "(both views, first alone, second alone)" if two else "(all observed views, a random part of them)"
-        raise ConfigError(f"subset_weights has {len(plan.weights)} entries; expected {expected} for {model.views} views: {meaning}")
+        raise ConfigError(
+            f"subset_weights has {len(plan.weights)} entries; expected {expected} for {model.views} views: {meaning}"
+        )
     return np.asarray(plan.weights) / math.fsum(plan.weights), two
 
 
@@ -123,9 +128,9 @@ def train(
         report = engine.train_step(
             state,
             batches.at(step),
-            step=step,
             beta=plan.beta.beta(step, plan.steps),
             learning_rate=plan.learning_rate.at(step, plan.steps),
+            coupling_rate=plan.coupling_rate,
         )
         if not math.isfinite(report["loss"]):
             raise TrainingDiverged(

@@ -28,11 +28,14 @@ class State:
 
     def __init__(self, parameters: Tensors) -> None:
         self.parameters = parameters
-        self.adam = torch.optim.Adam(list(parameters.values()), fused=True)
+        groups: list[list[torch.Tensor]] = [[], []]
+        for name, p in parameters.items():
+            groups[name in ("prior.logits", "prior.alpha")].append(p)
+        self.adam = torch.optim.Adam([{"params": group} for group in groups if group], fused=True)
 
 
 class Engine:
-    """The Engine protocol of jpvae, in PyTorch. ``model``: a jpvae Model; dtype: "float32" or "float64"; device: as torch names it."""
+    """The Engine protocol, in PyTorch. model: a jpvae Model; dtype: "float32" or "float64"; device: as torch names it."""
 
     xp = array_api_compat.torch
 
@@ -93,12 +96,13 @@ class Engine:
                 x = torch.relu(x)
         return x
 
-    def train_step(self, state: State, batch: Any, *, step: int, beta: float, learning_rate: float) -> Any:
+    def train_step(self, state: State, batch: Any, *, beta: float, learning_rate: float, coupling_rate: float = 1.0) -> Any:
         """One fused Adam step; the report is of the parameters before it."""
         loss, report = self.loss(state.parameters, batch, beta)
         state.adam.zero_grad(set_to_none=True)
         loss.backward()
-        state.adam.param_groups[0]["lr"] = learning_rate
+        for group, factor in zip(state.adam.param_groups, (1.0, coupling_rate), strict=False):
+            group["lr"] = learning_rate * factor
         state.adam.step()
         return report()
 
@@ -128,7 +132,9 @@ class Engine:
         own: list[torch.Tensor] = []
         for j in range(M):
             wanted = [batch.observed[:, j] & ~batch.subsets[k][:, j] for k in subsets]
-            crossed = [(k, slice(None) if w.all() else np.flatnonzero(w)) for k, w in zip(subsets, wanted, strict=True) if w.any()]
+            crossed = [
+                (k, slice(None) if w.all() else np.flatnonzero(w)) for k, w in zip(subsets, wanted, strict=True) if w.any()
+            ]
             latents = [z[j]] + [completed[j][k - 1][r] for k, r in crossed]
             targets = [x[j]] + [x[j][r] for _, r in crossed]
             row_weights = [own_weights[j]] + [np.full(rows, batch.weights[k])[r] for k, r in crossed]

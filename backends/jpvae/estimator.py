@@ -1,0 +1,406 @@
+"""JPVAE: fit on several views of the same subjects with holes, get the holes filled, with uncertainty."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from . import checkpoints, schedules
+from .checkpoints import CheckpointError
+from .engine import Engine, engine
+from .errors import ConfigError, NotFitted
+from .imputation import DrawStatistics, Predictor
+from .model import Model
+from .progress import progress_bar
+from .schedules import BetaSchedule, LearningRate
+from .training import Batches, Plan, train
+from .views import Views, read_views
+
+_LOG_EVERY = 50  # steps between two records of the history
+
+
+class JPVAE:
+    """A variational autoencoder per view, tied by one joint Gaussian prior over their latents.
+
+    latent_dims: one size, or one per view.  prior: "independent", "orthogonal" (C = alpha * rotation), "svd" (two views,
+    singular values learned), "canonical" (any views and sizes, loadings learned).  alpha: the correlation of "orthogonal",
+    the starting correlation of "svd" and "canonical".  learn_alpha: train it ("orthogonal", two views).  rank: how many
+    latent directions are coupled (all, by default).  bound: "sigmoid" or "tanh", for "svd".
+    likelihood: "bernoulli" or "gaussian", one or one per view.  objective: "subset" (every row also learns to fill each
+    of its views from the others: imputes well) or "elbo" (Eq. 5, the paper).  subset_weights: for two views (both, first
+    alone, second alone), for more (all observed, a random part); default (1, .5, .5) and (1, 1).
+    hidden: sizes of the encoders' layers (decoders mirror them).  epochs: passes over the rows, or steps: Adam steps.
+    learning_rate_schedule: "cosine" or "constant".  coupling_rate: learned correlations move at this times the learning rate
+    (fast, they fall before the decoders have learned to use them).  beta: "constant", "linear", "cyclical" or a schedule object.
+    backend: "torch".  device: as the backend names it.  dtype: "float32" or "float64".
+    seed: fixes the result on one machine.  progress: True, False, or "auto" (only where stderr is a terminal).
+
+    >>> model = JPVAE(latent_dims=8, prior="orthogonal", likelihood="gaussian")   # doctest: +SKIP
+    >>> model.fit([rna, protein], mask)                                           # doctest: +SKIP
+    >>> filled = model.impute([rna, protein], mask)                               # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        latent_dims: int | Sequence[int] = 20,
+        *,
+        prior: str = "orthogonal",
+        alpha: float = 0.95,
+        learn_alpha: bool = False,
+        rank: int | None = None,
+        bound: str = "sigmoid",
+        likelihood: str | Sequence[str] = "bernoulli",
+        objective: str = "subset",
+        subset_weights: Sequence[float] | None = None,
+        hidden: Sequence[int] = (512, 512),
+        epochs: float = 30,
+        steps: int | None = None,
+        batch_size: int = 64,
+        learning_rate: float = 2e-3,
+        learning_rate_schedule: str = "cosine",
+        coupling_rate: float = 0.1,
+        beta: str | BetaSchedule = "constant",
+        backend: str = "torch",
+        device: str = "cpu",
+        dtype: str = "float32",
+        seed: int = 0,
+        progress: bool | str = "auto",
+    ) -> None:
+        self.latent_dims = latent_dims
+        self.prior = prior
+        self.alpha = alpha
+        self.learn_alpha = learn_alpha
+        self.rank = rank
+        self.bound = bound
+        self.likelihood = likelihood
+        self.objective = objective
+        self.subset_weights = subset_weights
+        self.hidden = hidden
+        self.epochs = epochs
+        self.steps = steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.coupling_rate = coupling_rate
+        self.beta = beta
+        self.backend = backend
+        self.device = device
+        self.dtype = dtype
+        self.seed = seed
+        self.progress = progress
+
+    def fit(
+        self,
+        views: Any,
+        mask: Any = None,
+        *,
+        missing: str = "error",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1000,
+        on_log: Callable[[dict[str, Any]], None] | None = None,
+    ) -> JPVAE:
+        """Train on rows with any pattern of missing views. Each row's bound uses its observed views and their exact prior.
+
+        views: list or dict of (N, c_i) tables; mask: (N, M), True where observed; missing="nan": rows of NaN are missing.
+        checkpoint: a file to write every ``checkpoint_every`` steps and at the end, and to go on from where it exists:
+        a run that was killed and started again gives the same bits as one that was not. on_log: called with each record
+        of the history. Raises ViewError, ConfigError, CheckpointError, TrainingDiverged.
+        """
+        data = read_views(views, mask, missing=missing)
+        model = self._model(data)
+        plan = self._plan(model, len(data.observed))
+        for likelihood, name, values, seen in zip(model.likelihoods, data.names, data.arrays, data.observed.T, strict=True):
+            likelihood.check(values, seen, name)
+        scaling = [
+            likelihood.scaling(values, seen)
+            for likelihood, values, seen in zip(model.likelihoods, data.arrays, data.observed.T, strict=True)
+        ]
+        self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
+        backend = engine(self.backend, model, self.dtype, self.device)
+        batches = Batches(self._in_model_units(data), data.observed, model, plan)
+        fingerprint = zlib.crc32(data.observed.tobytes())
+        for values in batches.views:
+            fingerprint = zlib.crc32(np.ascontiguousarray(values), fingerprint)
+        first, state, history = self._start(backend, checkpoint, fingerprint)
+        window: list[dict[str, Any]] = []
+        begin, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
+        self.history_, self.moments_ = history, None
+        with progress_bar(self.progress, plan.steps, first) as advance:
+
+            def on_step(step: int, report: dict[str, Any]) -> None:
+                window.append(report)
+                advance(report["loss"])
+                done = step + 1
+                if done % _LOG_EVERY == 0 or done == plan.steps:
+                    record = _average(window) | {
+                        "step": done,
+                        "beta": plan.beta.beta(step, plan.steps),
+                        "learning_rate": plan.learning_rate.at(step, plan.steps),
+                        "seconds": before + time.perf_counter() - begin,
+                    }
+                    window.clear()
+                    self.history_.append(record)
+                    if on_log is not None:
+                        on_log(record)
+                if checkpoint is not None and done % checkpoint_every == 0 and done < plan.steps:
+                    checkpoints.save(checkpoint, *self._pack(*backend.to_arrays(state), done, fingerprint))
+
+            train(backend, state, batches, first=first, on_step=on_step)
+        self.parameters_, optimizer = backend.to_arrays(state)
+        self._predictor = Predictor(backend, model, backend.parameters(state), self.seed)
+        full = data.observed.all(axis=1)
+        if full.sum() > 1:
+            moments = self._predictor.training_moments(batches.views, data.observed)
+            self.moments_ = (moments.mean, moments.covariance)
+        if checkpoint is not None:
+            checkpoints.save(checkpoint, *self._pack(self.parameters_, optimizer, plan.steps, fingerprint))
+        return self
+
+    def impute(
+        self,
+        views: Any,
+        mask: Any = None,
+        *,
+        method: str = "predictive",
+        n_draws: int = 64,
+        moments: str = "prior",
+        missing: str = "error",
+        return_std: bool = False,
+    ) -> Any:
+        """Fill the missing views, in data units; observed rows come back as they were. Any mix of patterns in one call.
+
+        method="predictive": the mean of the decoded means over ``n_draws`` draws of the missing latents given what is
+        observed: the better imputation by far. return_std=True adds the draws' standard deviation per entry (0 where
+        observed).  method="plug-in" (the paper): decode the conditional mean once; moments="prior" takes the closed form under
+        the prior, "training" Eq. 12 with the moments of training latents.
+        -> views in the container they came in (list or dict) of (N, c_i) arrays; with return_std a pair of these.
+        """
+        if method not in ("predictive", "plug-in"):
+            raise ConfigError(f"method is {method!r}; expected 'predictive' or 'plug-in'")
+        if moments not in ("prior", "training"):
+            raise ConfigError(f"moments is {moments!r}; expected 'prior' or 'training'")
+        if method == "plug-in" and return_std:
+            raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
+        if method == "predictive" and n_draws < (2 if return_std else 1):
+            raise ConfigError(f"n_draws is {n_draws}; expected at least {2 if return_std else 1}")
+        data, predictor = self._read(views, mask, missing), self._fitted()
+        filled = [a.copy() for a in data.arrays]
+        spread = [np.zeros_like(a) for a in data.arrays]
+        for block in predictor.blocks(self._in_model_units(data), data.observed):
+            holes = [(j, ~data.observed[block.rows, j]) for j in range(data.observed.shape[1])]
+            holes = [(j, rows) for j, rows in holes if rows.any()]
+            if not holes:
+                continue
+            if method == "plug-in":
+                if moments == "prior":
+                    latents = predictor.conditional_latents(block)
+                else:
+                    latents = predictor.regressed_latents(block, *self._training_moments())
+                decoded = {j: predictor.engine.numpy(predictor.decoded_mean(j, latents[j]))[: block.size] for j, _ in holes}
+                deviation: dict[int, np.ndarray] = {}
+            else:
+                statistics = {j: DrawStatistics() for j, _ in holes}
+                predictor.predictive(block, list(statistics), n_draws, lambda j, x, to=statistics: to[j].update(x))
+                decoded = {j: s.mean for j, s in statistics.items()}
+                deviation = {j: s.std for j, s in statistics.items()}
+            for j, rows in holes:
+                location, scale = self.scaling_[j]
+                filled[j][block.rows][rows] = decoded[j][rows] * scale + location
+                if return_std:
+                    spread[j][block.rows][rows] = deviation[j][rows] * scale
+        return (data.give_back(filled), data.give_back(spread)) if return_std else data.give_back(filled)
+
+    def sample_imputations(
+        self, views: Any, mask: Any = None, *, n_draws: int = 64, missing: str = "error", observation_noise: bool = False
+    ) -> Any:
+        """``n_draws`` completed copies of every view, (n_draws, N, c_i) in data units: observed rows repeated, holes drawn.
+
+        A draw is the decoded mean of one draw of the latents; observation_noise=True also draws x from its likelihood, as
+        multiple imputation wants (zeros and ones for Bernoulli). Their mean is what ``impute`` returns for the same n_draws.
+        """
+        if n_draws < 1:
+            raise ConfigError(f"n_draws is {n_draws}; expected at least 1")
+        data, predictor = self._read(views, mask, missing), self._fitted()
+        result = [np.repeat(a[None], n_draws, axis=0) for a in data.arrays]
+        for block in predictor.blocks(self._in_model_units(data), data.observed):
+            holes = {j: np.flatnonzero(~seen) for j, seen in enumerate(data.observed[block.rows].T)}
+            done = {j: 0 for j, rows in holes.items() if rows.size}
+            noise = predictor.observation_noise(block)
+
+            def visit(
+                j: int, means: np.ndarray, block: Any = block, holes: Any = holes, done: Any = done, noise: Any = noise
+            ) -> None:
+                values = means[:, holes[j]]
+                if observation_noise:
+                    own = {name: predictor.engine.numpy(x) for name, x in predictor.own[j].items()}
+                    values = predictor.model.likelihoods[j].draw(values, own, noise)
+                location, scale = self.scaling_[j]
+                draws = slice(done[j], done[j] + len(values))
+                result[j][draws, block.rows.start + holes[j]] = values * scale + location
+                done[j] += len(values)
+
+            if done:
+                predictor.predictive(block, list(done), n_draws, visit)
+        return data.give_back(result)
+
+    def transform(self, views: Any, mask: Any = None, *, missing: str = "error") -> np.ndarray:
+        """Latents (N, sum n_i): posterior means of the observed views, their conditional means for the missing ones."""
+        data, predictor = self._read(views, mask, missing), self._fitted()
+        parts = []
+        for block in predictor.blocks(self._in_model_units(data), data.observed):
+            latents = predictor.conditional_latents(block)
+            parts.append(np.concatenate([predictor.engine.numpy(z)[: block.size] for z in latents], axis=-1))
+        return np.concatenate(parts)
+
+    def reconstruct(self, views: Any, mask: Any = None, *, missing: str = "error") -> Any:
+        """Every view decoded from its latent mean (``transform``), in data units; list or dict of (N, c_i) arrays."""
+        data, predictor = self._read(views, mask, missing), self._fitted()
+        result = [np.empty((len(data.observed), c)) for c in self.model_.features]
+        for block in predictor.blocks(self._in_model_units(data), data.observed):
+            for j, z in enumerate(predictor.conditional_latents(block)):
+                location, scale = self.scaling_[j]
+                result[j][block.rows] = predictor.engine.numpy(predictor.decoded_mean(j, z))[: block.size] * scale + location
+        return data.give_back(result)
+
+    def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
+        """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, c_i) arrays in data units."""
+        predictor = self._fitted()
+        means = predictor.prior_means(n, seed)
+        return [m * scale + location for m, (location, scale) in zip(means, self.scaling_, strict=True)]
+
+    def score(self, views: Any, mask: Any = None, *, missing: str = "error", n_draws: int = 1) -> float:
+        """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
+        data, predictor = self._read(views, mask, missing), self._fitted()
+        per_row = predictor.elbo(self._in_model_units(data), data.observed, n_draws)
+        units = [np.log(scale).sum() for _, scale in self.scaling_]
+        return float((per_row - data.observed @ np.asarray(units)).mean())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one .safetensors file (whole, or not at all)."""
+        self._fitted()
+        checkpoints.save(path, *self._pack(self.parameters_, {}, self.history_[-1]["step"]))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> JPVAE:
+        """Read what ``save`` or a finished ``fit(checkpoint=...)`` wrote. Raises CheckpointError for any other file."""
+        tensors, header = checkpoints.load(path)
+        try:
+            self = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])})
+            self.model_ = Model.from_json(header["model"])
+            self.view_names_, self.history_ = tuple(header["view_names"]), header["history"]
+            self.scaling_ = [
+                (tensors[f"scaling.{i}.location"], tensors[f"scaling.{i}.scale"]) for i in range(self.model_.views)
+            ]
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
+        self.parameters_ = checkpoints.select(tensors, "parameters.")
+        expected = {name: x.shape for name, x in self.model_.initial_parameters(0).items()}
+        if {name: x.shape for name, x in self.parameters_.items()} != expected:
+            raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
+        moments = checkpoints.select(tensors, "moments.")
+        self.moments_ = (moments["mean"], moments["covariance"]) if moments else None
+        backend = engine(self.backend, self.model_, self.dtype, self.device)
+        native = {name: backend.asarray(x) for name, x in self.parameters_.items()}
+        self._predictor = Predictor(backend, self.model_, native, self.seed)
+        return self
+
+    def _model(self, data: Views) -> Model:
+        M = len(data.names)
+        return Model(
+            features=tuple(a.shape[1] for a in data.arrays),
+            latent_dims=(self.latent_dims,) * M if isinstance(self.latent_dims, int) else tuple(self.latent_dims),
+            likelihood_names=(self.likelihood,) * M if isinstance(self.likelihood, str) else tuple(self.likelihood),
+            hidden=tuple(self.hidden),
+            prior=self.prior,
+            alpha=self.alpha,
+            learn_alpha=self.learn_alpha,
+            bound=self.bound,
+            rank=self.rank,
+        )
+
+    def _plan(self, model: Model, rows: int) -> Plan:
+        steps = self.steps if self.steps is not None else max(1, round(self.epochs * rows / min(self.batch_size, rows)))
+        weights = self.subset_weights or ((1.0, 0.5, 0.5) if model.views == 2 else (1.0, 1.0))
+        return Plan(
+            steps=steps,
+            batch_size=self.batch_size,
+            beta=schedules.beta_schedule(self.beta, steps),
+            learning_rate=LearningRate(self.learning_rate, self.learning_rate_schedule),
+            objective=self.objective,
+            weights=tuple(weights),
+            coupling_rate=self.coupling_rate,
+            seed=self.seed,
+        )
+
+    def _start(self, backend: Engine, path: Any, fingerprint: int) -> tuple[int, Any, list[dict[str, Any]]]:
+        """First step, engine state and history: fresh, or from a checkpoint of the very same training."""
+        if path is None or not os.path.exists(path):
+            return 0, backend.start(self.model_.initial_parameters(self.seed), None), []
+        tensors, header = checkpoints.load(path)
+        ours = self._header(0) | {"fingerprint": fingerprint}
+        for part in ("options", "model", "view_names", "fingerprint"):
+            if header.get(part) != ours[part]:
+                raise CheckpointError(
+                    f"checkpoint {str(path)!r} is of another training ({part}: {header.get(part)}; here {ours[part]}). "
+                    "Give another path, or delete the file to start anew."
+                )
+        parameters, optimizer = checkpoints.select(tensors, "parameters."), checkpoints.select(tensors, "adam.")
+        return header["step"], backend.start(parameters, optimizer), header["history"]
+
+    def _header(self, step: int) -> dict[str, Any]:
+        names = inspect.signature(type(self).__init__).parameters.keys() - {"self", "progress"}
+        options = {name: getattr(self, name) for name in sorted(names)} | {"beta": schedules.to_json(self.beta)}
+        header = {"options": options, "model": asdict(self.model_), "view_names": self.view_names_, "step": step}
+        plain: dict[str, Any] = json.loads(json.dumps(header))
+        return plain
+
+    def _pack(
+        self, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray], step: int, fingerprint: int | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        tensors = {f"parameters.{name}": x for name, x in parameters.items()}
+        tensors |= {f"adam.{name}": x for name, x in optimizer.items()}
+        for i, (location, scale) in enumerate(self.scaling_):
+            tensors |= {f"scaling.{i}.location": location, f"scaling.{i}.scale": scale}
+        if self.moments_ is not None:
+            tensors |= {"moments.mean": self.moments_[0], "moments.covariance": self.moments_[1]}
+        return tensors, self._header(step) | {"history": self.history_, "fingerprint": fingerprint}
+
+    def _fitted(self) -> Predictor:
+        if not hasattr(self, "_predictor"):
+            raise NotFitted("this JPVAE has no parameters yet; call fit(views) first, or JPVAE.load(path)")
+        return self._predictor
+
+    def _read(self, views: Any, mask: Any, missing: str) -> Views:
+        self._fitted()
+        data = read_views(views, mask, missing=missing, names=self.view_names_, features=self.model_.features)
+        for likelihood, name, values, seen in zip(
+            self.model_.likelihoods, data.names, data.arrays, data.observed.T, strict=True
+        ):
+            likelihood.check(values, seen, name)
+        return data
+
+    def _in_model_units(self, data: Views) -> list[np.ndarray]:
+        """(data - location) / scale, zeros where missing, in the engine's dtype."""
+        scaled = []
+        for a, seen, (location, scale) in zip(data.arrays, data.observed.T, self.scaling_, strict=True):
+            plain = not location.any() and (scale == 1).all()
+            values = a if plain else np.where(seen[:, None], (a - location) / scale, 0.0)
+            scaled.append(values.astype(self.dtype, copy=False))
+        return scaled
+
+    def _training_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.moments_ is None:
+            raise NotFitted("moments='training' needs at least two training rows with every view; use moments='prior'")
+        return self.moments_
+
+
+def _average(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {name: np.mean([r[name] for r in reports], axis=0).tolist() for name in reports[0]}

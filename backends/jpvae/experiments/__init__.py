@@ -1,0 +1,1 @@
+"""The paper's experiment, the demo, and the measures they report."""

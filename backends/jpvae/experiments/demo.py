@@ -1,0 +1,50 @@
+"""The demo: three models on 4,000 real digits, measured on 1,000 others, in about a minute on two cores."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoints import write_atomically
+from ..data import halves, small_digits
+from ..estimator import JPVAE
+from .figures import digits_figure
+from .measures import latent_report, measure
+
+TRAINING_DIGITS = 4_000
+STEPS = 500
+MODELS = {
+    "C = 0": {"prior": "independent", "objective": "elbo"},
+    "joint prior": {"prior": "orthogonal", "objective": "elbo"},
+    "joint prior, subset objective": {"prior": "orthogonal", "objective": "subset"},
+}
+
+
+def run(out: Path, *, seed: int = 0, steps: int = STEPS, progress: bool | str = "auto") -> dict[str, Any]:
+    """Train, measure, write ``out``/demo.json and ``out``/digits.png; return what the JSON holds."""
+    out.mkdir(parents=True, exist_ok=True)
+    images, labels = small_digits()
+    train_views, test_views = halves(images[:TRAINING_DIGITS]), halves(images[TRAINING_DIGITS:])
+    begin = time.perf_counter()
+    models, rows = {}, []
+    for name, choice in MODELS.items():
+        model = JPVAE(latent_dims=20, alpha=0.95, steps=steps, batch_size=64, seed=seed, progress=progress, **choice)
+        models[name] = model.fit(train_views)
+        rows.append({"name": name, "latents": 40})
+        rows[-1] |= measure(model._predictor, test_views) | latent_report(model._predictor, train_views)
+    seconds = time.perf_counter() - begin
+    chosen = one_of_each(labels[TRAINING_DIGITS:])
+    figure = out / "digits.png"
+    digits_figure([v[chosen] for v in test_views], models, figure)
+    result = {"models": rows, "seconds": seconds, "figure": str(figure)}
+    write_atomically(out / "demo.json", (json.dumps(result, indent=2) + "\n").encode())
+    return result
+
+
+def one_of_each(labels: np.ndarray) -> np.ndarray:
+    """The row of the first digit of each class, 0 to 9."""
+    return np.asarray([int(np.flatnonzero(labels == k)[0]) for k in range(10)])

@@ -1,0 +1,89 @@
+"""What a two-view model is measured by. All in nats per image unless said otherwise; lower is better.
+
+published   one posterior sample z per image; an imputation is decoded once from Eq. 12's mean given the sample, with the
+            moments of the evaluated split's own samples (that is how the paper's tables were made)
+plug-in     decode E[z_j | mu_i] under the prior once
+predictive  - sum over pixels of log mean_k p(x_jd | z_j^k): the loss of the averaged probabilities
+conditional - log mean_k p(x_j | z_j^k): the joint density of the whole missing view
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import jpvae_core as jc
+
+from ..imputation import Block, Predictor, log_mean_exp
+
+
+def measure(predictor: Predictor, views: list[np.ndarray], draws: int = 64) -> dict[str, Any]:
+    """Every measure on one split. views: two (N, c_i) arrays. Lists read [view 1, view 2]; an imputation [1|2, 2|1]."""
+    N, dims = len(views[0]), predictor.model.latent_dims
+    observed = np.ones((N, 2), dtype=bool)
+    names = ("reconstruction", "plug_in", "predictive", "conditional_nll")
+    sums = {name: np.zeros(2) for name in names}
+    samples = np.empty((N, sum(dims)))
+    for block in predictor.blocks(views, observed):
+        rng = predictor.noise(block)
+        z = [part[0] for part in predictor.draw_latents(block, rng, 1)]
+        samples[block.rows] = np.concatenate([predictor.engine.numpy(part) for part in z], axis=-1)[: block.size]
+        for j in range(2):
+            seen = predictor.engine.asarray(np.arange(2) != j)
+            sums["reconstruction"][j] += _loss(predictor, block, j, z[j])
+            plug_in = jc.conditional_mean(predictor.prior, list(block.means), seen)[j]
+            sums["plug_in"][j] += _loss(predictor, block, j, plug_in)
+            drawn = predictor.draw_latents(block, rng, draws, observed=seen)[j]
+            entries = predictor.log_prob_entries(j, drawn, block.views[j])
+            xp = predictor.xp
+            sums["predictive"][j] -= _total(predictor, block, xp.sum(log_mean_exp(xp, entries), axis=-1))
+            sums["conditional_nll"][j] -= _total(predictor, block, log_mean_exp(xp, xp.sum(entries, axis=-1)))
+    result: dict[str, Any] = {name: (total / N).tolist() for name, total in sums.items()}
+    result["published_imputation"] = _published(predictor, views, samples).tolist()
+    result["negative_elbo"] = float(-predictor.elbo(views, observed).mean())
+    return result
+
+
+def _published(predictor: Predictor, views: list[np.ndarray], samples: np.ndarray) -> np.ndarray:
+    moments, n1 = jc.Moments().update(samples), predictor.model.latent_dims[0]
+    parts = [np.arange(n1), np.arange(n1, samples.shape[1])]
+    result = np.zeros(2)
+    for j in range(2):
+        given = parts[1 - j]
+        means, _ = jc.condition_gaussian(moments.mean, moments.covariance, given.tolist(), samples[:, given])
+        z = np.zeros_like(samples)
+        z[:, parts[j]] = means
+        for block in predictor.blocks(views, np.ones((len(samples), 2), dtype=bool)):
+            padded = np.zeros((block.observed.shape[0], len(parts[j])))
+            padded[: block.size] = z[block.rows][:, parts[j]]
+            result[j] += _loss(predictor, block, j, predictor.engine.asarray(padded))
+    return result / len(samples)
+
+
+def latent_report(predictor: Predictor, views: list[np.ndarray]) -> dict[str, Any]:
+    """Active units (variance of the posterior mean over the rows above 0.01; count and per cent) and the Frobenius norm of
+    the cross-correlation of sampled latents. Give it the training rows, as the paper does."""
+    observed = np.ones((len(views[0]), 2), dtype=bool)
+    means, samples = jc.Moments(), predictor.training_moments(views, observed)
+    for block in predictor.blocks(views, observed):
+        joined = np.concatenate([predictor.engine.numpy(m) for m in block.means], axis=-1)
+        means.update(joined[: block.size])
+    active = int((np.diag(means.covariance) > 0.01).sum())
+    deviation = np.sqrt(np.diag(samples.covariance))
+    correlation = samples.covariance / np.outer(deviation, deviation)
+    n1 = predictor.model.latent_dims[0]
+    return {
+        "active_units": active,
+        "active_units_percent": 100.0 * active / len(deviation),
+        "cross_correlation_norm": float(np.linalg.norm(correlation[:n1, n1:])),
+    }
+
+
+def _loss(predictor: Predictor, block: Block, view: int, z: Any) -> float:
+    entries = predictor.log_prob_entries(view, z, block.views[view])
+    return -_total(predictor, block, predictor.xp.sum(entries, axis=-1))
+
+
+def _total(predictor: Predictor, block: Block, per_row: Any) -> float:
+    return float(predictor.engine.numpy(per_row)[: block.size].sum(dtype=np.float64))

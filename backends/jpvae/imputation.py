@@ -1,0 +1,187 @@
+"""Encoding, conditioning, drawing and decoding with a trained model, written once for every engine.
+
+Rows go through in blocks of a fixed size (the last one padded), each with noise from its own counter-based generator.
+A row's result therefore depends on the model, the seed, the row's data and its position, never on a batch size, and is
+bit-equal from call to call. Memory is that of one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import jpvae_core as jc
+
+from .engine import Array, Engine
+from .model import Model
+from .training import generator
+
+BLOCK = 512  # rows
+_ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
+_DRAWS, _OBSERVATION, _PRIOR = 4, 5, 6  # streams of a seed (training.py has 1 to 3)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of rows as native arrays: views (R, c_i) in the model's units, observed (R, M), posteriors (R, n_i)."""
+
+    rows: slice  # of the whole data; the block's first rows.stop - rows.start rows are real, the rest padding
+    views: tuple[Array, ...]
+    observed: Array
+    means: tuple[Array, ...]
+    log_vars: tuple[Array, ...]
+
+    @property
+    def size(self) -> int:
+        """How many rows are real."""
+        return self.rows.stop - self.rows.start
+
+
+class Predictor:
+    """A model with fixed parameters: what turns blocks of rows into latents, draws and decoded views."""
+
+    def __init__(self, engine: Engine, model: Model, parameters: dict[str, Array], seed: int) -> None:
+        self.engine, self.model, self.p, self.seed = engine, model, parameters, seed
+        self.xp = engine.xp
+        self.prior = model.joint_prior(parameters)
+        self.own = [model.own_parameters(parameters, i) for i in range(model.views)]
+
+    def blocks(self, views: Sequence[np.ndarray], observed: np.ndarray) -> Iterator[Block]:
+        """The rows, block by block, encoded. views: model's units, zeros where missing."""
+        for start in range(0, len(observed), BLOCK):
+            rows = slice(start, min(start + BLOCK, len(observed)))
+            short = BLOCK - (rows.stop - start)
+            x = [self.engine.asarray(np.pad(v[rows], ((0, short), (0, 0)))) for v in views]
+            seen = self.engine.asarray(np.pad(observed[rows], ((0, short), (0, 0)), constant_values=True))
+            posteriors = [self.engine.encode(self.p, i, xi) for i, xi in enumerate(x)]
+            yield Block(rows, tuple(x), seen, tuple(m for m, _ in posteriors), tuple(v for _, v in posteriors))
+
+    def noise(self, block: Block) -> np.random.Generator:
+        """The block's own generator."""
+        return generator(self.seed, _DRAWS, block.rows.start // BLOCK)
+
+    def observation_noise(self, block: Block) -> np.random.Generator:
+        """The block's generator for drawing x from its likelihood."""
+        return generator(self.seed, _OBSERVATION, block.rows.start // BLOCK)
+
+    def prior_means(self, n: int, seed: int) -> list[np.ndarray]:
+        """Decoded means of n draws from the joint prior, per view (n, c_i), in the model's units."""
+        parts: list[list[np.ndarray]] = []
+        for start in range(0, n, BLOCK):
+            eps = generator(seed, _PRIOR, start // BLOCK).standard_normal((BLOCK, self.model.noise_dim))
+            z = jc.sample(self.prior, self.engine.asarray(eps))
+            parts.append([self.engine.numpy(self.decoded_mean(j, zj))[: n - start] for j, zj in enumerate(z)])
+        return [np.concatenate(view) for view in zip(*parts, strict=True)]
+
+    def conditional_latents(self, block: Block) -> tuple[Array, ...]:
+        """Plug-in latents under the prior: posterior means where observed, their conditional means elsewhere (R, n_i)."""
+        return jc.conditional_mean(self.prior, list(block.means), block.observed)
+
+    def regressed_latents(self, block: Block, mean: np.ndarray, covariance: np.ndarray) -> tuple[Array, ...]:
+        """Plug-in latents by the paper's Eq. 12: given moments (of training latents) in place of the prior's."""
+        seen = self.engine.numpy(block.observed)
+        latents = np.concatenate([self.engine.numpy(m) for m in block.means], axis=-1).astype(np.float64)
+        ends = np.cumsum(self.model.latent_dims)
+        owner = np.repeat(np.arange(self.model.views), self.model.latent_dims)
+        for pattern in np.unique(seen, axis=0):
+            rows = (seen == pattern).all(axis=1)
+            columns = np.flatnonzero(pattern[owner])
+            if columns.size < owner.size:
+                values = latents[np.ix_(rows, columns)]
+                means, _ = jc.condition_gaussian(mean, covariance, columns.tolist(), values)
+                latents[np.ix_(rows, np.flatnonzero(~pattern[owner]))] = means
+        return tuple(self.engine.asarray(part) for part in np.split(latents, ends[:-1], axis=-1))
+
+    def draw_latents(
+        self, block: Block, rng: np.random.Generator, draws: int, observed: Array | None = None
+    ) -> tuple[Array, ...]:
+        """Draws of all latents given the observed views: z_O ~ q(z_O | x_O), then the prior's conditional. (S, R, n_i)."""
+        seen = block.observed if observed is None else observed
+        dims, R = self.model.latent_dims, block.observed.shape[0]
+        eps = self.engine.asarray(rng.standard_normal((draws, R, sum(dims) + self.model.noise_dim)))
+        z, start = [], 0
+        for mean, log_var, n in zip(block.means, block.log_vars, dims, strict=True):
+            z.append(jc.reparameterize(mean, log_var, eps[..., start : start + n]))
+            start += n
+        return jc.complete(self.prior, z, seen, eps[..., start:])
+
+    def decoded_mean(self, view: int, z: Array) -> Array:
+        """E[x_i | z_i] in the model's units."""
+        return self.model.likelihoods[view].mean(self.xp, self.engine.decode(self.p, view, z))
+
+    def log_prob_entries(self, view: int, z: Array, x: Array) -> Array:
+        """log p(x | z) of every entry, (..., R, c)."""
+        outputs = self.engine.decode(self.p, view, z)
+        return self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view])
+
+    def predictive(self, block: Block, views: Sequence[int], draws: int, visit: Callable[[int, np.ndarray], None]) -> None:
+        """Call ``visit(view, decoded means (s, size, c))`` for groups of draws, as many at a time as fit in memory."""
+        rng = self.noise(block)
+        done = 0
+        while done < draws:
+            group = min(draws - done, self.group(max(self.model.features)))
+            z = self.draw_latents(block, rng, group)
+            for j in views:
+                visit(j, self.engine.numpy(self.decoded_mean(j, z[j]))[:, : block.size])
+            done += group
+
+    @staticmethod
+    def group(features: int) -> int:
+        """How many draws of a block to decode at once: a function of the model's size alone, so results do not vary."""
+        return max(1, _ENTRIES // (BLOCK * features))
+
+    def training_moments(self, views: Sequence[np.ndarray], observed: np.ndarray) -> jc.Moments:
+        """Moments of one posterior sample per row that has every view (the paper's estimate for Eq. 12)."""
+        moments = jc.Moments()
+        full = observed.all(axis=1)
+        for block in self.blocks([v[full] for v in views], observed[full]):
+            z = self.draw_latents(block, self.noise(block), 1)
+            moments.update(np.concatenate([self.engine.numpy(part[0])[: block.size] for part in z], axis=-1))
+        return moments
+
+    def elbo(self, views: Sequence[np.ndarray], observed: np.ndarray, draws: int = 1) -> np.ndarray:
+        """Eq. 5 per row over its observed views, in nats of the model's units, averaged over ``draws`` posterior samples."""
+        result = np.zeros(len(observed))
+        for block in self.blocks(views, observed):
+            kl = jc.kl_divergence(block.means, block.log_vars, self.prior, block.observed)
+            z = self.draw_latents(block, self.noise(block), draws)
+            total = -self.engine.numpy(kl).astype(np.float64)
+            seen = self.engine.numpy(block.observed)
+            for j in range(self.model.views):
+                entries = self.log_prob_entries(j, z[j], block.views[j])
+                per_row = self.engine.numpy(self.xp.sum(entries, axis=-1)).astype(np.float64).mean(axis=0)
+                total += np.where(seen[:, j], per_row, 0.0)
+            result[block.rows] = total[: block.size]
+        return result
+
+
+def log_mean_exp(xp: Any, values: Array) -> Array:
+    """log of the mean of exp(values) over the first axis, without overflow."""
+    top = xp.max(values, axis=0)
+    return top + xp.log(xp.mean(xp.exp(values - top), axis=0))
+
+
+class DrawStatistics:
+    """Streaming mean and standard deviation over draws (Chan, Golub and LeVeque), float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: np.ndarray = np.zeros(())
+        self._squares: np.ndarray = np.zeros(())
+
+    def update(self, values: np.ndarray) -> None:
+        """Add draws (s, R, c)."""
+        s, mean = len(values), values.mean(axis=0, dtype=np.float64)
+        squares = ((values - mean) ** 2).sum(axis=0)
+        total, delta = self.count + s, mean - self.mean
+        self._squares = self._squares + squares + delta**2 * (self.count * s / total)
+        self.mean = self.mean + delta * (s / total)
+        self.count = total
+
+    @property
+    def std(self) -> np.ndarray:
+        """The sample standard deviation (divisor count - 1)."""
+        return np.sqrt(self._squares / max(1, self.count - 1))

@@ -1,0 +1,137 @@
+"""From what a person hands in to clean arrays: a list or dict of views, a mask, and every complaint about them.
+
+A view is an (N, c_i) table (NumPy, pandas, torch). Missing is said by the mask, by None for a whole view, or by rows of
+NaN under ``missing="nan"``; zeros are never taken as missing. Inputs are not changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import ViewError
+
+
+@dataclass(frozen=True)
+class Views:
+    """Clean views: arrays[i] (N, c_i) with zeros where missing, in the data's units; observed (N, M) bool."""
+
+    arrays: tuple[np.ndarray, ...]
+    observed: np.ndarray
+    names: tuple[str, ...]
+    keyed: bool  # handed in as a dict
+
+    def give_back(self, results: Sequence[Any]) -> Any:
+        """Results per view in the container that the views came in."""
+        return dict(zip(self.names, results, strict=True)) if self.keyed else list(results)
+
+
+def read_views(
+    views: Any,
+    mask: Any = None,
+    *,
+    missing: str = "error",
+    names: tuple[str, ...] | None = None,
+    features: tuple[int, ...] | None = None,
+) -> Views:
+    """Check and convert. ``names`` and ``features``: what a fitted model expects (views given by name may be left out)."""
+    if missing not in ("error", "nan"):
+        raise ViewError(f"missing is {missing!r}; expected 'error' (NaN is an error) or 'nan' (rows of NaN are missing)")
+    keyed = isinstance(views, Mapping)
+    if keyed:
+        given = tuple(str(k) for k in views)
+        order = names or given
+        unknown = sorted(set(given) - set(order))
+        if unknown:
+            raise ViewError(f"views has unknown names {unknown}; expected names among {list(order)}")
+        tables = [dict(zip(given, views.values(), strict=True)).get(name) for name in order]
+    else:
+        if isinstance(views, np.ndarray) or not isinstance(views, Sequence):
+            raise ViewError(f"views is a {type(views).__name__}; expected a list or dict of (N, c) tables, one per view")
+        tables = list(views)
+        order = names or tuple(f"view{i}" for i in range(len(tables)))
+        if len(tables) != len(order):
+            raise ViewError(
+                f"views has {len(tables)} tables; expected {len(order)} ({', '.join(order)}); None for an absent one"
+            )
+    if not tables:
+        raise ViewError("views is empty; expected at least one (N, c) table")
+
+    arrays = [None if t is None else _numeric(t, name) for t, name in zip(tables, order, strict=True)]
+    lengths = {name: len(a) for name, a in zip(order, arrays, strict=True) if a is not None}
+    if not lengths:
+        raise ViewError("every view is None; expected at least one (N, c) table")
+    if len(set(lengths.values())) > 1:
+        raise ViewError(
+            f"views have different row counts {lengths}; expected one row per subject in every view; use mask for absences"
+        )
+    N = next(iter(lengths.values()))
+    if N == 0:
+        raise ViewError("views have no rows; expected at least one")
+    for i, (name, a) in enumerate(zip(order, arrays, strict=True)):
+        if a is None and features is None:
+            raise ViewError(f"view {name!r} is None; expected a table: fit cannot learn a view that nobody has")
+        if a is not None and features is not None and a.shape[1] != features[i]:
+            raise ViewError(f"view {name!r} has {a.shape[1]} columns; expected {features[i]}, as in fit")
+
+    observed = _mask(mask, N, len(order))
+    for i, a in enumerate(arrays):
+        if a is None:
+            observed[:, i] = False
+            continue
+        if missing == "nan":
+            observed[:, i] &= ~np.isnan(a).all(axis=1)
+        _finite(a, observed[:, i], order[i], missing)
+    empty = np.flatnonzero(~observed.any(axis=1))
+    if empty.size:
+        raise ViewError(
+            f"mask leaves row {int(empty[0])} with no view ({empty.size} such rows); expected at least one observed view per row"
+        )
+    if features is None:
+        for i in np.flatnonzero(~observed.any(axis=0)):
+            raise ViewError(f"view {order[i]!r} is missing in every row; expected at least one observed row to learn it from")
+    filled = []
+    for i, a in enumerate(arrays):
+        if a is None:
+            filled.append(np.zeros((N, features[i] if features else 0)))
+        else:
+            filled.append(a if observed[:, i].all() else np.where(observed[:, i : i + 1], a, a.dtype.type(0)))
+    return Views(tuple(filled), observed, order, keyed)
+
+
+def _numeric(table: Any, name: str) -> np.ndarray:
+    if hasattr(table, "detach"):
+        table = table.detach().cpu().numpy()
+    try:
+        a = np.asarray(table)
+        if a.dtype not in (np.float32, np.float64):
+            a = a.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ViewError(f"view {name!r} is not numeric ({error}); expected an (N, c) table of numbers") from error
+    if a.ndim != 2 or a.shape[1] == 0:
+        raise ViewError(f"view {name!r} has shape {a.shape}; expected (N, c): one row per subject, at least one column")
+    return a
+
+
+def _mask(mask: Any, N: int, M: int) -> np.ndarray:
+    if mask is None:
+        return np.ones((N, M), dtype=bool)
+    m = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
+    if m.shape != (N, M):
+        raise ViewError(f"mask has shape {m.shape}; expected {(N, M)}: one row per subject, one column per view")
+    if m.dtype != np.bool_ and not np.isin(m, (0, 1)).all():
+        raise ViewError(f"mask has dtype {m.dtype} and values other than 0 and 1; expected True (observed) or False (missing)")
+    return m.astype(bool)
+
+
+def _finite(a: np.ndarray, observed: np.ndarray, name: str, missing: str) -> None:
+    bad = ~np.isfinite(a) & observed[:, None]
+    if bad.any():
+        row, column = (int(k) for k in np.argwhere(bad)[0])
+        hint = 'Mark the row missing with mask, or pass missing="nan" if rows of NaN mean that the view is absent.'
+        if missing == "nan":
+            hint = "Only a row that is NaN in every column of the view counts as missing; impute or drop single cells first."
+        raise ViewError(f"view {name!r}, row {row}, column {column} is {a[row, column]}; expected a finite number. {hint}")

@@ -1,0 +1,86 @@
+"""Map the trade between reconstruction and imputation: the subset objective's weight and alpha, one full training each.
+
+    python benchmarks/tradeoff.py 0.3 0.98          train and measure one point, add a line to results/hvdmnist/tradeoff.csv
+    python benchmarks/tradeoff.py --plot            draw results/hvdmnist/tradeoff.png from the lines there are
+
+A point is the "ours" protocol with subset_weights (1, w, w) and that alpha, seed 0. Choices are made on the 10,000 training
+images that no model is trained on (split "validation"); the test set's numbers stand beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from jpvae import JPVAE
+from jpvae.data import halves, mnist
+from jpvae.experiments.hvdmnist import TRAINING_IMAGES, options
+from jpvae.experiments.measures import measure
+
+RESULTS = Path(__file__).parent / "results" / "hvdmnist"
+MEASURES = ("reconstruction", "plug_in", "predictive", "conditional_nll")
+
+
+def add_point(weight: float, alpha: float) -> None:
+    """Train one point and append its measures on both splits."""
+    images, _ = mnist("train")
+    choice = options("orthogonal", "ours") | {"alpha": alpha, "subset_weights": (1.0, weight, weight)}
+    model = JPVAE(**choice, seed=0).fit(halves(images[:TRAINING_IMAGES]))
+    table = RESULTS / "tradeoff.csv"
+    for split, digits in (("validation", images[TRAINING_IMAGES:]), ("test", mnist("test")[0])):
+        found = measure(model._predictor, halves(digits))
+        row = {"weight": weight, "alpha": alpha, "split": split}
+        row |= {f"{name}_{j + 1}": round(found[name][j], 3) for name in MEASURES for j in range(2)}
+        new = not table.exists()
+        with table.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def plot() -> None:
+    """Reconstruction against predictive imputation and conditional NLL, both views added; one dot per point, test set."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    with (RESULTS / "tradeoff.csv").open() as file:
+        rows = [{k: v if k == "split" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    rows = [row for row in rows if row["split"] == "test"]
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.0), sharex=True)
+    for axis, name, title in zip(
+        axes, ("predictive", "conditional_nll"), ("predictive imputation", "conditional NLL"), strict=True
+    ):
+        for alpha, marker in zip(sorted({row["alpha"] for row in rows}), "osD^v", strict=False):
+            line = sorted((r for r in rows if r["alpha"] == alpha), key=lambda r: r["weight"])
+            x = [r["reconstruction_1"] + r["reconstruction_2"] for r in line]
+            y = [r[f"{name}_1"] + r[f"{name}_2"] for r in line]
+            axis.plot(x, y, marker=marker, lw=1, ms=7, label=f"α = {alpha:g}")
+            for xi, yi, r in zip(x, y, line, strict=True):
+                axis.annotate(f"w = {r['weight']:g}", (xi, yi), xytext=(6, 5), textcoords="offset points", fontsize=8)
+        axis.set_xlabel("reconstruction, both halves (nats)")
+        axis.set_ylabel(f"{title}, both directions (nats)")
+        axis.margins(0.16)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False)
+    figure.suptitle("Subset objective, weights (1, w, w): lower left is better", fontsize=11)
+    figure.tight_layout()
+    figure.savefig(RESULTS / "tradeoff.png", dpi=130)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weight", type=float, nargs="?")
+    parser.add_argument("alpha", type=float, nargs="?")
+    parser.add_argument("--plot", action="store_true")
+    arguments = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    if arguments.weight is not None and arguments.alpha is not None:
+        add_point(arguments.weight, arguments.alpha)
+    elif not arguments.plot:
+        parser.error("give a weight and an alpha, or --plot")
+    if arguments.plot:
+        plot()

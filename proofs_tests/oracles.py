@@ -1,0 +1,194 @@
+"""Independent answers, in 80-digit arithmetic: nothing here imports or imitates the package.
+
+The covariance is made dense from the free parameters by the definitions (a Cayley matrix is (I+A) times the inverse of
+I-A), every quantity is then linear algebra on that dense matrix. Arrays are NumPy arrays of mpmath numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+
+mp.mp.dps = 80
+Exact = np.ndarray  # of mp.mpf
+
+exact = np.vectorize(mp.mpf, otypes=[object])
+exp = np.vectorize(mp.exp, otypes=[object])
+sqrt = np.vectorize(mp.sqrt, otypes=[object])
+
+
+def floats(x: Any) -> np.ndarray:
+    """Rounded to float64 (a scalar becomes an array of shape ())."""
+    return np.asarray(x).astype(np.float64)
+
+
+def sigmoid(t: Any) -> Any:
+    """1 / (1 + e^-t)."""
+    return 1 / (1 + exp(-t))
+
+
+def identity(n: int) -> Exact:
+    """The n x n identity."""
+    return exact(np.eye(n))
+
+
+def inverse_and_log_det(S: Exact) -> tuple[Exact, Any]:
+    """S^-1 and log |det S| by Gauss-Jordan elimination with row pivoting."""
+    n = len(S)
+    work, log_det = np.concatenate([S, identity(n)], axis=1), mp.mpf(0)
+    for k in range(n):
+        pivot = k + int(np.argmax(np.abs(work[k:, k])))
+        work[[k, pivot]] = work[[pivot, k]]
+        log_det += mp.log(abs(work[k, k]))
+        work[k] = work[k] / work[k, k]
+        for row in range(n):
+            if row != k:
+                work[row] = work[row] - work[row, k] * work[k]
+    return work[:, n:], log_det
+
+
+def is_positive_definite(S: Exact) -> bool:
+    """By Cholesky in 80 digits: conclusive unless an eigenvalue is 0 to 60 digits."""
+    try:
+        mp.cholesky(mp.matrix(S.tolist()))
+    except ValueError:
+        return False
+    return True
+
+
+def skew(entries: Exact, n: int) -> Exact:
+    """The skew matrix whose strict upper triangle, row by row, holds the entries."""
+    A = exact(np.zeros((n, n)))
+    A[np.triu_indices(n, 1)] = entries
+    return A - A.T
+
+
+def cayley(A: Exact) -> Exact:
+    """(I + A)(I - A)^-1."""
+    return (identity(len(A)) + A) @ inverse_and_log_det(identity(len(A)) - A)[0]
+
+
+def frames(structure: Any, parameters: dict[str, Any]) -> list[Exact]:
+    """The first d columns of diag(signs) times a Cayley rotation, per view."""
+    per_view = zip(parameters["entries"], structure.dims, parameters["signs"], strict=True)
+    return [(exact(s)[:, None] * cayley(skew(exact(p), n)))[:, : structure.rank] for p, n, s in per_view]
+
+
+def blocks(dims: Sequence[int]) -> list[slice]:
+    """Where each view's coordinates lie in the concatenated vector."""
+    ends = np.cumsum([0, *dims])
+    return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def covariance(structure: Any, parameters: dict[str, Any]) -> Exact:
+    """The dense joint covariance by definition: identity blocks, and C_ij = Cov(z_i, z_j) beside the diagonal."""
+    S, at = identity(sum(structure.dims)), blocks(structure.dims)
+    if structure.kind == "independent":
+        return S
+    Q = frames(structure, parameters)
+    if structure.kind == "canonical":
+        loadings = sqrt(sigmoid(exact(parameters["logits"])))
+        for i in range(len(Q)):
+            for j in range(i):
+                S[at[i], at[j]] = (Q[i] * (loadings[i] * loadings[j])) @ Q[j].T
+                S[at[j], at[i]] = S[at[i], at[j]].T
+        return S
+    if structure.kind == "orthogonal":
+        C = exact(parameters["alpha"])[()] * Q[1]
+    else:
+        t = exact(parameters["logits"])
+        s = sigmoid(t) if structure.kind == "svd-sigmoid" else (1 - exp(-t)) / (1 + exp(-t))
+        C = (Q[1] * s) @ Q[0].T
+    S[at[1], at[0]], S[at[0], at[1]] = C, C.T
+    return S
+
+
+@functools.cache
+def model_covariance(model: Any) -> Exact:
+    """The dense covariance of a drawn model (kept: every library and dtype asks for the same one)."""
+    return covariance(model.structure, model.parameters)
+
+
+@functools.cache
+def model_precision(model: Any) -> tuple[Exact, Any]:
+    """Its inverse and log-determinant."""
+    return inverse_and_log_det(model_covariance(model))
+
+
+def coordinates(dims: Sequence[int], observed: Sequence[bool]) -> np.ndarray:
+    """The concatenated coordinates of the observed views."""
+    return np.concatenate(
+        [np.arange(s.start, s.stop) for s, bit in zip(blocks(dims), observed, strict=True) if bit] + [[]]
+    ).astype(int)
+
+
+def kl(S: Exact, mean: Any, log_var: Any) -> Any:
+    """Eq. 7: KL( N(mean, diag exp(log_var)) || N(0, S) ) for one concatenated row."""
+    return kl_from_precision(*inverse_and_log_det(S), exact(mean), exact(log_var))
+
+
+def kl_from_precision(P: Exact, log_det: Any, mean: Exact, log_var: Exact) -> Any:
+    """Eq. 7 from S^-1 and log|S|."""
+    return (
+        (log_det - sum(log_var) - len(mean) + mean @ P @ mean + exp(log_var) @ np.diagonal(P)) / 2 if len(mean) else mp.mpf(0)
+    )
+
+
+def conditional(S: Exact, observed: np.ndarray) -> tuple[np.ndarray, Exact, Exact]:
+    """The hidden coordinates, the regression matrix S_ho S_oo^-1 and the Schur complement S_hh - S_ho S_oo^-1 S_oh."""
+    hidden = np.setdiff1d(np.arange(len(S)), observed)
+    if not len(observed):
+        return hidden, exact(np.zeros((len(S), 0))), S
+    gain = S[np.ix_(hidden, observed)] @ inverse_and_log_det(S[np.ix_(observed, observed)])[0]
+    return hidden, gain, S[np.ix_(hidden, hidden)] - gain @ S[np.ix_(observed, hidden)]
+
+
+def derivatives(function: Callable[[Exact], Any], point: np.ndarray) -> np.ndarray:
+    """The gradient by central differences with step 1e-25: the error is about 1e-50."""
+    step, x = mp.mpf(10) ** -25, exact(np.ravel(point))
+    slopes = []
+    for k in range(x.size):
+        up, down = x.copy(), x.copy()
+        up[k], down[k] = up[k] + step, down[k] - step
+        shape = np.shape(point)
+        slopes.append((function(up.reshape(shape)) - function(down.reshape(shape))) / (2 * step))
+    return floats(slopes).reshape(np.shape(point))
+
+
+def frame_condition(model: Any) -> float:
+    """The largest sqrt(1 + |A_i|^2): the condition number of I - A_i, which multiplies a frame's rounding errors."""
+    pairs = zip(model.parameters.get("entries", []), model.structure.dims, strict=False)
+    return max([1.0, *(float(np.sqrt(1 + np.linalg.norm(floats(skew(exact(p), n)), 2) ** 2)) for p, n in pairs)])
+
+
+def stiffness(model: Any) -> float:
+    """The largest eigenvalue of Sigma^-1 (from the 80-digit inverse, so accurate however large)."""
+    return float(np.linalg.eigvalsh(floats(model_precision(model)[0]))[-1])
+
+
+@functools.cache
+def marginal_precision(model: Any, observed: tuple[bool, ...]) -> tuple[Exact, Any, float]:
+    """Inverse, log-determinant and stiffness of the observed views' sub-block of the covariance."""
+    keep = coordinates(model.structure.dims, observed)
+    P, log_det = inverse_and_log_det(model_covariance(model)[np.ix_(keep, keep)])
+    return P, log_det, float(np.linalg.eigvalsh(floats(P))[-1]) if len(keep) else 1.0
+
+
+def kl_and_condition(model: Any, mean: np.ndarray, log_var: np.ndarray, observed: tuple[bool, ...]) -> tuple[float, float]:
+    """The exact KL of one concatenated row, and how many eps a float evaluation in the canonical form may be off.
+
+    A coordinate m_i = Q_i^T mu_i is off by at most (n + 3 n^2 kappa) eps |mu_i|: n roundings, and the frame's own error
+    (LU with |L||U| <= n |I - A|: backward error 3 n^2 eps, times the condition number kappa). The quadratic form is a sum of
+    squares with weights at most Lambda = |Sigma^-1|, so it moves by 2 Lambda |mu|^2 of that; the traces likewise. The other
+    terms have one sign each. 16 M n^2 kappa covers this, a few roundings per term and the additions over n and M.
+    """
+    P, log_det, largest = marginal_precision(model, observed)
+    keep = coordinates(model.structure.dims, observed)
+    mean, log_var = mean[keep], log_var[keep]
+    size = largest * (mean @ mean + np.exp(log_var).sum()) + np.abs(log_var).sum() + len(keep) + abs(float(log_det))
+    factor = 16 * len(observed) * max(model.structure.dims) ** 2 * frame_condition(model)
+    return float(kl_from_precision(P, log_det, exact(mean), exact(log_var))), factor * size / 2
