@@ -29,7 +29,7 @@ def add_point(weight: float, alpha: float) -> None:
     model = JPVAE(**choice, seed=0).fit(halves(images[:TRAINING_IMAGES]))
     table = RESULTS / "tradeoff.csv"
     for split, digits in (("validation", images[TRAINING_IMAGES:]), ("test", mnist("test")[0])):
-        found = measure(model._predictor, halves(digits))
+        found = measure(model, halves(digits))
         row = {"weight": weight, "alpha": alpha, "split": split}
         row |= {f"{name}_{j + 1}": round(found[name][j], 3) for name in MEASURES for j in range(2)}
         new = not table.exists()

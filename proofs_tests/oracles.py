@@ -7,6 +7,7 @@ I-A), every quantity is then linear algebra on that dense matrix. Arrays are Num
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ def frames(structure: Any, parameters: dict[str, Any]) -> list[Exact]:
 def blocks(dims: Sequence[int]) -> list[slice]:
     """Where each view's coordinates lie in the concatenated vector."""
     ends = np.cumsum([0, *dims])
-    return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
 
 
 def covariance(structure: Any, parameters: dict[str, Any]) -> Exact:
@@ -183,12 +184,12 @@ def kl_and_condition(model: Any, mean: np.ndarray, log_var: np.ndarray, observed
 
     A coordinate m_i = Q_i^T mu_i is off by at most (n + 3 n^2 kappa) eps |mu_i|: n roundings, and the frame's own error
     (LU with |L||U| <= n |I - A|: backward error 3 n^2 eps, times the condition number kappa). The quadratic form is a sum of
-    squares with weights at most Lambda = |Sigma^-1|, so it moves by 2 Lambda |mu|^2 of that; the traces likewise. The other
-    terms have one sign each. 16 M n^2 kappa covers this, a few roundings per term and the additions over n and M.
+    squares with weights at most Lambda = |Sigma^-1|, so it moves by 2 Lambda |mu|^2 (n + 3 n^2 kappa) eps <= 8 n^2 kappa eps
+    Lambda |mu|^2; the traces likewise. The other terms have one sign each: 16 roundings and 4 per view for tau's sums.
     """
     P, log_det, largest = marginal_precision(model, observed)
     keep = coordinates(model.structure.dims, observed)
     mean, log_var = mean[keep], log_var[keep]
     size = largest * (mean @ mean + np.exp(log_var).sum()) + np.abs(log_var).sum() + len(keep) + abs(float(log_det))
-    factor = 16 * len(observed) * max(model.structure.dims) ** 2 * frame_condition(model)
+    factor = 8 * max(model.structure.dims) ** 2 * frame_condition(model) + 4 * len(observed) + 16
     return float(kl_from_precision(P, log_det, exact(mean), exact(log_var))), factor * size / 2

@@ -88,7 +88,6 @@ class Model:
             return {"entries": entries, "signs": signs, "alpha": float32(np.clip(np.tanh(logits / 2), -1 + 1e-6, 1 - 1e-6))}
         return {"entries": entries, "signs": signs, "logits": logits}
 
-
     def framed(self, xp: Any) -> dict[str, Any]:
         """The parameters with their frames made by one library: JAX then compiles the Cayley solve once per size."""
         if not self.parameters:
@@ -101,6 +100,12 @@ class Model:
 def frame(size: tuple[int, int], entries: Any, signs: Any) -> Any:
     """The package's frame of a size (n, d), in the form that ``xp.call`` takes."""
     return jc.frame(entries, *size, signs)
+
+
+def dense(structure: Structure, parameters: dict[str, Any]) -> tuple[Any, ...]:
+    """The package's dense views of a prior: Sigma, its inverse, log|Sigma|, the largest singular value of any C_ij."""
+    prior = structure.prior(parameters)
+    return prior.covariance(), prior.precision(), prior.log_det(), prior.max_singular_value()
 
 
 def models(structures: Sequence[Structure] = STRUCTURES, reach: tuple[float, ...] = (0.5, 3.0, 12.0)) -> st.SearchStrategy:

@@ -27,8 +27,14 @@ SHAPES = {
     "inverse cayley": (lambda: jc.inverse_cayley(np.zeros(3)), r"Q has shape \(3,\); expected \(\.\.\., n, n\)"),
     "no views": (lambda: jc.JointPrior.independent([]), r"dims is \(\); expected one positive latent size per view"),
     "size 0": (lambda: jc.JointPrior.independent([2, 0]), r"dims is \(2, 0\); expected one positive"),
-    "rotation": (lambda: jc.JointPrior.orthogonal(np.zeros((2, 3)), 0.5), r"rotation has shape \(2, 3\); expected \(\.\.\., n, n\)"),
-    "U is wide": (lambda: jc.JointPrior.svd(np.zeros((2, 3)), np.zeros(3), EYE), r"U has shape \(2, 3\); expected \(\.\.\., n, d\)"),
+    "rotation": (
+        lambda: jc.JointPrior.orthogonal(np.zeros((2, 3)), 0.5),
+        r"rotation has shape \(2, 3\); expected \(\.\.\., n, n\)",
+    ),
+    "U is wide": (
+        lambda: jc.JointPrior.svd(np.zeros((2, 3)), np.zeros(3), EYE),
+        r"U has shape \(2, 3\); expected \(\.\.\., n, d\)",
+    ),
     "V columns": (lambda: jc.JointPrior.svd(EYE, np.zeros(3), EYE[:, :2]), r"V has shape \(3, 2\); expected 3 columns"),
     "svd logits": (lambda: jc.JointPrior.svd(EYE, np.zeros(2), EYE), r"logits has shape \(2,\); expected last axis 3"),
     "canonical logits": (lambda: jc.JointPrior.canonical([EYE, EYE], np.zeros((3, 3))), r"logits \(3, 3\); expected M frames"),
@@ -36,19 +42,43 @@ SHAPES = {
     "views": (lambda: jc.kl_divergence([Z2], [Z2, Z3], TWO), r"means has 1 arrays; expected 2, one per view \(dims \(2, 3\)\)"),
     "log_vars": (lambda: jc.kl_divergence([Z2, Z3], [Z2], TWO), "log_vars has 1 arrays; expected 2"),
     "latent size": (lambda: jc.kl_divergence([Z3, Z3], [Z2, Z3], TWO), r"means\[0\] has shape \(4, 3\); expected last axis 2"),
-    "row counts": (lambda: jc.kl_divergence([Z2, Z3[:1]], [Z2, Z3], TWO), r"means\[1\] has shape \(1, 3\) but means\[0\] has \(4, 2\)"),
-    "mask columns": (lambda: jc.kl_divergence([Z2, Z3], [Z2, Z3], TWO, np.ones(3, dtype=bool)), r"mask has shape \(3,\); expected"),
-    "mask rows": (lambda: jc.kl_divergence([Z2, Z3], [Z2, Z3], SVD, np.ones((3, 2))), r"mask has shape \(3, 2\); expected .* \(4, 2\)"),
-    "no row axis": (lambda: jc.conditional_mean(SVD, [Z2[0], Z3[0]], MASK), r"latents\[0\] has shape \(2,\); expected .*row axis"),
+    "row counts": (
+        lambda: jc.kl_divergence([Z2, Z3[:1]], [Z2, Z3], TWO),
+        r"means\[1\] has shape \(1, 3\) but means\[0\] has \(4, 2\)",
+    ),
+    "mask columns": (
+        lambda: jc.kl_divergence([Z2, Z3], [Z2, Z3], TWO, np.ones(3, dtype=bool)),
+        r"mask has shape \(3,\); expected",
+    ),
+    "mask rows": (
+        lambda: jc.kl_divergence([Z2, Z3], [Z2, Z3], SVD, np.ones((3, 2))),
+        r"mask has shape \(3, 2\); expected .* \(4, 2\)",
+    ),
+    "no row axis": (
+        lambda: jc.conditional_mean(SVD, [Z2[0], Z3[0]], MASK),
+        r"latents\[0\] has shape \(2,\); expected .*row axis",
+    ),
     "condition": (lambda: jc.condition(SVD, [Z3, Z3], MASK), r"latents\[0\] has shape \(4, 3\); expected last axis 2"),
     "noise": (lambda: jc.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 4))), r"noise has shape \(4, 4\); expected last axis 5"),
     "sample noise": (lambda: jc.sample(SVD, np.zeros((4, 6))), r"noise has shape \(4, 6\); expected last axis 5"),
     "C is a vector": (lambda: jc.kl_eq9([Z2, Z3], [Z2, Z3], np.zeros(3)), r"C has shape \(3,\); expected \(\.\.\., n_2, n_1\)"),
-    "C transposed": (lambda: jc.kl_eq9([Z2, Z3], [Z2, Z3], np.zeros((2, 3))), r"means\[0\] has shape \(4, 2\); expected last axis 3"),
+    "C transposed": (
+        lambda: jc.kl_eq9([Z2, Z3], [Z2, Z3], np.zeros((2, 3))),
+        r"means\[0\] has shape \(4, 2\); expected last axis 3",
+    ),
     "eq16": (lambda: jc.kl_eq16([Z3, Z2], [Z3, Z3], EYE, 0.5), r"means\[1\] has shape \(4, 2\); expected last axis 3"),
-    "dense": (lambda: jc.kl_dense([Z2, Z3], [Z2, Z3], np.eye(4)), r"means, concatenated, has shape \(4, 5\); expected last axis 4"),
-    "observed twice": (lambda: jc.condition_gaussian(np.zeros(3), EYE, [1, 1], Z2), r"observed_index is \[1, 1\]; expected distinct"),
-    "observed beyond": (lambda: jc.condition_gaussian(np.zeros(3), EYE, [3], Z2[:, :1]), r"observed_index is \[3\].* in \[0, 3\)"),
+    "dense": (
+        lambda: jc.kl_dense([Z2, Z3], [Z2, Z3], np.eye(4)),
+        r"means, concatenated, has shape \(4, 5\); expected last axis 4",
+    ),
+    "observed twice": (
+        lambda: jc.condition_gaussian(np.zeros(3), EYE, [1, 1], Z2),
+        r"observed_index is \[1, 1\]; expected distinct",
+    ),
+    "observed beyond": (
+        lambda: jc.condition_gaussian(np.zeros(3), EYE, [3], Z2[:, :1]),
+        r"observed_index is \[3\].* in \[0, 3\)",
+    ),
     "values": (lambda: jc.condition_gaussian(np.zeros(3), EYE, [0], Z2), r"values has shape \(4, 2\); expected last axis 1"),
     "mean": (lambda: jc.condition_gaussian(np.zeros(2), EYE, [0], Z2[:, :1]), r"mean has shape \(2,\); expected last axis 3"),
 }
@@ -62,22 +92,46 @@ DTYPES = {
     "half skew": (lambda: jc.skew(half(np.zeros(3)), 3), "params has dtype float16; expected float32 or float64"),
     "integer skew": (lambda: jc.skew(np.zeros(3, dtype=int), 3), "params has dtype int64; expected float32 or float64"),
     "complex cayley": (lambda: jc.cayley(EYE.astype(complex)), "A has dtype complex128; expected float32 or float64"),
-    "bfloat16": (lambda: jc.cayley(torch.eye(2, dtype=torch.bfloat16)), "A has dtype torch.bfloat16; expected float32 or float64"),
+    "bfloat16": (
+        lambda: jc.cayley(torch.eye(2, dtype=torch.bfloat16)),
+        "A has dtype torch.bfloat16; expected float32 or float64",
+    ),
     "half logits": (lambda: jc.JointPrior.svd(EYE, half(np.zeros(3)), EYE), "logits has dtype float16; expected"),
     "mixed svd": (lambda: jc.JointPrior.svd(EYE, np.zeros(3, np.float32), EYE), "logits has dtype float32 but U has float64"),
-    "mixed rows": (lambda: jc.kl_divergence([Z2, np.float32(Z3)], [Z2, Z3], TWO), r"means\[1\] has dtype float32 but means\[0\] has float64"),
-    "mixed prior": (lambda: jc.kl_divergence(*[[np.float32(Z2), np.float32(Z3)]] * 2, SVD), r"prior.arrays\[0\] has dtype float64"),
-    "integer latents": (lambda: jc.conditional_mean(TWO, [Z2.astype(int), Z3], MASK), r"latents\[0\] has dtype int64; expected"),
-    "noise": (lambda: jc.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 5), np.float32)), "latents has dtype float64 but noise has float32"),
+    "mixed rows": (
+        lambda: jc.kl_divergence([Z2, np.float32(Z3)], [Z2, Z3], TWO),
+        r"means\[1\] has dtype float32 but means\[0\] has float64",
+    ),
+    "mixed prior": (
+        lambda: jc.kl_divergence(*[[np.float32(Z2), np.float32(Z3)]] * 2, SVD),
+        r"prior.arrays\[0\] has dtype float64",
+    ),
+    "integer latents": (
+        lambda: jc.conditional_mean(TWO, [Z2.astype(int), Z3], MASK),
+        r"latents\[0\] has dtype int64; expected",
+    ),
+    "noise": (
+        lambda: jc.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 5), np.float32)),
+        "latents has dtype float64 but noise has float32",
+    ),
     "reparameterize": (lambda: jc.reparameterize(Z2, np.float32(Z2), Z2), "log_var has dtype float32 but mean has float64"),
-    "values": (lambda: jc.condition_gaussian(np.zeros(3), EYE, [0], np.float32(Z2[:, :1])), "values has dtype float32 but cov has float64"),
+    "values": (
+        lambda: jc.condition_gaussian(np.zeros(3), EYE, [0], np.float32(Z2[:, :1])),
+        "values has dtype float32 but cov has float64",
+    ),
 }
 
 LIBRARIES = {
     "numpy and torch": (lambda: jc.kl_divergence([Z2, torch.zeros(4, 3)], [Z2, Z3], TWO), r"numpy.ndarray, torch.Tensor"),
     "torch and jax": (lambda: jc.JointPrior.svd(torch.eye(3), jnp.zeros(3), torch.eye(3)), "torch.Tensor"),
-    "numpy prior": (lambda: jc.kl_divergence(*[[torch.zeros(4, 2), torch.zeros(4, 3)]] * 2, SVD), "numpy.ndarray, torch.Tensor"),
-    "numpy mask": (lambda: jc.conditional_mean(TWO, [torch.zeros(4, 2), torch.zeros(4, 3)], MASK), "numpy.ndarray, torch.Tensor"),
+    "numpy prior": (
+        lambda: jc.kl_divergence(*[[torch.zeros(4, 2), torch.zeros(4, 3)]] * 2, SVD),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "numpy mask": (
+        lambda: jc.conditional_mean(TWO, [torch.zeros(4, 2), torch.zeros(4, 3)], MASK),
+        "numpy.ndarray, torch.Tensor",
+    ),
     "numpy noise": (lambda: jc.reparameterize(torch.zeros(2), torch.zeros(2), np.zeros(2)), "numpy.ndarray, torch.Tensor"),
     "a list": (lambda: jc.skew([1.0, 2.0, 3.0], 3), "expected arrays of one array library, found builtins.list"),
 }

@@ -107,7 +107,9 @@ def test_any_split_of_any_gaussian(xp, seed, observed):
     # by the centred values or by S_oh.
     S_oo = cov[np.ix_(observed, observed)]
     error = 4 * 25 * np.linalg.cond(S_oo) * np.linalg.norm(oracles.floats(gain)) * xp.eps
-    assert np.all(np.abs(got_mean - want) <= error * (1 + np.linalg.norm(z) + np.linalg.norm(mean)) + 8 * xp.eps * np.abs(mean).max())
+    assert np.all(
+        np.abs(got_mean - want) <= error * (1 + np.linalg.norm(z) + np.linalg.norm(mean)) + 8 * xp.eps * np.abs(mean).max()
+    )
     assert np.all(np.abs(got_cov - oracles.floats(schur)) <= error * np.linalg.norm(cov) + 8 * xp.eps * np.abs(cov).max())
 
 

@@ -82,8 +82,8 @@ def test_least_kl_is_the_price_of_a_diagonal_posterior(xp, kind, data):
     dims = model.structure.dims
     P, log_det = oracles.model_precision(model)
     log_var = strategies.float32([-float(oracles.mp.log(p)) for p in np.diagonal(P)])
-    log_vars = [log_var[None, at] for at in oracles.blocks(dims)]
-    means = [np.zeros_like(x) for x in log_vars]
+    log_vars = tuple(np.stack([log_var[at]] * 2) for at in oracles.blocks(dims))
+    means = tuple(np.zeros_like(x) for x in log_vars)
     want, condition = truth(model, means, log_vars)
     got = xp.call(canonical, model.structure, model.framed(xp), means, log_vars)
     assert np.all(np.abs(got - want) <= condition * xp.eps)
@@ -127,7 +127,9 @@ def test_two_views_of_equal_loadings_are_the_svd_prior(xp, model, seed):
     assert np.all(np.abs(got - want) <= condition * xp.eps)
 
 
-@pytest.mark.parametrize("structure", [Structure("svd-sigmoid", (4, 4), 4), Structure("canonical", (4, 4), 4)], ids=lambda s: s.kind)
+@pytest.mark.parametrize(
+    "structure", [Structure("svd-sigmoid", (4, 4), 4), Structure("canonical", (4, 4), 4)], ids=lambda s: s.kind
+)
 @pytest.mark.parametrize("gap", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6])
 def test_near_the_boundary_nothing_is_lost(xp, structure, gap):
     """s = 1 - gap in every direction. The relative error stays at a bounded number of eps; Eq. 9's grows as 1/gap."""
@@ -136,7 +138,7 @@ def test_near_the_boundary_nothing_is_lost(xp, structure, gap):
     want, condition = truth(model, means, log_vars)
     got = xp.call(canonical, structure, model.framed(xp), means, log_vars)
     assert np.all(np.abs(got - want) <= condition * xp.eps)
-    assert np.all(condition * xp.eps <= 1e5 * xp.eps * want)  # the bound itself is relative: no gap in it
+    assert np.all(condition * xp.eps <= 1e4 * xp.eps * want)  # the bound itself is relative: no gap in it
     if gap == 1e-6 and xp.dtype == "float32":
         eq9 = xp.call(references, structure, model.framed(xp), means, log_vars)[1]
         assert not np.any(np.abs(eq9 - want) <= 1e-3 * want)  # (NaN counts as lost)

@@ -46,7 +46,8 @@ def test_completion_has_the_conditional_mean_and_covariance(xp, kind, data, seed
     structure, parameters, noise = model.structure, model.framed(xp), noise_rows(model.structure)
     row, _ = posterior(structure.dims, 1, seed)
     for mask in patterns(len(structure.dims)):
-        latents = [np.repeat(x, len(noise), axis=0) if bit else np.full((len(noise), x.shape[1]), np.nan) for x, bit in zip(row, mask)]
+        masked = zip(row, mask, strict=True)
+        latents = [np.repeat(x if bit else np.full_like(x, np.nan), len(noise), axis=0) for x, bit in masked]
         drawn = xp.call(completed, structure, parameters, latents, mask, noise)
         for got, z, bit in zip(drawn, latents, mask, strict=True):
             if bit:

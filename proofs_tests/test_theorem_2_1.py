@@ -9,18 +9,7 @@ import oracles
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import KINDS, PAIRS, Model, Structure, models, of_kind
-
-
-def dense(structure, parameters):
-    prior = structure.prior(parameters)
-    return prior.covariance(), prior.precision(), prior.log_det(), prior.max_singular_value()
-
-
-def joint(C):
-    """[[I, C^T], [C, I]], Eq. 6."""
-    n2, n1 = C.shape
-    return np.block([[np.eye(n1), C.T], [C, np.eye(n2)]])
+from strategies import KINDS, PAIRS, Model, Structure, dense, models, of_kind
 
 
 @given(model=models(PAIRS, reach=(0.5, 3.0)))

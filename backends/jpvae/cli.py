@@ -50,22 +50,28 @@ def demo(
     if as_json:
         typer.echo(json.dumps(result))
         return
-    table = Table(
-        title="1,000 test digits, nats per half (lower is better); 1 = top half, 2 = bottom half", title_justify="left"
-    )
-    headings = ("", "reconstruction 1 / 2", "plug-in 1|2 / 2|1", "predictive 1|2 / 2|1", "active units", "cross-corr. norm")
+    table = Table(title="1,000 test digits: nats per half, lower is better", title_justify="left")
+    headings = ("", "reconstruction", "plug-in, Eq. 12", "plug-in, prior", "predictive", "active units", "cross-corr.")
     for heading in headings:
-        table.add_column(heading, justify="left" if not heading else "right")
+        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
     for row in result["models"]:
         table.add_row(
             row["name"],
-            *(" / ".join(f"{x:.1f}" for x in row[key]) for key in ("reconstruction", "plug_in", "predictive")),
+            *(
+                " / ".join(f"{x:.1f}" for x in row[key])
+                for key in ("reconstruction", "plug_in_training", "plug_in", "predictive")
+            ),
             f"{row['active_units']} of {row['latents']}",
             f"{row['cross_correlation_norm']:.2f}",
         )
-    console = Console(width=None if Console().is_terminal else 120)
+    console = Console(width=None if Console().is_terminal else 128)
     console.print(table)
-    console.print(f"trained in {result['seconds']:.0f} s; figure: {result['figure']}", highlight=False)
+    console.print(
+        "Reconstruction: top / bottom half. Imputation: top from bottom / bottom from top. Plug-in decodes one\n"
+        "conditional mean, by training moments (Eq. 12) or under the prior (which says nothing where C = 0); predictive averages 64 draws.",
+        highlight=False,
+    )
+    console.print(f"{result['seconds']:.0f} s in all; figure: [bold]{result['figure']}[/]", highlight=False)
 
 
 @app.command(

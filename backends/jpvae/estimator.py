@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import os
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from . import checkpoints, schedules
-from .checkpoints import CheckpointError
-from .engine import Engine, engine
+from . import saving, schedules
+from .engine import engine
 from .errors import ConfigError, NotFitted
 from .imputation import DrawStatistics, Predictor
 from .model import Model
 from .progress import progress_bar
 from .schedules import BetaSchedule, LearningRate
-from .training import Batches, Plan, train
+from .training import Batches, Plan, average, train
 from .views import Views, read_views
 
 _LOG_EVERY = 50  # steps between two records of the history
@@ -38,8 +34,9 @@ class JPVAE:
     of its views from the others: imputes well) or "elbo" (Eq. 5, the paper).  subset_weights: for two views (both, first
     alone, second alone), for more (all observed, a random part); default (1, .5, .5) and (1, 1).
     hidden: sizes of the encoders' layers (decoders mirror them).  epochs: passes over the rows, or steps: Adam steps.
-    learning_rate_schedule: "cosine" or "constant".  coupling_rate: learned correlations move at this times the learning rate
-    (fast, they fall before the decoders have learned to use them).  beta: "constant", "linear", "cyclical" or a schedule object.
+    learning_rate_schedule: "cosine" or "constant".  beta: "constant", "linear", "cyclical" or a schedule object.
+    coupling_rate: learned correlations move at this times the learning rate (at full rate they fall before the decoders
+    have learned to use them).
     backend: "torch".  device: as the backend names it.  dtype: "float32" or "float64".
     seed: fixes the result on one machine.  progress: True, False, or "auto" (only where stderr is a terminal).
 
@@ -129,7 +126,8 @@ class JPVAE:
         fingerprint = zlib.crc32(data.observed.tobytes())
         for values in batches.views:
             fingerprint = zlib.crc32(np.ascontiguousarray(values), fingerprint)
-        first, state, history = self._start(backend, checkpoint, fingerprint)
+        first, parameters, optimizer, history = saving.resume(self, checkpoint, fingerprint)
+        state = backend.start(parameters, optimizer)
         window: list[dict[str, Any]] = []
         begin, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
         self.history_, self.moments_ = history, None
@@ -140,7 +138,7 @@ class JPVAE:
                 advance(report["loss"])
                 done = step + 1
                 if done % _LOG_EVERY == 0 or done == plan.steps:
-                    record = _average(window) | {
+                    record = average(window) | {
                         "step": done,
                         "beta": plan.beta.beta(step, plan.steps),
                         "learning_rate": plan.learning_rate.at(step, plan.steps),
@@ -151,7 +149,7 @@ class JPVAE:
                     if on_log is not None:
                         on_log(record)
                 if checkpoint is not None and done % checkpoint_every == 0 and done < plan.steps:
-                    checkpoints.save(checkpoint, *self._pack(*backend.to_arrays(state), done, fingerprint))
+                    saving.write(self, checkpoint, *backend.to_arrays(state), step=done, fingerprint=fingerprint)
 
             train(backend, state, batches, first=first, on_step=on_step)
         self.parameters_, optimizer = backend.to_arrays(state)
@@ -161,7 +159,7 @@ class JPVAE:
             moments = self._predictor.training_moments(batches.views, data.observed)
             self.moments_ = (moments.mean, moments.covariance)
         if checkpoint is not None:
-            checkpoints.save(checkpoint, *self._pack(self.parameters_, optimizer, plan.steps, fingerprint))
+            saving.write(self, checkpoint, self.parameters_, optimizer, step=plan.steps, fingerprint=fingerprint)
         return self
 
     def impute(
@@ -191,7 +189,7 @@ class JPVAE:
             raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
         if method == "predictive" and n_draws < (2 if return_std else 1):
             raise ConfigError(f"n_draws is {n_draws}; expected at least {2 if return_std else 1}")
-        data, predictor = self._read(views, mask, missing), self._fitted()
+        data, predictor = self._read(views, mask, missing), self.predictor()
         filled = [a.copy() for a in data.arrays]
         spread = [np.zeros_like(a) for a in data.arrays]
         for block in predictor.blocks(self._in_model_units(data), data.observed):
@@ -203,7 +201,7 @@ class JPVAE:
                 if moments == "prior":
                     latents = predictor.conditional_latents(block)
                 else:
-                    latents = predictor.regressed_latents(block, *self._training_moments())
+                    latents = predictor.regressed_latents(block, *self.training_moments())
                 decoded = {j: predictor.engine.numpy(predictor.decoded_mean(j, latents[j]))[: block.size] for j, _ in holes}
                 deviation: dict[int, np.ndarray] = {}
             else:
@@ -228,7 +226,7 @@ class JPVAE:
         """
         if n_draws < 1:
             raise ConfigError(f"n_draws is {n_draws}; expected at least 1")
-        data, predictor = self._read(views, mask, missing), self._fitted()
+        data, predictor = self._read(views, mask, missing), self.predictor()
         result = [np.repeat(a[None], n_draws, axis=0) for a in data.arrays]
         for block in predictor.blocks(self._in_model_units(data), data.observed):
             holes = {j: np.flatnonzero(~seen) for j, seen in enumerate(data.observed[block.rows].T)}
@@ -253,7 +251,7 @@ class JPVAE:
 
     def transform(self, views: Any, mask: Any = None, *, missing: str = "error") -> np.ndarray:
         """Latents (N, sum n_i): posterior means of the observed views, their conditional means for the missing ones."""
-        data, predictor = self._read(views, mask, missing), self._fitted()
+        data, predictor = self._read(views, mask, missing), self.predictor()
         parts = []
         for block in predictor.blocks(self._in_model_units(data), data.observed):
             latents = predictor.conditional_latents(block)
@@ -262,7 +260,7 @@ class JPVAE:
 
     def reconstruct(self, views: Any, mask: Any = None, *, missing: str = "error") -> Any:
         """Every view decoded from its latent mean (``transform``), in data units; list or dict of (N, c_i) arrays."""
-        data, predictor = self._read(views, mask, missing), self._fitted()
+        data, predictor = self._read(views, mask, missing), self.predictor()
         result = [np.empty((len(data.observed), c)) for c in self.model_.features]
         for block in predictor.blocks(self._in_model_units(data), data.observed):
             for j, z in enumerate(predictor.conditional_latents(block)):
@@ -272,41 +270,39 @@ class JPVAE:
 
     def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
         """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, c_i) arrays in data units."""
-        predictor = self._fitted()
+        predictor = self.predictor()
         means = predictor.prior_means(n, seed)
         return [m * scale + location for m, (location, scale) in zip(means, self.scaling_, strict=True)]
 
     def score(self, views: Any, mask: Any = None, *, missing: str = "error", n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
-        data, predictor = self._read(views, mask, missing), self._fitted()
+        data, predictor = self._read(views, mask, missing), self.predictor()
         per_row = predictor.elbo(self._in_model_units(data), data.observed, n_draws)
         units = [np.log(scale).sum() for _, scale in self.scaling_]
         return float((per_row - data.observed @ np.asarray(units)).mean())
 
+    def predictor(self) -> Predictor:
+        """The fitted model with its parameters, for measures and experiments. Raises NotFitted before ``fit``."""
+        if not hasattr(self, "_predictor"):
+            raise NotFitted("this JPVAE has no parameters yet; call fit(views) first, or JPVAE.load(path)")
+        return self._predictor
+
+    def training_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and covariance of the training latents (one posterior sample per row that had every view), float64."""
+        self.predictor()
+        if self.moments_ is None:
+            raise NotFitted("moments='training' needs at least two training rows with every view; use moments='prior'")
+        return self.moments_
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one .safetensors file (whole, or not at all)."""
-        self._fitted()
-        checkpoints.save(path, *self._pack(self.parameters_, {}, self.history_[-1]["step"]))
+        self.predictor()
+        saving.write(self, path, self.parameters_, step=self.history_[-1]["step"])
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> JPVAE:
         """Read what ``save`` or a finished ``fit(checkpoint=...)`` wrote. Raises CheckpointError for any other file."""
-        tensors, header = checkpoints.load(path)
-        try:
-            self = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])})
-            self.model_ = Model.from_json(header["model"])
-            self.view_names_, self.history_ = tuple(header["view_names"]), header["history"]
-            self.scaling_ = [
-                (tensors[f"scaling.{i}.location"], tensors[f"scaling.{i}.scale"]) for i in range(self.model_.views)
-            ]
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
-        self.parameters_ = checkpoints.select(tensors, "parameters.")
-        expected = {name: x.shape for name, x in self.model_.initial_parameters(0).items()}
-        if {name: x.shape for name, x in self.parameters_.items()} != expected:
-            raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
-        moments = checkpoints.select(tensors, "moments.")
-        self.moments_ = (moments["mean"], moments["covariance"]) if moments else None
+        self = saving.read(cls, path)
         backend = engine(self.backend, self.model_, self.dtype, self.device)
         native = {name: backend.asarray(x) for name, x in self.parameters_.items()}
         self._predictor = Predictor(backend, self.model_, native, self.seed)
@@ -340,46 +336,8 @@ class JPVAE:
             seed=self.seed,
         )
 
-    def _start(self, backend: Engine, path: Any, fingerprint: int) -> tuple[int, Any, list[dict[str, Any]]]:
-        """First step, engine state and history: fresh, or from a checkpoint of the very same training."""
-        if path is None or not os.path.exists(path):
-            return 0, backend.start(self.model_.initial_parameters(self.seed), None), []
-        tensors, header = checkpoints.load(path)
-        ours = self._header(0) | {"fingerprint": fingerprint}
-        for part in ("options", "model", "view_names", "fingerprint"):
-            if header.get(part) != ours[part]:
-                raise CheckpointError(
-                    f"checkpoint {str(path)!r} is of another training ({part}: {header.get(part)}; here {ours[part]}). "
-                    "Give another path, or delete the file to start anew."
-                )
-        parameters, optimizer = checkpoints.select(tensors, "parameters."), checkpoints.select(tensors, "adam.")
-        return header["step"], backend.start(parameters, optimizer), header["history"]
-
-    def _header(self, step: int) -> dict[str, Any]:
-        names = inspect.signature(type(self).__init__).parameters.keys() - {"self", "progress"}
-        options = {name: getattr(self, name) for name in sorted(names)} | {"beta": schedules.to_json(self.beta)}
-        header = {"options": options, "model": asdict(self.model_), "view_names": self.view_names_, "step": step}
-        plain: dict[str, Any] = json.loads(json.dumps(header))
-        return plain
-
-    def _pack(
-        self, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray], step: int, fingerprint: int | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        tensors = {f"parameters.{name}": x for name, x in parameters.items()}
-        tensors |= {f"adam.{name}": x for name, x in optimizer.items()}
-        for i, (location, scale) in enumerate(self.scaling_):
-            tensors |= {f"scaling.{i}.location": location, f"scaling.{i}.scale": scale}
-        if self.moments_ is not None:
-            tensors |= {"moments.mean": self.moments_[0], "moments.covariance": self.moments_[1]}
-        return tensors, self._header(step) | {"history": self.history_, "fingerprint": fingerprint}
-
-    def _fitted(self) -> Predictor:
-        if not hasattr(self, "_predictor"):
-            raise NotFitted("this JPVAE has no parameters yet; call fit(views) first, or JPVAE.load(path)")
-        return self._predictor
-
     def _read(self, views: Any, mask: Any, missing: str) -> Views:
-        self._fitted()
+        self.predictor()
         data = read_views(views, mask, missing=missing, names=self.view_names_, features=self.model_.features)
         for likelihood, name, values, seen in zip(
             self.model_.likelihoods, data.names, data.arrays, data.observed.T, strict=True
@@ -395,12 +353,3 @@ class JPVAE:
             values = a if plain else np.where(seen[:, None], (a - location) / scale, 0.0)
             scaled.append(values.astype(self.dtype, copy=False))
         return scaled
-
-    def _training_moments(self) -> tuple[np.ndarray, np.ndarray]:
-        if self.moments_ is None:
-            raise NotFitted("moments='training' needs at least two training rows with every view; use moments='prior'")
-        return self.moments_
-
-
-def _average(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {name: np.mean([r[name] for r in reports], axis=0).tolist() for name in reports[0]}

@@ -80,9 +80,11 @@ class Predictor:
         """Plug-in latents under the prior: posterior means where observed, their conditional means elsewhere (R, n_i)."""
         return jc.conditional_mean(self.prior, list(block.means), block.observed)
 
-    def regressed_latents(self, block: Block, mean: np.ndarray, covariance: np.ndarray) -> tuple[Array, ...]:
+    def regressed_latents(
+        self, block: Block, mean: np.ndarray, covariance: np.ndarray, observed: Array | None = None
+    ) -> tuple[Array, ...]:
         """Plug-in latents by the paper's Eq. 12: given moments (of training latents) in place of the prior's."""
-        seen = self.engine.numpy(block.observed)
+        seen = self.engine.numpy(block.observed if observed is None else observed)
         latents = np.concatenate([self.engine.numpy(m) for m in block.means], axis=-1).astype(np.float64)
         ends = np.cumsum(self.model.latent_dims)
         owner = np.repeat(np.arange(self.model.views), self.model.latent_dims)

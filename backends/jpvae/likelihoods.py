@@ -95,7 +95,8 @@ class Gaussian:
         """Mean and standard deviation of the observed rows; a constant column keeps scale 1."""
         rows = values[observed].astype(np.float64)
         scale = rows.std(axis=0)
-        return rows.mean(axis=0), np.where(scale > 0, scale, 1.0)
+        varies = (rows != rows[0]).any(axis=0)  # where nothing does, the deviation may be a rounding error instead of 0
+        return rows.mean(axis=0), np.where(varies & (scale > 0), scale, 1.0)
 
     def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
         """-((x - mean)^2 / var + log var + log 2 pi) / 2 per entry."""

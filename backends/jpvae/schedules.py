@@ -1,6 +1,6 @@
 """Schedules over training: the KL weight beta (constant, linear, cyclical) and the learning rate (constant, cosine).
 
-A beta that never reaches 1 trains another model than the one asked for, silently: ``check`` refuses it.
+A beta that never reaches 1 trains another model than the one asked for, silently: ``beta_schedule`` refuses it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _BY_NAME: dict[str, BetaSchedule] = {"constant": Constant(), "linear": Linear(),
 
 def beta_schedule(value: str | BetaSchedule, steps: int) -> BetaSchedule:
     """The schedule of that name, or the given one, checked: beta must reach 1 within ``steps``."""
-    if isinstance(value, str) and value not in _BY_NAME:
+    if value not in _BY_NAME if isinstance(value, str) else not isinstance(value, BetaSchedule):
         raise ConfigError(
             f"beta is {value!r}; expected one of {sorted(_BY_NAME)}, or Constant(), Linear(ramp), Cyclical(cycles, ramp)"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,3 +139,8 @@ def train(
             )
         if on_step is not None:
             on_step(step, report)
+
+
+def average(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean of every number that the steps' reports hold."""
+    return {name: np.mean([r[name] for r in reports], axis=0).tolist() for name in reports[0]}

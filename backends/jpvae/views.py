@@ -88,7 +88,7 @@ def read_views(
     empty = np.flatnonzero(~observed.any(axis=1))
     if empty.size:
         raise ViewError(
-            f"mask leaves row {int(empty[0])} with no view ({empty.size} such rows); expected at least one observed view per row"
+            f"mask leaves row {int(empty[0])} with no view ({empty.size} such rows); expected at least one observed per row"
         )
     if features is None:
         for i in np.flatnonzero(~observed.any(axis=0)):

@@ -35,7 +35,7 @@ def run(out: Path, *, seed: int = 0, steps: int = STEPS, progress: bool | str = 
         model = JPVAE(latent_dims=20, alpha=0.95, steps=steps, batch_size=64, seed=seed, progress=progress, **choice)
         models[name] = model.fit(train_views)
         rows.append({"name": name, "latents": 40})
-        rows[-1] |= measure(model._predictor, test_views) | latent_report(model._predictor, train_views)
+        rows[-1] |= measure(model, test_views) | latent_report(model, train_views)
     seconds = time.perf_counter() - begin
     chosen = one_of_each(labels[TRAINING_DIGITS:])
     figure = out / "digits.png"

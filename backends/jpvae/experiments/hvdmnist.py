@@ -94,8 +94,8 @@ def run(
 
     model.fit(train_views, checkpoint=out / "checkpoint.safetensors", checkpoint_every=500, on_log=log)
     begin = time.perf_counter()
-    test = measure(model._predictor, test_views)
-    latents = latent_report(model._predictor, train_views)
+    test = measure(model, test_views)
+    latents = latent_report(model, train_views)
     result = {
         "variant": variant,
         "protocol": protocol,
@@ -106,11 +106,12 @@ def run(
         },
         "table_2": {"active_units_percent": latents["active_units_percent"]},
         "plug_in": test["plug_in"],
+        "plug_in_training": test["plug_in_training"],
         "predictive": test["predictive"],
         "conditional_nll": test["conditional_nll"],
         "negative_elbo": test["negative_elbo"],
         "cross_correlation_norm": latents["cross_correlation_norm"],
-        "largest_singular_value": float(model._predictor.prior.max_singular_value()),
+        "largest_singular_value": float(model.predictor().prior.max_singular_value()),
         "seconds": {"training": model.history_[-1]["seconds"], "measuring": time.perf_counter() - begin},
         "made_by": _provenance(),
         "options": stored["options"],

@@ -2,7 +2,8 @@
 
 published   one posterior sample z per image; an imputation is decoded once from Eq. 12's mean given the sample, with the
             moments of the evaluated split's own samples (that is how the paper's tables were made)
-plug-in     decode E[z_j | mu_i] under the prior once
+plug-in     decode once, from the posterior mean mu_i: E[z_j | mu_i] under the prior, or (training) by Eq. 12 with the moments
+            of training latents
 predictive  - sum over pixels of log mean_k p(x_jd | z_j^k): the loss of the averaged probabilities
 conditional - log mean_k p(x_j | z_j^k): the joint density of the whole missing view
 """
@@ -15,14 +16,16 @@ import numpy as np
 
 import jpvae_core as jc
 
+from ..estimator import JPVAE
 from ..imputation import Block, Predictor, log_mean_exp
 
 
-def measure(predictor: Predictor, views: list[np.ndarray], draws: int = 64) -> dict[str, Any]:
+def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str, Any]:
     """Every measure on one split. views: two (N, c_i) arrays. Lists read [view 1, view 2]; an imputation [1|2, 2|1]."""
+    predictor, moments = model.predictor(), model.training_moments()
     N, dims = len(views[0]), predictor.model.latent_dims
     observed = np.ones((N, 2), dtype=bool)
-    names = ("reconstruction", "plug_in", "predictive", "conditional_nll")
+    names = ("reconstruction", "plug_in", "plug_in_training", "predictive", "conditional_nll")
     sums = {name: np.zeros(2) for name in names}
     samples = np.empty((N, sum(dims)))
     for block in predictor.blocks(views, observed):
@@ -34,6 +37,9 @@ def measure(predictor: Predictor, views: list[np.ndarray], draws: int = 64) -> d
             sums["reconstruction"][j] += _loss(predictor, block, j, z[j])
             plug_in = jc.conditional_mean(predictor.prior, list(block.means), seen)[j]
             sums["plug_in"][j] += _loss(predictor, block, j, plug_in)
+            pattern = predictor.engine.asarray(np.broadcast_to(np.arange(2) != j, (block.observed.shape[0], 2)).copy())
+            regressed = predictor.regressed_latents(block, *moments, observed=pattern)[j]
+            sums["plug_in_training"][j] += _loss(predictor, block, j, regressed)
             drawn = predictor.draw_latents(block, rng, draws, observed=seen)[j]
             entries = predictor.log_prob_entries(j, drawn, block.views[j])
             xp = predictor.xp
@@ -61,10 +67,10 @@ def _published(predictor: Predictor, views: list[np.ndarray], samples: np.ndarra
     return result / len(samples)
 
 
-def latent_report(predictor: Predictor, views: list[np.ndarray]) -> dict[str, Any]:
+def latent_report(model: JPVAE, views: list[np.ndarray]) -> dict[str, Any]:
     """Active units (variance of the posterior mean over the rows above 0.01; count and per cent) and the Frobenius norm of
     the cross-correlation of sampled latents. Give it the training rows, as the paper does."""
-    observed = np.ones((len(views[0]), 2), dtype=bool)
+    predictor, observed = model.predictor(), np.ones((len(views[0]), 2), dtype=bool)
     means, samples = jc.Moments(), predictor.training_moments(views, observed)
     for block in predictor.blocks(views, observed):
         joined = np.concatenate([predictor.engine.numpy(m) for m in block.means], axis=-1)

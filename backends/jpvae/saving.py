@@ -1,0 +1,87 @@
+"""What of a JPVAE goes into a checkpoint and comes back: options, model, raw parameters, scaling, moments, Adam's state."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import checkpoints, schedules
+from .errors import CheckpointError
+from .model import Model
+
+if TYPE_CHECKING:
+    from .estimator import JPVAE
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def write(
+    model: JPVAE,
+    path: str | os.PathLike[str],
+    parameters: Arrays,
+    optimizer: Arrays | None = None,
+    *,
+    step: int,
+    fingerprint: int | None = None,
+) -> None:
+    """Write ``model`` with these parameters; with the optimiser's arrays and the data's fingerprint, training can go on."""
+    tensors = {f"parameters.{name}": x for name, x in parameters.items()}
+    tensors |= {f"adam.{name}": x for name, x in (optimizer or {}).items()}
+    for i, (location, scale) in enumerate(model.scaling_):
+        tensors |= {f"scaling.{i}.location": location, f"scaling.{i}.scale": scale}
+    if model.moments_ is not None:
+        tensors |= {"moments.mean": model.moments_[0], "moments.covariance": model.moments_[1]}
+    header = _identity(model) | {"step": step, "history": model.history_, "fingerprint": fingerprint}
+    checkpoints.save(path, tensors, header)
+
+
+def read(cls: type[JPVAE], path: str | os.PathLike[str]) -> JPVAE:
+    """An estimator with everything that ``write`` kept, but no engine yet. Raises CheckpointError."""
+    tensors, header = checkpoints.load(path)
+    try:
+        model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])})
+        model.model_ = Model.from_json(header["model"])
+        model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
+        pairs = [(f"scaling.{i}.location", f"scaling.{i}.scale") for i in range(model.model_.views)]
+        model.scaling_ = [(tensors[location], tensors[scale]) for location, scale in pairs]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
+    model.parameters_ = checkpoints.select(tensors, "parameters.")
+    expected = {name: x.shape for name, x in model.model_.initial_parameters(0).items()}
+    if {name: x.shape for name, x in model.parameters_.items()} != expected:
+        raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
+    moments = checkpoints.select(tensors, "moments.")
+    model.moments_ = (moments["mean"], moments["covariance"]) if moments else None
+    return model
+
+
+def resume(
+    model: JPVAE, path: str | os.PathLike[str] | None, fingerprint: int
+) -> tuple[int, Arrays, Arrays | None, list[dict[str, Any]]]:
+    """First step, parameters, Adam's arrays and history: fresh, or from a checkpoint of the very same training."""
+    if path is None or not os.path.exists(path):
+        return 0, model.model_.initial_parameters(model.seed), None, []
+    tensors, header = checkpoints.load(path)
+    for part, ours in (_identity(model) | {"fingerprint": fingerprint}).items():
+        if header.get(part) != ours:
+            raise CheckpointError(
+                f"checkpoint {str(path)!r} is of another training ({part}: {header.get(part)}; here {ours}). "
+                "Give another path, or delete the file to start anew."
+            )
+    adam = checkpoints.select(tensors, "adam.")
+    return header["step"], checkpoints.select(tensors, "parameters."), adam, header["history"]
+
+
+def _identity(model: JPVAE) -> dict[str, Any]:
+    """What makes two trainings the same: options, model and view names, as plain JSON."""
+    names = inspect.signature(type(model).__init__).parameters.keys() - {"self", "progress"}
+    options = {name: getattr(model, name) for name in sorted(names)} | {"beta": schedules.to_json(model.beta)}
+    identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_}
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain

@@ -1,0 +1,196 @@
+"""Training: batches are functions of (seed, step) alone, Adam is Adam, and a run that was killed ends in the same bits."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from jpvae import JPVAE
+from jpvae.engine import engine
+from jpvae.errors import CheckpointError, NotFitted, TrainingDiverged
+from jpvae.model import Model
+from jpvae.schedules import Constant, LearningRate
+from jpvae.training import Batches, Plan, train
+from synthetic import OPTIONS, three_views
+
+STEPS = 150
+SHORT = OPTIONS | {"steps": STEPS, "hidden": (6,), "dtype": "float32"}
+
+
+def batches(rows=10, size=4, views=2, objective="subset", seed=0, steps=30):
+    """Views of one column that holds the row's number; every pattern of missing views occurs."""
+    patterns = [bits for bits in itertools.product([True, False], repeat=views) if any(bits)]
+    observed = np.asarray([patterns[r % len(patterns)] for r in range(rows)])
+    model = Model((1,) * views, (2,) * views, ("gaussian",) * views, hidden=(), prior="canonical")
+    weights = (1.0, 0.5, 0.5) if views == 2 else (1.0, 1.0)
+    plan = Plan(steps, size, Constant(), LearningRate(), objective, weights, seed=seed)
+    return Batches([np.arange(rows, dtype=float)[:, None]] * views, observed, model, plan)
+
+
+def contents(batch):
+    return [*batch.views, batch.observed, batch.subsets, batch.weights, batch.posterior_noise, batch.completion_noise]
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(contents(first), contents(second), strict=True))
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_a_batch_depends_on_seed_and_step_alone(views):
+    asked = batches(views=views)
+    in_any_order = {step: asked.at(step) for step in (7, 2, 29, 0, 8, 7)}
+    for step, batch in in_any_order.items():
+        assert same(batch, batches(views=views).at(step))
+        assert not same(batch, batches(views=views, seed=1).at(step))
+    assert not same(in_any_order[7], in_any_order[8])
+
+
+@pytest.mark.parametrize(("rows", "size"), [(10, 4), (10, 5), (10, 10), (7, 3), (3, 8), (5, 1)])
+def test_every_pass_shows_every_row_once(rows, size):
+    """Batches are cut from an endless stream of shuffled passes: pass k is the stream's rows k N to (k+1) N."""
+    data = batches(rows, size)
+    passes = 6
+    stream = np.concatenate([data.at(step).views[0][:, 0] for step in range(-(-passes * rows // min(size, rows)))])
+    shuffles = stream[: passes * rows].reshape(passes, rows)
+    assert all(sorted(one) == list(range(rows)) for one in shuffles)
+    assert len({tuple(one) for one in shuffles}) > 1
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_subsets_are_parts_of_what_is_observed(views):
+    data, parts = batches(rows=14, size=14, views=views), set()
+    for step in range(30):
+        batch = data.at(step)
+        assert np.array_equal(batch.subsets[0], batch.observed)
+        assert batch.subsets.any(axis=2).all()
+        assert not (batch.subsets & ~batch.observed).any()
+        whole = batch.observed.all(axis=1)
+        parts |= {tuple(map(tuple, rows)) for rows in batch.subsets[1:, whole].transpose(1, 0, 2).tolist()}
+    every = [bits for bits in itertools.product([True, False], repeat=views) if any(bits)]
+    assert parts == ({((True, False), (False, True))} if views == 2 else {(bits,) for bits in every})
+
+
+def test_the_plain_elbo_draws_no_subsets():
+    batch = batches(objective="elbo").at(3)
+    assert batch.subsets.shape[0] == batch.weights.tolist()[0] == 1
+    assert np.array_equal(batch.subsets[0], batch.observed)
+
+
+def test_adam_and_the_slower_rate_of_correlations():
+    data = batches(views=3)
+    torch_engine = engine("torch", data.model, "float64")
+    state = torch_engine.start(data.model.initial_parameters(0), None)
+    expected = {k: v.copy() for k, v in data.model.initial_parameters(0).items()}
+    first, second = ({k: np.zeros_like(v) for k, v in expected.items()} for _ in range(2))
+    for step in range(1, 6):
+        fresh = torch_engine.start(expected, None)
+        torch_engine.loss(fresh.parameters, data.at(step), 0.5)[0].backward()
+        torch_engine.train_step(state, data.at(step), beta=0.5, learning_rate=0.01 * step, coupling_rate=0.25)
+        for name, p in fresh.parameters.items():  # Kingma and Ba, algorithm 1
+            g = p.grad.numpy()
+            first[name] = 0.9 * first[name] + 0.1 * g
+            second[name] = 0.999 * second[name] + 0.001 * g**2
+            rate = 0.01 * step * (0.25 if name == "prior.logits" else 1.0)
+            move = first[name] / (1 - 0.9**step) / (np.sqrt(second[name] / (1 - 0.999**step)) + 1e-8)
+            expected[name] = expected[name] - rate * move
+    for name, x in torch_engine.to_arrays(state)[0].items():
+        # Steps of size 0.05; a gradient of 1e-6 or more is known to 1e-15 absolute, so its share of a step to 1e-9.
+        assert x == pytest.approx(expected[name], abs=1e-9), name
+
+
+class Killed(Exception):
+    """Stands for whatever ends a run."""
+
+
+def interrupted(path, at, every, **changes):
+    """A fit that ends when the history's record of step ``at`` is written."""
+
+    def on_log(record):
+        if record["step"] == at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        JPVAE(**SHORT | changes).fit(*three_views(60, 1), checkpoint=path, checkpoint_every=every, on_log=on_log)
+
+
+@pytest.mark.parametrize(("at", "every"), [(100, 50), (100, 37), (50, 1)])
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, at, every):
+    whole = JPVAE(**SHORT).fit(*three_views(60, 1))
+    interrupted(tmp_path / "c", at, every)
+    resumed = JPVAE(**SHORT).fit(*three_views(60, 1), checkpoint=tmp_path / "c", checkpoint_every=every)
+    again = JPVAE(**SHORT).fit(*three_views(60, 1), checkpoint=tmp_path / "c")  # finished: nothing left to do
+    for other in (resumed, again):
+        assert all(np.array_equal(whole.parameters_[k], other.parameters_[k]) for k in whole.parameters_)
+        assert all(np.array_equal(a, b) for a, b in zip(whole.moments_, other.moments_, strict=True))
+        assert [r["step"] for r in other.history_] == [50, 100, 150]
+    if every == 50:
+        assert [r["loss"] for r in whole.history_] == [r["loss"] for r in resumed.history_]
+
+
+def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
+    script = (
+        "import os, signal, sys; from test_training import SHORT, JPVAE, three_views\n"
+        "def on_log(record):\n    if record['step'] == 100: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "JPVAE(**SHORT).fit(*three_views(60, 1), checkpoint=sys.argv[1], checkpoint_every=40, on_log=on_log)"
+    )
+    path = tmp_path / "c"
+    ended = subprocess.run([sys.executable, "-c", script, str(path)], cwd=os.path.dirname(__file__), check=False, timeout=120)
+    assert ended.returncode == -signal.SIGKILL
+    assert os.listdir(tmp_path) == ["c"]
+    whole = JPVAE(**SHORT).fit(*three_views(60, 1))
+    resumed = JPVAE(**SHORT).fit(*three_views(60, 1), checkpoint=path)
+    assert all(np.array_equal(whole.parameters_[k], resumed.parameters_[k]) for k in whole.parameters_)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    interrupted(tmp_path / "c", 100, 50)
+    views, mask = three_views(60, 1)
+    other_views = [v.copy() for v in views]
+    other_views[0][int(np.flatnonzero(mask[:, 0])[-1]), 0] += 1e-3
+    other_mask = mask.copy()
+    other_mask[np.flatnonzero(mask.all(axis=1))[0], 2] = False
+    other = {
+        "options": (SHORT | {"learning_rate": 2e-2}, views, mask),
+        "model": (SHORT, [views[0], views[1], views[2][:, :2]], mask),
+        "view_names": (SHORT, dict(zip("abc", views, strict=True)), mask),
+        "fingerprint": (SHORT, other_views, mask),
+        "fingerprint:": (SHORT, views, other_mask),
+    }
+    for part, (options, data, seen) in other.items():
+        with pytest.raises(CheckpointError, match=rf"is of another training \({part}.*Give another path, or delete the file"):
+            JPVAE(**options).fit(data, seen, checkpoint=tmp_path / "c")
+
+
+def test_training_lowers_the_loss():
+    """From about 1.4 nats per standardised cell down: the views share two numbers, their noise is a tenth of the signal."""
+    views, mask = three_views(200, 1)
+    history = JPVAE(**OPTIONS).fit(views, mask).history_
+    losses = [record["loss"] for record in history]
+    assert losses[-1] < losses[0] - 5.0
+    assert [r["step"] for r in history] == list(range(50, 401, 50))
+    assert set(history[0]) == {"loss", "reconstruction", "kl", "step", "beta", "learning_rate", "seconds"}
+
+
+def test_a_loss_that_is_not_finite_stops_the_training():
+    class Stub:
+        def train_step(self, state, batch, **_):
+            state.append(batch)
+            return {"loss": [9.0, 8.0, float("nan")][len(state) - 1], "reconstruction": [1.0], "kl": 2.0}
+
+    for first in (0, 5):
+        seen = []
+        with pytest.raises(TrainingDiverged, match=f"the loss is nan at step {first + 2} .*Lower learning_rate"):
+            train(Stub(), seen, batches(), first=first)
+        assert same(seen[-1], batches().at(first + 2))
+
+
+def test_a_diverged_fit_leaves_no_half_fitted_model():
+    model = JPVAE(**SHORT).fit(*three_views(60, 1))
+    model.learning_rate = 1e30
+    with pytest.raises(TrainingDiverged, match=r"at step \d+ .*KL"):
+        model.fit(*three_views(60, 2))
+    with pytest.raises(NotFitted):  # not the old parameters with the new data's units
+        model.impute(*three_views(60, 2))
