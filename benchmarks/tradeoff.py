@@ -1,6 +1,7 @@
 """Map the trade between reconstruction and imputation: the subset objective's weight and alpha, one full training each.
 
     python benchmarks/tradeoff.py 0.3 0.98          train and measure one point, add a line to results/hvdmnist/tradeoff.csv
+    python benchmarks/tradeoff.py 0.3 0.98 --model runs/ours/checkpoint.safetensors      the same, already trained by jpvae hvdmnist
     python benchmarks/tradeoff.py --plot            draw results/hvdmnist/tradeoff.png from the lines there are
 
 A point is the "ours" protocol with subset_weights (1, w, w) and that alpha, seed 0. Choices are made on the 10,000 training
@@ -22,11 +23,16 @@ RESULTS = Path(__file__).parent / "results" / "hvdmnist"
 MEASURES = ("reconstruction", "plug_in", "predictive", "conditional_nll")
 
 
-def add_point(weight: float, alpha: float) -> None:
-    """Train one point and append its measures on both splits."""
+def add_point(weight: float, alpha: float, trained: Path | None) -> None:
+    """Train one point, or take a trained one, and append its measures on both splits."""
     images, _ = mnist("train")
     choice = options("orthogonal", "ours") | {"alpha": alpha, "subset_weights": (1.0, weight, weight)}
-    model = JPVAE(**choice, seed=0).fit(halves(images[:TRAINING_IMAGES]))
+    if trained is None:
+        model = JPVAE(**choice, seed=0).fit(halves(images[:TRAINING_IMAGES]))
+    else:
+        model = JPVAE.load(trained)
+        if any(tuple(getattr(model, k)) != v if isinstance(v, tuple) else getattr(model, k) != v for k, v in choice.items()):
+            raise SystemExit(f"{trained} was not trained with weight {weight} and alpha {alpha} under the ours protocol")
     table = RESULTS / "tradeoff.csv"
     for split, digits in (("validation", images[TRAINING_IMAGES:]), ("test", mnist("test")[0])):
         found = measure(model, halves(digits))
@@ -75,11 +81,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weight", type=float, nargs="?")
     parser.add_argument("alpha", type=float, nargs="?")
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--plot", action="store_true")
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     if arguments.weight is not None and arguments.alpha is not None:
-        add_point(arguments.weight, arguments.alpha)
+        add_point(arguments.weight, arguments.alpha, arguments.model)
     elif not arguments.plot:
         parser.error("give a weight and an alpha, or --plot")
     if arguments.plot:

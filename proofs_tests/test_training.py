@@ -16,8 +16,12 @@ from jpvae.schedules import Constant, LearningRate
 from jpvae.training import Batches, Plan, train
 from synthetic import OPTIONS, three_views
 
-STEPS = 150
-SHORT = OPTIONS | {"steps": STEPS, "hidden": (6,), "dtype": "float32"}
+SHORT = OPTIONS | {"steps": 100, "hidden": (), "latent_dims": 2, "prior": "orthogonal", "learn_alpha": True, "dtype": "float32"}
+
+
+def two_views(seed=1):
+    views, mask = three_views(60, seed)
+    return views[:2], mask[:, :2] | ~mask[:, :2].any(axis=1, keepdims=True)
 
 
 def batches(rows=10, size=4, views=2, objective="subset", seed=0, steps=30):
@@ -113,49 +117,49 @@ def interrupted(path, at, every, **changes):
             raise Killed
 
     with pytest.raises(Killed):
-        JPVAE(**SHORT | changes).fit(*three_views(60, 1), checkpoint=path, checkpoint_every=every, on_log=on_log)
+        JPVAE(**SHORT | changes).fit(*two_views(), checkpoint=path, checkpoint_every=every, on_log=on_log)
 
 
-@pytest.mark.parametrize(("at", "every"), [(100, 50), (100, 37), (50, 1)])
+@pytest.mark.parametrize(("at", "every"), [(100, 50), (50, 7)])
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, at, every):
-    whole = JPVAE(**SHORT).fit(*three_views(60, 1))
+    whole = JPVAE(**SHORT).fit(*two_views())
     interrupted(tmp_path / "c", at, every)
-    resumed = JPVAE(**SHORT).fit(*three_views(60, 1), checkpoint=tmp_path / "c", checkpoint_every=every)
-    again = JPVAE(**SHORT).fit(*three_views(60, 1), checkpoint=tmp_path / "c")  # finished: nothing left to do
+    resumed = JPVAE(**SHORT).fit(*two_views(), checkpoint=tmp_path / "c", checkpoint_every=every)
+    again = JPVAE(**SHORT).fit(*two_views(), checkpoint=tmp_path / "c")  # finished: nothing left to do
     for other in (resumed, again):
         assert all(np.array_equal(whole.parameters_[k], other.parameters_[k]) for k in whole.parameters_)
         assert all(np.array_equal(a, b) for a, b in zip(whole.moments_, other.moments_, strict=True))
-        assert [r["step"] for r in other.history_] == [50, 100, 150]
+        assert [r["step"] for r in other.history_] == [50, 100]
     if every == 50:
         assert [r["loss"] for r in whole.history_] == [r["loss"] for r in resumed.history_]
 
 
 def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
     script = (
-        "import os, signal, sys; from test_training import SHORT, JPVAE, three_views\n"
-        "def on_log(record):\n    if record['step'] == 100: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "JPVAE(**SHORT).fit(*three_views(60, 1), checkpoint=sys.argv[1], checkpoint_every=40, on_log=on_log)"
+        "import os, signal, sys; from test_training import SHORT, JPVAE, two_views\n"
+        "def on_log(record):\n    if record['step'] == 50: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "JPVAE(**SHORT).fit(*two_views(), checkpoint=sys.argv[1], checkpoint_every=40, on_log=on_log)"
     )
     path = tmp_path / "c"
     ended = subprocess.run([sys.executable, "-c", script, str(path)], cwd=os.path.dirname(__file__), check=False, timeout=120)
     assert ended.returncode == -signal.SIGKILL
     assert os.listdir(tmp_path) == ["c"]
-    whole = JPVAE(**SHORT).fit(*three_views(60, 1))
-    resumed = JPVAE(**SHORT).fit(*three_views(60, 1), checkpoint=path)
+    whole = JPVAE(**SHORT).fit(*two_views())
+    resumed = JPVAE(**SHORT).fit(*two_views(), checkpoint=path)
     assert all(np.array_equal(whole.parameters_[k], resumed.parameters_[k]) for k in whole.parameters_)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
-    interrupted(tmp_path / "c", 100, 50)
-    views, mask = three_views(60, 1)
+    interrupted(tmp_path / "c", 50, 20)
+    views, mask = two_views()
     other_views = [v.copy() for v in views]
     other_views[0][int(np.flatnonzero(mask[:, 0])[-1]), 0] += 1e-3
     other_mask = mask.copy()
-    other_mask[np.flatnonzero(mask.all(axis=1))[0], 2] = False
+    other_mask[np.flatnonzero(mask.all(axis=1))[0], 1] = False
     other = {
         "options": (SHORT | {"learning_rate": 2e-2}, views, mask),
-        "model": (SHORT, [views[0], views[1], views[2][:, :2]], mask),
-        "view_names": (SHORT, dict(zip("abc", views, strict=True)), mask),
+        "model": (SHORT, [views[0], views[1][:, :2]], mask),
+        "view_names": (SHORT, dict(zip("ab", views, strict=True)), mask),
         "fingerprint": (SHORT, other_views, mask),
         "fingerprint:": (SHORT, views, other_mask),
     }
@@ -167,10 +171,10 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
 def test_training_lowers_the_loss():
     """From about 1.4 nats per standardised cell down: the views share two numbers, their noise is a tenth of the signal."""
     views, mask = three_views(200, 1)
-    history = JPVAE(**OPTIONS).fit(views, mask).history_
+    history = JPVAE(**OPTIONS | {"steps": 200}).fit(views, mask).history_
     losses = [record["loss"] for record in history]
     assert losses[-1] < losses[0] - 5.0
-    assert [r["step"] for r in history] == list(range(50, 401, 50))
+    assert [r["step"] for r in history] == list(range(50, 201, 50))
     assert set(history[0]) == {"loss", "reconstruction", "kl", "step", "beta", "learning_rate", "seconds"}
 
 
@@ -188,9 +192,9 @@ def test_a_loss_that_is_not_finite_stops_the_training():
 
 
 def test_a_diverged_fit_leaves_no_half_fitted_model():
-    model = JPVAE(**SHORT).fit(*three_views(60, 1))
-    model.learning_rate = 1e30
+    model = JPVAE(**SHORT).fit(*two_views())
+    model.learning_rate = 1e6
     with pytest.raises(TrainingDiverged, match=r"at step \d+ .*KL"):
-        model.fit(*three_views(60, 2))
+        model.fit(*two_views(2))
     with pytest.raises(NotFitted):  # not the old parameters with the new data's units
-        model.impute(*three_views(60, 2))
+        model.impute(*two_views(2))

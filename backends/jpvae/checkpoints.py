@@ -20,10 +20,15 @@ from .errors import CheckpointError
 _FORMAT, _VERSION = "jpvae", 1
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raise CheckpointError where the folder of ``path`` does not exist: better before a training than after it."""
+    if not Path(path).parent.is_dir():
+        raise CheckpointError(f"path is {str(path)!r}, whose folder does not exist; create it first")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` beside ``path``, sync it, rename it into place: a killed process leaves the old file or the new one."""
-    if not path.parent.is_dir():
-        raise CheckpointError(f"path is {str(path)!r}, whose folder does not exist; create it first")
+    check_folder(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as file:
@@ -41,7 +46,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], header
     from safetensors.numpy import save as serialise
 
     metadata = {"format": _FORMAT, "version": str(_VERSION), "header": json.dumps(header)}
-    arrays = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
+    arrays = {name: np.asarray(x, order="C") for name, x in tensors.items()}  # (ascontiguousarray would make () into (1,))
     write_atomically(Path(path), serialise(arrays, metadata))
 
 
@@ -67,6 +72,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         header = json.loads(metadata["header"])
     except (KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{str(path)!r} has a damaged header ({error})") from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{str(path)!r} has a damaged header (a JSON {type(header).__name__})")
     return tensors, header
 
 

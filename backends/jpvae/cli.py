@@ -68,7 +68,7 @@ def demo(
     console.print(table)
     console.print(
         "Reconstruction: top / bottom half. Imputation: top from bottom / bottom from top. Plug-in decodes one\n"
-        "conditional mean, by training moments (Eq. 12) or under the prior (which says nothing where C = 0); predictive averages 64 draws.",
+        "conditional mean, by training moments (Eq. 12) or under the prior (silent where C = 0); predictive averages 64 draws.",
         highlight=False,
     )
     console.print(f"{result['seconds']:.0f} s in all; figure: [bold]{result['figure']}[/]", highlight=False)

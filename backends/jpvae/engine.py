@@ -74,7 +74,8 @@ _ENGINES = {"torch": "jpvae_torch"}
 
 
 def engine(backend: str, model: Model, dtype: str = "float32", device: str = "cpu") -> Engine:
-    """The engine of that name. Raises ConfigError for an unknown one, MissingDependency where its framework is absent."""
+    """The engine of that name. Raises ConfigError for an unknown one or an unusable device, MissingDependency where its
+    framework is absent."""
     if backend not in _ENGINES:
         raise ConfigError(f"backend is {backend!r}; expected one of {sorted(_ENGINES)}")
     if dtype not in ("float32", "float64"):
@@ -83,5 +84,8 @@ def engine(backend: str, model: Model, dtype: str = "float32", device: str = "cp
         module = import_module(_ENGINES[backend])
     except ModuleNotFoundError as error:
         raise MissingDependency(f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]'") from error
-    made: Engine = module.Engine(model, dtype, device)
+    try:
+        made: Engine = module.Engine(model, dtype, device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device is {device!r}, which backend={backend!r} cannot use here: {error}") from error
     return made

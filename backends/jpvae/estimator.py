@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import saving, schedules
+from .checkpoints import check_folder
 from .engine import engine
 from .errors import ConfigError, NotFitted
 from .imputation import DrawStatistics, Predictor
@@ -111,6 +112,10 @@ class JPVAE:
         a run that was killed and started again gives the same bits as one that was not. on_log: called with each record
         of the history. Raises ViewError, ConfigError, CheckpointError, TrainingDiverged.
         """
+        if checkpoint_every < 1:
+            raise ConfigError(f"checkpoint_every is {checkpoint_every}; expected at least 1")
+        if checkpoint is not None:
+            check_folder(checkpoint)
         data = read_views(views, mask, missing=missing)
         model = self._model(data)
         plan = self._plan(model, len(data.observed))
@@ -120,6 +125,7 @@ class JPVAE:
             likelihood.scaling(values, seen)
             for likelihood, values, seen in zip(model.likelihoods, data.arrays, data.observed.T, strict=True)
         ]
+        vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
         self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
         backend = engine(self.backend, model, self.dtype, self.device)
         batches = Batches(self._in_model_units(data), data.observed, model, plan)
@@ -207,8 +213,8 @@ class JPVAE:
             else:
                 statistics = {j: DrawStatistics() for j, _ in holes}
                 predictor.predictive(block, list(statistics), n_draws, lambda j, x, to=statistics: to[j].update(x))
-                decoded = {j: s.mean for j, s in statistics.items()}
-                deviation = {j: s.std for j, s in statistics.items()}
+                decoded = {j: s.mean[: block.size] for j, s in statistics.items()}
+                deviation = {j: s.std[: block.size] for j, s in statistics.items()}
             for j, rows in holes:
                 location, scale = self.scaling_[j]
                 filled[j][block.rows][rows] = decoded[j][rows] * scale + location
@@ -231,19 +237,18 @@ class JPVAE:
         for block in predictor.blocks(self._in_model_units(data), data.observed):
             holes = {j: np.flatnonzero(~seen) for j, seen in enumerate(data.observed[block.rows].T)}
             done = {j: 0 for j, rows in holes.items() if rows.size}
-            noise = predictor.observation_noise(block)
+            noise = {j: predictor.observation_noise(block, j) for j in done}
 
             def visit(
                 j: int, means: np.ndarray, block: Any = block, holes: Any = holes, done: Any = done, noise: Any = noise
             ) -> None:
-                values = means[:, holes[j]]
-                if observation_noise:
+                if observation_noise:  # for the whole block: a row's noise must not depend on where other rows have holes
                     own = {name: predictor.engine.numpy(x) for name, x in predictor.own[j].items()}
-                    values = predictor.model.likelihoods[j].draw(values, own, noise)
+                    means = predictor.model.likelihoods[j].draw(means, own, noise[j])
                 location, scale = self.scaling_[j]
-                draws = slice(done[j], done[j] + len(values))
-                result[j][draws, block.rows.start + holes[j]] = values * scale + location
-                done[j] += len(values)
+                draws = slice(done[j], done[j] + len(means))
+                result[j][draws, block.rows.start + holes[j]] = means[:, holes[j]] * scale + location
+                done[j] += len(means)
 
             if done:
                 predictor.predictive(block, list(done), n_draws, visit)
@@ -276,6 +281,8 @@ class JPVAE:
 
     def score(self, views: Any, mask: Any = None, *, missing: str = "error", n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
+        if n_draws < 1:
+            raise ConfigError(f"n_draws is {n_draws}; expected at least 1")
         data, predictor = self._read(views, mask, missing), self.predictor()
         per_row = predictor.elbo(self._in_model_units(data), data.observed, n_draws)
         units = [np.log(scale).sum() for _, scale in self.scaling_]
@@ -323,15 +330,15 @@ class JPVAE:
         )
 
     def _plan(self, model: Model, rows: int) -> Plan:
-        steps = self.steps if self.steps is not None else max(1, round(self.epochs * rows / min(self.batch_size, rows)))
-        weights = self.subset_weights or ((1.0, 0.5, 0.5) if model.views == 2 else (1.0, 1.0))
+        steps = self.steps if self.steps is not None else max(1, round(self.epochs * rows / max(1, min(self.batch_size, rows))))
+        weights = (1.0, 0.5, 0.5) if model.views == 2 else (1.0, 1.0)
         return Plan(
             steps=steps,
             batch_size=self.batch_size,
             beta=schedules.beta_schedule(self.beta, steps),
             learning_rate=LearningRate(self.learning_rate, self.learning_rate_schedule),
             objective=self.objective,
-            weights=tuple(weights),
+            weights=weights if self.subset_weights is None else tuple(self.subset_weights),
             coupling_rate=self.coupling_rate,
             seed=self.seed,
         )

@@ -63,9 +63,9 @@ class Predictor:
         """The block's own generator."""
         return generator(self.seed, _DRAWS, block.rows.start // BLOCK)
 
-    def observation_noise(self, block: Block) -> np.random.Generator:
-        """The block's generator for drawing x from its likelihood."""
-        return generator(self.seed, _OBSERVATION, block.rows.start // BLOCK)
+    def observation_noise(self, block: Block, view: int) -> np.random.Generator:
+        """The block's generator for drawing a view's x from its likelihood."""
+        return generator(self.seed, _OBSERVATION, block.rows.start // BLOCK, view)
 
     def prior_means(self, n: int, seed: int) -> list[np.ndarray]:
         """Decoded means of n draws from the joint prior, per view (n, c_i), in the model's units."""
@@ -92,9 +92,9 @@ class Predictor:
             rows = (seen == pattern).all(axis=1)
             columns = np.flatnonzero(pattern[owner])
             if columns.size < owner.size:
-                values = latents[np.ix_(rows, columns)]
-                means, _ = jc.condition_gaussian(mean, covariance, columns.tolist(), values)
-                latents[np.ix_(rows, np.flatnonzero(~pattern[owner]))] = means
+                # for every row of the block: a product's bits depend on its shape, and how many rows share a pattern varies
+                means, _ = jc.condition_gaussian(mean, covariance, columns.tolist(), latents[:, columns])
+                latents[np.ix_(rows, np.flatnonzero(~pattern[owner]))] = means[rows]
         return tuple(self.engine.asarray(part) for part in np.split(latents, ends[:-1], axis=-1))
 
     def draw_latents(
@@ -120,14 +120,14 @@ class Predictor:
         return self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view])
 
     def predictive(self, block: Block, views: Sequence[int], draws: int, visit: Callable[[int, np.ndarray], None]) -> None:
-        """Call ``visit(view, decoded means (s, size, c))`` for groups of draws, as many at a time as fit in memory."""
+        """Call ``visit(view, decoded means (s, R, c))``, padding included, for groups of draws that fit in memory."""
         rng = self.noise(block)
         done = 0
         while done < draws:
             group = min(draws - done, self.group(max(self.model.features)))
             z = self.draw_latents(block, rng, group)
             for j in views:
-                visit(j, self.engine.numpy(self.decoded_mean(j, z[j]))[:, : block.size])
+                visit(j, self.engine.numpy(self.decoded_mean(j, z[j])))
             done += group
 
     @staticmethod

@@ -52,6 +52,8 @@ class Model:
             )
         if any(size < 1 for size in self.hidden):
             raise ConfigError(f"hidden is {self.hidden}; expected positive layer sizes")
+        if self.bound not in ("sigmoid", "tanh"):
+            raise ConfigError(f"bound is {self.bound!r}; expected 'sigmoid' or 'tanh'")
         if not -1.0 < self.alpha < 1.0:
             raise ConfigError(f"alpha is {self.alpha}; expected -1 < alpha < 1: at 1 the joint prior is singular (Thm 2.2)")
         if self.prior == "orthogonal" and len(set(dims)) > 1:

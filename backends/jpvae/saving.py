@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checkpoints, schedules
-from .errors import CheckpointError
+from .errors import CheckpointError, ConfigError
 from .model import Model
 
 if TYPE_CHECKING:
@@ -48,14 +48,15 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str]) -> JPVAE:
         model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])})
         model.model_ = Model.from_json(header["model"])
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
+        if not _fits(tensors, model.model_):
+            raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
         pairs = [(f"scaling.{i}.location", f"scaling.{i}.scale") for i in range(model.model_.views)]
         model.scaling_ = [(tensors[location], tensors[scale]) for location, scale in pairs]
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
+    except ConfigError as error:
+        raise CheckpointError(f"{str(path)!r} has a damaged header ({error})") from error
     model.parameters_ = checkpoints.select(tensors, "parameters.")
-    expected = {name: x.shape for name, x in model.model_.initial_parameters(0).items()}
-    if {name: x.shape for name, x in model.parameters_.items()} != expected:
-        raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
     moments = checkpoints.select(tensors, "moments.")
     model.moments_ = (moments["mean"], moments["covariance"]) if moments else None
     return model
@@ -76,6 +77,16 @@ def resume(
             )
     adam = checkpoints.select(tensors, "adam.")
     return header["step"], checkpoints.select(tensors, "parameters."), adam, header["history"]
+
+
+def _fits(tensors: Arrays, model: Model) -> bool:
+    """Whether names and shapes are those of this model (Adam's arrays aside)."""
+    expected = {f"parameters.{name}": x.shape for name, x in model.initial_parameters(0).items()}
+    expected |= {f"scaling.{i}.{part}": (c,) for i, c in enumerate(model.features) for part in ("location", "scale")}
+    if any(name.startswith("moments.") for name in tensors):
+        n = sum(model.latent_dims)
+        expected |= {"moments.mean": (n,), "moments.covariance": (n, n)}
+    return {name: x.shape for name, x in tensors.items() if not name.startswith("adam.")} == expected
 
 
 def _identity(model: JPVAE) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def beta_schedule(value: str | BetaSchedule, steps: int) -> BetaSchedule:
     schedule = _BY_NAME[value] if isinstance(value, str) else value
     if isinstance(schedule, Cyclical) and schedule.cycles < 1:
         raise ConfigError(f"beta is {schedule}; expected at least one cycle")
-    highest = max(schedule.beta(step, steps) for step in range(steps))
+    highest = max((schedule.beta(step, steps) for step in range(steps)), default=1.0)
     if highest < 1.0:
         raise ConfigError(
             f"beta is {schedule}, which reaches only {highest:.3g} within the {steps} steps of this training: the KL would "

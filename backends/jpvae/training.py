@@ -42,13 +42,13 @@ class Plan:
             raise ConfigError(f"steps is {self.steps} and batch_size {self.batch_size}; expected at least 1")
         if not (math.isfinite(self.coupling_rate) and self.coupling_rate >= 0):
             raise ConfigError(f"coupling_rate is {self.coupling_rate}; expected a finite number of at least 0")
-        if min(self.weights) < 0 or not math.fsum(self.weights) > 0 or not all(map(math.isfinite, self.weights)):
+        if min(self.weights, default=0.0) < 0 or not math.fsum(self.weights) > 0 or not all(map(math.isfinite, self.weights)):
             raise ConfigError(f"subset_weights is {self.weights}; expected non-negative numbers, at least one positive")
 
 
-def generator(seed: int, stream: int, index: int) -> np.random.Generator:
-    """A counter-based generator for one (seed, stream, index): no state to save."""
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, stream]))
+def generator(seed: int, stream: int, index: int, part: int = 0) -> np.random.Generator:
+    """A counter-based generator for one (seed, stream, index, part): no state to save."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, part, index, stream]))
 
 
 class Batches:

@@ -103,9 +103,9 @@ def read_views(
 
 
 def _numeric(table: Any, name: str) -> np.ndarray:
-    if hasattr(table, "detach"):
-        table = table.detach().cpu().numpy()
     try:
+        if hasattr(table, "detach"):
+            table = table.detach().cpu().numpy()
         a = np.asarray(table)
         if a.dtype not in (np.float32, np.float64):
             a = a.astype(np.float64)

@@ -42,7 +42,7 @@ class Engine:
     def __init__(self, model: Any, dtype: str = "float32", device: str = "cpu") -> None:
         self.model = model
         self.dtype = getattr(torch, dtype)
-        self.device = torch.device(device)
+        self.device = torch.empty(0, device=device).device  # fails here, not in training, where there is no such device
         self.likelihoods = model.likelihoods
         self.depth = len(model.hidden) + 1
 

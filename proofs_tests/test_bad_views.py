@@ -1,0 +1,191 @@
+"""What a person may get wrong: each mistake is refused before any training, by a message that names the argument, what was
+found and what was expected."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from jpvae import JPVAE
+from jpvae.errors import CheckpointError, ConfigError, MissingDependency, ViewError
+from synthetic import OPTIONS, fitted, three_views
+
+A, B, C = (v[:20] for v in three_views(20, 0)[0])  # 5, 4 and 3 columns
+ONES = np.ones((20, 3), dtype=bool)
+
+
+def cell(table, row, column, value):
+    changed = table.copy()
+    changed[row, column] = value
+    return changed
+
+
+def cells(rows, column):
+    mask = ONES.copy()
+    mask[rows, column] = False
+    return mask
+
+
+OPTION_ERRORS = {
+    "unequal sizes": (
+        {"prior": "orthogonal", "latent_dims": (3, 2, 2)},
+        r"latent_dims is \(3, 2, 2\) with prior='orthogonal'.*expected equal sizes.*Use prior='svd'.*or prior='canonical'",
+    ),
+    "alpha 1": ({"alpha": 1.0}, r"alpha is 1\.0; expected -1 < alpha < 1"),
+    "alpha -1.5": ({"alpha": -1.5}, r"alpha is -1\.5; expected -1 < alpha < 1"),
+    "alpha nan": ({"alpha": float("nan")}, r"alpha is nan; expected -1 < alpha < 1"),
+    "alpha 0": ({"alpha": 0.0}, r"alpha is 0\.0; expected 0 < alpha < 1 for prior='canonical' with 3 views"),
+    "latent count": (
+        {"latent_dims": (2, 2)},
+        r"latent_dims is \(2, 2\); expected one positive size, or one per view",
+    ),
+    "latent size": ({"latent_dims": (2, 0, 2)}, r"latent_dims is \(2, 0, 2\); expected one positive size"),
+    "rank": ({"rank": 3}, r"rank is 3; expected 1 <= rank <= 2, the smallest latent size"),
+    "prior": ({"prior": "flow"}, r"prior is 'flow'; expected one of \['independent', 'orthogonal', 'svd', 'canonical'\]"),
+    "svd": ({"prior": "svd"}, r"prior='svd' couples two views, found 3; use prior='canonical'"),
+    "learn alpha": (
+        {"learn_alpha": True},
+        r"learn_alpha=True needs prior='orthogonal' and two views, found ",
+    ),
+    "bound": ({"bound": "relu"}, r"bound is 'relu'; expected 'sigmoid' or 'tanh'"),
+    "likelihood": ({"likelihood": "poisson"}, r"likelihood is 'poisson'; expected one of \['bernoulli', 'gaussian'\]"),
+    "likelihoods": (
+        {"likelihood": ("gaussian",) * 2},
+        r"likelihood names 2 views; expected one name, or one per view",
+    ),
+    "hidden": ({"hidden": (8, 0)}, r"hidden is \(8, 0\); expected positive layer sizes"),
+    "objective": ({"objective": "iwae"}, r"objective is 'iwae'; expected 'elbo' \(Eq\. 5\) or 'subset'"),
+    "too many weights": (
+        {"subset_weights": (1, 1, 1)},
+        r"subset_weights has 3 entries; expected 2 for 3 views:",
+    ),
+    "no weights": ({"subset_weights": ()}, r"subset_weights is \(\); expected non-negative numbers, at least one positive"),
+    "negative": ({"subset_weights": (1, -0.5)}, r"subset_weights is \(1, -0\.5\); expected non-negative numbers"),
+    "zero": ({"subset_weights": (0, 0)}, r"subset_weights is \(0, 0\); expected non-negative numbers, at least one positive"),
+    "steps": ({"steps": 0}, r"steps is 0 and batch_size 32; expected at least 1"),
+    "batch size": ({"batch_size": 0}, r"steps is 400 and batch_size 0; expected at least 1"),
+    "batch size, epochs": ({"batch_size": 0, "steps": None}, r"batch_size 0; expected at least 1"),
+    "rate": ({"learning_rate": -1.0}, r"learning_rate is -1\.0; expected a positive number"),
+    "rate shape": ({"learning_rate_schedule": "step"}, r"learning_rate_schedule is 'step'; expected 'constant' or 'cosine'"),
+    "coupling rate": ({"coupling_rate": -0.1}, r"coupling_rate is -0\.1; expected a finite number of at least 0"),
+    "beta": ({"beta": "warm"}, r"beta is 'warm'; expected one of \['constant', 'cyclical', 'linear'\]"),
+    "backend": ({"backend": "tensorflow"}, r"backend is 'tensorflow'; expected one of \['torch'\]"),
+    "dtype": ({"dtype": "float16"}, r"dtype is 'float16'; expected 'float32' or 'float64'"),
+    "device": ({"device": "abacus"}, r"device is 'abacus', which backend='torch' cannot use here"),
+}
+
+VIEW_ERRORS = {
+    "row counts": (
+        ([A, B[:19], C], None),
+        r"different row counts \{'view0': 20, 'view1': 19, 'view2': 20\}; expected one row",
+    ),
+    "1-D": (([A, B[:, 0], C], None), r"view 'view1' has shape \(20,\); expected \(N, c\)"),
+    "no columns": (([A, B[:, :0], C], None), r"view 'view1' has shape \(20, 0\); expected \(N, c\).*at least one column"),
+    "text": (([A, [["a"]] * 20, C], None), r"view 'view1' is not numeric .*expected an \(N, c\) table of numbers"),
+    "half precision": (([A, torch.ones(20, 4, dtype=torch.bfloat16), C], None), r"view 'view1' is not numeric"),
+    "one array": ((np.zeros((3, 20, 2)), None), r"views is a ndarray; expected a list or dict of \(N, c\) tables"),
+    "nothing": (([], None), r"views is empty; expected"),
+    "no rows": (([A[:0], B[:0], C[:0]], None), r"views have no rows; expected"),
+    "None at fit": (([A, None, C], None), r"view 'view1' is None; expected a table"),
+    "mask shape": (([A, B, C], ONES[:, :2]), r"mask has shape \(20, 2\); expected \(20, 3\)"),
+    "mask rows": (([A, B, C], ONES[:5]), r"mask has shape \(5, 3\); expected \(20, 3\)"),
+    "mask values": (([A, B, C], ONES * 2), r"mask has dtype int64 and values other than 0 and 1; expected True"),
+    "empty rows": (([A, B, C], cells(slice(2, 5), slice(None))), r"mask leaves row 2 with no view \(3 such rows\)"),
+    "one empty row": (
+        ([A, B, C], cells(4, slice(None))),
+        r"mask leaves row 4 with no view \(1 such rows\); expected",
+    ),
+    "missing everywhere": (([A, B, C], cells(slice(None), 1)), r"view 'view1' is missing in every row; expected"),
+    "nan": (
+        ([A, cell(B, 7, 2, np.nan), C], None),
+        r"view 'view1', row 7, column 2 is nan; .*pass missing=\"nan\"",
+    ),
+    "inf": (
+        (dict(zip("abc", [A, B, cell(C, 1, 0, -np.inf)], strict=True)), ONES),
+        r"view 'c', row 1, column 0 is -inf",
+    ),
+}
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """A fit that gets as far as its first step fails the test."""
+
+    def train(*_, **__):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr("jpvae.estimator.train", train)
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(("changes", "message"), OPTION_ERRORS.values(), ids=OPTION_ERRORS.keys())
+def test_options(changes, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        JPVAE(**OPTIONS | changes).fit([A, B, C])
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(("data", "message"), VIEW_ERRORS.values(), ids=VIEW_ERRORS.keys())
+def test_views(data, message):
+    with pytest.raises(ViewError, match=message) as caught:
+        JPVAE(**OPTIONS).fit(*data)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_values_that_a_bernoulli_cannot_have():
+    with pytest.raises(ViewError, match=r"view 'view2', row 3, column 1 is 1\.5; a Bernoulli likelihood expects .*\[0, 1\]"):
+        JPVAE(**OPTIONS | {"likelihood": "bernoulli"}).fit([A > 0, B > 0, cell(np.ones((20, 3)), 3, 1, 1.5)])
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_cell_that_is_nan_in_a_row_that_is_not():
+    with pytest.raises(ViewError, match=r"row 7, column 2 is nan.*Only a row that is NaN in every column of the view counts"):
+        JPVAE(**OPTIONS).fit([A, cell(B, 7, 2, np.nan), C], missing="nan")
+    with pytest.raises(ViewError, match=r"missing is 'zero'; expected 'error' .* or 'nan'"):
+        JPVAE(**OPTIONS).fit([A, B, C], missing="zero")
+
+
+@pytest.mark.usefixtures("no_training")
+def test_checkpoints_that_cannot_be_written(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nowhere/c'.*folder does not exist; create it first"):
+        JPVAE(**OPTIONS).fit([A, B, C], checkpoint=tmp_path / "nowhere" / "c")
+    with pytest.raises(ConfigError, match="checkpoint_every is 0; expected at least 1"):
+        JPVAE(**OPTIONS).fit([A, B, C], checkpoint=tmp_path / "c", checkpoint_every=0)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_framework_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jpvae_torch", None)
+    with pytest.raises(MissingDependency, match=r"backend='torch' needs .*pip install 'jpvae\[torch\]'"):
+        JPVAE(**OPTIONS).fit([A, B, C])
+
+
+IMPUTE_ERRORS = {
+    "unknown name": (lambda m: m.impute({"view0": A, "gene": B}), r"unknown names \['gene'\]; expected names among \['view0'"),
+    "columns": (lambda m: m.impute([A, B, C[:, :2]]), r"view 'view2' has 2 columns; expected 3, as in fit"),
+    "tables": (
+        lambda m: m.transform([A, B]),
+        r"views has 2 tables; expected 3 \(view0, view1, view2\)",
+    ),
+    "all None": (lambda m: m.score([None] * 3), r"every view is None; expected"),
+    "nan": (lambda m: m.score([A, cell(B, 0, 3, np.nan), C]), r"view 'view1', row 0, column 3 is nan"),
+    "empty row": (lambda m: m.sample_imputations([A, B, C], cells(19, slice(None))), r"mask leaves row 19 with no view"),
+    "method": (lambda m: m.impute([A, B, C], method="mean"), r"method is 'mean'; expected 'predictive' or 'plug-in'"),
+    "moments": (lambda m: m.impute([A, B, C], moments="test"), r"moments is 'test'; expected 'prior' or 'training'"),
+    "no draws": (lambda m: m.impute([A, B, C], n_draws=0), r"n_draws is 0; expected at least 1"),
+    "one draw": (lambda m: m.impute([A, B, C], n_draws=1, return_std=True), r"n_draws is 1; expected at least 2"),
+    "plug-in std": (
+        lambda m: m.impute([A, B, C], method="plug-in", return_std=True),
+        r"return_std=True needs method=",
+    ),
+    "no samples": (lambda m: m.sample_imputations([A, B, C], n_draws=0), r"n_draws is 0; expected at least 1"),
+    "no score": (lambda m: m.score([A, B, C], n_draws=0), r"n_draws is 0; expected at least 1"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), IMPUTE_ERRORS.values(), ids=IMPUTE_ERRORS.keys())
+def test_after_fit(call, message):
+    with pytest.raises((ViewError, ConfigError), match=message):
+        call(fitted())
