@@ -1,7 +1,7 @@
 """Map the trade between reconstruction and imputation: the subset objective's weight and alpha, one full training each.
 
     python benchmarks/tradeoff.py 0.3 0.98          train and measure one point, add a line to results/hvdmnist/tradeoff.csv
-    python benchmarks/tradeoff.py 0.3 0.98 --model runs/ours/checkpoint.safetensors      the same, already trained by jpvae hvdmnist
+    python benchmarks/tradeoff.py 0.3 0.98 --model runs/ours/checkpoint.safetensors     already trained by jpvae hvdmnist
     python benchmarks/tradeoff.py --plot            draw results/hvdmnist/tradeoff.png from the lines there are
 
 A point is the "ours" protocol with subset_weights (1, w, w) and that alpha, seed 0. Choices are made on the 10,000 training

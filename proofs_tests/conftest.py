@@ -23,7 +23,7 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_disable_most_optimizations", True)  # compiling takes nearly all of JAX's time here
 torch.set_num_threads(1)
 
-EXAMPLES = 4
+EXAMPLES = 3
 settings.register_profile("default", max_examples=EXAMPLES, derandomize=True, deadline=None)
 settings.register_profile("thorough", max_examples=50 * EXAMPLES, derandomize=True, deadline=None)
 settings.load_profile("default")

@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import numpy as np
+
 from jpvae import JPVAE
 
 OPTIONS: dict[str, Any] = {
@@ -14,9 +15,9 @@ OPTIONS: dict[str, Any] = {
     "alpha": 0.9,
     "likelihood": "gaussian",
     "hidden": (16,),
-    "steps": 400,
+    "steps": 200,
     "batch_size": 32,
-    "learning_rate": 1e-2,
+    "learning_rate": 2e-2,
     "dtype": "float64",
     "progress": False,
 }

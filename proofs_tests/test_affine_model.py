@@ -6,8 +6,9 @@ x_i = W_i z_i + b_i + noise, so with the posterior q of a row, ELBO = log p(x) -
 import dense
 import numpy as np
 import pytest
-from jpvae import JPVAE
 from synthetic import OPTIONS, linear, three_views
+
+from jpvae import JPVAE
 
 VIEWS = three_views(200, 11)[0][:2]
 

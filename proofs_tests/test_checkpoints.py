@@ -8,12 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
+from synthetic import OPTIONS, fitted, three_views
+
 from jpvae import JPVAE, checkpoints
 from jpvae.checkpoints import write_atomically
 from jpvae.errors import CheckpointError
 from jpvae.schedules import Linear
-from safetensors.numpy import load_file, save_file
-from synthetic import OPTIONS, fitted, three_views
 
 VIEWS, MASK = three_views(50, 21)
 

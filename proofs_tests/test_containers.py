@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from jpvae import JPVAE
 from synthetic import OPTIONS, fitted, three_views
+
+from jpvae import JPVAE
 
 VIEWS, MASK = three_views(40, 31)
 SHORT = OPTIONS | {"steps": 4, "hidden": (4,)}

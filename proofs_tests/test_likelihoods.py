@@ -8,6 +8,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import torch
+
 from jpvae.errors import ConfigError, ViewError
 from jpvae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian, likelihood
 

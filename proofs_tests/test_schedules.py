@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+
 from jpvae.errors import ConfigError
 from jpvae.schedules import Constant, Cyclical, LearningRate, Linear, beta_schedule, from_json, to_json
 

@@ -9,6 +9,7 @@ import itertools
 import dense
 import numpy as np
 import pytest
+
 from jpvae.engine import Batch, engine
 from jpvae.model import Model
 from jpvae.schedules import Constant, LearningRate

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from jpvae_core import JPVAEError
@@ -28,7 +29,7 @@ def run() -> None:
     try:
         app()
     except (JPVAEError, OSError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise SystemExit(2) from error
 
 
@@ -71,7 +72,7 @@ def demo(
         "conditional mean, by training moments (Eq. 12) or under the prior (silent where C = 0); predictive averages 64 draws.",
         highlight=False,
     )
-    console.print(f"{result['seconds']:.0f} s in all; figure: [bold]{result['figure']}[/]", highlight=False)
+    console.print(f"{result['seconds']:.0f} s in all; figure: [bold]{escape(result['figure'])}[/]", highlight=False)
 
 
 @app.command(

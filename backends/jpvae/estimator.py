@@ -161,7 +161,7 @@ class JPVAE:
         self.parameters_, optimizer = backend.to_arrays(state)
         self._predictor = Predictor(backend, model, backend.parameters(state), self.seed)
         full = data.observed.all(axis=1)
-        if full.sum() > 1:
+        if full.sum() > sum(model.latent_dims):  # fewer rows have a singular covariance
             moments = self._predictor.training_moments(batches.views, data.observed)
             self.moments_ = (moments.mean, moments.covariance)
         if checkpoint is not None:
@@ -298,7 +298,7 @@ class JPVAE:
         """Mean and covariance of the training latents (one posterior sample per row that had every view), float64."""
         self.predictor()
         if self.moments_ is None:
-            raise NotFitted("moments='training' needs at least two training rows with every view; use moments='prior'")
+            raise NotFitted("moments='training' needs more rows with every view in training than latents; use moments='prior'")
         return self.moments_
 
     def save(self, path: str | os.PathLike[str]) -> None:

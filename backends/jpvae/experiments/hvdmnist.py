@@ -85,7 +85,6 @@ def run(
     if result_file.exists():
         finished: dict[str, Any] = json.loads(result_file.read_text())
         return finished
-    _write_json(config_file, stored)
 
     train_views = halves(mnist("train")[0][:TRAINING_IMAGES])
     test_views = halves(mnist("test")[0])
@@ -93,6 +92,8 @@ def run(
     metrics = out / "metrics.jsonl"
 
     def log(_: dict[str, Any]) -> None:  # a resumed run first brings the file back to its checkpoint
+        if not config_file.exists():  # not sooner: a mistake that stops the run before its first step leaves the folder free
+            _write_json(config_file, stored)
         lines = "".join(json.dumps(r) + "\n" for r in model.history_)
         write_atomically(metrics, lines.encode())
 

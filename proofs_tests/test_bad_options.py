@@ -1,0 +1,93 @@
+"""Options that contradict themselves, each other or the data's number of views are refused before any training, by a message
+that names the argument, what was found and what was expected."""
+
+import sys
+
+import pytest
+from synthetic import OPTIONS, three_views
+
+from jpvae import JPVAE
+from jpvae.errors import CheckpointError, ConfigError, MissingDependency
+
+A, B, C = (v[:20] for v in three_views(20, 0)[0])  # 5, 4 and 3 columns
+
+OPTION_ERRORS = {
+    "unequal sizes": (
+        {"prior": "orthogonal", "latent_dims": (3, 2, 2)},
+        r"latent_dims is \(3, 2, 2\) with prior='orthogonal'.*expected equal sizes.*Use prior='svd'.*or prior='canonical'",
+    ),
+    "alpha 1": ({"alpha": 1.0}, r"alpha is 1\.0; expected -1 < alpha < 1"),
+    "alpha -1.5": ({"alpha": -1.5}, r"alpha is -1\.5; expected -1 < alpha < 1"),
+    "alpha nan": ({"alpha": float("nan")}, r"alpha is nan; expected -1 < alpha < 1"),
+    "alpha 0": ({"alpha": 0.0}, r"alpha is 0\.0; expected 0 < alpha < 1 for prior='canonical' with 3 views"),
+    "latent count": (
+        {"latent_dims": (2, 2)},
+        r"latent_dims is \(2, 2\); expected one positive size, or one per view",
+    ),
+    "latent size": ({"latent_dims": (2, 0, 2)}, r"latent_dims is \(2, 0, 2\); expected one positive size"),
+    "rank": ({"rank": 3}, r"rank is 3; expected 1 <= rank <= 2, the smallest latent size"),
+    "prior": ({"prior": "flow"}, r"prior is 'flow'; expected one of \['independent', 'orthogonal', 'svd', 'canonical'\]"),
+    "svd": ({"prior": "svd"}, r"prior='svd' couples two views, found 3; use prior='canonical'"),
+    "learn alpha": (
+        {"learn_alpha": True},
+        r"learn_alpha=True needs prior='orthogonal' and two views, found ",
+    ),
+    "bound": ({"bound": "relu"}, r"bound is 'relu'; expected 'sigmoid' or 'tanh'"),
+    "likelihood": ({"likelihood": "poisson"}, r"likelihood is 'poisson'; expected one of \['bernoulli', 'gaussian'\]"),
+    "likelihoods": (
+        {"likelihood": ("gaussian",) * 2},
+        r"likelihood names 2 views; expected one name, or one per view",
+    ),
+    "hidden": ({"hidden": (8, 0)}, r"hidden is \(8, 0\); expected positive layer sizes"),
+    "objective": ({"objective": "iwae"}, r"objective is 'iwae'; expected 'elbo' \(Eq\. 5\) or 'subset'"),
+    "too many weights": (
+        {"subset_weights": (1, 1, 1)},
+        r"subset_weights has 3 entries; expected 2 for 3 views:",
+    ),
+    "no weights": ({"subset_weights": ()}, r"subset_weights is \(\); expected non-negative numbers, at least one positive"),
+    "negative": ({"subset_weights": (1, -0.5)}, r"subset_weights is \(1, -0\.5\); expected non-negative numbers"),
+    "zero": ({"subset_weights": (0, 0)}, r"subset_weights is \(0, 0\); expected non-negative numbers, at least one positive"),
+    "steps": ({"steps": 0}, r"steps is 0 and batch_size 32; expected at least 1"),
+    "batch size": ({"batch_size": 0}, r"steps is 200 and batch_size 0; expected at least 1"),
+    "batch size, epochs": ({"batch_size": 0, "steps": None}, r"batch_size 0; expected at least 1"),
+    "rate": ({"learning_rate": -1.0}, r"learning_rate is -1\.0; expected a positive number"),
+    "rate shape": ({"learning_rate_schedule": "step"}, r"learning_rate_schedule is 'step'; expected 'constant' or 'cosine'"),
+    "coupling rate": ({"coupling_rate": -0.1}, r"coupling_rate is -0\.1; expected a finite number of at least 0"),
+    "beta": ({"beta": "warm"}, r"beta is 'warm'; expected one of \['constant', 'cyclical', 'linear'\]"),
+    "backend": ({"backend": "tensorflow"}, r"backend is 'tensorflow'; expected one of \['torch'\]"),
+    "dtype": ({"dtype": "float16"}, r"dtype is 'float16'; expected 'float32' or 'float64'"),
+    "device": ({"device": "abacus"}, r"device is 'abacus', which backend='torch' cannot use here"),
+}
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """A fit that gets as far as its first step fails the test."""
+
+    def train(*_, **__):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr("jpvae.estimator.train", train)
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(("changes", "message"), OPTION_ERRORS.values(), ids=OPTION_ERRORS.keys())
+def test_options(changes, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        JPVAE(**OPTIONS | changes).fit([A, B, C])
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_checkpoints_that_cannot_be_written(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nowhere/c'.*folder does not exist; create it first"):
+        JPVAE(**OPTIONS).fit([A, B, C], checkpoint=tmp_path / "nowhere" / "c")
+    with pytest.raises(ConfigError, match="checkpoint_every is 0; expected at least 1"):
+        JPVAE(**OPTIONS).fit([A, B, C], checkpoint=tmp_path / "c", checkpoint_every=0)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_framework_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jpvae_torch", None)
+    with pytest.raises(MissingDependency, match=r"backend='torch' needs .*pip install 'jpvae\[torch\]'"):
+        JPVAE(**OPTIONS).fit([A, B, C])
