@@ -26,7 +26,7 @@ ROWS = {
 def table() -> str:
     """The markdown table of every result there is."""
     lines = [
-        "| test set, nats: view 1 / view 2 | reconstruction | imputation (Table 1) | plug-in | predictive | conditional NLL | active |",
+        "| test nats: view 1 / 2 | reconstruction | imputation (Table 1) | plug-in | predictive | conditional NLL | active |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, label in ROWS.items():

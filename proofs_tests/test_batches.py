@@ -67,3 +67,15 @@ def test_the_plain_elbo_draws_no_subsets():
     batch = batches(objective="elbo").at(3)
     assert batch.subsets.shape[0] == batch.weights.tolist()[0] == 1
     assert np.array_equal(batch.subsets[0], batch.observed)
+
+
+def test_noise_is_standard_normal_and_new_at_every_step():
+    data = batches(views=3)
+    for part in ("posterior_noise", "completion_noise"):
+        noise = np.stack([getattr(data.at(step), part) for step in range(100)]).reshape(100, -1)
+        # The correlation of two steps' n numbers has deviation 1 / sqrt(n); 4,950 pairs stay below 6 of them, and below 1.
+        together = noise @ noise.T / noise.shape[1]
+        assert np.abs(together - np.diag(np.diag(together))).max() < 6 / np.sqrt(noise.shape[1])
+        assert len(np.unique(noise)) == noise.size
+        assert abs(noise.mean()) < 5 / np.sqrt(noise.size)
+        assert abs(noise.var() - 1) < 5 * np.sqrt(2 / noise.size)

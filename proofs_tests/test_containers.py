@@ -64,6 +64,7 @@ def test_none_is_a_view_that_no_row_has():
     filled, std = impute([None, VIEWS[1], None], return_std=True)
     assert [f.shape for f in filled] == [s.shape for s in std] == [(40, 5), (40, 4), (40, 3)]
     assert np.array_equal(filled[1], VIEWS[1])
+    assert not np.shares_memory(filled[1], VIEWS[1])  # a person may change what comes back
 
 
 def test_rows_of_nan_are_missing_when_asked():
@@ -82,7 +83,8 @@ def test_rows_of_nan_are_missing_when_asked():
 def test_zeros_are_not_missing():
     views = [v.copy() for v in VIEWS]
     views[1][3] = 0.0
-    assert np.array_equal(impute(views)[1][3], np.zeros(4))
+    for missing in ("error", "nan"):
+        assert np.array_equal(impute(views, missing=missing)[1][3], np.zeros(4))
     p, location, scale = fitted().parameters_, *fitted().scaling_[1]
     encoded = dense.encode(p, 1, (views[1][3:4] - location) / scale)[0]
     # float64, numbers of order 1
