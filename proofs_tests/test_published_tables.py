@@ -3,7 +3,7 @@
 Means and standard deviations over five seeds, alpha = 0.9, as the paper prints its imputations and active units and as the
 authors' result files give the reconstructions.
 
-A new seed lies in the prediction interval mean +- t sd sqrt(1 + 1/5), with t the 99.73 % quantile ("three sigma") of Student's t
+A new seed lies in the prediction interval mean +- t sd sqrt(1 + 1/5), t the 99.73 % quantile ("three sigma") of Student's t
 with four degrees of freedom, because the standard deviation itself was estimated from five values.
 """
 
