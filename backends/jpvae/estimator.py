@@ -6,6 +6,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -319,7 +320,7 @@ class JPVAE:
         M = len(data.names)
         return Model(
             features=tuple(a.shape[1] for a in data.arrays),
-            latent_dims=(self.latent_dims,) * M if isinstance(self.latent_dims, int) else tuple(self.latent_dims),
+            latent_dims=_per_view(self.latent_dims, M),
             likelihood_names=(self.likelihood,) * M if isinstance(self.likelihood, str) else tuple(self.likelihood),
             hidden=tuple(self.hidden),
             prior=self.prior,
@@ -360,3 +361,11 @@ class JPVAE:
             values = a if plain else np.where(seen[:, None], (a - location) / scale, 0.0)
             scaled.append(values.astype(self.dtype, copy=False))
         return scaled
+
+
+def _per_view(sizes: Any, views: int) -> tuple[int, ...]:
+    """One plain integer per view, from one integer or several (NumPy's count too)."""
+    given = sizes if isinstance(sizes, Sequence | np.ndarray) else (sizes,) * views
+    if not all(isinstance(n, Integral) for n in given):
+        raise ConfigError(f"latent_dims is {sizes!r}; expected an integer, or one per view")
+    return tuple(int(n) for n in given)

@@ -94,5 +94,5 @@ def _identity(model: JPVAE) -> dict[str, Any]:
     names = inspect.signature(type(model).__init__).parameters.keys() - {"self", "progress"}
     options = {name: getattr(model, name) for name in sorted(names)} | {"beta": schedules.to_json(model.beta)}
     identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_}
-    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    plain: dict[str, Any] = json.loads(json.dumps(identity, default=lambda x: x.tolist()))  # NumPy numbers are options too
     return plain

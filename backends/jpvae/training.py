@@ -38,6 +38,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):
             raise ConfigError(f"objective is {self.objective!r}; expected 'elbo' (Eq. 5) or 'subset'")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; expected a non-negative integer")
         if self.steps < 1 or self.batch_size < 1:
             raise ConfigError(f"steps is {self.steps} and batch_size {self.batch_size}; expected at least 1")
         if not (math.isfinite(self.coupling_rate) and self.coupling_rate >= 0):
