@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import zlib
 from collections.abc import Callable, Sequence
 from numbers import Integral
@@ -11,18 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from . import saving, schedules
+from . import filling, saving, schedules
 from .checkpoints import check_folder
 from .engine import engine
 from .errors import ConfigError, NotFitted
-from .imputation import DrawStatistics, Predictor
+from .imputation import Predictor
 from .model import Model
 from .progress import progress_bar
 from .schedules import BetaSchedule, LearningRate
-from .training import Batches, Plan, average, train
+from .training import Batches, Plan, Recorder, train
 from .views import Views, read_views
-
-_LOG_EVERY = 50  # steps between two records of the history
 
 
 class JPVAE:
@@ -135,26 +132,14 @@ class JPVAE:
             fingerprint = zlib.crc32(np.ascontiguousarray(values), fingerprint)
         first, parameters, optimizer, history = saving.resume(self, checkpoint, fingerprint)
         state = backend.start(parameters, optimizer)
-        window: list[dict[str, Any]] = []
-        begin, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
         self.history_, self.moments_ = history, None
+        record = Recorder(plan, history, on_log)
         with progress_bar(self.progress, plan.steps, first) as advance:
 
             def on_step(step: int, report: dict[str, Any]) -> None:
-                window.append(report)
                 advance(report["loss"])
+                record(step, report)
                 done = step + 1
-                if done % _LOG_EVERY == 0 or done == plan.steps:
-                    record = average(window) | {
-                        "step": done,
-                        "beta": plan.beta.beta(step, plan.steps),
-                        "learning_rate": plan.learning_rate.at(step, plan.steps),
-                        "seconds": before + time.perf_counter() - begin,
-                    }
-                    window.clear()
-                    self.history_.append(record)
-                    if on_log is not None:
-                        on_log(record)
                 if checkpoint is not None and done % checkpoint_every == 0 and done < plan.steps:
                     saving.write(self, checkpoint, *backend.to_arrays(state), step=done, fingerprint=fingerprint)
 
@@ -199,28 +184,15 @@ class JPVAE:
         data, predictor = self._read(views, mask, missing), self.predictor()
         filled = [a.copy() for a in data.arrays]
         spread = [np.zeros_like(a) for a in data.arrays]
-        for block in predictor.blocks(self._in_model_units(data), data.observed):
-            holes = [(j, ~data.observed[block.rows, j]) for j in range(data.observed.shape[1])]
-            holes = [(j, rows) for j, rows in holes if rows.any()]
-            if not holes:
-                continue
-            if method == "plug-in":
-                if moments == "prior":
-                    latents = predictor.conditional_latents(block)
-                else:
-                    latents = predictor.regressed_latents(block, *self.training_moments())
-                decoded = {j: predictor.engine.numpy(predictor.decoded_mean(j, latents[j]))[: block.size] for j, _ in holes}
-                deviation: dict[int, np.ndarray] = {}
-            else:
-                statistics = {j: DrawStatistics() for j, _ in holes}
-                predictor.predictive(block, list(statistics), n_draws, lambda j, x, to=statistics: to[j].update(x))
-                decoded = {j: s.mean[: block.size] for j, s in statistics.items()}
-                deviation = {j: s.std[: block.size] for j, s in statistics.items()}
-            for j, rows in holes:
-                location, scale = self.scaling_[j]
-                filled[j][block.rows][rows] = decoded[j][rows] * scale + location
-                if return_std:
-                    spread[j][block.rows][rows] = deviation[j][rows] * scale
+        scaled = self._in_model_units(data)
+        if method == "plug-in":
+            given = self.training_moments() if moments == "training" else None
+            fillings = filling.plug_in(predictor, scaled, data.observed, given)
+        else:
+            fillings = filling.predictive(predictor, scaled, data.observed, n_draws)
+        for j, rows, mean, std in fillings:
+            location, scale = self.scaling_[j]
+            filled[j][rows], spread[j][rows] = mean * scale + location, std * scale
         return (data.give_back(filled), data.give_back(spread)) if return_std else data.give_back(filled)
 
     def sample_imputations(
@@ -235,24 +207,12 @@ class JPVAE:
             raise ConfigError(f"n_draws is {n_draws}; expected at least 1")
         data, predictor = self._read(views, mask, missing), self.predictor()
         result = [np.repeat(a[None], n_draws, axis=0) for a in data.arrays]
-        for block in predictor.blocks(self._in_model_units(data), data.observed):
-            holes = {j: np.flatnonzero(~seen) for j, seen in enumerate(data.observed[block.rows].T)}
-            done = {j: 0 for j, rows in holes.items() if rows.size}
-            noise = {j: predictor.observation_noise(block, j) for j in done}
-
-            def visit(
-                j: int, means: np.ndarray, block: Any = block, holes: Any = holes, done: Any = done, noise: Any = noise
-            ) -> None:
-                if observation_noise:  # for the whole block: a row's noise must not depend on where other rows have holes
-                    own = {name: predictor.engine.numpy(x) for name, x in predictor.own[j].items()}
-                    means = predictor.model.likelihoods[j].draw(means, own, noise[j])
-                location, scale = self.scaling_[j]
-                draws = slice(done[j], done[j] + len(means))
-                result[j][draws, block.rows.start + holes[j]] = means[:, holes[j]] * scale + location
-                done[j] += len(means)
-
-            if done:
-                predictor.predictive(block, list(done), n_draws, visit)
+        scaled = self._in_model_units(data)
+        for j, which, rows, values in filling.completed_draws(
+            predictor, scaled, data.observed, n_draws, observation_noise=observation_noise
+        ):
+            location, scale = self.scaling_[j]
+            result[j][which, rows] = values * scale + location
         return data.give_back(result)
 
     def transform(self, views: Any, mask: Any = None, *, missing: str = "error") -> np.ndarray:

@@ -7,7 +7,7 @@ bit-equal from call to call. Memory is that of one block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,16 +119,15 @@ class Predictor:
         outputs = self.engine.decode(self.p, view, z)
         return self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view])
 
-    def predictive(self, block: Block, views: Sequence[int], draws: int, visit: Callable[[int, np.ndarray], None]) -> None:
-        """Call ``visit(view, decoded means (s, R, c))``, padding included, for groups of draws that fit in memory."""
+    def decoded_draws(self, block: Block, views: Sequence[int], draws: int) -> Iterator[tuple[int, slice, np.ndarray]]:
+        """(view, which draws, decoded means (s, R, c), padding included), as many draws at a time as fit in memory."""
         rng = self.noise(block)
-        done = 0
-        while done < draws:
-            group = min(draws - done, self.group(max(self.model.features)))
-            z = self.draw_latents(block, rng, group)
+        size = self.group(max(self.model.features))
+        for start in range(0, draws, size):
+            which = slice(start, min(start + size, draws))
+            z = self.draw_latents(block, rng, which.stop - start)
             for j in views:
-                visit(j, self.engine.numpy(self.decoded_mean(j, z[j])))
-            done += group
+                yield j, which, self.engine.numpy(self.decoded_mean(j, z[j]))
 
     @staticmethod
     def group(features: int) -> int:
@@ -164,26 +163,3 @@ def log_mean_exp(xp: Any, values: Array) -> Array:
     """log of the mean of exp(values) over the first axis, without overflow."""
     top = xp.max(values, axis=0)
     return top + xp.log(xp.mean(xp.exp(values - top), axis=0))
-
-
-class DrawStatistics:
-    """Streaming mean and standard deviation over draws (Chan, Golub and LeVeque), float64."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean: np.ndarray = np.zeros(())
-        self._squares: np.ndarray = np.zeros(())
-
-    def update(self, values: np.ndarray) -> None:
-        """Add draws (s, R, c)."""
-        s, mean = len(values), values.mean(axis=0, dtype=np.float64)
-        squares = ((values - mean) ** 2).sum(axis=0)
-        total, delta = self.count + s, mean - self.mean
-        self._squares = self._squares + squares + delta**2 * (self.count * s / total)
-        self.mean = self.mean + delta * (s / total)
-        self.count = total
-
-    @property
-    def std(self) -> np.ndarray:
-        """The sample standard deviation (divisor count - 1)."""
-        return np.sqrt(self._squares / max(1, self.count - 1))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +144,28 @@ def train(
             on_step(step, report)
 
 
-def average(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean of every number that the steps' reports hold."""
-    return {name: np.mean([r[name] for r in reports], axis=0).tolist() for name in reports[0]}
+class Recorder:
+    """Adds a record to ``history`` every ``every`` steps and at the end: the mean of the steps' reports since the last one."""
+
+    def __init__(
+        self, plan: Plan, history: list[dict[str, Any]], on_log: Callable[[dict[str, Any]], None] | None, every: int = 50
+    ) -> None:
+        self.plan, self.history, self.on_log, self.every = plan, history, on_log, every
+        self._window: list[Mapping[str, Any]] = []
+        self._begin = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
+
+    def __call__(self, step: int, report: Mapping[str, Any]) -> None:
+        """After each step (from 0), with what the engine reported."""
+        self._window.append(report)
+        done = step + 1
+        if done % self.every and done < self.plan.steps:
+            return
+        record: dict[str, Any] = {name: np.mean([r[name] for r in self._window], axis=0).tolist() for name in report}
+        record["step"] = done
+        record["beta"] = self.plan.beta.beta(step, self.plan.steps)
+        record["learning_rate"] = self.plan.learning_rate.at(step, self.plan.steps)
+        record["seconds"] = time.perf_counter() - self._begin
+        self._window.clear()
+        self.history.append(record)
+        if self.on_log is not None:
+            self.on_log(record)
