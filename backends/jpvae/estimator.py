@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from . import filling, saving, schedules
+from . import filling, options, saving
 from .checkpoints import check_folder
 from .engine import engine
 from .errors import ConfigError, NotFitted
 from .imputation import Predictor
-from .model import Model
 from .progress import progress_bar
-from .schedules import BetaSchedule, LearningRate
-from .training import Batches, Plan, Recorder, train
+from .schedules import BetaSchedule
+from .training import Batches, Recorder, train
 from .views import Views, read_views
 
 
@@ -115,8 +113,8 @@ class JPVAE:
         if checkpoint is not None:
             check_folder(checkpoint)
         data = read_views(views, mask, missing=missing)
-        model = self._model(data)
-        plan = self._plan(model, len(data.observed))
+        model = options.model_of(self, data)
+        plan = options.plan_of(self, model, len(data.observed))
         for likelihood, name, values, seen in zip(model.likelihoods, data.names, data.arrays, data.observed.T, strict=True):
             likelihood.check(values, seen, name)
         scaling = [
@@ -276,34 +274,6 @@ class JPVAE:
         self._predictor = Predictor(backend, self.model_, native, self.seed)
         return self
 
-    def _model(self, data: Views) -> Model:
-        M = len(data.names)
-        return Model(
-            features=tuple(a.shape[1] for a in data.arrays),
-            latent_dims=_per_view(self.latent_dims, M),
-            likelihood_names=(self.likelihood,) * M if isinstance(self.likelihood, str) else tuple(self.likelihood),
-            hidden=tuple(self.hidden),
-            prior=self.prior,
-            alpha=self.alpha,
-            learn_alpha=self.learn_alpha,
-            bound=self.bound,
-            rank=self.rank,
-        )
-
-    def _plan(self, model: Model, rows: int) -> Plan:
-        steps = self.steps if self.steps is not None else max(1, round(self.epochs * rows / max(1, min(self.batch_size, rows))))
-        weights = (1.0, 0.5, 0.5) if model.views == 2 else (1.0, 1.0)
-        return Plan(
-            steps=steps,
-            batch_size=self.batch_size,
-            beta=schedules.beta_schedule(self.beta, steps),
-            learning_rate=LearningRate(self.learning_rate, self.learning_rate_schedule),
-            objective=self.objective,
-            weights=weights if self.subset_weights is None else tuple(self.subset_weights),
-            coupling_rate=self.coupling_rate,
-            seed=self.seed,
-        )
-
     def _read(self, views: Any, mask: Any, missing: str) -> Views:
         self.predictor()
         data = read_views(views, mask, missing=missing, names=self.view_names_, features=self.model_.features)
@@ -321,11 +291,3 @@ class JPVAE:
             values = a if plain else np.where(seen[:, None], (a - location) / scale, 0.0)
             scaled.append(values.astype(self.dtype, copy=False))
         return scaled
-
-
-def _per_view(sizes: Any, views: int) -> tuple[int, ...]:
-    """One plain integer per view, from one integer or several (NumPy's count too)."""
-    given = sizes if isinstance(sizes, Sequence | np.ndarray) else (sizes,) * views
-    if not all(isinstance(n, Integral) for n in given):
-        raise ConfigError(f"latent_dims is {sizes!r}; expected an integer, or one per view")
-    return tuple(int(n) for n in given)
