@@ -16,7 +16,7 @@ from .figures import digits_figure
 from .measures import latent_report, measure
 
 TRAINING_DIGITS = 4_000
-STEPS = 500
+STEPS = 400
 MODELS = {
     "C = 0": {"prior": "independent", "objective": "elbo"},
     "joint prior": {"prior": "orthogonal", "objective": "elbo"},
