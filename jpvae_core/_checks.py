@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from numbers import Real
 
 from ._xp import Array
 from .errors import DtypeError, NotAContraction, ShapeError
@@ -57,6 +57,23 @@ def check_views(name: str, arrays: Sequence[Array], dims: Sequence[int]) -> None
             )
 
 
+def check_posterior(means: Sequence[Array], log_vars: Sequence[Array], dims: Sequence[int]) -> None:
+    """Means and log-variances of the same shapes, one pair per view, all of one dtype."""
+    check_views("means", means, dims)
+    check_views("log_vars", log_vars, dims)
+    check_same_rows("log_vars[0]", log_vars[0], "means[0]", means[0])
+    named = {f"means[{i}]": x for i, x in enumerate(means)} | {f"log_vars[{i}]": x for i, x in enumerate(log_vars)}
+    check_dtype(**named)
+
+
+def check_same_rows(name: str, x: Array, other_name: str, other: Array) -> None:
+    """``x`` and ``other`` agree in all axes but the last: a row too few would be stretched by broadcasting, silently."""
+    if tuple(x.shape[:-1]) != tuple(other.shape[:-1]):
+        raise ShapeError(
+            f"{name} has shape {tuple(x.shape)} but {other_name} has {tuple(other.shape)}; expected the same leading axes"
+        )
+
+
 def check_mask(mask: Array, rows: Array, views: int) -> None:
     """A mask is (M,) or (..., B, M): True or 1 where the view is observed."""
     check_last("mask", mask, views, "one entry per view")
@@ -69,7 +86,7 @@ def check_mask(mask: Array, rows: Array, views: int) -> None:
 
 def check_alpha(alpha: float | Array) -> None:
     """|alpha| < 1 where alpha is a plain number; an array may be a traced one and is left to its parameterization."""
-    if isinstance(alpha, int | float) and not (math.isfinite(alpha) and -1.0 < alpha < 1.0):
+    if isinstance(alpha, Real) and not abs(float(alpha)) < 1.0:
         raise NotAContraction(
             f"alpha is {alpha}; expected -1 < alpha < 1. At |alpha| = 1 the joint prior is singular (Thm 2.2). "
             "To learn alpha, pass tanh or 2*sigmoid - 1 of a free parameter."

@@ -14,6 +14,7 @@ Then 1/(1-s) = 1 + s/(1-s), 1/(1+s) = 1 - s/(1+s), 1/(1-s^2) = 1 + x and log(1-s
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import NamedTuple
 
 from ._checks import check_alpha, check_dtype
@@ -53,6 +54,6 @@ def number_bound(alpha: float | Array, like: Array) -> Bounded:
     """
     xp = namespace(like)
     check_alpha(alpha)
-    s = asarray_like(xp, like, alpha) if isinstance(alpha, int | float) else alpha
+    s: Array = asarray_like(xp, like, alpha) if isinstance(alpha, Real) else alpha
     check_dtype(alpha=s, like=like)
     return Bounded(s, s / (1.0 - s), -s / (1.0 + s), s * s / ((1.0 - s) * (1.0 + s)))

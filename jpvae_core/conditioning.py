@@ -8,10 +8,11 @@ z_O ~ N(mu_O, diag sigma_O^2), add the linear map's image of diag sigma_O^2 to t
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ._checks import check_dtype, check_last, check_mask, check_square, check_views
+from ._checks import check_dtype, check_last, check_mask, check_posterior, check_square, check_views
 from ._xp import Array, Namespace, device, eye_like, namespace
 from .errors import ShapeError
 from .kl import keep, observed_bits
@@ -52,8 +53,8 @@ def condition(
 
     latents: one array (..., B, n_i) per view, ignored where missing; mask: (M,) for one pattern or (..., B, M).
     log_vars: None where the observed latents are known exactly, or like latents: z_O ~ N(latents, diag exp(log_var)).
-    -> means: M arrays (..., B, n_i); covariances[i][j]: (..., R, n_i, n_j), R = B for a mask by row or with log_vars, and 1
-    for one pattern. Blocks of an observed view are 0 (its latents are known), or the propagated uncertainty with log_vars.
+    -> means: M arrays (..., B, n_i); covariances[i][j]: (..., R, n_i, n_j), R = B for a mask by row or where
+    log_vars enter, else 1. An observed view's blocks are 0 (its latents are known), or its propagated uncertainty.
     Memory: R n_i n_j per block; ``conditional_mean`` and ``complete`` need none of it.
     Source: Eq. 12 under the prior; p(z_j | z_O) as in the factor model of ``JointPrior.canonical``.
     """
@@ -82,7 +83,8 @@ def condition(
 
     covariances = [[block(i, j) for j in views] for i in views]
     if log_vars is not None:
-        check_views("log_vars", log_vars, prior.dims)
+        namespace(*log_vars, like)
+        check_posterior(clean, log_vars, prior.dims)
         for k in views:
             variance = xp.exp(keep(xp, bits[k], log_vars[k])) * bits[k]
             maps: list[Array | None] = []
@@ -113,13 +115,15 @@ def condition_gaussian(mean: Array, cov: Array, observed_index: Sequence[int], v
     check_dtype(cov=cov, mean=mean, values=values)
     size = check_square("cov", cov)
     check_last("mean", mean, size, "the size of cov")
-    seen = [int(k) for k in observed_index]
+    if any(isinstance(k, bool) for k in observed_index):
+        raise ShapeError(f"observed_index is {list(observed_index)}; expected integers, not a mask of True and False")
+    seen = [operator.index(k) for k in observed_index]
     if len(set(seen)) != len(seen) or any(not 0 <= k < size for k in seen):
         raise ShapeError(f"observed_index is {seen}; expected distinct integers in [0, {size})")
     check_last("values", values, len(seen), "one column per entry of observed_index")
     hidden = [k for k in range(size) if k not in set(seen)]
-    o = xp.asarray(seen, dtype=xp.int64, device=device(cov))
-    h = xp.asarray(hidden, dtype=xp.int64, device=device(cov))
+    o = xp.asarray(seen, dtype=xp.int32, device=device(cov))
+    h = xp.asarray(hidden, dtype=xp.int32, device=device(cov))
     rows = xp.take(cov, h, axis=-2)
     S_ho, S_hh = xp.take(rows, o, axis=-1), xp.take(rows, h, axis=-1)
     S_oo = xp.take(xp.take(cov, o, axis=-2), o, axis=-1)

@@ -43,6 +43,9 @@ def frame(params: Array, n: int, d: int, signs: Signs | None = None) -> Array:
         return Q
     # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.
     plain = isinstance(signs, Sequence | np.ndarray)
+    if plain and not np.isin(signs, (-1, 1)).all():
+        raise ValueError(f"signs is {signs}; expected +1 and -1 only, or the matrix would not be orthogonal")
+    namespace(params, None if plain else signs)
     flips: Array = asarray_like(xp, params, signs) if plain else xp.astype(signs, params.dtype)
     check_last("signs", flips, n, "one sign per row of the matrix")
     return Q * flips[..., :, None]

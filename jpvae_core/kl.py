@@ -14,8 +14,9 @@ signs that remain are log|Sigma| <= 0 and sigma^2 - 1 - log sigma^2, computed as
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
-from ._checks import check_alpha, check_dtype, check_last, check_mask, check_square, check_views
+from ._checks import check_alpha, check_dtype, check_last, check_mask, check_posterior, check_square
 from ._xp import Array, Namespace, asarray_like, eye_like, namespace
 from .errors import ShapeError
 from .prior import JointPrior, expand, rotate, square
@@ -38,10 +39,8 @@ def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: Join
     True
     """
     xp = namespace(*means, *log_vars, *prior.arrays, mask)
-    check_views("means", means, prior.dims)
-    check_views("log_vars", log_vars, prior.dims)
-    named = {f"means[{i}]": x for i, x in enumerate(means)} | {f"log_vars[{i}]": x for i, x in enumerate(log_vars)}
-    check_dtype(**named, **prior.named_arrays)
+    check_posterior(means, log_vars, prior.dims)
+    check_dtype(**{"means[0]": means[0]}, **prior.named_arrays)
     if means[0].ndim == 1:
         rows = kl_divergence([x[None, :] for x in means], [x[None, :] for x in log_vars], prior, mask)
         return rows[..., 0]
@@ -87,12 +86,11 @@ def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array
     means, log_vars: two arrays (..., B, n_i); C = Cov(z_2, z_1): (..., n_2, n_1), sigma_1(C) < 1  ->  (..., B), nats.
     """
     xp = namespace(*means, *log_vars, C)
-    check_dtype(C=C)
+    check_dtype(C=C, **{"means[0]": means[0]})
     if C.ndim < 2:
         raise ShapeError(f"C has shape {tuple(C.shape)}; expected (..., n_2, n_1)")
     dims = (C.shape[-1], C.shape[-2])
-    check_views("means", means, dims)
-    check_views("log_vars", log_vars, dims)
+    check_posterior(means, log_vars, dims)
     Ct = xp.matrix_transpose(C)
     I1, I2 = eye_like(xp, C, dims[0]), eye_like(xp, C, dims[1])
     D1, D2 = xp.linalg.solve(I1 - Ct @ C, I1), xp.linalg.solve(I2 - C @ Ct, I2)
@@ -111,13 +109,12 @@ def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, 
     (It prints mu_1^T C mu_2, which agrees only for symmetric C.) A reference: kl_divergence has no cancellation.
     means, log_vars: two arrays (..., B, n); rotation: (..., n, n); alpha: a number or (...), |alpha| < 1  ->  (..., B), nats.
     """
-    xp = namespace(*means, *log_vars, rotation)
+    xp = namespace(*means, *log_vars, rotation, None if isinstance(alpha, Real) else alpha)
     check_alpha(alpha)
-    check_dtype(rotation=rotation)
+    check_dtype(rotation=rotation, **{"means[0]": means[0]})
     n = check_square("rotation", rotation)
-    check_views("means", means, (n, n))
-    check_views("log_vars", log_vars, (n, n))
-    a = asarray_like(xp, rotation, alpha) if isinstance(alpha, int | float) else alpha
+    check_posterior(means, log_vars, (n, n))
+    a: Array = asarray_like(xp, rotation, alpha) if isinstance(alpha, Real) else alpha
     gamma = (1.0 / (1.0 - a * a))[..., None]
     total = -n * xp.log(gamma)
     for mu, log_var in zip(means, log_vars, strict=True):
@@ -131,11 +128,11 @@ def kl_dense(means: Sequence[Array], log_vars: Sequence[Array], covariance: Arra
     means, log_vars: arrays (..., B, n_i); covariance: (..., N, N) positive definite, N = sum n_i  ->  (..., B), nats.
     """
     xp = namespace(*means, *log_vars, covariance)
-    check_dtype(covariance=covariance)
+    check_dtype(covariance=covariance, **{"means[0]": means[0]})
+    check_posterior(means, log_vars, [x.shape[-1] for x in means])
     size = check_square("covariance", covariance)
     mu, log_var = xp.concat(list(means), axis=-1), xp.concat(list(log_vars), axis=-1)
     check_last("means, concatenated,", mu, size, "the size of covariance")
-    check_last("log_vars, concatenated,", log_var, size, "the size of covariance")
     P = xp.linalg.solve(covariance, eye_like(xp, covariance, size))
     log_det = xp.linalg.slogdet(covariance)[1][..., None]
     trace = xp.sum(xp.exp(log_var) * xp.linalg.diagonal(P)[..., None, :], axis=-1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._xp import Array, to_numpy
+from ._xp import Array, namespace, to_numpy
 from .errors import ShapeError
 
 
@@ -33,6 +33,7 @@ class Moments:
 
     def update(self, rows: Array) -> Moments:
         """Add rows (B, n); B may be 0. Raises ShapeError where n differs from earlier batches. Returns self."""
+        namespace(rows)
         if rows.ndim != 2:
             raise ShapeError(f"rows has shape {tuple(rows.shape)}; expected (B, n)")
         values = to_numpy(rows)

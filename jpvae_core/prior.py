@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class JointPrior:
         rotation: (..., n, n) orthogonal; alpha: a number or (...), |alpha| < 1.
         Raises NotAContraction for a number outside (-1, 1), ShapeError where rotation is not square.
         """
-        namespace(rotation, None if isinstance(alpha, int | float) else alpha)
+        namespace(rotation, None if isinstance(alpha, Real) else alpha)
         check_dtype(rotation=rotation)
         n = check_square("rotation", rotation)
         bounded = Bounded(*(t[..., None] for t in number_bound(alpha, rotation)))
@@ -103,18 +104,19 @@ class JointPrior:
         """
         if not frames:
             raise ShapeError("frames is empty; expected one frame per view")
-        xp = namespace(*frames, None if isinstance(logits, int | float) else logits)
-        if isinstance(logits, int | float):
+        xp = namespace(*frames, None if isinstance(logits, Real) else logits)
+        table: Array = logits
+        if isinstance(logits, Real):
             shape = (len(frames), frames[0].shape[-1])
-            logits = xp.full(shape, float(logits), dtype=frames[0].dtype, device=device(frames[0]))
-        check_dtype(logits=logits, **{f"frames[{i}]": q for i, q in enumerate(frames)})
+            table = xp.full(shape, float(logits), dtype=frames[0].dtype, device=device(frames[0]))
+        check_dtype(logits=table, **{f"frames[{i}]": q for i, q in enumerate(frames)})
         shapes = [check_frame(f"frames[{i}]", q) for i, q in enumerate(frames)]
-        if logits.ndim < 2 or tuple(logits.shape[-2:]) != (len(frames), shapes[0][1]) or len({d for _, d in shapes}) > 1:
+        if table.ndim < 2 or tuple(table.shape[-2:]) != (len(frames), shapes[0][1]) or len({d for _, d in shapes}) > 1:
             raise ShapeError(
-                f"frames have shapes {[tuple(q.shape) for q in frames]} and logits {tuple(logits.shape)}; "
+                f"frames have shapes {[tuple(q.shape) for q in frames]} and logits {tuple(table.shape)}; "
                 f"expected M frames (..., n_i, d) and logits (..., M, d)"
             )
-        return JointPrior(tuple(n for n, _ in shapes), tuple(frames), Source.of(xp, logits))
+        return JointPrior(tuple(n for n, _ in shapes), tuple(frames), Source.of(xp, table))
 
     @property
     def arrays(self) -> tuple[Array, ...]:
@@ -189,7 +191,15 @@ class JointPrior:
         xp, _ = self._library()
         M = range(len(self.dims))
         grid = [[block(i, j) for j in M] for i in M]
-        leads = {b.ndim: tuple(b.shape[:-2]) for row in grid for b in row}
-        lead = leads[max(leads)]  # (torch.compile has no max with a key)
+        lead: tuple[int, ...] = ()
+        for b in (b for row in grid for b in row):
+            lead = _joint_shape(lead, tuple(b.shape[:-2]))
         wide = [[xp.broadcast_to(b, (*lead, *b.shape[-2:])) for b in row] for row in grid]
         return xp.concat([xp.concat(row, axis=-1) for row in wide], axis=-2)
+
+
+def _joint_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that a and b broadcast to (plain integers, so that compilers trace through it)."""
+    size = max(len(a), len(b))
+    a, b = (1,) * (size - len(a)) + a, (1,) * (size - len(b)) + b
+    return tuple(n if m == 1 else m for m, n in zip(a, b, strict=True))

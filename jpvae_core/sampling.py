@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ._checks import check_dtype, check_last
+from ._checks import check_dtype, check_last, check_same_rows
 from ._xp import Array, device, namespace
 from .conditioning import _door
 from .prior import JointPrior, expand, rotate, square
@@ -38,6 +38,7 @@ def complete(prior: JointPrior, latents: Sequence[Array], mask: Array, noise: Ar
     xp, bits, clean = _door(prior, latents, mask)
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     check_dtype(noise=noise, latents=latents[0])
+    check_same_rows("noise", noise, "latents[0]", latents[0])
     start = prior.noise_dim - sum(prior.dims)
     source, own = noise[..., :start], []
     for n in prior.dims:

@@ -8,6 +8,7 @@ from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, ConfigError, MissingDependency
+from jpvae.schedules import Linear
 
 A, B, C = (v[:20] for v in three_views(20, 0)[0])  # 5, 4 and 3 columns
 
@@ -45,8 +46,11 @@ OPTION_ERRORS = {
         r"subset_weights has 3 entries; expected 2 for 3 views:",
     ),
     "no weights": ({"subset_weights": ()}, r"subset_weights is \(\); expected non-negative numbers, at least one positive"),
-    "negative": ({"subset_weights": (1, -0.5)}, r"subset_weights is \(1, -0\.5\); expected non-negative numbers"),
-    "zero": ({"subset_weights": (0, 0)}, r"subset_weights is \(0, 0\); expected non-negative numbers, at least one positive"),
+    "negative": ({"subset_weights": (1, -0.5)}, r"subset_weights is \(1\.0, -0\.5\); expected non-negative numbers"),
+    "zero": (
+        {"subset_weights": (0, 0)},
+        r"subset_weights is \(0\.0, 0\.0\); expected non-negative numbers, at least one positive",
+    ),
     "steps": ({"steps": 0}, r"steps is 0 and batch_size 32; expected at least 1"),
     "batch size": ({"batch_size": 0}, r"steps is 200 and batch_size 0; expected at least 1"),
     "batch size, epochs": ({"batch_size": 0, "steps": None}, r"batch_size 0; expected at least 1"),
@@ -56,6 +60,22 @@ OPTION_ERRORS = {
     "beta": ({"beta": "warm"}, r"beta is 'warm'; expected one of \['constant', 'cyclical', 'linear'\]"),
     "backend": ({"backend": "tensorflow"}, r"backend is 'tensorflow'; expected one of \['torch'\]"),
     "dtype": ({"dtype": "float16"}, r"dtype is 'float16'; expected 'float32' or 'float64'"),
+    "no count": ({"steps": 2.5}, r"steps is 2\.5; expected an integer or None"),
+    "float batch": ({"batch_size": 8.0}, r"batch_size is 8\.0; expected an integer"),
+    "bool seed": ({"seed": True}, r"seed is True; expected an integer"),
+    "huge seed": ({"seed": 2**64}, r"seed is \d+; expected 0 <= seed < 2\*\*64"),
+    "no epochs": ({"epochs": 0, "steps": None}, r"epochs is 0; expected a positive number"),
+    "text alpha": ({"alpha": "0.9"}, r"alpha is '0\.9'; expected a number"),
+    "one layer": ({"hidden": 8}, r"hidden is 8; expected a sequence of layer sizes"),
+    "one weight": ({"subset_weights": 0.5}, r"subset_weights is 0\.5; expected a sequence of weights or None"),
+    "no likelihood": ({"likelihood": None}, r"likelihood is None; expected a name, or one per view"),
+    "progress": ({"progress": "nope"}, r"progress is 'nope'; expected True, False or 'auto'"),
+    "orthogonal rank": (
+        {"prior": "orthogonal", "rank": 1},
+        r"rank is 1 with prior='orthogonal', which couples every direction",
+    ),
+    "text latents": ({"latent_dims": "3"}, r"latent_dims is '3'; expected an integer, or one per view"),
+    "negative ramp": ({"beta": Linear(-1.0)}, r"beta is Linear\(ramp=-1\.0\); expected a ramp of at least 0"),
     "device": ({"device": "abacus"}, r"device is 'abacus', which backend='torch' cannot use here"),
 }
 

@@ -8,6 +8,7 @@ import torch
 from synthetic import OPTIONS, fitted, three_views
 
 from jpvae import JPVAE
+from jpvae.errors import ViewError
 
 VIEWS, MASK = three_views(40, 31)
 SHORT = OPTIONS | {"steps": 4, "hidden": (4,)}
@@ -96,7 +97,12 @@ def test_dicts_by_name():
     expected = JPVAE(**SHORT).fit(VIEWS, MASK)
     assert model.view_names_ == NAMES
     shuffled = {name: VIEWS[NAMES.index(name)] for name in ("image", "rna", "protein")}
-    filled = model.impute(shuffled, MASK)  # the mask's columns follow the fit
+    with pytest.raises(
+        ViewError, match=r"views come in the order \['image', 'rna', 'protein'\], but mask's columns are those of"
+    ):
+        model.impute(shuffled, MASK)
+    assert same(model.impute(shuffled).values(), expected.impute(VIEWS))  # without a mask the order does not matter
+    filled = model.impute(dict(zip(NAMES, VIEWS, strict=True)), MASK)
     assert tuple(filled) == NAMES
     assert same(filled.values(), expected.impute(VIEWS, MASK))
     alone = model.impute({"protein": VIEWS[1]})  # a name left out is a view that no row has

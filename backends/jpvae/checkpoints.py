@@ -59,11 +59,13 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise CheckpointError(
+                    f"{str(path)!r} is a .safetensors file of something else; expected one that JPVAE.save wrote"
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no mapping)
     except SafetensorError as error:
         raise CheckpointError(f"{str(path)!r} is damaged or no .safetensors file ({error})") from error
-    if metadata.get("format") != _FORMAT:
-        raise CheckpointError(f"{str(path)!r} is a .safetensors file of something else; expected one that JPVAE.save wrote")
     if metadata.get("version") != str(_VERSION):
         raise CheckpointError(
             f"{str(path)!r} has format version {metadata.get('version')!r}; this release reads {_VERSION}. Upgrade jpvae."

@@ -52,9 +52,9 @@ def demo(
         typer.echo(json.dumps(result))
         return
     table = Table(title="1,000 test digits: nats per half, lower is better", title_justify="left")
-    headings = ("", "reconstruction", "plug-in, Eq. 12", "plug-in, prior", "predictive", "active units", "cross-corr.")
+    headings = ("", "reconstruction", "plug-in (Eq. 12)", "plug-in (prior)", "predictive", "active", "‖corr‖")
     for heading in headings:
-        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if not heading else "right", no_wrap=not heading)
     for row in result["models"]:
         table.add_row(
             row["name"],
@@ -62,14 +62,15 @@ def demo(
                 " / ".join(f"{x:.1f}" for x in row[key])
                 for key in ("reconstruction", "plug_in_training", "plug_in", "predictive")
             ),
-            f"{row['active_units']} of {row['latents']}",
+            f"{row['active_units']}/{row['latents']}",
             f"{row['cross_correlation_norm']:.2f}",
         )
     console = Console(width=None if Console().is_terminal else 128)
     console.print(table)
     console.print(
         "Reconstruction: top / bottom half. Imputation: top from bottom / bottom from top. Plug-in decodes one\n"
-        "conditional mean, by training moments (Eq. 12) or under the prior (silent where C = 0); predictive averages 64 draws.",
+        "conditional mean, by training moments (Eq. 12) or under the prior (silent where C = 0); predictive: 64 draws.\n"
+        "Active: latent units in use. ‖corr‖: Frobenius norm of the cross-correlation of the two halves' latents.",
         highlight=False,
     )
     console.print(f"{result['seconds']:.0f} s in all; figure: [bold]{escape(result['figure'])}[/]", highlight=False)

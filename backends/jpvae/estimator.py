@@ -12,7 +12,7 @@ import numpy as np
 from . import filling, options, saving
 from .checkpoints import check_folder
 from .engine import engine
-from .errors import ConfigError, NotFitted
+from .errors import ConfigError, NotFitted, ViewError
 from .imputation import Predictor
 from .progress import progress_bar
 from .schedules import BetaSchedule
@@ -105,11 +105,10 @@ class JPVAE:
 
         views: list or dict of (N, c_i) tables; mask: (N, M), True where observed; missing="nan": rows of NaN are missing.
         checkpoint: a file to write every ``checkpoint_every`` steps and at the end, and to go on from where it exists:
-        a run that was killed and started again gives the same bits as one that was not. on_log: called with each record
-        of the history. Raises ViewError, ConfigError, CheckpointError, TrainingDiverged.
+        a run that was killed and started again gives the same parameters, bit for bit, as one that was not.
+        on_log: called with each record of the history. Raises ViewError, ConfigError, CheckpointError, TrainingDiverged.
         """
-        if checkpoint_every < 1:
-            raise ConfigError(f"checkpoint_every is {checkpoint_every}; expected at least 1")
+        checkpoint_every = options.at_least("checkpoint_every", checkpoint_every, 1)
         if checkpoint is not None:
             check_folder(checkpoint)
         data = read_views(views, mask, missing=missing)
@@ -117,10 +116,14 @@ class JPVAE:
         plan = options.plan_of(self, model, len(data.observed))
         for likelihood, name, values, seen in zip(model.likelihoods, data.names, data.arrays, data.observed.T, strict=True):
             likelihood.check(values, seen, name)
-        scaling = [
-            likelihood.scaling(values, seen)
-            for likelihood, values, seen in zip(model.likelihoods, data.arrays, data.observed.T, strict=True)
-        ]
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaling = [
+                likelihood.scaling(values, seen)
+                for likelihood, values, seen in zip(model.likelihoods, data.arrays, data.observed.T, strict=True)
+            ]
+        for name, (location, scale) in zip(data.names, scaling, strict=True):
+            for column in np.flatnonzero(~(np.isfinite(location) & np.isfinite(scale))):
+                raise ViewError(f"view {name!r}, column {int(column)} is too large to have a variance; rescale the column")
         vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
         self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
         backend = engine(self.backend, model, self.dtype, self.device)
@@ -128,7 +131,7 @@ class JPVAE:
         fingerprint = zlib.crc32(data.observed.tobytes())
         for values in batches.views:
             fingerprint = zlib.crc32(np.ascontiguousarray(values), fingerprint)
-        first, parameters, optimizer, history = saving.resume(self, checkpoint, fingerprint)
+        first, parameters, optimizer, history = saving.resume(self, checkpoint, fingerprint, plan.steps)
         state = backend.start(parameters, optimizer)
         self.history_, self.moments_ = history, None
         record = Recorder(plan, history, on_log)
@@ -177,8 +180,7 @@ class JPVAE:
             raise ConfigError(f"moments is {moments!r}; expected 'prior' or 'training'")
         if method == "plug-in" and return_std:
             raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
-        if method == "predictive" and n_draws < (2 if return_std else 1):
-            raise ConfigError(f"n_draws is {n_draws}; expected at least {2 if return_std else 1}")
+        n_draws = options.at_least("n_draws", n_draws, 2 if return_std else 1)
         data, predictor = self._read(views, mask, missing), self.predictor()
         filled = [a.copy() for a in data.arrays]
         spread = [np.zeros_like(a) for a in data.arrays]
@@ -201,8 +203,7 @@ class JPVAE:
         A draw is the decoded mean of one draw of the latents; observation_noise=True also draws x from its likelihood, as
         multiple imputation wants (zeros and ones for Bernoulli). Their mean is what ``impute`` returns for the same n_draws.
         """
-        if n_draws < 1:
-            raise ConfigError(f"n_draws is {n_draws}; expected at least 1")
+        n_draws = options.at_least("n_draws", n_draws, 1)
         data, predictor = self._read(views, mask, missing), self.predictor()
         result = [np.repeat(a[None], n_draws, axis=0) for a in data.arrays]
         scaled = self._in_model_units(data)
@@ -235,13 +236,12 @@ class JPVAE:
     def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
         """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, c_i) arrays in data units."""
         predictor = self.predictor()
-        means = predictor.prior_means(n, seed)
+        means = predictor.prior_means(options.at_least("n", n, 1), options.at_least("seed", seed, 0))
         return [m * scale + location for m, (location, scale) in zip(means, self.scaling_, strict=True)]
 
     def score(self, views: Any, mask: Any = None, *, missing: str = "error", n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
-        if n_draws < 1:
-            raise ConfigError(f"n_draws is {n_draws}; expected at least 1")
+        n_draws = options.at_least("n_draws", n_draws, 1)
         data, predictor = self._read(views, mask, missing), self.predictor()
         per_row = predictor.elbo(self._in_model_units(data), data.observed, n_draws)
         units = [np.log(scale).sum() for _, scale in self.scaling_]
@@ -286,8 +286,16 @@ class JPVAE:
     def _in_model_units(self, data: Views) -> list[np.ndarray]:
         """(data - location) / scale, zeros where missing, in the engine's dtype."""
         scaled = []
-        for a, seen, (location, scale) in zip(data.arrays, data.observed.T, self.scaling_, strict=True):
+        for name, a, seen, (location, scale) in zip(data.names, data.arrays, data.observed.T, self.scaling_, strict=True):
             plain = not location.any() and (scale == 1).all()
             values = a if plain else np.where(seen[:, None], (a - location) / scale, 0.0)
-            scaled.append(values.astype(self.dtype, copy=False))
+            with np.errstate(over="ignore"):
+                values = values.astype(self.dtype, copy=False)
+            if not np.isfinite(values).all():
+                row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
+                raise ViewError(
+                    f"view {name!r}, row {row}, column {column} is {a[row, column]:g}, beyond {self.dtype} once scaled by "
+                    f"{scale[column]:g}; rescale the column, or take dtype='float64'"
+                )
+            scaled.append(values)
         return scaled

@@ -45,9 +45,13 @@ class Predictor:
 
     def __init__(self, engine: Engine, model: Model, parameters: dict[str, Array], seed: int) -> None:
         self.engine, self.model, self.p, self.seed = engine, model, parameters, seed
-        self.xp = engine.xp
         self.prior = model.joint_prior(parameters)
         self.own = [model.own_parameters(parameters, i) for i in range(model.views)]
+
+    @property
+    def xp(self) -> Any:
+        """The engine's array namespace (not stored: modules can't be copied or pickled)."""
+        return self.engine.xp
 
     def blocks(self, views: Sequence[np.ndarray], observed: np.ndarray) -> Iterator[Block]:
         """The rows, block by block, encoded. views: model's units, zeros where missing."""

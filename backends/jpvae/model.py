@@ -72,6 +72,8 @@ class Model:
                 f"learn_alpha=True needs prior='orthogonal' and two views, found {self.prior!r} with {M}; "
                 "prior='svd' and prior='canonical' learn their correlations anyway"
             )
+        if self.rank is not None and self.prior not in ("svd", "canonical"):
+            raise ConfigError(f"rank is {self.rank} with prior={self.prior!r}, which couples every direction; expected None")
         if self.rank is not None and not 1 <= self.rank <= min(dims):
             raise ConfigError(f"rank is {self.rank}; expected 1 <= rank <= {min(dims)}, the smallest latent size")
         for name in self.likelihood_names:

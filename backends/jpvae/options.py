@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,42 +20,85 @@ if TYPE_CHECKING:
     from .estimator import JPVAE
 
 
+_INTEGERS, _NUMBERS = ("batch_size", "seed"), ("alpha", "epochs", "learning_rate", "coupling_rate")
+_OPTIONAL_INTEGERS = ("steps", "rank")
+_TEXTS = ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype")
+
+
+def check_types(options: JPVAE) -> None:
+    """Every option is of its kind (NumPy's numbers count). Raises ConfigError naming the first that is not."""
+
+    def must(name: str, kinds: type | tuple[type, ...], expected: str) -> None:
+        value = getattr(options, name)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and expected != "True or False"):
+            raise ConfigError(f"{name} is {value!r}; expected {expected}")
+
+    for name in _INTEGERS:
+        must(name, Integral, "an integer")
+    for name in _OPTIONAL_INTEGERS:
+        must(name, (Integral, type(None)), "an integer or None")
+    for name in _NUMBERS:
+        must(name, Real, "a number")
+    for name in _TEXTS:
+        must(name, str, "a string")
+    must("hidden", (Sequence, np.ndarray), "a sequence of layer sizes, as (512, 512)")
+    must("subset_weights", (Sequence, np.ndarray, type(None)), "a sequence of weights or None")
+    must("likelihood", (str, Sequence), "a name, or one per view")
+    must("learn_alpha", (bool, np.bool_), "True or False")
+    if options.progress not in (True, False, "auto"):
+        raise ConfigError(f"progress is {options.progress!r}; expected True, False or 'auto'")
+    if options.steps is None and not (math.isfinite(options.epochs) and options.epochs > 0):
+        raise ConfigError(f"epochs is {options.epochs}; expected a positive number")
+    if not 0 <= options.seed < 2**64:
+        raise ConfigError(f"seed is {options.seed}; expected 0 <= seed < 2**64")
+
+
+def at_least(name: str, value: Any, least: int) -> int:
+    """``value`` as a plain integer. Raises ConfigError where it is none, or too small."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ConfigError(f"{name} is {value!r}; expected an integer")
+    if value < least:
+        raise ConfigError(f"{name} is {value}; expected at least {least}")
+    return int(value)
+
+
 def model_of(options: JPVAE, data: Views) -> Model:
     """The model that these options mean for these views. Raises ConfigError."""
+    check_types(options)
     M = len(data.names)
     return Model(
         features=tuple(a.shape[1] for a in data.arrays),
         latent_dims=_per_view(options.latent_dims, M),
         likelihood_names=(options.likelihood,) * M if isinstance(options.likelihood, str) else tuple(options.likelihood),
-        hidden=tuple(options.hidden),
+        hidden=tuple(int(h) for h in options.hidden),
         prior=options.prior,
-        alpha=options.alpha,
-        learn_alpha=options.learn_alpha,
+        alpha=float(options.alpha),
+        learn_alpha=bool(options.learn_alpha),
         bound=options.bound,
-        rank=options.rank,
+        rank=None if options.rank is None else int(options.rank),
     )
 
 
 def plan_of(options: JPVAE, model: Model, rows: int) -> Plan:
     """The training that these options mean for so many rows. Raises ConfigError."""
-    batch = max(1, min(options.batch_size, rows))
-    steps = options.steps if options.steps is not None else max(1, round(options.epochs * rows / batch))
+    batch = max(1, min(int(options.batch_size), rows))
+    steps = int(options.steps) if options.steps is not None else max(1, round(float(options.epochs) * rows / batch))
     weights = (1.0, 0.5, 0.5) if model.views == 2 else (1.0, 1.0)
     return Plan(
         steps=steps,
-        batch_size=options.batch_size,
+        batch_size=int(options.batch_size),
         beta=schedules.beta_schedule(options.beta, steps),
-        learning_rate=LearningRate(options.learning_rate, options.learning_rate_schedule),
+        learning_rate=LearningRate(float(options.learning_rate), options.learning_rate_schedule),
         objective=options.objective,
-        weights=weights if options.subset_weights is None else tuple(options.subset_weights),
-        coupling_rate=options.coupling_rate,
-        seed=options.seed,
+        weights=weights if options.subset_weights is None else tuple(float(w) for w in options.subset_weights),
+        coupling_rate=float(options.coupling_rate),
+        seed=int(options.seed),
     )
 
 
 def _per_view(sizes: Any, views: int) -> tuple[int, ...]:
     """One plain integer per view, from one integer or several (NumPy's count too)."""
-    given = sizes if isinstance(sizes, Sequence | np.ndarray) else (sizes,) * views
+    given = sizes if isinstance(sizes, Sequence | np.ndarray) and not isinstance(sizes, str) else (sizes,) * views
     if not all(isinstance(n, Integral) for n in given):
         raise ConfigError(f"latent_dims is {sizes!r}; expected an integer, or one per view")
     return tuple(int(n) for n in given)

@@ -52,7 +52,9 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str]) -> JPVAE:
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
         pairs = [(f"scaling.{i}.location", f"scaling.{i}.scale") for i in range(model.model_.views)]
         model.scaling_ = [(tensors[location], tensors[scale]) for location, scale in pairs]
-    except (KeyError, TypeError) as error:
+        if len(model.view_names_) != model.model_.views or not isinstance(model.history_, list):
+            raise CheckpointError(f"{str(path)!r} has a damaged header (view names or history)")
+    except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
     except ConfigError as error:
         raise CheckpointError(f"{str(path)!r} has a damaged header ({error})") from error
@@ -63,7 +65,7 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str]) -> JPVAE:
 
 
 def resume(
-    model: JPVAE, path: str | os.PathLike[str] | None, fingerprint: int
+    model: JPVAE, path: str | os.PathLike[str] | None, fingerprint: int, steps: int
 ) -> tuple[int, Arrays, Arrays | None, list[dict[str, Any]]]:
     """First step, parameters, Adam's arrays and history: fresh, or from a checkpoint of the very same training."""
     if path is None or not os.path.exists(path):
@@ -76,7 +78,13 @@ def resume(
                 "Give another path, or delete the file to start anew."
             )
     adam = checkpoints.select(tensors, "adam.")
-    return header["step"], checkpoints.select(tensors, "parameters."), adam, header["history"]
+    parameters = checkpoints.select(tensors, "parameters.")
+    moments = {f"{m}.{name}": x.shape for m in "mv" for name, x in parameters.items()} | {"step": ()}
+    whole = _fits(tensors, model.model_) and {name: x.shape for name, x in adam.items()} == moments
+    step, history = header.get("step"), header.get("history")
+    if not whole or not isinstance(history, list) or not isinstance(step, int) or not 0 < step <= steps:
+        raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start anew")
+    return step, parameters, adam, history
 
 
 def _fits(tensors: Arrays, model: Model) -> bool:
@@ -89,10 +97,15 @@ def _fits(tensors: Arrays, model: Model) -> bool:
     return {name: x.shape for name, x in tensors.items() if not name.startswith("adam.")} == expected
 
 
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays, and sequences such as ranges, as JSON knows them."""
+    return value.tolist() if hasattr(value, "tolist") else list(value)
+
+
 def _identity(model: JPVAE) -> dict[str, Any]:
     """What makes two trainings the same: options, model and view names, as plain JSON."""
     names = inspect.signature(type(model).__init__).parameters.keys() - {"self", "progress"}
     options = {name: getattr(model, name) for name in sorted(names)} | {"beta": schedules.to_json(model.beta)}
     identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_}
-    plain: dict[str, Any] = json.loads(json.dumps(identity, default=lambda x: x.tolist()))  # NumPy numbers are options too
+    plain: dict[str, Any] = json.loads(json.dumps(identity, default=_plain))
     return plain

@@ -39,8 +39,6 @@ class Plan:
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):
             raise ConfigError(f"objective is {self.objective!r}; expected 'elbo' (Eq. 5) or 'subset'")
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; expected a non-negative integer")
         if self.steps < 1 or self.batch_size < 1:
             raise ConfigError(f"steps is {self.steps} and batch_size {self.batch_size}; expected at least 1")
         if not (math.isfinite(self.coupling_rate) and self.coupling_rate >= 0):
@@ -89,7 +87,7 @@ class Batches:
         return joined[start - first * N : start - first * N + self.size]
 
     def _subsets(self, observed: np.ndarray, step: int) -> list[np.ndarray]:
-        """Non-empty parts of each row's observed views: {1} and {2} for two views, one random proper part for more."""
+        """Non-empty parts of each row's observed views: {1} and {2} for two views, one random part for more."""
         if len(self._weights) == 1:
             return []
         if self._two_views:

@@ -42,11 +42,17 @@ def read_views(
         raise ViewError(f"missing is {missing!r}; expected 'error' (NaN is an error) or 'nan' (rows of NaN are missing)")
     keyed = isinstance(views, Mapping)
     if keyed:
-        given = tuple(str(k) for k in views)
+        given = tuple(views)
+        if not all(isinstance(k, str) for k in given):
+            raise ViewError(f"views has the keys {list(given)}; expected names (strings)")
         order = names or given
         unknown = sorted(set(given) - set(order))
         if unknown:
             raise ViewError(f"views has unknown names {unknown}; expected names among {list(order)}")
+        if mask is not None and list(given) != [name for name in order if name in given]:
+            raise ViewError(
+                f"views come in the order {list(given)}, but mask's columns are those of {list(order)}; use that order"
+            )
         tables = [dict(zip(given, views.values(), strict=True)).get(name) for name in order]
     else:
         if isinstance(views, np.ndarray) or not isinstance(views, Sequence):
@@ -106,7 +112,11 @@ def _numeric(table: Any, name: str) -> np.ndarray:
     try:
         if hasattr(table, "detach"):
             table = table.detach().cpu().numpy()
+        if np.ma.is_masked(table):
+            raise ViewError(f"view {name!r} is a masked array with masked entries; say what is missing with mask or NaN")
         a = np.asarray(table)
+        if a.dtype.kind in "cMm":
+            raise ViewError(f"view {name!r} has dtype {a.dtype}; expected real numbers")
         if a.dtype not in (np.float32, np.float64):
             a = a.astype(np.float64)
     except (TypeError, ValueError) as error:

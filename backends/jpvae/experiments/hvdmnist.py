@@ -80,11 +80,11 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     config_file, result_file = out / "config.json", out / "result.json"
     stored: dict[str, Any] = json.loads(json.dumps(config))
-    if config_file.exists() and json.loads(config_file.read_text()) != stored:
-        raise ConfigError(f"out is {str(out)!r}, which holds another run ({config_file.name} differs); give another folder")
-    if result_file.exists():
-        finished: dict[str, Any] = json.loads(result_file.read_text())
-        return finished
+    if config_file.exists():
+        if _read_json(config_file) != stored:
+            raise ConfigError(f"out is {str(out)!r}, which holds another run ({config_file.name} differs); give another folder")
+        if result_file.exists():
+            return _read_json(result_file)
 
     train_views = halves(mnist("train")[0][:TRAINING_IMAGES])
     test_views = halves(mnist("test")[0])
@@ -125,23 +125,41 @@ def run(
     return result
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{str(path)!r} is damaged ({error}); delete it, or give another folder") from error
+    return value
+
+
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def _provenance() -> dict[str, Any]:
     """Which code and machine made a result: the commit where the sources are a git checkout, and versions."""
-    root = Path(__file__).parent
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
-    changed = subprocess.run(
-        ["git", "status", "--porcelain", "."], cwd=root.parents[1], capture_output=True, text=True, check=False
-    )
-    commit = asked.stdout.strip() or None
     return {
-        "commit": f"{commit} with local changes" if commit and changed.stdout.strip() else commit,
+        "commit": _commit(),
         "jpvae": version("jpvae"),
         "torch": version("torch"),
         "numpy": version("numpy"),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
+
+
+def _commit() -> str | None:
+    """The commit of these sources; None where git is absent or this file is not one that it tracks (an installed wheel)."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None
+    changed = git("status", "--porcelain", "--untracked-files=no", ":/backends", ":/jpvae_core")
+    return f"{git('rev-parse', 'HEAD')}{' with local changes' if changed else ''}"
