@@ -71,7 +71,7 @@ OPTION_ERRORS = {
     "no likelihood": ({"likelihood": None}, r"likelihood is None; expected a name, or one per view"),
     "progress": ({"progress": "nope"}, r"progress is 'nope'; expected True, False or 'auto'"),
     "orthogonal rank": (
-        {"prior": "orthogonal", "rank": 1},
+        {"prior": "orthogonal", "rank": 1, "latent_dims": 2},
         r"rank is 1 with prior='orthogonal', which couples every direction",
     ),
     "text latents": ({"latent_dims": "3"}, r"latent_dims is '3'; expected an integer, or one per view"),

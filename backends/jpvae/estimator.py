@@ -114,16 +114,7 @@ class JPVAE:
         data = read_views(views, mask, missing=missing)
         model = options.model_of(self, data)
         plan = options.plan_of(self, model, len(data.observed))
-        for likelihood, name, values, seen in zip(model.likelihoods, data.names, data.arrays, data.observed.T, strict=True):
-            likelihood.check(values, seen, name)
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaling = [
-                likelihood.scaling(values, seen)
-                for likelihood, values, seen in zip(model.likelihoods, data.arrays, data.observed.T, strict=True)
-            ]
-        for name, (location, scale) in zip(data.names, scaling, strict=True):
-            for column in np.flatnonzero(~(np.isfinite(location) & np.isfinite(scale))):
-                raise ViewError(f"view {name!r}, column {int(column)} is too large to have a variance; rescale the column")
+        scaling = options.scaling_of(model, data)
         vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
         self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
         backend = engine(self.backend, model, self.dtype, self.device)

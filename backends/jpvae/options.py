@@ -1,4 +1,4 @@
-"""From the estimator's options and the data to a Model and a Plan; both check what they are given."""
+"""From the estimator's options and the data to a Model, a Plan and the views' scaling; all check what they are given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import schedules
-from .errors import ConfigError
+from .errors import ConfigError, ViewError
 from .model import Model
 from .schedules import LearningRate
 from .training import Plan
@@ -94,6 +94,19 @@ def plan_of(options: JPVAE, model: Model, rows: int) -> Plan:
         coupling_rate=float(options.coupling_rate),
         seed=int(options.seed),
     )
+
+
+def scaling_of(model: Model, data: Views) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Location and scale (c_i,) of each view, after its values were checked against its likelihood. Raises ViewError."""
+    scaling = []
+    for likelihood, name, values, seen in zip(model.likelihoods, data.names, data.arrays, data.observed.T, strict=True):
+        likelihood.check(values, seen, name)
+        with np.errstate(over="ignore", invalid="ignore"):
+            location, scale = likelihood.scaling(values, seen)
+        for column in np.flatnonzero(~(np.isfinite(location) & np.isfinite(scale))):
+            raise ViewError(f"view {name!r}, column {int(column)} is too large to have a variance; rescale the column")
+        scaling.append((location, scale))
+    return scaling
 
 
 def _per_view(sizes: Any, views: int) -> tuple[int, ...]:
