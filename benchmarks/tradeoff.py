@@ -66,9 +66,9 @@ def plot() -> None:
             y = [r[f"{name}_1"] + r[f"{name}_2"] for r in line]
             axis.plot(x, y, marker=marker, lw=1, ms=7, label=f"α = {alpha:g}")
             for xi, yi, r in zip(x, y, line, strict=True):
-                below = alpha == min(row["alpha"] for row in rows)
-                place = (6, -12 if below else 5)
-                axis.annotate(f"w = {r['weight']:g}", (xi, yi), xytext=place, textcoords="offset points", fontsize=8)
+                left = alpha == min(row["alpha"] for row in rows)
+                place, side = ((-7, -3), "right") if left else ((7, 4), "left")
+                axis.annotate(f"w = {r['weight']:g}", (xi, yi), xytext=place, textcoords="offset points", ha=side, fontsize=8)
         axis.set_xlabel("reconstruction, both halves (nats)")
         axis.set_ylabel(f"{title}, both directions (nats)")
         axis.margins(0.16)
