@@ -51,26 +51,28 @@ def demo(
     if as_json:
         typer.echo(json.dumps(result))
         return
+    models = result["models"]
     table = Table(title="1,000 test digits: nats per half, lower is better", title_justify="left")
-    headings = ("", "reconstruction", "plug-in (Eq. 12)", "plug-in (prior)", "predictive", "active", "‖corr‖")
-    for heading in headings:
-        table.add_column(heading, justify="left" if not heading else "right", no_wrap=not heading)
-    for row in result["models"]:
-        table.add_row(
-            row["name"],
-            *(
-                " / ".join(f"{x:.1f}" for x in row[key])
-                for key in ("reconstruction", "plug_in_training", "plug_in", "predictive")
-            ),
-            f"{row['active_units']}/{row['latents']}",
-            f"{row['cross_correlation_norm']:.2f}",
-        )
-    console = Console(width=None if Console().is_terminal else 128)
+    table.add_column("")
+    for model in models:
+        table.add_column(model["name"].replace(", ", ",\n"), justify="right")
+    measures = {
+        "reconstruction": "reconstruction",
+        "plug-in, Eq. 12": "plug_in_training",
+        "plug-in, prior": "plug_in",
+        "predictive": "predictive",
+    }
+    for label, key in measures.items():
+        table.add_row(label, *(f"{m[key][0]:.1f} / {m[key][1]:.1f}" for m in models))
+    table.add_row("active units", *(f"{m['active_units']} of {m['latents']}" for m in models))
+    table.add_row("cross-correlation", *(f"{m['cross_correlation_norm']:.2f}" for m in models))
+    console = Console(width=None if Console().is_terminal else 100)
     console.print(table)
     console.print(
-        "Reconstruction: top / bottom half. Imputation: top from bottom / bottom from top. Plug-in decodes one\n"
-        "conditional mean, by training moments (Eq. 12) or under the prior (silent where C = 0); predictive: 64 draws.\n"
-        "Active: latent units in use. ‖corr‖: Frobenius norm of the cross-correlation of the two halves' latents.",
+        "Each cell: top half / bottom half; an imputation is made from the other half alone.\n"
+        "Plug-in decodes one conditional mean: by training moments (Eq. 12), or under the\n"
+        "prior, which says nothing where C = 0. Predictive averages 64 draws.\n"
+        "Cross-correlation: Frobenius norm, between the two halves' latents.",
         highlight=False,
     )
     console.print(f"{result['seconds']:.0f} s in all; figure: [bold]{escape(result['figure'])}[/]", highlight=False)
