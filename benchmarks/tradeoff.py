@@ -66,12 +66,12 @@ def plot() -> None:
             y = [r[f"{name}_1"] + r[f"{name}_2"] for r in line]
             axis.plot(x, y, marker=marker, lw=1, ms=7, label=f"α = {alpha:g}")
             for xi, yi, r in zip(x, y, line, strict=True):
-                left = alpha == min(row["alpha"] for row in rows)
-                place, side = ((-7, -3), "right") if left else ((7, 4), "left")
+                lone = alpha == min(row["alpha"] for row in rows)
+                place, side = ((0, -14), "center") if lone else ((7, 4), "left")
                 axis.annotate(f"w = {r['weight']:g}", (xi, yi), xytext=place, textcoords="offset points", ha=side, fontsize=8)
         axis.set_xlabel("reconstruction, both halves (nats)")
         axis.set_ylabel(f"{title}, both directions (nats)")
-        axis.margins(0.16)
+        axis.margins(0.2)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
     figure.suptitle("Subset objective, weights (1, w, w): lower left is better", fontsize=11)
