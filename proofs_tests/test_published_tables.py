@@ -32,12 +32,23 @@ def test_the_quantile_of_students_t():
     assert abs(2 * (0.5 - 0.75 * (x - x**3 / 3)) - 0.0027) < 1e-6
 
 
+def numbers(result):
+    return [*result["table_1"]["reconstruction"], *result["table_1"]["imputation"], result["table_2"]["active_units_percent"]]
+
+
+def test_the_readme_counts_what_lies_within_three_standard_deviations():
+    within = 0
+    for variant, published in PUBLISHED.items():
+        values = numbers(json.loads((RESULTS / f"{variant}-published.json").read_text()))
+        within += sum(abs(value - mean) <= 3 * deviation for value, (mean, deviation) in zip(values, published, strict=True))
+    assert f"{within} of\ntheir 15 published numbers" in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize("variant", PUBLISHED)
 def test_the_published_protocol_repeats_the_published_tables(variant):
     result = json.loads((RESULTS / f"{variant}-published.json").read_text())
     assert result["options"]["steps"] * result["options"]["batch_size"] == 600_000
-    ours = [*result["table_1"]["reconstruction"], *result["table_1"]["imputation"], result["table_2"]["active_units_percent"]]
-    for value, (mean, deviation) in zip(ours, PUBLISHED[variant], strict=True):
+    for value, (mean, deviation) in zip(numbers(result), PUBLISHED[variant], strict=True):
         assert abs(value - mean) <= T_FOUR * deviation * math.sqrt(1 + 1 / SEEDS), (variant, value, mean, deviation)
 
 
