@@ -58,8 +58,11 @@ def condition(
     Memory: R n_i n_j per block; ``conditional_mean`` and ``complete`` need none of it.
     Source: Eq. 12 under the prior; p(z_j | z_O) as in the factor model of ``JointPrior.canonical``.
     """
-    means = conditional_mean(prior, latents, mask)
     xp, bits, clean = _door(prior, latents, mask)
+    if log_vars is not None:
+        namespace(*log_vars, *clean)
+        check_posterior(clean, log_vars, prior.dims)
+    means = conditional_mean(prior, latents, mask)
     views = range(len(prior.dims))
     like = clean[0]
     frames = [_dense(xp, like, n, q) for n, q in zip(prior.dims, prior.frames, strict=True)]
@@ -83,8 +86,6 @@ def condition(
 
     covariances = [[block(i, j) for j in views] for i in views]
     if log_vars is not None:
-        namespace(*log_vars, like)
-        check_posterior(clean, log_vars, prior.dims)
         for k in views:
             variance = xp.exp(keep(xp, bits[k], log_vars[k])) * bits[k]
             maps: list[Array | None] = []

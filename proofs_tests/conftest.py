@@ -101,3 +101,13 @@ def dtype(request: pytest.FixtureRequest) -> str:
 def xp(library: Library, dtype: str) -> Backend:
     """One library in one dtype."""
     return Backend(library, dtype)
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """A fit that gets as far as its first step fails the test."""
+
+    def train(*_, **__):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr("jpvae.estimator.train", train)

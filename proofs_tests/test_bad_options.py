@@ -80,16 +80,6 @@ OPTION_ERRORS = {
 }
 
 
-@pytest.fixture
-def no_training(monkeypatch):
-    """A fit that gets as far as its first step fails the test."""
-
-    def train(*_, **__):
-        raise AssertionError("training began")
-
-    monkeypatch.setattr("jpvae.estimator.train", train)
-
-
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize(("changes", "message"), OPTION_ERRORS.values(), ids=OPTION_ERRORS.keys())
 def test_options(changes, message):

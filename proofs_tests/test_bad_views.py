@@ -58,16 +58,6 @@ VIEW_ERRORS = {
 }
 
 
-@pytest.fixture
-def no_training(monkeypatch):
-    """A fit that gets as far as its first step fails the test."""
-
-    def train(*_, **__):
-        raise AssertionError("training began")
-
-    monkeypatch.setattr("jpvae.estimator.train", train)
-
-
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize(("data", "message"), VIEW_ERRORS.values(), ids=VIEW_ERRORS.keys())
 def test_views(data, message):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -119,9 +118,7 @@ class JPVAE:
         self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
         backend = engine(self.backend, model, self.dtype, self.device)
         batches = Batches(self._in_model_units(data), data.observed, model, plan)
-        fingerprint = zlib.crc32(data.observed.tobytes())
-        for values in batches.views:
-            fingerprint = zlib.crc32(np.ascontiguousarray(values), fingerprint)
+        fingerprint = None if checkpoint is None else batches.fingerprint()
         first, parameters, optimizer, history = saving.resume(self, checkpoint, fingerprint, plan.steps)
         state = backend.start(parameters, optimizer)
         self.history_, self.moments_ = history, None
@@ -268,10 +265,7 @@ class JPVAE:
     def _read(self, views: Any, mask: Any, missing: str) -> Views:
         self.predictor()
         data = read_views(views, mask, missing=missing, names=self.view_names_, features=self.model_.features)
-        for likelihood, name, values, seen in zip(
-            self.model_.likelihoods, data.names, data.arrays, data.observed.T, strict=True
-        ):
-            likelihood.check(values, seen, name)
+        options.check_values(self.model_, data)
         return data
 
     def _in_model_units(self, data: Views) -> list[np.ndarray]:

@@ -96,11 +96,17 @@ def plan_of(options: JPVAE, model: Model, rows: int) -> Plan:
     )
 
 
-def scaling_of(model: Model, data: Views) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Location and scale (c_i,) of each view, after its values were checked against its likelihood. Raises ViewError."""
-    scaling = []
+def check_values(model: Model, data: Views) -> None:
+    """Every view's values suit its likelihood. Raises ViewError naming the first that does not."""
     for likelihood, name, values, seen in zip(model.likelihoods, data.names, data.arrays, data.observed.T, strict=True):
         likelihood.check(values, seen, name)
+
+
+def scaling_of(model: Model, data: Views) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Location and scale (c_i,) of each view, after its values were checked against its likelihood. Raises ViewError."""
+    check_values(model, data)
+    scaling = []
+    for likelihood, name, values, seen in zip(model.likelihoods, data.names, data.arrays, data.observed.T, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
             location, scale = likelihood.scaling(values, seen)
         for column in np.flatnonzero(~(np.isfinite(location) & np.isfinite(scale))):

@@ -65,7 +65,7 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str]) -> JPVAE:
 
 
 def resume(
-    model: JPVAE, path: str | os.PathLike[str] | None, fingerprint: int, steps: int
+    model: JPVAE, path: str | os.PathLike[str] | None, fingerprint: int | None, steps: int
 ) -> tuple[int, Arrays, Arrays | None, list[dict[str, Any]]]:
     """First step, parameters, Adam's arrays and history: fresh, or from a checkpoint of the very same training."""
     if path is None or not os.path.exists(path):

@@ -59,12 +59,10 @@ def beta_schedule(value: str | BetaSchedule, steps: int) -> BetaSchedule:
     schedule = _BY_NAME[value] if isinstance(value, str) else value
     if isinstance(schedule, Cyclical) and schedule.cycles < 1:
         raise ConfigError(f"beta is {schedule}; expected at least one cycle")
-    if (
-        any(not 0.0 <= schedule.beta(step, steps) <= 1.0 for step in range(min(steps, 1000)))
-        or getattr(schedule, "ramp", 0) < 0
-    ):
+    betas = [schedule.beta(step, steps) for step in range(steps)]
+    if any(not 0.0 <= beta <= 1.0 for beta in betas) or getattr(schedule, "ramp", 0) < 0:
         raise ConfigError(f"beta is {schedule}; expected a ramp of at least 0, and weights between 0 and 1")
-    highest = max((schedule.beta(step, steps) for step in range(steps)), default=1.0)
+    highest = max(betas, default=1.0)
     if highest < 1.0:
         raise ConfigError(
             f"beta is {schedule}, which reaches only {highest:.3g} within the {steps} steps of this training: the KL would "

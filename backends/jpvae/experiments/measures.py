@@ -33,12 +33,11 @@ def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str,
         z = [part[0] for part in predictor.draw_latents(block, rng, 1)]
         samples[block.rows] = np.concatenate([predictor.engine.numpy(part) for part in z], axis=-1)[: block.size]
         for j in range(2):
-            seen = predictor.engine.asarray(np.arange(2) != j)
+            seen = predictor.engine.asarray(np.broadcast_to(np.arange(2) != j, (block.observed.shape[0], 2)).copy())
             sums["reconstruction"][j] += _loss(predictor, block, j, z[j])
             plug_in = jc.conditional_mean(predictor.prior, list(block.means), seen)[j]
             sums["plug_in"][j] += _loss(predictor, block, j, plug_in)
-            pattern = predictor.engine.asarray(np.broadcast_to(np.arange(2) != j, (block.observed.shape[0], 2)).copy())
-            regressed = predictor.regressed_latents(block, *moments, observed=pattern)[j]
+            regressed = predictor.regressed_latents(block, *moments, observed=seen)[j]
             sums["plug_in_training"][j] += _loss(predictor, block, j, regressed)
             drawn = predictor.draw_latents(block, rng, draws, observed=seen)[j]
             entries = predictor.log_prob_entries(j, drawn, block.views[j])
@@ -54,15 +53,16 @@ def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str,
 def _published(predictor: Predictor, views: list[np.ndarray], samples: np.ndarray) -> np.ndarray:
     moments, n1 = jc.Moments().update(samples), predictor.model.latent_dims[0]
     parts = [np.arange(n1), np.arange(n1, samples.shape[1])]
-    result = np.zeros(2)
+    z = []
     for j in range(2):
         given = parts[1 - j]
         means, _ = jc.condition_gaussian(moments.mean, moments.covariance, given.tolist(), samples[:, given])
-        z = np.zeros_like(samples)
-        z[:, parts[j]] = means
-        for block in predictor.blocks(views, np.ones((len(samples), 2), dtype=bool)):
+        z.append(means)
+    result = np.zeros(2)
+    for block in predictor.blocks(views, np.ones((len(samples), 2), dtype=bool)):
+        for j in range(2):
             padded = np.zeros((block.observed.shape[0], len(parts[j])))
-            padded[: block.size] = z[block.rows][:, parts[j]]
+            padded[: block.size] = z[j][block.rows]
             result[j] += _loss(predictor, block, j, predictor.engine.asarray(padded))
     return result / len(samples)
 
