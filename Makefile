@@ -9,7 +9,7 @@ demo: $(VENV)/demo.stamp  ## train on 5,000 real digits; print a table, save a f
 	$(BIN)/jpvae demo --out demo
 
 test: $(VENV)/dev.stamp  ## every theorem, equation and law
-	$(BIN)/python -m pytest proofs_tests
+	$(BIN)/python -m pytest proofs_tests -n auto --maxprocesses 4
 
 lint: $(VENV)/dev.stamp  ## style, formatting and types
 	$(BIN)/ruff check .

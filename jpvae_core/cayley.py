@@ -14,7 +14,7 @@ def cayley(A: Array) -> Array:
     """The rotation ``Q = (I + A)(I - A)^{-1}`` of a skew-symmetric A.
 
     A: (..., n, n) -> (..., n, n) with Q^T Q = I, det Q = +1 and no eigenvalue -1 (the paper prints +1; an erratum).
-    |A| large is fine: the orthogonality defect grows like n eps sqrt(1 + |A|^2).
+    Error: |Q^ - Q|_F <= 3n eps g |Q|_F, g = | |L||U| |_F of I - A, about n sqrt(1 + |A|^2) (docs/error-analysis.md).
     Source: paper section 2.6.
     """
     xp = namespace(A)
@@ -28,6 +28,7 @@ def inverse_cayley(Q: Array) -> Array:
 
     Q: (..., n, n) -> (..., n, n), exactly skew (the rounding errors' symmetric part is projected away).
     As an eigenvalue of Q nears -1, |A| grows without bound: at -1 there is no A (multiply Q by signs first).
+    Error: |A^ - A|_F <= eps [(3n g |A| + 2|A| + 2 sqrt(n)) |(Q + I)^{-1}| + |A|], g = | |L||U| |_F of Q + I.
     Source: paper section 2.6.
     """
     xp = namespace(Q)

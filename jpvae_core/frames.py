@@ -23,7 +23,8 @@ def orthogonal(params: Array, n: int, signs: Signs | None = None) -> Array:
     """An orthogonal matrix ``J cayley(skew(params))``.
 
     params: (..., n(n-1)/2); signs: (..., n) of +-1, or a plain sequence, or None for J = I  ->  (..., n, n).
-    Every rotation without eigenvalue -1 for J = I; every orthogonal matrix for some J. Source: paper section 2.6.
+    Every rotation without eigenvalue -1 for J = I; every orthogonal matrix for some J. Error: as ``cayley``.
+    Source: paper section 2.6.
     """
     return frame(params, n, n, signs)
 
@@ -32,6 +33,7 @@ def frame(params: Array, n: int, d: int, signs: Signs | None = None) -> Array:
     """A semi-orthogonal frame Q (n x d, ``Q^T Q = I_d``): the first d columns of ``orthogonal(params, n, signs)``.
 
     params: (..., n(n-1)/2); 1 <= d <= n; signs: (..., n) of +-1, or a plain sequence, or None  ->  (..., n, d).
+    Error: as ``cayley``, with |Q|_F = sqrt(d).
     """
     if not 1 <= d <= n:
         raise ShapeError(f"d is {d}; expected 1 <= d <= n = {n}")

@@ -30,6 +30,8 @@ def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: Join
     of the prior; whatever its means and log_vars hold, NaN included, is ignored and gets gradient 0. A row with no
     view at all has KL 0.
     -> (..., B) (or () for a single row). Parameters' leading axes broadcast against the data's (a stack of models).
+    Error: at most (3n/2 + d + M/2 + 22) eps K for two views, K the same sum with every term in absolute value, n = max n_i;
+    some more on a shared source (docs/error-analysis.md). Neither has a factor that grows as s -> 1.
     Raises ShapeError, DtypeError, LibraryError.
     Source: Eq. 7 in the rotated coordinates of ``JointPrior``; equals Eq. 9 and Eq. 16 where they apply.
 
@@ -84,6 +86,7 @@ def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array
     """The paper's Eq. 9, as printed: a reference that takes the inverses D_1, D_2 and loses all digits as sigma_1(C) -> 1.
 
     means, log_vars: two arrays (..., B, n_i); C = Cov(z_2, z_1): (..., n_2, n_1), sigma_1(C) < 1  ->  (..., B), nats.
+    Error: grows as 3n eps |D|^2 (|mu|^2 + tr Sigma_q), |D| = 1/(1 - sigma_1^2).
     """
     xp = namespace(*means, *log_vars, C)
     check_dtype(C=C, **{"means[0]": means[0]})
@@ -108,6 +111,7 @@ def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, 
 
     (It prints mu_1^T C mu_2, which agrees only for symmetric C.) A reference: kl_divergence has no cancellation.
     means, log_vars: two arrays (..., B, n); rotation: (..., n, n); alpha: a number or (...), |alpha| < 1  ->  (..., B), nats.
+    Error: (n + gamma/2 + 12) eps times the same sum with every term in absolute value.
     """
     xp = namespace(*means, *log_vars, rotation, None if isinstance(alpha, Real) else alpha)
     check_alpha(alpha)
@@ -126,6 +130,7 @@ def kl_dense(means: Sequence[Array], log_vars: Sequence[Array], covariance: Arra
     """Eq. 7, dense: KL( N(mu, diag sigma^2) || N(0, covariance) ) by slogdet and solve; any covariance, any number of views.
 
     means, log_vars: arrays (..., B, n_i); covariance: (..., N, N) positive definite, N = sum n_i  ->  (..., B), nats.
+    Error: grows as 3N eps |covariance^{-1}|^2 (|mu|^2 + tr Sigma_q).
     """
     xp = namespace(*means, *log_vars, covariance)
     check_dtype(covariance=covariance, **{"means[0]": means[0]})

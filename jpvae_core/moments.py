@@ -18,6 +18,8 @@ class Moments:
 
     Sums of centred products are merged batch by batch, so means of 1e6 with unit variances lose nothing that the data
     had; the rows' library and dtype do not matter. Feed training latents to it, then ``condition_gaussian`` is Eq. 12.
+    Error: with B rows, entries up to X and deviations up to D, the mean is off by at most (B/2 + 1) X eps, the
+    covariance by [(B/2 + 2) D^2 + (2B + 4) D X + (B X)^2 eps] eps.
 
     >>> moments = Moments()
     >>> for batch in (np.asarray([[1.0, 2.0], [3.0, 5.0]]), np.asarray([[5.0, 2.0]])):

@@ -18,7 +18,7 @@ def sign_matrix(n: int, r: int, *, like: Array | None = None) -> Array:
     gradient and is not learned.
 
     n, r: integers, 0 <= r <= n. ``like``: an array whose library, dtype and device the result takes (NumPy float64
-    without it).  ->  (n,).  Source: paper section 2.6.
+    without it).  ->  (n,), exact.  Source: paper section 2.6.
 
     >>> sign_matrix(4, 1)
     array([ 1.,  1.,  1., -1.])

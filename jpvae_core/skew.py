@@ -13,6 +13,7 @@ def skew(params: Array, n: int) -> Array:
     ``A[i, j] = params[k]``, ``A[j, i] = -params[k]`` for i < j, zero diagonal; exact, no arithmetic but a sign.
 
     params: (..., n(n-1)/2)  ->  (..., n, n).  Raises ShapeError for another number of entries.
+    Error: none, entries are moved and negated.
     Source: paper section 2.6.
 
     >>> import numpy as np

@@ -160,10 +160,15 @@ def derivatives(function: Callable[[Exact], Any], point: np.ndarray) -> np.ndarr
     return floats(slopes).reshape(np.shape(point))
 
 
+def cayley_condition(entries: np.ndarray, n: int) -> float:
+    """cond(I - A) = sqrt(1 + |A|^2) at most: |1 - i w| >= 1 for the imaginary eigenvalues i w of A."""
+    return float(np.sqrt(1 + np.linalg.norm(floats(skew(exact(entries), n)), 2) ** 2))
+
+
 def frame_condition(model: Any) -> float:
-    """The largest sqrt(1 + |A_i|^2): the condition number of I - A_i, which multiplies a frame's rounding errors."""
+    """The largest of a model's frames: the condition number of I - A_i, which multiplies a frame's rounding errors."""
     pairs = zip(model.parameters.get("entries", []), model.structure.dims, strict=False)
-    return max([1.0, *(float(np.sqrt(1 + np.linalg.norm(floats(skew(exact(p), n)), 2) ** 2)) for p, n in pairs)])
+    return max([1.0, *(cayley_condition(entries, n) for entries, n in pairs)])
 
 
 def stiffness(model: Any) -> float:
@@ -193,3 +198,24 @@ def kl_and_condition(model: Any, mean: np.ndarray, log_var: np.ndarray, observed
     size = largest * (mean @ mean + np.exp(log_var).sum()) + np.abs(log_var).sum() + len(keep) + abs(float(log_det))
     factor = 8 * max(model.structure.dims) ** 2 * frame_condition(model) + 4 * len(observed) + 16
     return float(kl_from_precision(P, log_det, exact(mean), exact(log_var))), factor * size / 2
+
+
+def kl_rows(model: Any, means: Any, log_vars: Any, masks: Any = None) -> np.ndarray:
+    """``kl_and_condition`` of every row, shape (2, rows); all views observed without masks."""
+    everything = [(True,) * len(means)] * len(means[0])
+    rows = zip(
+        np.concatenate(means, axis=-1), np.concatenate(log_vars, axis=-1), everything if masks is None else masks, strict=True
+    )
+    return np.asarray([kl_and_condition(model, mean, log_var, tuple(map(bool, mask))) for mean, log_var, mask in rows]).T
+
+
+def rounding(model: Any, eps: float) -> float:
+    """How far an entry of Q_i diag(c) Q_j^T, |c| <= 1, may be off: two frames' errors (3 n^2 kappa eps each, see
+    ``kl_and_condition``) and n roundings; M enters through tau. With a margin of 2: 16 M n^2 kappa eps."""
+    return 16 * len(model.structure.dims) * max(model.structure.dims) ** 2 * frame_condition(model) * eps
+
+
+def inversion(model: Any) -> float:
+    """What inverting costs a KL beyond ``kl_and_condition``: an error eps in Sigma or in I - C^T C becomes |Sigma^-1|^2 eps in
+    the inverse, one factor more; elimination runs over sum n_i <= M max n_i coordinates, whose square is another M^2."""
+    return len(model.structure.dims) ** 2 * stiffness(model)

@@ -1,8 +1,11 @@
 """What the laws are tried on: priors from free parameters, posteriors and masks.
 
-Hypothesis draws only a structure, a seed and how extreme the parameters are; a seeded generator fills the arrays. So an
-example prints as one short line, shrinks readably, and is the same for every library. All numbers are float32 values:
-float32 and float64 runs then have the same exact answer.
+Hypothesis draws only a structure, a seed and how extreme the numbers are; a seeded generator fills the arrays. So an
+example prints as one short line, shrinks to few views of small sizes, and is the same for every library. All numbers are
+float32 values: float32 and float64 runs then have the same exact answer.
+
+NumPy, torch and array-api-strict meet structures drawn freely. JAX compiles for every shape and gets one structure per
+constructor from a table: between them unequal sizes, d below and at min n_i, and n_i = 1.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import calls
 import numpy as np
 from hypothesis import strategies as st
 
@@ -40,20 +44,23 @@ class Structure:
             return jc.JointPrior.canonical(frames, parameters["logits"])
         return jc.JointPrior.svd(frames[1], parameters["logits"], frames[0], bound=self.kind.removeprefix("svd-"))
 
+    @property
+    def noise_dim(self) -> int:
+        """Standard normals per draw: one per latent, and one per direction of a shared source."""
+        return sum(self.dims) + (self.rank if self.kind == "canonical" else 0)
 
-# Unequal sizes, d below, at and far below min n_i, one to four views, n_i = 1.
+
 STRUCTURES = (
     Structure("independent", (2, 3), 0),
     Structure("orthogonal", (3, 3), 3),
     Structure("svd-sigmoid", (3, 4), 2),
-    Structure("svd-tanh", (2, 3), 2),
+    Structure("svd-tanh", (1, 3), 1),
     Structure("canonical", (3, 2, 4), 2),
-    Structure("canonical", (1, 3, 2, 2), 1),
-    Structure("canonical", (2,), 2),
 )
 PAIRS = STRUCTURES[1:4]
 THREE_VIEWS = STRUCTURES[4]
-KINDS = tuple(dict.fromkeys(structure.kind for structure in STRUCTURES))
+KINDS = tuple(structure.kind for structure in STRUCTURES)
+PAIR_KINDS, COUPLED = KINDS[1:4], KINDS[1:]
 
 
 def float32(x: Any) -> np.ndarray:
@@ -93,34 +100,57 @@ class Model:
         if not self.parameters:
             return {}
         per_view = zip(self.parameters["entries"], self.structure.dims, self.parameters["signs"], strict=True)
-        frames = [xp.call(frame, (n, self.structure.rank), entries, signs) for entries, n, signs in per_view]
+        frames = [xp.call(calls.frame, (n, self.structure.rank), entries, signs) for entries, n, signs in per_view]
         return {"frames": frames} | {name: self.parameters[name] for name in ("alpha", "logits") if name in self.parameters}
 
 
-def frame(size: tuple[int, int], entries: Any, signs: Any) -> Any:
-    """The package's frame of a size (n, d), in the form that ``xp.call`` takes."""
-    return jc.frame(entries, *size, signs)
+@st.composite
+def structures(draw: Any, kind: str) -> Structure:
+    """Any structure of one constructor: one to six views, at most 12 coordinates or 4 per view, 1 <= d <= min n_i."""
+    if kind == "orthogonal":
+        n = draw(st.integers(1, 4))
+        return Structure(kind, (n, n), n)
+    views = 2 if kind.startswith("svd") else draw(st.integers(1, 6))
+    sizes = st.integers(1, min(4, 12 // views))
+    dims = tuple(draw(st.lists(sizes, min_size=views, max_size=views)))
+    return Structure(kind, dims, 0 if kind == "independent" else draw(st.integers(1, min(dims))))
 
 
-def dense(structure: Structure, parameters: dict[str, Any]) -> tuple[Any, ...]:
-    """The package's dense views of a prior: Sigma, its inverse, log|Sigma|, the largest singular value of any C_ij."""
-    prior = structure.prior(parameters)
-    return prior.covariance(), prior.precision(), prior.log_det(), prior.max_singular_value()
+def models(xp: Any, kind: str, reach: tuple[float, ...] = (0.5, 3.0, 12.0)) -> st.SearchStrategy[Model]:
+    """A prior of one constructor, from weakly to strongly coupled; on JAX of its one structure. xp: None for no library."""
+    fixed = xp is not None and xp.library.name == "JAX"
+    drawn = st.just(STRUCTURES[KINDS.index(kind)]) if fixed else structures(kind)
+    return st.builds(Model, drawn, st.integers(0, 999), st.sampled_from(reach))
 
 
-def models(structures: Sequence[Structure] = STRUCTURES, reach: tuple[float, ...] = (0.5, 3.0, 12.0)) -> st.SearchStrategy:
-    """A prior of one of the structures, from weakly to strongly coupled."""
-    return st.builds(Model, st.sampled_from(structures), st.integers(0, 999), st.sampled_from(reach))
+Rows = tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
 
 
-def of_kind(kind: str) -> tuple[Structure, ...]:
-    """The structures of one constructor."""
-    return tuple(structure for structure in STRUCTURES if structure.kind == kind)
+@dataclass(frozen=True)
+class Posterior:
+    """Rows of N(mean, diag exp(log_var)): means of one size, log-variances within 2 of a centre."""
+
+    seed: int
+    size: float
+    centre: float
+
+    def rows(self, dims: Sequence[int], count: int) -> Rows:
+        """Means and log-variances, one array (count, n_i) per view."""
+        rng = np.random.default_rng(self.seed)
+        means = tuple(float32(self.size * rng.standard_normal((count, n))) for n in dims)
+        return means, tuple(float32(self.centre + rng.uniform(-2, 2, (count, n))) for n in dims)
+
+
+def posteriors() -> st.SearchStrategy[Posterior]:
+    """Means from 0 to a thousand prior standard deviations; standard deviations from 1e-7 to some hundred."""
+    return st.builds(
+        Posterior, st.integers(0, 99), st.sampled_from([1.0, 0.0, 1e-3, 1e3]), st.sampled_from([-1.0, -30.0, 10.0])
+    )
 
 
 @functools.cache
-def posterior(dims: tuple[int, ...], rows: int, seed: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Means and log-variances, one array (rows, n_i) per view; the means' sizes span three orders of magnitude."""
+def posterior(dims: tuple[int, ...], rows: int, seed: int) -> Rows:
+    """An everyday posterior by its seed: the means' sizes span three orders of magnitude."""
     rng = np.random.default_rng(seed)
     size = 10.0 ** rng.uniform(-2, 1)
     means = tuple(float32(size * rng.standard_normal((rows, n))) for n in dims)
@@ -131,3 +161,29 @@ def posterior(dims: tuple[int, ...], rows: int, seed: int) -> tuple[tuple[np.nda
 def patterns(views: int) -> np.ndarray:
     """All 2^M masks, one per row, the empty and the full one included."""
     return (np.arange(2**views)[:, None] >> np.arange(views)) % 2 == 1
+
+
+def masks(views: int, seed: int) -> np.ndarray:
+    """All patterns of up to three views; of more, the empty and the full one and six others."""
+    every = patterns(views)
+    if views <= 3:
+        return every
+    return every[[0, -1, *(1 + np.random.default_rng(seed).permutation(len(every) - 2)[:6])]]
+
+
+def holes(arrays: Sequence[np.ndarray], mask: np.ndarray) -> tuple[np.ndarray, ...]:
+    """NaN in every missing view; mask by row."""
+    return tuple(np.where(mask[:, i : i + 1], x, np.nan) for i, x in enumerate(arrays))
+
+
+def gaussian(seed: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Any Gaussian: mean (N,), two rows of values (2, N), a well-conditioned covariance (N, N)."""
+    rng = np.random.default_rng(seed)
+    root = rng.standard_normal((size, size + 2))
+    cov = float32(root @ root.T / size)
+    return float32(rng.standard_normal(size)), float32(rng.standard_normal((2, size))), (cov + cov.T) / 2
+
+
+def skew_entries(seed: int, n: int, size: float) -> np.ndarray:
+    """The n(n-1)/2 free entries of a skew matrix, within +-size."""
+    return float32(size * np.random.default_rng(seed).uniform(-1, 1, n * (n - 1) // 2))

@@ -3,12 +3,12 @@
 x_i = W_i z_i + b_i + noise, so with the posterior q of a row, ELBO = log p(x) - KL(q(z) || p(z | x)).
 """
 
-import dense
 import numpy as np
 import pytest
 from synthetic import OPTIONS, linear, three_views
 
 from jpvae import JPVAE
+from jpvae.testing import dense
 
 VIEWS = three_views(200, 11)[0][:2]
 

@@ -1,4 +1,4 @@
-"""Correlations inside (-1, 1) and their ratios, to full RELATIVE precision at both ends: s -> 0 and s -> +-1.
+"""Section 2.6: singular values bounded by 1, and their ratios, to full RELATIVE precision at both ends: s -> 0 and s -> +-1.
 
 s,  s/(1-s),  -s/(1+s),  s^2/(1-s^2)     for s = sigmoid(t), s = tanh(t/2) = (1 - e^-t)/(1 + e^-t), s = a number
 """

@@ -1,6 +1,5 @@
 """Views go in as lists or dicts of NumPy arrays, pandas tables or torch tensors, with a mask, None or rows of NaN: all one."""
 
-import dense
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +8,7 @@ from synthetic import OPTIONS, fitted, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import ViewError
+from jpvae.testing import dense
 
 VIEWS, MASK = three_views(40, 31)
 SHORT = OPTIONS | {"steps": 4, "hidden": (4,)}

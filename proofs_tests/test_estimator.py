@@ -1,12 +1,12 @@
 """Imputation on three views with every pattern of holes: it is useful, it follows its formulas, and it touches nothing else."""
 
-import dense
 import numpy as np
 import pytest
 from synthetic import OPTIONS, fitted, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import NotFitted
+from jpvae.testing import dense
 
 VIEWS, MASK = three_views(120, 9)  # rows that fitted() has not seen
 METHODS = [{"method": "predictive", "n_draws": 16}, {"method": "plug-in"}, {"method": "plug-in", "moments": "training"}]

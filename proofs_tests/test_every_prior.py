@@ -2,13 +2,13 @@
 
 import itertools
 
-import dense
 import numpy as np
 import pytest
 from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
 from jpvae.model import Model
+from jpvae.testing import dense
 
 VIEWS, MASK = three_views(200, 41)
 PRIORS = {

@@ -73,6 +73,47 @@ def test_log_prob_and_mean_in_arbitrary_precision(name, library, dtype):
     assert mean == pytest.approx([float(exact_mean(float(o))) for o in out], abs=2 * eps)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("name", TABLE)
+def test_log_prob_vjp_in_arbitrary_precision(name, library, dtype):
+    """A row of one output per feature: every feature's own parameter meets one output."""
+    (xp, array), (values, exact, _, _) = LIBRARIES[library], TABLE[name]
+    out, eps, weight = np.asarray([OUTPUTS], dtype), float(np.finfo(dtype).eps), 0.75
+    bar = array(np.full((1, 1), weight, dtype))
+    for log_var in LOG_VARS:
+        start = likelihood(name).parameters(len(OUTPUTS)).items()
+        parameters = {k: array(np.full_like(v, log_var, dtype)) for k, v in start}
+        for x in values:
+            found = likelihood(name).log_prob_vjp(xp, array(out), array(np.full_like(out, x)), parameters, bar)
+            for k, o in enumerate(map(float, out[0])):
+                with mp.workdps(40):  # differences in 40 digits
+                    slope = float(weight * mp.diff(lambda o, x=x, v=log_var: exact(x, o, v), o))
+                    own_slope = float(weight * mp.diff(lambda v, x=x, o=o: exact(x, o, v), log_var))
+                # Bernoulli: x and the mean, at most 1 each, the mean within 2 eps. Gaussian: r, exp and two products: relative.
+                assert abs(float(found[0][0, k]) - slope) <= 4 * eps * (weight + abs(slope)), (x, o, log_var)
+                for own_bar in found[1].values():  # half of r^2/var - 1: five roundings of the first, one of the difference
+                    assert abs(float(own_bar[k]) - own_slope) <= 6 * eps * (weight + abs(own_slope)), (x, o, log_var)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_log_prob_vjp_sums_as_autograd_does(name):
+    """Draws, rows and features; the cotangent has one number per row; a feature's own parameter serves all draws and rows."""
+    rng, made = np.random.default_rng(0), likelihood(name)
+    outputs, x, bar = rng.standard_normal((2, 5, 3)), rng.random((5, 3)), rng.standard_normal((2, 5, 1))
+    parameters = {k: rng.standard_normal(v.shape) for k, v in made.parameters(3).items()}
+    leaves = {k: torch.tensor(v, requires_grad=True) for k, v in ({"outputs": outputs} | parameters).items()}
+    own_leaves = {k: v for k, v in leaves.items() if k != "outputs"}
+    log_prob = made.log_prob(array_api_compat.torch, leaves["outputs"], torch.tensor(x), own_leaves)
+    (torch.tensor(bar) * log_prob).sum().backward()
+    outputs_bar, own_bar = made.log_prob_vjp(array_api_compat.numpy, outputs, x, parameters, bar)
+    found = {"outputs": outputs_bar} | own_bar
+    assert found.keys() == leaves.keys()
+    for k, v in leaves.items():  # sums of at most 10 terms below 1e2, each a few roundings
+        assert found[k].shape == tuple(v.shape)
+        assert found[k] == pytest.approx(v.grad.numpy(), rel=1e-13, abs=1e-12)
+
+
 @pytest.mark.parametrize("log_var", LOG_VARS)
 @pytest.mark.parametrize("out", [-3.0, 0.0, 1.7])
 @pytest.mark.parametrize("name", TABLE)

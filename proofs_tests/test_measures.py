@@ -2,13 +2,13 @@
 
 import functools
 
-import dense
 import numpy as np
 import pytest
 from synthetic import OPTIONS, binary_views
 
 from jpvae import JPVAE
 from jpvae.experiments.measures import latent_report, measure
+from jpvae.testing import dense
 
 VIEWS, DRAWS, BLOCK = binary_views(70, 5), 6, 512
 CHOICES = {

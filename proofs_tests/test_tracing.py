@@ -1,44 +1,78 @@
-"""One mathematics under every transformation: jit, vmap over rows and over a stack of models, torch.compile, batch axes.
+"""One mathematics under every transformation: vmap over models and over rows, torch.compile, batch axes, gradients.
 
-Each must give what the plain call gives, model by model and row by row, on NumPy in float64.
+Each must give what the plain call gives, model by model and row by row, on NumPy in float64; and every gradient what torch
+gives in the plain call (held against 80 digits in test_gradients.py, and here against differences). jax.jit is not listed:
+whatever a test calls on JAX through ``xp.call`` is jitted. ``Moments`` accumulates in NumPy and is not traced.
 """
 
+import functools
+
+import calls
 import jax
 import numpy as np
 import oracles
 import pytest
 import torch
-from strategies import PAIRS, STRUCTURES, THREE_VIEWS, Model, posterior
+from strategies import Model, Structure, posterior, skew_entries
 
 import jpvae_core as jc
 
 MODELS, ROWS = 3, 2
-USED = (PAIRS[0], PAIRS[1], THREE_VIEWS)
+STRUCTURES = (
+    Structure("independent", (1, 2), 0),
+    Structure("orthogonal", (2, 2), 2),
+    Structure("svd-sigmoid", (2, 3), 1),
+    Structure("svd-tanh", (1, 2), 1),
+    Structure("canonical", (2, 1, 3), 1),
+)
+every_constructor = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.kind)
+# Under JAX's vmap with gradients, where three views take long to compile (they are compiled with leading axes), two.
+in_small = pytest.mark.parametrize("structure", [*STRUCTURES[:4], Structure("canonical", (2, 3), 1)], ids=lambda s: s.kind)
 
 
 def everything(structure, parameters, latents, log_vars, mask, noise):
-    """Every function that a training or an imputing step calls, from the free parameters on."""
+    """Every function of a prior, from the free parameters on."""
     prior = structure.prior(parameters)
     means, covariances = jc.condition(prior, latents, mask, log_vars=log_vars)
-    return (
-        jc.kl_divergence(latents, log_vars, prior, mask),
-        *jc.complete(prior, latents, mask, noise),
-        *means,  # by conditional_mean
-        *(block for row in covariances for block in row),
-        prior.covariance(),
-        prior.log_det(),
-    )
+    completed = jc.complete(prior, latents, mask, noise)
+    outputs = {
+        "kl": [jc.kl_divergence(latents, log_vars, prior, mask)],
+        "completed": completed,
+        "conditional": [*means, *(block for row in covariances for block in row)],  # (means by conditional_mean)
+    }
+    if structure.kind != "independent":  # that prior holds no array and answers in NumPy
+        outputs["dense"] = [prior.covariance(), prior.log_det()]
+    return outputs
 
 
+def rarely_traced(structure, parameters, latents, log_vars, _, noise):
+    """The functions of a prior that training and imputing do not call, and the KL without a mask."""
+    prior = structure.prior(parameters)
+    outputs = {"kl": [jc.kl_divergence(latents, log_vars, prior)], "sample": jc.sample(prior, noise)}
+    if structure.kind != "independent":
+        S = prior.covariance()
+        outputs["dense"] = [prior.precision(), prior.max_singular_value(), jc.kl_dense(latents, log_vars, S)]
+    if structure.kind == "orthogonal":
+        C, z = prior.cross_covariance(1, 0), latents
+        outputs["paper"] = [jc.kl_eq9(z, log_vars, C), jc.kl_eq16(z, log_vars, prior.frames[1], parameters["alpha"])]
+        outputs["eq12"] = jc.condition_gaussian(z[0][0] @ C, S[:2, :2] + C @ C.mT, (1,), z[1][:, 1:])
+    return outputs
+
+
+def loss(outputs):
+    """What is differentiated: the KL and a function of the completed latents, summed."""
+    return outputs["kl"][0].sum() + sum((z * z).sum() for z in outputs["completed"])
+
+
+@functools.cache
 def inputs(structure):
     """Per model of a stack: parameters, latents, log_vars, mask by row, noise. Seeds differ, so do the numbers."""
     rng = np.random.default_rng(0)
     stack = []
     for seed in range(MODELS):
         latents, log_vars = posterior(structure.dims, ROWS, seed)
-        size = sum(structure.dims) + (structure.rank if structure.kind == "canonical" else 0)
         mask = np.asarray([[True, False, True], [False, False, True]])[:, -len(structure.dims) :]
-        noise = rng.standard_normal((ROWS, size)).astype(np.float32).astype(float)
+        noise = rng.standard_normal((ROWS, structure.noise_dim)).astype(np.float32).astype(float)
         stack.append((Model(structure, seed, reach=2.0).parameters, list(latents), list(log_vars), mask, noise))
     return stack
 
@@ -48,69 +82,193 @@ def stacked(stack):
     return jax.tree.map(lambda *leaves: np.stack(leaves), *stack)
 
 
+def split(parameters, latents, log_vars, mask, noise):
+    """One model's inputs as what is differentiated (a dict) and what is not."""
+    fixed = ({"signs": parameters["signs"]} if parameters else {}, mask, noise)
+    continuous = {name: x for name, x in parameters.items() if name != "signs"}
+    return {"prior": continuous, "latents": latents, "log_vars": log_vars}, fixed
+
+
+def with_loss(structure, leaves, fixed):
+    """The loss, and everything beside it."""
+    signs, mask, noise = fixed
+    outputs = everything(structure, leaves["prior"] | signs, leaves["latents"], leaves["log_vars"], mask, noise)
+    return loss(outputs), outputs
+
+
 def tolerance(structure, eps, want):
-    """Two evaluations of one formula differ by twice its error: oracles.kl_and_condition with inputs of a few units."""
-    kappa = max(oracles.frame_condition(Model(structure, seed, reach=2.0)) for seed in range(MODELS))
-    stiff = max(oracles.stiffness(Model(structure, seed, reach=2.0)) for seed in range(MODELS))
-    return 2 * 16 * len(structure.dims) * max(structure.dims) ** 2 * kappa * stiff * eps * (1 + np.abs(want).max())
+    """Two evaluations of one formula differ by twice its error: oracles.kl_and_condition with inputs of a few units; by
+    inversion (twice the stiffness) where the output is one of the paper's forms."""
+    models = [Model(structure, seed, reach=2.0) for seed in range(MODELS)]
+    worst = max(oracles.rounding(model, eps) * oracles.stiffness(model) ** 2 for model in models)
+    return 2 * worst * (1 + np.abs(want).max())
 
 
-def agree(structure, got, eps):
+def agree(structure, got, eps, function=everything):
     """Every output of the stack equals the plain call on its model."""
     for k, one in enumerate(inputs(structure)):
-        for x, want in zip(got, everything(structure, *one), strict=True):
-            x = np.asarray(x[k], dtype=float)
+        wanted = jax.tree.leaves(function(structure, *one))
+        for x, want in zip(jax.tree.leaves(got), wanted, strict=True):
+            x = np.asarray(x[k].detach() if isinstance(x, torch.Tensor) else x[k], dtype=float)
             assert x.shape == want.shape
             assert np.all(np.abs(x - want) <= tolerance(structure, eps, want))
 
 
-@pytest.mark.parametrize("structure", USED[::2], ids=lambda s: s.kind)
+def backward(function, structure, one):
+    """Outputs and gradients, in the order of jax.tree.leaves, by torch's backward through ``function``."""
+    leaves, fixed = jax.tree.map(torch.tensor, split(*one))
+    flat, tree = jax.tree.flatten(leaves)
+    flat = [x.requires_grad_() for x in flat]
+    value, outputs = function(structure, jax.tree.unflatten(tree, flat), fixed)
+    value.backward()
+    return outputs, [torch.zeros_like(x) if x.grad is None else x.grad for x in flat]
+
+
+@functools.cache
+def plain_gradients(structure):
+    """Per model, the gradients without any transformation."""
+    return [backward(with_loss, structure, one)[1] for one in inputs(structure)]
+
+
+def gradients_agree(structure, got):
+    """A gradient's error is that of the outputs times kappa, from the adjoint solve of the Cayley transform."""
+    kappa = max(oracles.frame_condition(Model(structure, seed, reach=2.0)) for seed in range(MODELS))
+    for k, wanted in enumerate(plain_gradients(structure)):
+        largest = np.concatenate([np.ravel(want) for want in wanted])
+        for x, want in zip(jax.tree.leaves(got), wanted, strict=True):
+            error = np.abs(np.asarray(x[k]) - want.numpy())
+            assert np.all(error <= kappa * tolerance(structure, 2.0**-52, largest))
+
+
+def stack_models(trees):
+    """Outputs of one model after the other, as one tree with a leading axis."""
+    return jax.tree.map(lambda *leaves: torch.stack(leaves), *trees)
+
+
+@every_constructor
 def test_leading_axes_on_the_parameters_are_a_loop_over_models(xp, structure):
-    agree(structure, xp.call(everything, structure, *stacked(inputs(structure))), xp.eps)
+    """(Leading axes on the free parameters of the frames: test_parameterizations.)"""
+    stack = [(Model(structure, seed, reach=2.0).framed(xp), *one[1:]) for seed, one in enumerate(inputs(structure))]
+    agree(structure, xp.call(everything, structure, *stacked(stack)), xp.eps)
 
 
-@pytest.mark.parametrize("structure", USED[1:2], ids=lambda s: s.kind)
-def test_jax_vmap_over_models(structure):
-    run = jax.jit(jax.vmap(lambda *one: everything(structure, *one)))
-    agree(structure, run(*jax.tree.map(jax.numpy.asarray, stacked(inputs(structure)))), 2.0**-52)
+@in_small
+def test_jax_vmap_and_gradient(structure):
+    run = jax.jit(jax.vmap(jax.grad(functools.partial(with_loss, structure), has_aux=True)))
+    gradients, outputs = run(*split(*stacked(inputs(structure))))
+    agree(structure, outputs, 2.0**-52)
+    gradients_agree(structure, gradients)
 
 
-@pytest.mark.parametrize("structure", USED, ids=lambda s: s.kind)
-def test_torch_vmap_over_models(structure):
-    run = torch.func.vmap(lambda *one: everything(structure, *one))
-    agree(structure, run(*jax.tree.map(torch.tensor, stacked(inputs(structure)))), 2.0**-52)
+@every_constructor
+def test_torch_vmap_and_gradient(structure):
+    run = torch.func.vmap(torch.func.grad(functools.partial(with_loss, structure), has_aux=True))
+    gradients, outputs = run(*jax.tree.map(torch.tensor, split(*stacked(inputs(structure)))))
+    agree(structure, outputs, 2.0**-52)
+    gradients_agree(structure, gradients)
 
 
-@pytest.mark.parametrize("structure", USED, ids=lambda s: s.kind)
+@every_constructor
 def test_torch_compile_without_a_graph_break(structure):
     torch._dynamo.reset()
-    run = torch.compile(lambda *one: everything(structure, *one), fullgraph=True, backend="eager")
-    outputs = [run(*jax.tree.map(torch.tensor, one)) for one in inputs(structure)]
-    agree(structure, [torch.stack(x) for x in zip(*outputs, strict=True)], 2.0**-52)
+    run = torch.compile(with_loss, fullgraph=True, backend="eager")
+    outputs, gradients = zip(*(backward(run, structure, one) for one in inputs(structure)), strict=True)
+    agree(structure, stack_models(outputs), 2.0**-52)
+    gradients_agree(structure, stack_models(gradients))
+
+
+@in_small
+@pytest.mark.parametrize("transformation", ["jax.vmap", "torch.vmap", "torch.compile"])
+def test_the_other_functions_of_a_prior(transformation, structure):
+    stack = inputs(structure)
+    if transformation == "jax.vmap":
+        got = jax.jit(jax.vmap(functools.partial(rarely_traced, structure)))(*stacked(stack))
+    elif transformation == "torch.vmap":
+        got = torch.func.vmap(functools.partial(rarely_traced, structure))(*jax.tree.map(torch.tensor, stacked(stack)))
+    else:
+        torch._dynamo.reset()
+        run = torch.compile(rarely_traced, fullgraph=True, backend="eager")
+        got = stack_models([run(structure, *jax.tree.map(torch.tensor, one)) for one in stack])
+    agree(structure, got, 2.0**-52, rarely_traced)
+
+
+@every_constructor
+def test_the_plain_gradient_is_the_limit_of_differences(structure):
+    """Along one random direction: central differences with step h err by c h^2, so those with h and h/2 differ by 3/4 of
+    the first's error; rounding adds 1000 eps |loss| / h."""
+    rng, h = np.random.default_rng(7), 1e-3
+    for one, gradient in zip(inputs(structure), plain_gradients(structure), strict=True):
+        leaves, fixed = split(*one)
+        direction = jax.tree.map(lambda x: rng.uniform(-1, 1, np.shape(x)), leaves)
+        ends = [jax.tree.map(lambda x, d, t=t: x + t * d, leaves, direction) for t in (h, -h, h / 2, -h / 2)]
+        values = [float(with_loss(structure, end, fixed)[0]) for end in ends]
+        coarse, fine = (values[0] - values[1]) / (2 * h), (values[2] - values[3]) / h
+        want = sum(np.sum(g.numpy() * d) for g, d in zip(gradient, jax.tree.leaves(direction), strict=True))
+        error = abs(coarse - fine) + 1000 * 2.0**-52 * abs(values[0]) / h
+        assert abs(fine - want) <= error
+        assert error < 1e-3 * abs(want)
+
+
+def maps(_, entries, logits, noise):
+    """Every function of free parameters alone."""
+    A = jc.skew(entries, 3)
+    Q = jc.cayley(A)
+    signs = jc.sign_matrix(3, 1, like=entries)
+    alpha = jc.tanh_bound(logits).value
+    return (
+        *(jc.inverse_cayley(Q), jc.orthogonal(entries, 3, signs), jc.frame(entries, 3, 2)),
+        *(*jc.sigmoid_bound(logits), *jc.tanh_bound(logits), *jc.number_bound(alpha, entries)),
+        jc.reparameterize(logits, entries, noise),
+    )
+
+
+@pytest.mark.parametrize("transformation", ["jax.jit", "jax.vmap", "torch.vmap", "torch.compile", "torch axes", "jax axes"])
+def test_parameterizations(transformation):
+    stack = [tuple(skew_entries(seed + k, 3, 1.0) for k in range(3)) for seed in range(MODELS)]
+    plain, one_by_one = functools.partial(maps, None), transformation in ("jax.jit", "torch.compile")
+    if transformation == "torch.compile":
+        torch._dynamo.reset()
+    run = {
+        "jax.jit": lambda: jax.jit(plain),
+        "jax.vmap": lambda: jax.jit(jax.vmap(plain)),
+        "torch.vmap": lambda: torch.func.vmap(plain),
+        "torch.compile": lambda: torch.compile(lambda *one: maps(None, *one), fullgraph=True, backend="eager"),
+        "torch axes": lambda: plain,
+        "jax axes": lambda: jax.jit(plain),
+    }[transformation]()
+    array = torch.tensor if transformation.startswith("torch") else np.asarray
+    if one_by_one:
+        got = [np.stack(x) for x in zip(*(run(*map(array, one)) for one in stack), strict=True)]
+    else:
+        got = run(*(array(np.stack(x)) for x in zip(*stack, strict=True)))
+    kappa = max(oracles.cayley_condition(entries, 3) for entries, _, _ in stack)
+    for k, one in enumerate(stack):
+        for x, want in zip(got, plain(*one), strict=True):
+            # Numbers of order 1; the inverse of a Cayley matrix is the worst (test_cayley.py's round trip), twice.
+            assert np.all(np.abs(np.asarray(x[k]) - want) <= 12 * 3**2.5 * kappa**3 * 2.0**-52)
 
 
 @pytest.mark.parametrize("framework", ["jax", "torch"])
 def test_vmap_over_rows(framework):
     """A row alone: (n_i,) in, () out; mapped over the rows it is the batch."""
-    parameters, latents, log_vars, _, _ = inputs(THREE_VIEWS)[0]
+    structure = STRUCTURES[-1]
+    parameters, latents, log_vars, _, _ = inputs(structure)[0]
 
     def one_row(mean, log_var, parameters):
-        return jc.kl_divergence(mean, log_var, THREE_VIEWS.prior(parameters))
+        return calls.kl(structure, parameters, mean, log_var)
 
     vmap, array = (jax.vmap, jax.numpy.asarray) if framework == "jax" else (torch.func.vmap, torch.tensor)
     run = vmap(one_row, in_dims=(0, 0, None)) if framework == "torch" else jax.jit(vmap(one_row, in_axes=(0, 0, None)))
     got = np.asarray(run(*jax.tree.map(array, (latents, log_vars, parameters))))
-    want = jc.kl_divergence(latents, log_vars, THREE_VIEWS.prior(parameters))
-    assert np.all(np.abs(got - want) <= tolerance(THREE_VIEWS, 2.0**-52, want))
+    want = calls.kl(structure, parameters, latents, log_vars)
+    assert np.all(np.abs(got - want) <= tolerance(structure, 2.0**-52, want))
 
 
 def test_jax_without_jit():
     """The other tests of JAX run under jit; this one dispatches operation by operation."""
-    structure = STRUCTURES[-1]
-    latents, log_vars = posterior(structure.dims, ROWS, 1)
-    model = Model(structure, 1)
-    arrays = jax.tree.map(jax.numpy.asarray, (list(latents), list(log_vars), model.parameters))
-    got = np.asarray(jc.kl_divergence(*arrays[:2], structure.prior(arrays[2])))
-    for row in range(ROWS):
-        want, condition = oracles.kl_and_condition(model, latents[0][row], log_vars[0][row], (True,))
-        assert abs(got[row] - want) <= condition * 2.0**-52
+    model = Model(Structure("canonical", (2,), 2), 1)
+    latents, log_vars = posterior((2,), ROWS, 1)
+    arrays = jax.tree.map(jax.numpy.asarray, (model.parameters, list(latents), list(log_vars)))
+    got = np.asarray(calls.kl(model.structure, *arrays))
+    want, condition = oracles.kl_rows(model, latents, log_vars)
+    assert np.all(np.abs(got - want) <= condition * 2.0**-52)

@@ -21,6 +21,7 @@ app = typer.Typer(
     epilog="Example: jpvae demo --out demo",
 )
 
+Backend = Annotated[str, typer.Option(help="torch | numpy")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
@@ -42,12 +43,13 @@ def _root() -> None:
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the figure and the numbers.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    backend: Backend = "torch",
     as_json: AsJson = False,
 ) -> None:
     """Train on 4,000 real digits, hide one half of 1,000 others, fill it in: a table, and a figure to look at."""
     from .experiments import demo as experiment
 
-    result = experiment.run(out, seed=seed, progress=False if as_json else "auto")
+    result = experiment.run(out, seed=seed, backend=backend, progress=False if as_json else "auto")
     if as_json:
         typer.echo(json.dumps(result))
         return
@@ -87,7 +89,7 @@ def hvdmnist(
     protocol: Annotated[str, typer.Option(help="published | ours")] = "ours",
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Fewer Adam steps than the protocol's, to try it out.")] = None,
-    backend: Annotated[str, typer.Option(help="torch")] = "torch",
+    backend: Backend = "torch",
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     as_json: AsJson = False,
 ) -> None:

@@ -70,7 +70,7 @@ class Engine(Protocol):
         """The likelihood's outputs (..., B, c_i)."""
 
 
-_ENGINES = {"torch": "jpvae_torch"}
+_ENGINES = {"torch": "jpvae_torch", "numpy": "jpvae_numpy"}
 
 
 def engine(backend: str, model: Model, dtype: str = "float32", device: str = "cpu") -> Engine:
@@ -83,7 +83,8 @@ def engine(backend: str, model: Model, dtype: str = "float32", device: str = "cp
     try:
         module = import_module(_ENGINES[backend])
     except ModuleNotFoundError as error:
-        raise MissingDependency(f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]'") from error
+        message = f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]', or take backend='numpy'"
+        raise MissingDependency(message) from error
     try:
         made: Engine = module.Engine(model, dtype, device)
     except (RuntimeError, AssertionError) as error:

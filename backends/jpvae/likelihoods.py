@@ -36,6 +36,14 @@ class Likelihood(Protocol):
     def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
         """log p(x | z) of every entry, in nats of the model's units: outputs (..., B, c), x (B, c) -> (..., B, c)."""
 
+    def log_prob_vjp(
+        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """For engines without autograd: sum of cotangent * log_prob, differentiated in ``outputs`` and in each of ``own``.
+
+        outputs (..., B, c), x (B, c), cotangent (..., B, c) or (..., B, 1) -> outputs_bar (..., B, c), own_bar, shaped as own.
+        """
+
     def mean(self, xp: Any, outputs: Array) -> Array:
         """E[x | z] in the model's units: (..., B, c) -> (..., B, c)."""
 
@@ -70,6 +78,12 @@ class Bernoulli:
         """x l - log(1 + e^l) per entry; logaddexp, because a softplus that switches to l loses digits."""
         return x * outputs - xp.logaddexp(outputs, xp.zeros_like(outputs))
 
+    def log_prob_vjp(
+        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """d(x l - log(1 + e^l))/dl = x - e^l/(1 + e^l), the data less their mean."""
+        return cotangent * (x - self.mean(xp, outputs)), {}
+
     def mean(self, xp: Any, outputs: Array) -> Array:
         """The probability of a one, by a form that overflows for no logit."""
         return 0.5 * (1.0 + xp.tanh(0.5 * outputs))
@@ -102,6 +116,15 @@ class Gaussian:
         """-((x - mean)^2 / var + log var + log 2 pi) / 2 per entry."""
         residual, log_var = x - outputs, own["log_var"]
         return -0.5 * (residual * residual * xp.exp(-log_var) + log_var + math.log(2.0 * math.pi))
+
+    def log_prob_vjp(
+        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """r = x - mean: d/d(mean) = r/var; d/d(log var) = (r^2/var - 1)/2, summed over the rows, which all share it."""
+        residual = x - outputs
+        slope = residual * xp.exp(-own["log_var"])  # r/var
+        per_entry = 0.5 * cotangent * (residual * slope - 1.0)
+        return cotangent * slope, {"log_var": xp.sum(per_entry, axis=tuple(range(per_entry.ndim - 1)))}
 
     def mean(self, xp: Any, outputs: Array) -> Array:
         """The decoder's output."""

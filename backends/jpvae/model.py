@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import jpvae_core as jc
+from jpvae_core import vjp
 
 from .errors import ConfigError
 from .likelihoods import Likelihood, likelihood
@@ -168,6 +169,33 @@ class Model:
         if self.prior == "canonical":
             return jc.JointPrior.canonical(frames, p["prior.logits"])
         return jc.JointPrior.canonical(frames, math.log(self.alpha / (1.0 - self.alpha)))
+
+    def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
+        """For engines without autograd: the cotangents of the raw parameters, by name, from that of ``prior = joint_prior(p)``.
+
+        A frame's goes back through its Cayley transform, that of the correlations through their bound. A fixed alpha is no
+        parameter, and gets none.
+        """
+        frames, coupling = cotangent.frames, cotangent.coupling
+        if self.prior == "independent":
+            return {}
+        if self.prior == "svd":
+            bound = {"sigmoid": vjp.sigmoid_bound, "tanh": vjp.tanh_bound}[self.bound]
+            return {
+                "prior.U": vjp.frame(p["prior.U"], prior.frames[1], frames[1]),
+                "prior.V": vjp.frame(p["prior.V"], prior.frames[0], frames[0]),
+                "prior.logits": bound(p["prior.logits"], coupling),
+            }
+        if self.prior == "orthogonal" and self.views == 2:
+            bars = {"prior.rotation": vjp.orthogonal(p["prior.rotation"], prior.frames[1], frames[1])}
+            if self.learn_alpha:
+                # p -> alpha = tanh(p/2) -> its ratios (with an axis more in the coupling);  d alpha/dp = (1 - alpha^2)/2
+                alpha = prior.coupling.bounded.value[..., 0]
+                alpha_bar = vjp.number_bound(alpha, jc.Bounded(*(t[..., 0] for t in coupling)))
+                bars["prior.alpha"] = 0.5 * (1.0 - alpha) * (1.0 + alpha) * alpha_bar
+            return bars
+        bars = {f"prior.frame.{i}": vjp.frame(p[f"prior.frame.{i}"], prior.frames[i], frames[i]) for i in range(self.views)}
+        return bars | ({"prior.logits": coupling} if self.prior == "canonical" else {})
 
     def own_parameters(self, p: Mapping[str, Any], view: int) -> dict[str, Any]:
         """A view's likelihood parameters, by their short names."""

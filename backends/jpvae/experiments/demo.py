@@ -24,7 +24,9 @@ MODELS = {
 }
 
 
-def run(out: Path, *, seed: int = 0, steps: int = STEPS, progress: bool | str = "auto") -> dict[str, Any]:
+def run(
+    out: Path, *, seed: int = 0, steps: int = STEPS, backend: str = "torch", progress: bool | str = "auto"
+) -> dict[str, Any]:
     """Train, measure, write ``out``/demo.json and ``out``/digits.png; return what the JSON holds."""
     out.mkdir(parents=True, exist_ok=True)
     images, labels = small_digits()
@@ -32,7 +34,8 @@ def run(out: Path, *, seed: int = 0, steps: int = STEPS, progress: bool | str = 
     begin = time.perf_counter()
     models, rows = {}, []
     for name, choice in MODELS.items():
-        model = JPVAE(latent_dims=20, alpha=0.95, steps=steps, batch_size=64, seed=seed, progress=progress, **choice)
+        choice = choice | {"steps": steps, "seed": seed, "backend": backend, "progress": progress}
+        model = JPVAE(latent_dims=20, alpha=0.95, batch_size=64, **choice)
         models[name] = model.fit(train_views)
         rows.append({"name": name, "latents": 40})
         rows[-1] |= measure(model, test_views) | latent_report(model, train_views)

@@ -118,7 +118,7 @@ def run(
         "cross_correlation_norm": latents["cross_correlation_norm"],
         "largest_singular_value": float(model.predictor().prior.max_singular_value()),
         "seconds": {"training": model.history_[-1]["seconds"], "measuring": time.perf_counter() - begin},
-        "made_by": _provenance(),
+        "made_by": _provenance(backend),
         "options": stored["options"],
     }
     _write_json(result_file, result)
@@ -137,13 +137,12 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def _provenance() -> dict[str, Any]:
+def _provenance(backend: str) -> dict[str, Any]:
     """Which code and machine made a result: the commit where the sources are a git checkout, and versions."""
+    libraries = dict.fromkeys(("jpvae", backend, "numpy"))  # a backend is named as its library
     return {
         "commit": _commit(),
-        "jpvae": version("jpvae"),
-        "torch": version("torch"),
-        "numpy": version("numpy"),
+        **{library: version(library) for library in libraries},
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }

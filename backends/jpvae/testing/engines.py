@@ -1,0 +1,215 @@
+"""Is a class a training engine? Its losses, gradients, Adam, files and predictions against dense NumPy (dense.py).
+
+Only the protocol of engine.py is used. A gradient is read off Adam's first moment, m_1 = (1 - 0.9) g, and compared with
+differences of the dense loss; what is reported before each step with that loss, and the step with Adam's definition.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine import Batch, Engine, engine
+from ..model import Model
+from . import dense
+from .examples import MODELS, PATTERNS, Arrays, batches, parameters, slopes
+from .report import Report
+
+EngineClass = Any  # called as EngineClass(model, dtype, device)
+
+BETA, COUPLING_RATE, RATES = 0.7, 0.25, (0.01, 0.02, 0.005)  # a learning rate per step
+FIRST, SECOND, TINY = 0.9, 0.999, 1e-8  # Adam's beta_1, beta_2, epsilon
+DIFFERENCES = (("complete", "elbo"), ("holes", "subset"))  # where the gradient is checked
+
+
+def check_engine(which: str | EngineClass, *, device: str = "cpu") -> Report:
+    """Check a training engine: every prior, both likelihoods, both objectives, missing views, float64 and float32.
+
+    which: its name in the registry, or its class. Compared with dense NumPy: the loss, reconstruction and kl that each of
+    three steps reports; the gradient, at coordinates of every parameter (float64); the step, with Adam and coupling_rate;
+    encode, decode, and the prior and likelihood on its arrays. To the bit: what start takes and to_arrays gives, training
+    that goes on from it, and a second run. What is handed in must stay as it is.
+    -> a Report, which prints as a table. Raises AssertionError at the first failure, naming what, model, batch and dtype.
+
+    >>> "gradient" in check_engine("torch").lines
+    True
+    """
+    with Report(f"check_engine({_name(which)!r})") as report:
+        for dtype in ("float64", "float32"):
+            for (name, model), pattern in itertools.product(MODELS.items(), PATTERNS):
+                report.case = f"model {name!r}, {', '.join(pattern)}, {dtype}"
+                made = _maker(which)(model, dtype, device)
+                _check_training(report, made, model, pattern, dtype)
+                if pattern == ("holes", "elbo"):
+                    _check_predictions(report, made, model, dtype)
+    return report
+
+
+def check_engines_agree(
+    first: str | EngineClass, second: str | EngineClass, *, steps: int = 100, models: Sequence[str] = tuple(MODELS)
+) -> Report:
+    """Two engines given the same start, batches and noise, in float64, have the same losses and parameters, to 1e-10.
+
+    first, second: names or classes; models: names of the table in examples.py -> a Report.
+    Gradients differ by some 1e-16 of themselves; Adam divides by |g| + 1e-8 at least, so at a rate of 1e-3 a step moves the
+    two apart by 1e-11 at worst, and usually by 1e-18.
+
+    >>> report = check_engines_agree("torch", "torch", steps=2, models=["svd"])
+    """
+    with Report("check_engines_agree") as report:
+        for name in models:
+            model = MODELS[name]
+            report.case = f"model {name!r}, {_name(first)} and {_name(second)}"
+            pair = [_maker(which)(model, "float64", "cpu") for which in (first, second)]
+            states = [made.start(parameters(model), None) for made in pair]
+            data = batches(model, "holes")
+            for t in range(steps):
+                one, other = (_step(made, state, data.at(t), 1e-3) for made, state in zip(pair, states, strict=True))
+                report.compare(f"loss of {steps} steps", one["loss"], other["loss"], 1e-10 * (1.0 + abs(other["loss"])))
+            p, q = (made.to_arrays(state)[0] for made, state in zip(pair, states, strict=True))
+            for key in p:
+                report.compare(f"parameters after {steps} steps", p[key], q[key], 1e-10)
+    return report
+
+
+def loss_and_gradients(made: Engine, p: Arrays, batch: Batch, beta: float = 1.0) -> tuple[float, Arrays]:
+    """The loss, and its gradient by parameter, of any engine: what a first step reports, and Adam's first moment after it."""
+    state = made.start(p, None)
+    report = made.train_step(state, batch, beta=beta, learning_rate=0.0, coupling_rate=1.0)
+    moments = made.to_arrays(state)[1]
+    return report["loss"], {name: moments[f"m.{name}"] / (1.0 - FIRST) for name in p}
+
+
+def _name(which: str | EngineClass) -> str:
+    return which if isinstance(which, str) else str(which.__name__)
+
+
+def _maker(which: str | EngineClass) -> Any:
+    return functools.partial(engine, which) if isinstance(which, str) else which
+
+
+def _step(made: Engine, state: Any, batch: Batch, rate: float) -> Arrays:
+    """A training step, and what it reports."""
+    found = made.train_step(state, batch, beta=BETA, learning_rate=rate, coupling_rate=COUPLING_RATE)
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _check_training(report: Report, made: Engine, model: Model, pattern: tuple[str, str], dtype: str) -> None:
+    """Three steps against the oracle; the last one again from what was saved before it; all of them again."""
+    steps = range(len(RATES))
+    p, data = parameters(model), [batches(model, *pattern).at(t) for t in steps]
+    state = made.start(p, None)
+    saved, reports = [made.to_arrays(state)], []
+    _same(report, "start", saved[0][0], p)
+    for t in steps:
+        reports.append(_step(made, state, data[t], RATES[t]))
+        _same(report, "train_step", _named(data[t]), _named(batches(model, *pattern).at(t)), "changed its batch")
+        _same(report, "to_arrays", saved[0][0], p, "shares memory with the state")
+        saved.append(made.to_arrays(state))
+        _check_report(report, model, saved[t][0], data[t], reports[t], dtype)
+        _check_moments(report, saved[t], saved[t + 1], dtype, t + 1)
+        if t == 0 and dtype == "float64" and pattern in DIFFERENCES:
+            for name, (at, slope, error) in slopes(model, *pattern, BETA).items():
+                report.compare("gradient", saved[1][1][f"m.{name}"].flat[at] / (1.0 - FIRST), slope, error)
+        _check_step(report, saved[t][0], saved[t + 1], dtype, t + 1)
+    _same(report, "parameters", {name: made.numpy(x) for name, x in made.parameters(state).items()}, saved[-1][0])
+    for kind, begin, arrays in (("resumed", steps[-1], saved[-2]), ("repeated", 0, (p, None))):
+        again = made.start(*arrays)
+        if begin:
+            for found, kept in zip(made.to_arrays(again), arrays, strict=True):
+                _same(report, "start from to_arrays", found, kept)
+        for t in steps[begin:]:
+            _same(report, f"a {kind} run", _step(made, again, data[t], RATES[t]), reports[t], "reports another number")
+        for found, kept in zip(made.to_arrays(again), saved[-1], strict=True):
+            _same(report, f"a {kind} run", found, kept)
+    _same(report, "start", p, parameters(model), "changed its input")
+
+
+def _named(batch: Batch) -> Arrays:
+    """The batch's arrays by name."""
+    views = {f"views[{i}]": x for i, x in enumerate(batch.views)}
+    return views | {name: x for name, x in vars(batch).items() if name != "views"}
+
+
+def _same(report: Report, name: str, found: Arrays, expected: Arrays, message: str = "has other numbers") -> None:
+    """The same arrays by name, to the bit."""
+    report.require(name, found.keys() == expected.keys(), f"has arrays {sorted(found)}; expected {sorted(expected)}")
+    for key, x in expected.items():
+        report.require(name, found[key].shape == x.shape, f"{key} has shape {found[key].shape}; expected {x.shape}")
+        report.require(name, bool(np.array_equal(found[key], x)), f"{message}: {key}")
+
+
+def _check_report(report: Report, model: Model, arrays: Arrays, batch: Batch, found: Arrays, dtype: str) -> None:
+    """Loss, reconstruction and kl are those of the parameters before the step."""
+    p = {name: x.astype(np.float64) for name, x in arrays.items()}
+    want, scale = dense.loss(model, p, batch, BETA), dense.loss_scale(model, p, batch, BETA)
+    error = dense.rounding(model, p, float(np.finfo(dtype).eps))
+    report.require("train_step", found.keys() == want.keys(), f"reports {sorted(found)}; expected {sorted(want)}")
+    for part, value in want.items():
+        report.compare(part, found[part], value, error * scale[part])
+
+
+def _check_moments(report: Report, before: Any, after: Any, dtype: str, t: int) -> None:
+    """The second moment, from the gradient that the first one tells: m' = 0.9 m + 0.1 g, v' = 0.999 v + 0.001 g^2."""
+    eps, (parameters, old), new = float(np.finfo(dtype).eps), before, after[1]
+    names = {"step", *(f"{moment}.{name}" for moment in "mv" for name in parameters)}
+    report.require(
+        "to_arrays", new.keys() == names, f"differs from step, m.<name> and v.<name> in {sorted(new.keys() ^ names)}"
+    )
+    report.require("to_arrays", float(new["step"]) == t, f"counts {new['step']} steps; expected {t}")
+    for name, x in parameters.items():
+        m0, v0 = (np.asarray(old.get(f"{moment}.{name}", np.zeros(x.shape)), dtype=np.float64) for moment in "mv")
+        m, v = (new[f"{moment}.{name}"].astype(np.float64) for moment in "mv")
+        report.require("to_arrays", new[f"m.{name}"].dtype == new[f"v.{name}"].dtype == dtype, f"m.{name} is not {dtype}")
+        g = (m - FIRST * m0) / (1.0 - FIRST)
+        error = 40 * eps * (np.abs(m0) + np.abs(g))  # of g: three roundings in m, divided by 0.1
+        smallest = float(np.finfo(np.float32).tiny)  # v may underflow in float32
+        bound = (1.0 - SECOND) * (2 * np.abs(g) + error) * error + 8 * eps * v + smallest
+        report.compare("Adam's second moment", v, SECOND * v0 + (1.0 - SECOND) * g**2, bound)
+
+
+def _check_step(report: Report, before: Arrays, after: Any, dtype: str, t: int) -> None:
+    """The parameters move by Adam's rule (Kingma and Ba, algorithm 1), prior.logits and prior.alpha at their own rate."""
+    eps, (p, moments) = float(np.finfo(dtype).eps), after
+    for name, x in before.items():
+        report.require("to_arrays", p[name].dtype == dtype, f"gives {name} in {p[name].dtype}; expected {dtype}")
+        m, v = (moments[f"{moment}.{name}"].astype(np.float64) for moment in "mv")
+        rate = RATES[t - 1] * (COUPLING_RATE if name in ("prior.logits", "prior.alpha") else 1.0)
+        move = rate * (m / (1.0 - FIRST**t)) / (np.sqrt(v / (1.0 - SECOND**t)) + TINY)
+        # Rounding 0.999^t costs eps/(1 - 0.999^t) of the move, the rest a few eps, and the sum one of the parameter's.
+        bound = (16 * eps + eps / (1.0 - SECOND**t)) * np.abs(move) + 2 * eps * np.abs(x)
+        report.compare("Adam's step", p[name], x - move, bound)
+
+
+def _check_predictions(report: Report, made: Engine, model: Model, dtype: str) -> None:
+    """Encode and decode with leading axes, and the prior and the likelihoods on the engine's arrays and namespace."""
+    p, batch = parameters(model), batches(model, "holes").at(0)
+    native = made.parameters(made.start(p, None))
+    error = dense.rounding(model, p, float(np.finfo(dtype).eps))
+    absolute = {name: np.abs(x) for name, x in p.items()}
+    bits = made.numpy(made.asarray(batch.observed))
+    report.require("asarray", bits.dtype == np.bool_ and bool((bits == batch.observed).all()), f"made {bits.dtype} of bool")
+    if model.prior != "independent":  # which holds no array
+        S = made.numpy(model.joint_prior(native).covariance())
+        report.compare("the prior on its arrays", S, dense.covariance(model, p), error)
+    for i, x in enumerate(batch.views):
+        x, z = np.stack([x, -x]), np.random.default_rng(i).standard_normal((2, 7, model.latent_dims[i]))
+        given = made.asarray(x)
+        for found, want, scale in zip(
+            made.encode(native, i, given), dense.encode(p, i, x), dense.encode(absolute, i, np.abs(x)), strict=True
+        ):
+            report.compare("encode", made.numpy(found), want, error * scale)
+        outputs = made.decode(native, i, made.asarray(z))
+        scale = dense.network(absolute, f"decoder.{i}", np.abs(z))
+        report.compare("decode", made.numpy(outputs), dense.network(p, f"decoder.{i}", z), error * scale)
+        fit = made.numpy(model.likelihoods[i].log_prob(made.xp, outputs, given, model.own_parameters(native, i)))
+        bound = error * dense.log_prob_scale(p, i, z, np.abs(z), x)
+        report.compare("the likelihood on its arrays", fit, dense.log_prob(p, i, z, x), bound)
+        report.require("numpy", fit.dtype == dtype, f"gives {fit.dtype}; expected {dtype}")
+        copy = made.numpy(given)
+        copy += 1.0
+        report.require("numpy", bool(np.array_equal(made.numpy(given), np.asarray(x, dtype=dtype))), "gives no copy")

@@ -1,0 +1,76 @@
+"""Adam over one buffer of all parameters (Kingma and Ba 2015, algorithm 1, in the order that ends their section 2).
+
+    m += (1 - b1) (g - m)        v = b2 v + (1 - b2) g^2        p -= r m / (sqrt(v) + e)
+    r = rate sqrt(1 - b2^t) / (1 - b1^t),    e = eps sqrt(1 - b2^t)
+
+which is rate * m^ / (sqrt(v^) + eps) with the bias-corrected m^ = m/(1 - b1^t) and v^ = v/(1 - b2^t), multiplied out.
+A step reads p, g, m, v and writes p, m, v: 28 bytes per float32 parameter, and that traffic is its cost. So it goes block by
+block: a block's four pieces and one scratch block stay in the cache during the twelve operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from .threads import Threads
+
+BETA_1, BETA_2, EPS = 0.9, 0.999, 1e-8
+BLOCK = 32_768  # entries
+
+
+class Flat:
+    """Arrays by name, of given shapes, as views of one buffer ``whole``, in their order; all 0."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> None:
+        sizes = [math.prod(shape) for shape in shapes.values()]
+        self.whole = np.zeros(sum(sizes), dtype)
+        pieces = np.split(self.whole, np.cumsum(sizes)[:-1])
+        self.named = {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
+
+
+class Adam:
+    """The optimiser of ``parameters`` by ``gradients``; the last ``slow`` entries have a rate of their own."""
+
+    def __init__(self, parameters: Flat, gradients: Flat, slow: int, threads: Threads) -> None:
+        shapes, dtype = {name: x.shape for name, x in parameters.named.items()}, parameters.whole.dtype
+        self.steps, self.threads = 0, threads
+        self.m, self.v = Flat(shapes, dtype), Flat(shapes, dtype)
+        buffers = (parameters.whole, gradients.whole, self.m.whole, self.v.whole)
+        size = len(parameters.whole)
+        self._blocks = [
+            (moves_slowly, *(x[start : min(start + BLOCK, end)] for x in buffers))
+            for moves_slowly, first, end in ((False, 0, size - slow), (True, size - slow, size))
+            for start in range(first, end, BLOCK)
+        ]
+        shares = min(threads.count, len(self._blocks))
+        self._scratch = [np.empty(min(BLOCK, size), dtype) for _ in range(shares)]
+
+    def step(self, rate: float, slow_rate: float) -> None:
+        """One step by the gradients as they are; the slow entries move at ``slow_rate``."""
+        self.steps += 1
+        root = math.sqrt(1.0 - BETA_2**self.steps)
+        factor = root / (1.0 - BETA_1**self.steps)
+        # Constants are arrays without axes: NumPy takes as long to convert a Python number as to add a few thousand entries.
+        constants = (1.0 - BETA_1, BETA_2, 1.0 - BETA_2, EPS * root, rate * factor, slow_rate * factor)
+        one_less_b1, b2, one_less_b2, e, fast, slow = (np.asarray(x, self._scratch[0].dtype) for x in constants)
+
+        def share(k: int) -> None:
+            for moves_slowly, p, g, m, v in self._blocks[k :: len(self._scratch)]:
+                t = self._scratch[k][: len(p)]
+                np.subtract(g, m, t)
+                np.multiply(t, one_less_b1, t)
+                np.add(m, t, m)
+                np.multiply(g, g, t)
+                np.multiply(t, one_less_b2, t)
+                np.multiply(v, b2, v)
+                np.add(v, t, v)
+                np.sqrt(v, t)
+                np.add(t, e, t)
+                np.divide(m, t, t)
+                np.multiply(t, slow if moves_slowly else fast, t)
+                np.subtract(p, t, p)
+
+        self.threads.each(share, range(len(self._scratch)))

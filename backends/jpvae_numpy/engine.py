@@ -1,0 +1,98 @@
+"""The NumPy engine: what training, imputation and the files above it need, on the CPU (loss.py has the mathematics)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import array_api_compat.numpy
+import numpy as np
+
+from .layers import forward, halves, layers_of
+from .loss import differentiate
+from .state import State
+from .threads import quiet
+
+Arrays = dict[str, np.ndarray]
+_LARGE = 250_000  # weights: with fewer, handing over the pieces of a step takes longer than it saves
+_ROWS = 512
+
+
+class Engine:
+    """The Engine protocol, in NumPy. model: a jpvae Model; dtype: "float32" or "float64"; device: "cpu".
+
+    threads: how many work at a step; by default one per view, as far as there are cores, where the model is large enough.
+    """
+
+    xp = array_api_compat.numpy
+
+    def __init__(self, model: Any, dtype: str = "float32", device: str = "cpu", *, threads: int | None = None) -> None:
+        if device != "cpu":
+            raise RuntimeError("NumPy computes on the CPU; expected device='cpu'")
+        self.model, self.dtype = model, dtype
+        if threads is None:
+            size = sum(n * m for i in range(model.views) for part in ("encoder", "decoder") for n, m in model.layers(part, i))
+            threads = min(_cores(), model.views) if size >= _LARGE else 1
+        self.threads = threads
+
+    def asarray(self, x: np.ndarray) -> np.ndarray:
+        """Bool stays bool, all else takes the engine's dtype."""
+        return x if x.dtype == np.bool_ else np.asarray(x, self.dtype)
+
+    def numpy(self, x: np.ndarray) -> np.ndarray:
+        """A copy."""
+        return np.array(x)
+
+    def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None = None) -> State:
+        """Copies of the parameters, ready to train; Adam's moments where training goes on."""
+        state = State(self.model, parameters, self.dtype, self.threads)
+        if optimizer:
+            state.adam.steps = int(optimizer["step"])
+            for name in parameters:
+                state.adam.m.named[name][...] = optimizer[f"m.{name}"]
+                state.adam.v.named[name][...] = optimizer[f"v.{name}"]
+        return state
+
+    def parameters(self, state: State) -> Arrays:
+        """The parameters (they share memory with the state's)."""
+        return dict(state.parameters.named)
+
+    def to_arrays(self, state: State) -> tuple[Arrays, Arrays]:
+        """Parameters, and Adam's step count and moments."""
+        adam = state.adam
+        moments = {f"m.{name}": x.copy() for name, x in adam.m.named.items()}
+        moments |= {f"v.{name}": x.copy() for name, x in adam.v.named.items()}
+        moments["step"] = np.asarray(adam.steps, np.float32)
+        return {name: x.copy() for name, x in state.parameters.named.items()}, moments
+
+    def encode(self, p: Arrays, view: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior means and log-variances."""
+        return halves(_network(p, f"encoder.{view}", x))
+
+    def decode(self, p: Arrays, view: int, z: np.ndarray) -> np.ndarray:
+        """The likelihood's outputs."""
+        return _network(p, f"decoder.{view}", z)
+
+    def train_step(self, state: State, batch: Any, *, beta: float, learning_rate: float, coupling_rate: float = 1.0) -> Any:
+        """One Adam step; the report is of the parameters before it."""
+        with quiet():
+            report = differentiate(state, batch, beta)
+            state.adam.step(learning_rate, learning_rate * coupling_rate)
+        return report
+
+
+def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
+    """A part's outputs (..., n_L) for x (..., n_0), so many rows at a time that the layers between stay in the cache."""
+    weights, biases = layers_of(p, part)
+    rows = x.reshape(-1, x.shape[-1])
+    outputs = np.empty((len(rows), weights[-1].shape[1]), rows.dtype)
+    for start in range(0, len(rows), _ROWS):
+        at = slice(start, start + _ROWS)
+        forward(weights, biases, rows[at], [None] * (len(weights) - 1) + [outputs[at]])
+    return outputs.reshape(*x.shape[:-1], -1)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

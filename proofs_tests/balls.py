@@ -1,0 +1,293 @@
+"""Rigorous enclosures: an array library over ball arithmetic (arb, by python-flint), just large enough for the core.
+
+A ball is a midpoint and a radius, and every operation rounds outwards: the result of any chain of operations CONTAINS the exact
+result. ``Balls`` has ``__array_namespace__``, so jpvae_core runs on it unchanged, and each of its functions becomes a
+certified enclosure of itself. ``error(x, balls)`` is then a proof, not a sample: no float of x is farther from the exact value.
+
+Integers and booleans (index arithmetic, masks) are plain NumPy inside. A comparison that the balls leave open raises.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import flint
+import numpy as np
+
+flint.ctx.prec = 320  # bits; radii start at 1e-96 relative
+
+_ball = np.frompyfunc(flint.arb, 1, 1)
+
+
+def _certain(question: Callable[[Any, Any], bool], opposite: Callable[[Any, Any], bool]) -> Callable[..., np.ndarray]:
+    """A comparison of two balls that is decided for every pair of points in them."""
+
+    def decide(a: Any, b: Any) -> bool:
+        if question(a, b):
+            return True
+        if opposite(a, b):
+            return False
+        raise ArithmeticError(f"the comparison of {a} and {b} is open: raise flint.ctx.prec")
+
+    elementwise = np.frompyfunc(decide, 2, 1)
+    return lambda a, b: np.asarray(elementwise(a, b), dtype=bool)
+
+
+_greater = _certain(operator.gt, operator.le)
+
+
+class Balls:
+    """An array of balls (dtype "float64" to the core's checks), or of integers or booleans."""
+
+    __array_ufunc__ = None  # a NumPy operand defers to the operators below
+    device = "cpu"
+
+    def __init__(self, data: Any) -> None:
+        self.data = np.asarray(data)
+        if self.data.dtype.kind == "f":
+            self.data = np.asarray(_ball(self.data.astype(np.float64)), dtype=object)  # exact: a float is a point
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> type[Namespace]:
+        return Namespace
+
+    @property
+    def dtype(self) -> str:
+        """ "float64", "int64" or "bool"."""
+        return {"O": "float64", "i": "int64", "b": "bool"}[self.data.dtype.kind]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    def __getitem__(self, key: Any) -> Balls:
+        return Balls(_object(self.data[key], self.data.dtype))
+
+    def __neg__(self) -> Balls:
+        return Balls(-self.data)
+
+    def __gt__(self, other: Any) -> Balls:
+        data = getattr(other, "data", other)
+        return Balls(_greater(self.data, data) if self.data.dtype == object else self.data > data)
+
+    def __lt__(self, other: Any) -> Balls:
+        return Balls(self.data < getattr(other, "data", other))
+
+    def __eq__(self, other: object) -> Any:
+        return Balls(self.data == getattr(other, "data", other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __matmul__(self, other: Balls) -> Balls:
+        rows, inner = self.shape[-2:]
+        columns = other.shape[-1]
+        lead = np.broadcast_shapes(self.shape[:-2], other.shape[:-2])
+        left = np.broadcast_to(self.data, (*lead, rows, inner)).reshape(-1, rows, inner)
+        right = np.broadcast_to(other.data, (*lead, inner, columns)).reshape(-1, inner, columns)
+        products = [_entries(_matrix(a) * _matrix(b)) for a, b in zip(left, right, strict=True)]
+        return Balls(np.reshape(np.stack(products), (*lead, rows, columns)))
+
+
+def _operator(name: str, swap: bool) -> Callable[[Balls, Any], Balls]:
+    function = getattr(operator, name)
+
+    def apply(self: Balls, other: Any) -> Balls:
+        a, b = self.data, getattr(other, "data", other)
+        b = flint.arb(b) if isinstance(b, float) else b
+        result = function(b, a) if swap else function(a, b)
+        return Balls(_object(result, np.result_type(a, object if isinstance(b, flint.arb) else b)))
+
+    return apply
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv"):
+    setattr(Balls, f"__{_name}__", _operator(_name, swap=False))
+    setattr(Balls, f"__r{_name}__", _operator(_name, swap=True))
+
+
+def _object(x: Any, dtype: Any) -> np.ndarray:
+    """NumPy gives a bare element for a zero-dimensional object array: put it back."""
+    if np.dtype(dtype) != object:
+        return np.asarray(x)
+    out = np.empty(np.shape(x), dtype=object)
+    out[...] = x
+    return out
+
+
+def _matrix(x: np.ndarray) -> flint.arb_mat:
+    return flint.arb_mat(*x.shape, [flint.arb(v) for v in x.ravel().tolist()])
+
+
+def _entries(x: flint.arb_mat) -> np.ndarray:
+    return np.asarray(x.entries(), dtype=object).reshape(x.nrows(), x.ncols())
+
+
+def _each(function: Callable[..., Any]) -> Callable[..., Balls]:
+    elementwise = np.frompyfunc(function, function.__code__.co_argcount, 1)
+    return lambda *arrays: Balls(_object(elementwise(*(x.data for x in arrays)), object))
+
+
+def _matrices(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """A function of square matrices, over leading axes."""
+
+    def apply(A: Balls, *others: Balls) -> np.ndarray:
+        lead = np.broadcast_shapes(A.shape[:-2], *(B.shape[:-2] for B in others))
+        stacks = [np.broadcast_to(x.data, (*lead, *x.shape[-2:])).reshape(-1, *x.shape[-2:]) for x in (A, *others)]
+        results = [function(*(_matrix(x) for x in one)) for one in zip(*stacks, strict=True)]
+        return np.reshape(np.stack(results), (*lead, *results[0].shape))
+
+    return apply
+
+
+_det = _matrices(lambda A: _object(A.det(), object))
+_solve = _matrices(lambda A, B: _entries(A.solve(B)))
+
+
+class _Linalg:
+    """The linear algebra that the core uses."""
+
+    @staticmethod
+    def solve(A: Balls, B: Balls) -> Balls:
+        """By arb_mat: raises ZeroDivisionError where A cannot be certified to be invertible."""
+        return Balls(_solve(A, B))
+
+    @staticmethod
+    def slogdet(A: Balls) -> tuple[Balls, Balls]:
+        """Sign and log |det|."""
+        det = Balls(_det(A))
+        return Balls(np.where(_greater(det.data, 0), 1, -1)), Namespace.log(Namespace.abs(det))
+
+    @staticmethod
+    def diagonal(A: Balls) -> Balls:
+        """The diagonal of the last two axes."""
+        return Balls(np.diagonal(A.data, axis1=-2, axis2=-1).copy())
+
+
+class Namespace:
+    """The part of the array-API namespace that the core calls. Whatever is missing here, the core does not use."""
+
+    linalg = _Linalg
+    bool, int32 = "bool", "int64"
+
+    exp = staticmethod(_each(lambda x: x.exp()))
+    expm1 = staticmethod(_each(lambda x: x.expm1()))
+    log = staticmethod(_each(lambda x: x.log()))
+    log1p = staticmethod(_each(lambda x: x.log1p()))
+    sqrt = staticmethod(_each(lambda x: x.sqrt()))
+    sinh = staticmethod(_each(lambda x: x.sinh()))
+    tanh = staticmethod(_each(lambda x: x.tanh()))
+    abs = staticmethod(_each(lambda x: abs(x)))
+    maximum = staticmethod(_each(lambda x, y: x.max(y)))
+    # True for either order of x and y; the larger midpoint first keeps the argument of log1p small.
+    logaddexp = staticmethod(_each(lambda x, y: x + (y - x).exp().log1p() if x.mid() > y.mid() else y + (x - y).exp().log1p()))
+
+    @staticmethod
+    def asarray(x: Any, *, dtype: str, **_: Any) -> Balls:
+        """From numbers, lists or NumPy arrays."""
+        return Namespace.astype(Balls(x), dtype)
+
+    @staticmethod
+    def astype(x: Balls, dtype: str) -> Balls:
+        """Between balls, integers and booleans."""
+        if dtype == "float64":
+            return x if x.dtype == dtype else Balls(np.asarray(x.data, dtype=np.float64))
+        return Balls(np.asarray(x.data != 0, dtype=bool) if dtype == "bool" else x.data.astype(dtype))
+
+    @staticmethod
+    def full(shape: Any, value: float, *, dtype: str, **_: Any) -> Balls:
+        """One value everywhere."""
+        return Balls(np.full(shape, value).astype(dtype))
+
+    @staticmethod
+    def zeros(shape: Any, *, dtype: str = "float64", **_: Any) -> Balls:
+        """Zeros."""
+        return Balls(np.zeros(shape, dtype=dtype))
+
+    @staticmethod
+    def full_like(x: Balls, value: float) -> Balls:
+        """One value in the shape and dtype of x."""
+        return Namespace.full(x.shape, value, dtype=x.dtype)
+
+    @staticmethod
+    def zeros_like(x: Balls) -> Balls:
+        """Zeros in the shape and dtype of x."""
+        return Namespace.zeros(x.shape, dtype=x.dtype)
+
+    @staticmethod
+    def eye(n: int, *, dtype: str, **_: Any) -> Balls:
+        """The identity."""
+        return Balls(np.eye(n, dtype=dtype))
+
+    @staticmethod
+    def arange(n: int, **_: Any) -> Balls:
+        """0, ..., n - 1."""
+        return Balls(np.arange(n))
+
+    @staticmethod
+    def where(condition: Balls, x: Balls, y: Balls) -> Balls:
+        """x where the condition holds, else y."""
+        return Balls(_object(np.where(condition.data, x.data, y.data), np.result_type(x.data, y.data)))
+
+    @staticmethod
+    def sum(x: Balls, *, axis: int) -> Balls:
+        """Sums along an axis."""
+        return Balls(_object(np.sum(x.data, axis=axis), object) + flint.arb(0))
+
+    @staticmethod
+    def max(x: Balls, *, axis: int) -> Balls:
+        """The largest along an axis."""
+        along = np.moveaxis(x.data, axis, 0)
+        return functools.reduce(Namespace.maximum, [Balls(_object(v, object)) for v in along])
+
+    @staticmethod
+    def concat(arrays: Any, *, axis: int) -> Balls:
+        """Joined along an axis."""
+        return Balls(np.concatenate([x.data for x in arrays], axis=axis))
+
+    @staticmethod
+    def take(x: Balls, indices: Balls, *, axis: int) -> Balls:
+        """Entries along an axis."""
+        return Balls(np.take(x.data, indices.data, axis=axis))
+
+    @staticmethod
+    def reshape(x: Balls, shape: Any) -> Balls:
+        """The same entries in another shape."""
+        return Balls(x.data.reshape(shape))
+
+    @staticmethod
+    def broadcast_to(x: Balls, shape: Any) -> Balls:
+        """Repeated along new axes."""
+        return Balls(np.broadcast_to(x.data, shape))
+
+    @staticmethod
+    def matrix_transpose(x: Balls) -> Balls:
+        """The last two axes swapped."""
+        return Balls(np.swapaxes(x.data, -1, -2))
+
+
+_upper = np.frompyfunc(lambda x, ball: float((flint.arb(float(x)) - ball).abs_upper().upper()), 2, 1)
+_middle = np.frompyfunc(lambda ball: float(ball.mid()), 1, 1)
+_radius = np.frompyfunc(lambda ball: float(ball.rad()), 1, 1)
+
+
+def error(x: Any, enclosure: Balls) -> np.ndarray:
+    """A certified upper bound of |x - exact|, entry by entry."""
+    return np.asarray(_upper(np.asarray(x, dtype=np.float64), enclosure.data), dtype=np.float64)
+
+
+def floats(enclosure: Balls) -> np.ndarray:
+    """The midpoints, rounded to float64."""
+    return np.asarray(_middle(enclosure.data), dtype=np.float64)
+
+
+def radii(enclosure: Balls) -> np.ndarray:
+    """The radii: how much the enclosure leaves open."""
+    return np.asarray(_radius(enclosure.data), dtype=np.float64)
