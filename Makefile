@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench mutants clean
 
 demo: $(VENV)/demo.stamp  ## train on 5,000 real digits; print a table, save a figure
 	$(BIN)/jpvae demo --out demo
@@ -18,6 +18,9 @@ lint: $(VENV)/dev.stamp  ## style, formatting and types
 
 bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives
 	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+mutants: $(VENV)/dev.stamp  ## every slip in the core that no test would notice (an hour)
+	$(BIN)/python proofs_tests/mutants.py
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

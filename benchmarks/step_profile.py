@@ -2,11 +2,13 @@
 
     python benchmarks/step_profile.py --threads 2 --objective elbo --prior orthogonal
 
-The floor is what no implementation in NumPy can leave out: the step's matrix products, and Adam. All are timed in one run, turn
-by turn, so that whatever else the machine does hits all alike; then the parts of a step on one thread. Milliseconds.
+The floor is what no implementation in NumPy can leave out: the step's matrix products, and Adam. All are timed in one run, in
+turns, so that whatever else the machine does hits all alike; then the parts of a step on one thread. NumPy's products keep to
+one thread each and the engine's threads take a view each; torch has its own threads.
 """
 
 import argparse
+import itertools
 import os
 import time
 
@@ -16,8 +18,8 @@ parser.add_argument("--steps", type=int, default=200)
 parser.add_argument("--objective", default="elbo", choices=("elbo", "subset"))
 parser.add_argument("--prior", default="orthogonal", choices=("independent", "orthogonal", "svd", "canonical"))
 choice = parser.parse_args()
-for library in ("OMP", "MKL", "OPENBLAS"):  # read once, when NumPy and torch are imported
-    os.environ[f"{library}_NUM_THREADS"] = str(choice.threads)
+threads = {"OMP": choice.threads, "MKL": choice.threads, "OPENBLAS": 1}
+os.environ |= {f"{library}_NUM_THREADS": str(n) for library, n in threads.items()}  # read when NumPy and torch are imported
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
@@ -31,7 +33,8 @@ from jpvae_numpy import Engine as NumpyEngine  # noqa: E402
 from jpvae_torch import Engine as TorchEngine  # noqa: E402
 
 torch.set_num_threads(choice.threads)
-SIZES, LATENTS, ROWS, WARM_UP = (392, 392), (20, 20), 32, 20
+SIZES, LATENTS, ROWS = (392, 392), (20, 20), 32
+TURN, WARM_UP, REST = 10, 3, 0.05  # steps of a turn, steps before them, seconds for the last turn's threads to fall asleep
 model = Model(SIZES, LATENTS, ("bernoulli",) * 2, prior=choice.prior, alpha=0.9)
 ink = [(np.random.default_rng(i).random((ROWS, c)) < 0.2).astype(np.float32) for i, c in enumerate(SIZES)]
 plan = Plan(1, ROWS, Constant(), LearningRate(), choice.objective)
@@ -39,17 +42,18 @@ batch = Batches(ink, np.ones((ROWS, 2), dtype=bool), model, plan).at(0)
 rates = {"beta": 1.0, "learning_rate": 1e-3, "coupling_rate": 1.0}
 
 
-def products(rows):
-    """The matrix products of a step, with these many rows through an encoder and a decoder: a function that does them."""
-    runs = []
-    for part in ("encoder", "decoder"):
-        for k, (n, m) in enumerate(model.layers(part, 0) * 2):
-            x, W, Y = (np.full(shape, 1e-3, np.float32) for shape in ((rows[part], n), (n, m), (rows[part], m)))
+def products(pool, decoded):
+    """A function that does the matrix products of a step, ``decoded`` rows through each decoder, one view per thread."""
+    runs = [[] for _ in range(model.views)]
+    for i, part in itertools.product(range(model.views), ("encoder", "decoder")):
+        rows = ROWS if part == "encoder" else decoded
+        for k, (n, m) in enumerate(model.layers(part, i)):
+            x, W, Y = (np.full(shape, 1e-3, np.float32) for shape in ((rows, n), (n, m), (rows, m)))
             y, W_bar, x_bar = np.empty_like(Y), np.empty_like(W), np.empty_like(x)
-            runs += [(x, W, y), (x.T, Y, W_bar)]
-            if part == "decoder" or k % len(model.layers(part, 0)):  # nobody asks for the data's gradient
-                runs.append((Y, W.T, x_bar))
-    return lambda: [np.matmul(a, b, out=out) for a, b, out in runs]
+            runs[i] += [(x, W, y), (x.T, Y, W_bar)]
+            if part == "decoder" or k > 0:  # nobody asks for the data's gradient
+                runs[i].append((Y, W.T, x_bar))
+    return lambda: pool.each(lambda view: [np.matmul(a, b, out=out) for a, b, out in view], runs)
 
 
 def stepper(engine):
@@ -82,12 +86,14 @@ class Clock:
 def take_turns(runs):
     """Milliseconds of each, (steps,)."""
     taken = {name: [] for name in runs}
-    for turn in range(-WARM_UP, choice.steps):
+    for _ in range(-(-choice.steps // TURN)):
         for name, run in runs.items():
-            begin = time.perf_counter()
-            run()
-            if turn >= 0:
-                taken[name].append(1e3 * (time.perf_counter() - begin))
+            time.sleep(REST)
+            for step in range(-WARM_UP, TURN):
+                begin = time.perf_counter()
+                run()
+                if step >= 0:
+                    taken[name].append(1e3 * (time.perf_counter() - begin))
     return {name: np.asarray(t) for name, t in taken.items()}
 
 
@@ -99,7 +105,10 @@ def row(name, t, floor=None):
 floor_state = NumpyEngine(model, threads=choice.threads).start(model.initial_parameters(0))
 engines = {"NumPy step": NumpyEngine(model, threads=choice.threads), "torch step": TorchEngine(model)}
 decoded = ROWS * (2 if choice.objective == "subset" else 1)
-runs = {"matrix products": products({"encoder": ROWS, "decoder": decoded}), "Adam": lambda: floor_state.adam.step(1e-3, 1e-3)}
+runs = {
+    "matrix products": products(floor_state.threads, decoded),
+    "Adam": lambda: floor_state.adam.step(1e-3, 1e-3),
+}
 taken = take_turns(runs | {name: stepper(engine) for name, engine in engines.items()})
 floor = taken["matrix products"] + taken["Adam"]
 print(f"{choice.prior}, {choice.objective}, {choice.threads} thread(s), {choice.steps} steps of {ROWS} rows, float32")
@@ -120,12 +129,12 @@ links = ("kl_divergence", "reparameterize", "complete")
 clock.watch("prior: forward", (Model, "joint_prior"), *((jc, name) for name in links))
 clock.watch("prior: backward", (Model, "joint_prior_vjp"), *((vjp, name) for name in links))
 clock.watch("Adam", (state.adam, "step"))
-for turn in range(-WARM_UP, choice.steps):
+for step in range(-WARM_UP, choice.steps):
     clock.seconds.clear()
     begin = time.perf_counter()
     single.train_step(state, batch, **rates)
     whole = time.perf_counter() - begin
-    if turn >= 0:
+    if step >= 0:
         for part, seconds in clock.seconds.items() | {("all else", whole - sum(clock.seconds.values())), ("whole", whole)}:
             parts.setdefault(part, []).append(1e3 * seconds)
 print("\nparts of the NumPy step, one after the other")

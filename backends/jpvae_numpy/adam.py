@@ -4,8 +4,8 @@
     r = rate sqrt(1 - b2^t) / (1 - b1^t),    e = eps sqrt(1 - b2^t)
 
 which is rate * m^ / (sqrt(v^) + eps) with the bias-corrected m^ = m/(1 - b1^t) and v^ = v/(1 - b2^t), multiplied out.
-A step reads p, g, m, v and writes p, m, v: 28 bytes per float32 parameter, and that traffic is its cost. So it goes block by
-block: a block's four pieces and one scratch block stay in the cache during the twelve operations.
+A step reads p, g, m, v and writes p, m, v: 28 bytes per float32 parameter. So it goes block by block: a block's four pieces and
+one scratch block stay in the cache during the twelve operations.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import numpy as np
 from .threads import Threads
 
 BETA_1, BETA_2, EPS = 0.9, 0.999, 1e-8
-BLOCK = 32_768  # entries
+# Entries of a block, at most: 2.5 MB of float32 in use, for the last-level cache. Blocks for the second level are no faster on
+# one thread, and slower on two, which then pass the interpreter back and forth too often (benchmarks/step_profile.py).
+BLOCK = 131_072
 
 
 class Flat:
@@ -40,13 +42,14 @@ class Adam:
         self.m, self.v = Flat(shapes, dtype), Flat(shapes, dtype)
         buffers = (parameters.whole, gradients.whole, self.m.whole, self.v.whole)
         size = len(parameters.whole)
+        count = threads.count * -(-size // (threads.count * BLOCK))  # as many for each thread
+        length = -(-size // count)
         self._blocks = [
-            (moves_slowly, *(x[start : min(start + BLOCK, end)] for x in buffers))
+            (moves_slowly, *(x[start : min(start + length, end)] for x in buffers))
             for moves_slowly, first, end in ((False, 0, size - slow), (True, size - slow, size))
-            for start in range(first, end, BLOCK)
+            for start in range(first, end, length)
         ]
-        shares = min(threads.count, len(self._blocks))
-        self._scratch = [np.empty(min(BLOCK, size), dtype) for _ in range(shares)]
+        self._scratch = [np.empty(length, dtype) for _ in range(threads.count)]
 
     def step(self, rate: float, slow_rate: float) -> None:
         """One step by the gradients as they are; the slow entries move at ``slow_rate``."""
@@ -58,7 +61,7 @@ class Adam:
         one_less_b1, b2, one_less_b2, e, fast, slow = (np.asarray(x, self._scratch[0].dtype) for x in constants)
 
         def share(k: int) -> None:
-            for moves_slowly, p, g, m, v in self._blocks[k :: len(self._scratch)]:
+            for moves_slowly, p, g, m, v in self._blocks[k :: self.threads.count]:
                 t = self._scratch[k][: len(p)]
                 np.subtract(g, m, t)
                 np.multiply(t, one_less_b1, t)
@@ -73,4 +76,4 @@ class Adam:
                 np.multiply(t, slow if moves_slowly else fast, t)
                 np.subtract(p, t, p)
 
-        self.threads.each(share, range(len(self._scratch)))
+        self.threads.each(share, range(self.threads.count))

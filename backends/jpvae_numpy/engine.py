@@ -16,13 +16,15 @@ from .threads import quiet
 
 Arrays = dict[str, np.ndarray]
 _LARGE = 250_000  # weights: with fewer, handing over the pieces of a step takes longer than it saves
-_ROWS = 512
+_ROWS = 512  # of a product in a prediction
+_PRODUCTS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
 
 
 class Engine:
     """The Engine protocol, in NumPy. model: a jpvae Model; dtype: "float32" or "float64"; device: "cpu".
 
-    threads: how many work at a step; by default one per view, as far as there are cores, where the model is large enough.
+    threads: how many work at a step; by default one per view, as far as there are cores, where the model is large enough and
+    NumPy's matrix products were told to keep to one thread (OPENBLAS_NUM_THREADS=1 in the environment: the fastest way).
     """
 
     xp = array_api_compat.numpy
@@ -31,10 +33,7 @@ class Engine:
         if device != "cpu":
             raise RuntimeError("NumPy computes on the CPU; expected device='cpu'")
         self.model, self.dtype = model, dtype
-        if threads is None:
-            size = sum(n * m for i in range(model.views) for part in ("encoder", "decoder") for n, m in model.layers(part, i))
-            threads = min(_cores(), model.views) if size >= _LARGE else 1
-        self.threads = threads
+        self.threads = _threads(model) if threads is None else threads
 
     def asarray(self, x: np.ndarray) -> np.ndarray:
         """Bool stays bool, all else takes the engine's dtype."""
@@ -93,6 +92,11 @@ def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
     return outputs.reshape(*x.shape[:-1], -1)
 
 
-def _cores() -> int:
-    """Those that this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _threads(model: Any) -> int:
+    """One per view where that pays. The products' own threads keep their cores busy between products, and leave none to ours."""
+    weights = sum(n * m for i in range(model.views) for part in ("encoder", "decoder") for n, m in model.layers(part, i))
+    limits = [os.environ[name] for name in _PRODUCTS if name in os.environ]
+    if weights < _LARGE or limits[:1] != ["1"]:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, model.views)
