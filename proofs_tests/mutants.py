@@ -43,6 +43,7 @@ _PREFIX = f"{CORE}{os.sep}"
 TESTS = Path(__file__).parent
 REPORT = TESTS.parent / "docs" / "mutants.md"
 TARGET = 0.95
+PATIENCE = 10.0  # seconds: who outlives them, the quickest and likeliest killers first, is taken for a survivor
 UNJUDGED = "not judged yet"
 ENTRY = re.compile(r"^- `(?P<function>\S+)`: `(?P<before>.+)` → `(?P<after>.+)`  \n  (?P<reason>.+)$", re.MULTILINE)
 
@@ -165,6 +166,8 @@ class Mutation:
                 killer = (in_child(lambda m=mutant, t=met: self.trial(m, t)) or ["no test: it crashed or ran out of time"])[0]
                 self.kills[killer] += 1
                 self.killers.append((mutant, killer))
+                if killer is None:
+                    print(f"{mutant.file} {mutant.function}\n  - {mutant.before}\n  + {mutant.after}", flush=True)
             else:
                 self.uncovered.append(mutant)
         return True
@@ -194,9 +197,12 @@ class Mutation:
         return any((mutant.file, line) in self.reach[function_of(item)] for line in mutant.lines)
 
     def trial(self, mutant: Mutant, items: list[pytest.Item]) -> list[str | None]:
-        """The first test that fails, or [None]."""
+        """The first test that fails, or [None] where none does, or the patience ends."""
         install(mutant)
+        end = time.perf_counter() + PATIENCE
         for item, following in zip(items, [*items[1:], None], strict=True):
+            if time.perf_counter() > end:
+                break
             signal.setitimer(signal.ITIMER_REAL, 10 + 10 * self.seconds[item.nodeid])  # its alarm ends the process
             if self.run(item, following):
                 return [item.nodeid]

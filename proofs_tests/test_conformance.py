@@ -15,7 +15,7 @@ import torch
 
 import jpvae_core as jc
 import jpvae_torch
-from jpvae.engine import _ENGINES
+from jpvae.engine import ENGINES
 from jpvae.testing import check_engine, check_engines_agree, check_library, library, report
 
 # Compiling takes JAX seconds per prior: one of two views and one of three stand for all.
@@ -36,12 +36,12 @@ def test_the_core_works_on(name):
         assert functions | {"Moments"} <= lines.keys()  # no public function is left out
 
 
-@pytest.mark.parametrize("name", sorted(_ENGINES))
+@pytest.mark.parametrize("name", sorted(ENGINES))
 def test_is_an_engine(name):
     assert "gradient" in check_engine(name).lines
 
 
-@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(sorted(_ENGINES), 2)))
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(sorted(ENGINES), 2)))
 def test_engines_agree(first, second):
     check_engines_agree(first, second, models=["orthogonal, learned", "svd", "canonical", "orthogonal, three views"])
 

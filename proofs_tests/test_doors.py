@@ -119,7 +119,7 @@ def test_training_does_not_go_on_from_a_damaged_checkpoint(tmp_path, damage):
 
 def test_a_result_needs_no_git(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    assert hvdmnist._provenance()["commit"] is None
+    assert hvdmnist._provenance("numpy")["commit"] is None
 
 
 def test_a_damaged_configuration_is_named(tmp_path):

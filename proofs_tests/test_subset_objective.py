@@ -9,14 +9,14 @@ import itertools
 import numpy as np
 import pytest
 
-from jpvae.engine import _ENGINES, Batch, engine
+from jpvae.engine import ENGINES, Batch, engine
 from jpvae.model import Model
 from jpvae.testing import dense
 from jpvae.testing.engines import loss_and_gradients
 from jpvae.testing.examples import MODELS, REAL, batches, parameters
 
 
-@pytest.fixture(params=sorted(_ENGINES))
+@pytest.fixture(params=sorted(ENGINES))
 def evaluate(request):
     """(model, parameters, batch) -> an engine's loss and gradients, in float64."""
     return lambda model, p, batch: loss_and_gradients(engine(request.param, model, "float64"), p, batch)

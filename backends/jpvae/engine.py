@@ -70,18 +70,18 @@ class Engine(Protocol):
         """The likelihood's outputs (..., B, c_i)."""
 
 
-_ENGINES = {"torch": "jpvae_torch", "numpy": "jpvae_numpy"}
+ENGINES = {"torch": "jpvae_torch", "numpy": "jpvae_numpy"}
 
 
 def engine(backend: str, model: Model, dtype: str = "float32", device: str = "cpu") -> Engine:
     """The engine of that name. Raises ConfigError for an unknown one or an unusable device, MissingDependency where its
     framework is absent."""
-    if backend not in _ENGINES:
-        raise ConfigError(f"backend is {backend!r}; expected one of {sorted(_ENGINES)}")
+    if backend not in ENGINES:
+        raise ConfigError(f"backend is {backend!r}; expected one of {sorted(ENGINES)}")
     if dtype not in ("float32", "float64"):
         raise ConfigError(f"dtype is {dtype!r}; expected 'float32' or 'float64'")
     try:
-        module = import_module(_ENGINES[backend])
+        module = import_module(ENGINES[backend])
     except ModuleNotFoundError as error:
         message = f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]', or take backend='numpy'"
         raise MissingDependency(message) from error

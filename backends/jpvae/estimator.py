@@ -33,7 +33,8 @@ class JPVAE:
     learning_rate_schedule: "cosine" or "constant".  beta: "constant", "linear", "cyclical" or a schedule object.
     coupling_rate: learned correlations move at this times the learning rate (at full rate they fall before the decoders
     have learned to use them).
-    backend: "torch".  device: as the backend names it.  dtype: "float32" or "float64".
+    backend: "torch", or "numpy" (the CPU, no framework; fastest with OPENBLAS_NUM_THREADS=1).  device: as torch names it.
+    dtype: "float32" or "float64".
     seed: fixes the result on one machine.  progress: True, False, or "auto" (only where stderr is a terminal).
 
     >>> model = JPVAE(latent_dims=8, prior="orthogonal", likelihood="gaussian")   # doctest: +SKIP

@@ -18,8 +18,8 @@ import numpy as np
 from .threads import Threads
 
 BETA_1, BETA_2, EPS = 0.9, 0.999, 1e-8
-# Entries of a block, at most: 2.5 MB of float32 in use, for the last-level cache. Blocks for the second level are no faster on
-# one thread, and slower on two, which then pass the interpreter back and forth too often (benchmarks/step_profile.py).
+# Entries of a block, at most: five float32 pieces are 2.5 MB, for the last-level cache. Blocks for the second level are no
+# faster on one thread, and slower on two, which then pass the interpreter back and forth too often.
 BLOCK = 131_072
 
 

@@ -89,11 +89,11 @@ def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
     for start in range(0, len(rows), _ROWS):
         at = slice(start, start + _ROWS)
         forward(weights, biases, rows[at], [None] * (len(weights) - 1) + [outputs[at]])
-    return outputs.reshape(*x.shape[:-1], -1)
+    return outputs.reshape(*x.shape[:-1], outputs.shape[1])
 
 
 def _threads(model: Any) -> int:
-    """One per view where that pays. The products' own threads keep their cores busy between products, and leave none to ours."""
+    """One per view where that pays: the products' own threads keep their cores busy between products too, and leave none."""
     weights = sum(n * m for i in range(model.views) for part in ("encoder", "decoder") for n, m in model.layers(part, i))
     limits = [os.environ[name] for name in _PRODUCTS if name in os.environ]
     if weights < _LARGE or limits[:1] != ["1"]:
