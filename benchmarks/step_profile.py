@@ -1,4 +1,4 @@
-"""One training step of the paper's model: what the NumPy engine takes, against its own floor and against torch's engine.
+"""One training step of the paper's model: what the NumPy engine takes, against its floor, torch's engine and a JAX peer.
 
     python benchmarks/step_profile.py --threads 2 --objective elbo --prior orthogonal
 
@@ -20,9 +20,12 @@ parser.add_argument("--prior", default="orthogonal", choices=("independent", "or
 choice = parser.parse_args()
 threads = {"OMP": choice.threads, "MKL": choice.threads, "OPENBLAS": 1}
 os.environ |= {f"{library}_NUM_THREADS": str(n) for library, n in threads.items()}  # read when NumPy and torch are imported
+if choice.threads == 1:
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from peer_jax import Peer  # noqa: E402
 
 import jpvae_core as jc  # noqa: E402
 from jpvae.model import Model  # noqa: E402
@@ -109,14 +112,18 @@ runs = {
     "matrix products": products(floor_state.threads, decoded),
     "Adam": lambda: floor_state.adam.step(1e-3, 1e-3),
 }
-taken = take_turns(runs | {name: stepper(engine) for name, engine in engines.items()})
+steppers = {name: stepper(engine) for name, engine in engines.items()}
+if choice.prior == "orthogonal" and choice.objective == "elbo":  # what the peer implements
+    peer = Peer()
+    steppers["JAX peer step"] = lambda: peer.step(tuple(ink))
+taken = take_turns(runs | steppers)
 floor = taken["matrix products"] + taken["Adam"]
 print(f"{choice.prior}, {choice.objective}, {choice.threads} thread(s), {choice.steps} steps of {ROWS} rows, float32")
 print(f"{'milliseconds':34}{'median':>9}{'minimum':>9}{'/ floor':>9}{'':>9}")
 for name, t in taken.items():
     row(name, t)
 row("floor: products + Adam", floor)
-for name in engines:
+for name in steppers:
     row(f"{name} / floor", taken[name], floor)
 
 single, clock, parts = NumpyEngine(model, threads=1), Clock(), {}

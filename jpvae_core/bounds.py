@@ -9,7 +9,7 @@ form without subtraction, because `1 - s*s` has lost all digits long before s ro
     number   alpha                alpha/(1-alpha)  -alpha/(1+alpha)
 
 and x := s^2/(1-s^2) is minus the product of the last two. Then 1/(1-s) = 1 + s/(1-s), 1/(1+s) = 1 - s/(1+s),
-1/(1-s^2) = 1 + x and log(1-s^2) = -log1p(x): all smooth through s = 0. (fl(1 - alpha) is correctly rounded, so a number
+1/(1-s^2) = 1 + x and log(1-s^2) = -log1p(x): all smooth through s = 0. (fl(1 - alpha) is correctly rounded, so an
 alpha close to 1 is as good as its own last bit.)
 """
 
@@ -56,11 +56,17 @@ def tanh_bound(logits: Array) -> Bounded:
 def number_bound(alpha: float | Array, like: Array) -> Bounded:
     """The correlation ``alpha`` itself, |alpha| < 1. alpha: a number or (...); ``like`` gives dtype and device.
 
-    Relative errors: s 0; s/(1-s), -s/(1+s) 1 eps; x 2.5 eps. Raises NotAContraction where a plain number is outside (-1, 1).
+    A plain number's ratios are taken in double precision and rounded once, so 1 - 1e-9 is as good in float32 as 0.5.
+    Relative errors: s 0 (a number: 1/2 eps); s/(1-s), -s/(1+s) 1 eps; x 2.5 eps. Raises NotAContraction where a plain
+    number is outside (-1, 1).
     """
     xp = namespace(like)
     check_alpha(alpha)
-    s: Array = asarray_like(xp, like, alpha) if isinstance(alpha, Real) else alpha
+    if isinstance(alpha, Real):
+        t = float(alpha)
+        ratios = (asarray_like(xp, like, x) for x in (t, t / (1.0 - t), -t / (1.0 + t)))
+        return _bounded(*ratios)
+    s: Array = alpha
     check_dtype(alpha=s, like=like)
     return _bounded(s, s / (1.0 - s), -s / (1.0 + s))
 

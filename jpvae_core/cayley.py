@@ -14,7 +14,8 @@ def cayley(A: Array) -> Array:
     """The rotation ``Q = (I + A)(I - A)^{-1}`` of a skew-symmetric A.
 
     A: (..., n, n) -> (..., n, n) with Q^T Q = I, det Q = +1 and no eigenvalue -1 (the paper prints +1; an erratum).
-    Error: |Q^ - Q|_F <= 3n eps g |Q|_F, g = | |L||U| |_F of I - A, about n sqrt(1 + |A|^2) (docs/error-analysis.md).
+    Error: |Q^ - Q|_F <= 3n eps | |(I - A)^{-1}| P|L||U| |Q| |_F, P, L, U of I - A: a multiple of n^2 eps for even n, of
+    n^2 eps |A| where n is odd and |A| large (docs/error-analysis.md).
     Source: paper section 2.6.
     """
     xp = namespace(A)

@@ -57,7 +57,8 @@ def condition(
     -> means: M arrays (..., B, n_i); covariances[i][j]: (..., R, n_i, n_j), R = B for a mask by row or where
     log_vars enter, else 1. An observed view's blocks are 0 (its latents are known), or its propagated uncertainty.
     Memory: R n_i n_j per block; ``conditional_mean`` and ``complete`` need none of it.
-    Error: (d/2 + M/2 + 2 + r) eps times each covariance's formula in absolute values; the means as ``conditional_mean``.
+    Error: (d/2 + M/2 + 2 + r) eps times each covariance's formula in absolute values, with log_vars
+    (n/2 + d + M/2 + 7 + 2r) eps; the means as ``conditional_mean``.
     Source: Eq. 12 under the prior; p(z_j | z_O) as in the factor model of ``JointPrior.canonical``.
     """
     xp, bits, clean = _door(prior, latents, mask)
@@ -113,7 +114,8 @@ def condition_gaussian(mean: Array, cov: Array, observed_index: Sequence[int], v
     mean: (..., N); cov: (..., N, N) positive definite on the observed block; observed_index: distinct integers in [0, N);
     values: (..., B, n_O), columns in the order of observed_index.
     -> conditional means (..., B, N - n_O) and covariance (..., N - n_O, N - n_O), coordinates in increasing order.
-    Error: the gain's, 3 n_O eps | |L||U| |_F |S_oo^{-1}| |gain|_F, times |values - mean| or |S_oh|, and n_O roundings.
+    Error: the gain's, 3 n_O eps | |L||U| |_F |S_oo^{-1}| |gain|_F, times |values - mean| or |S_oh|, and (n_O/2 + 3) eps of
+    the terms.
     """
     xp = namespace(mean, cov, values)
     check_dtype(cov=cov, mean=mean, values=values)

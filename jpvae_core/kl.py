@@ -30,8 +30,8 @@ def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: Join
     of the prior; whatever its means and log_vars hold, NaN included, is ignored and gets gradient 0. A row with no
     view at all has KL 0.
     -> (..., B) (or () for a single row). Parameters' leading axes broadcast against the data's (a stack of models).
-    Error: at most (3n/2 + d + M/2 + 22) eps K for two views, K the same sum with every term in absolute value, n = max n_i;
-    some more on a shared source (docs/error-analysis.md). Neither has a factor that grows as s -> 1.
+    Error: at most c eps K, K the same sum with every term in absolute value: c = 3n/2 + d + M/2 + 22, n = max n_i, for two
+    views; on a shared source 2 F_a + M(M+1)/4 + 3M/2 + 2 more, F_a = 4 + 2 max softplus|logits|. No factor grows as s -> 1.
     Raises ShapeError, DtypeError, LibraryError.
     Source: Eq. 7 in the rotated coordinates of ``JointPrior``; equals Eq. 9 and Eq. 16 where they apply.
 
@@ -86,7 +86,7 @@ def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array
     """The paper's Eq. 9, as printed: a reference that takes the inverses D_1, D_2 and loses all digits as sigma_1(C) -> 1.
 
     means, log_vars: two arrays (..., B, n_i); C = Cov(z_2, z_1): (..., n_2, n_1), sigma_1(C) < 1  ->  (..., B), nats.
-    Error: grows as 3n eps |D|^2 (|mu|^2 + tr Sigma_q), |D| = 1/(1 - sigma_1^2).
+    Error: as 3n eps growth |D|^2 (|mu|^2 + tr Sigma_q + 1), |D| = 1/(1 - sigma_1^2); all terms: docs/error-analysis.md.
     """
     xp = namespace(*means, *log_vars, C)
     check_dtype(C=C, **{"means[0]": means[0]})
@@ -118,24 +118,26 @@ def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, 
     check_dtype(rotation=rotation, **{"means[0]": means[0]})
     n = check_square("rotation", rotation)
     check_posterior(means, log_vars, (n, n))
-    a: Array = asarray_like(xp, rotation, alpha) if isinstance(alpha, Real) else alpha
-    gamma = (1.0 / (1.0 - a * a))[..., None]
+    pair: tuple[Array, Array] = alpha, 1.0 / (1.0 - alpha * alpha)  # of a plain number in double precision
+    a, gamma = ((asarray_like(xp, rotation, x) if isinstance(alpha, Real) else x)[..., None] for x in pair)
     total = -n * xp.log(gamma)
     for mu, log_var in zip(means, log_vars, strict=True):
         total = total + gamma * xp.sum(mu * mu + xp.exp(log_var), axis=-1) - xp.sum(log_var, axis=-1) - n
-    return 0.5 * (total - 2.0 * gamma * a[..., None] * _form(xp, means[1], rotation, means[0]))
+    return 0.5 * (total - 2.0 * gamma * a * _form(xp, means[1], rotation, means[0]))
 
 
 def kl_dense(means: Sequence[Array], log_vars: Sequence[Array], covariance: Array) -> Array:
     """Eq. 7, dense: KL( N(mu, diag sigma^2) || N(0, covariance) ) by slogdet and solve; any covariance, any number of views.
 
     means, log_vars: arrays (..., B, n_i); covariance: (..., N, N) positive definite, N = sum n_i  ->  (..., B), nats.
-    Error: grows as 3N eps |covariance^{-1}|^2 (|mu|^2 + tr Sigma_q).
+    Error: as 3N eps growth |covariance^{-1}|^2 (|mu|^2 + tr Sigma_q + 1); all terms: docs/error-analysis.md.
     """
+    if not means:
+        raise ShapeError("means has 0 arrays; expected at least one, (..., B, n_i)")
     xp = namespace(*means, *log_vars, covariance)
     check_dtype(covariance=covariance, **{"means[0]": means[0]})
-    check_posterior(means, log_vars, [x.shape[-1] for x in means])
     size = check_square("covariance", covariance)
+    check_posterior(means, log_vars, [x.shape[-1] for x in means])
     mu, log_var = xp.concat(list(means), axis=-1), xp.concat(list(log_vars), axis=-1)
     check_last("means, concatenated,", mu, size, "the size of covariance")
     P = xp.linalg.solve(covariance, eye_like(xp, covariance, size))

@@ -137,7 +137,7 @@ class JointPrior:
         """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T, shape (..., n_i, n_j); the identity for i = j. Eq. 6's C is (1, 0).
 
         An independent prior holds no array to imitate and answers in NumPy float64.
-        Error: (d/2 + r) eps |Q_i| diag|c_ij| |Q_j|^T entry by entry; docs/error-analysis.md has every r.
+        Error: (d/2 + 1/2 + r) eps |Q_i| diag|c_ij| |Q_j|^T entry by entry, r the coefficients' own (docs/error-analysis.md).
         """
         xp, like = self._library()
         if i == j:
@@ -156,7 +156,7 @@ class JointPrior:
     def precision(self) -> Array:
         """Sigma^{-1}, dense, (..., N, N), in closed form (Eq. 8 for two views): no inverse is taken.
 
-        Error: (d/2 + r) eps (I + |Q_i| diag|c| |Q_j|^T) entry by entry, c the directional coefficients of Sigma^{-1}.
+        Error: (d/2 + 1 + r) eps (I + |Q_i| diag|c| |Q_j|^T) entry by entry, c the directional coefficients of Sigma^{-1}.
         """
         xp, like = self._library()
 

@@ -9,13 +9,16 @@ tau = 1 + sum e_i. By Sherman-Morrison and the determinant lemma
     u | y ~ N(u^, 1/tau),  u^ = sum_i w_i y_i / tau
     quad            = sum_i (h_i/tau) m_i^2 + sum_{i<j} h_i (h_j/tau) (a_j m_i - a_i m_j)^2            (Lagrange's identity)
     (Sigma^{-1})_ii = 1 + e_i (sum_{j != i} e_j)/tau,   (Sigma^{-1})_ij = -w_i w_j/tau
-    log|Sigma|      = -sum_i log1p( e_i (S_{i-1} / (1 + S_i)) ),  S_i = e_1 + ... + e_i
+    log|Sigma|      = -sum_i log1p( e_i S_{i-1} / (1 + S_i) ),  S_i = e_1 + ... + e_i
 
 The last telescopes |Sigma_{1..i}|/|Sigma_{1..i-1}| = (1 + S_i)/((1 + S_{i-1}) (1 + e_i)). All its terms have one sign, so
 unlike log tau - sum softplus(t_i) it keeps its relative accuracy when the coupling is weak.
 A missing view is integrated out: its e_i, h_i and m_i become 0.
 (u^^2 + sum_i h_i (m_i - a_i u^)^2 is the same number, but where one h_i alone is large its residual cancels: an error of
 eps^2 h_i, all digits at logits of 40 in float32. Each square above is at most quad, so no weight exceeds |Sigma^{-1}|.)
+
+e runs from 1e-35 to 1e35 in float32, so products are taken in an order that neither overflows nor passes through 0: what is
+large is divided by tau before anything else (``_over``).
 """
 
 from __future__ import annotations
@@ -65,10 +68,11 @@ class Source:
     def _posterior(self, m: Sequence[Array], bits: Bits) -> tuple[Array, Array]:
         """u^ and tau of the source given the observed y (missing m must be 0)."""
         tau, weighted = 1.0, 0.0
-        for i, (a, _, e) in enumerate(self._views()):
+        for i, (_, _, e) in enumerate(self._views()):
             tau = tau + (e if bits is None else bits[i] * e)
-            weighted = weighted + a * (1.0 + e) * m[i]
-        return weighted / tau, tau
+        for i, (a, _, e) in enumerate(self._views()):
+            weighted = weighted + a * ((1.0 + e) / tau) * m[i]
+        return weighted, tau
 
     def divergence(self, xp: Namespace, m: Sequence[Array], v: Sequence[Array], bits: Bits) -> Array:
         """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
@@ -77,16 +81,16 @@ class Source:
         es = [e if bits is None else bits[i] * e for i, (_, _, e) in enumerate(views)]
         hs = [1.0 + e if bits is None else bits[i] * (1.0 + e) for i, (_, _, e) in enumerate(views)]
         tau = 1.0 + sum(es)
-        quad, trace, log_det, before = 0.0, 0.0, 0.0, 0.0
+        quad, trace, log_det, before = 0.0, 0.0, 0.0, xp.zeros_like(tau)
         for i in range(len(views)):
             share = hs[i] / tau
             quad = quad + share * m[i] * m[i]
             for j in range(i):
                 apart = loadings[j] * m[i] - loadings[i] * m[j]
                 quad = quad + hs[j] * share * apart * apart
-            others = sum(es[:i] + es[i + 1 :])
-            trace = trace + es[i] * (others / tau) * v[i]
-            log_det = log_det - xp.log1p(es[i] * (before / (1.0 + before + es[i])))
+            others = sum(es[:i] + es[i + 1 :], xp.zeros_like(tau))
+            trace = trace + _over(xp, es[i], others, tau) * v[i]
+            log_det = log_det - xp.log1p(_over(xp, es[i], before, 1.0 + before + es[i]))
             before = before + es[i]
         return xp.sum(log_det, axis=-1) + xp.sum(quad + trace, axis=-1)
 
@@ -95,7 +99,7 @@ class Source:
         _, _, e = self.loadings
         before, total = xp.zeros_like(e[..., 0, :]), xp.zeros_like(e[..., 0, :])
         for i in range(e.shape[-2]):
-            total = total - xp.log1p(e[..., i, :] * (before / (1.0 + before + e[..., i, :])))
+            total = total - xp.log1p(_over(xp, e[..., i, :], before, 1.0 + before + e[..., i, :]))
             before = before + e[..., i, :]
         return xp.sum(total, axis=-1)
 
@@ -109,9 +113,9 @@ class Source:
         a, _, e = self.loadings
         tau = 1.0 + xp.sum(e, axis=-2)
         if i != j:
-            return -a[..., i, :] * (1.0 + e[..., i, :]) * (a[..., j, :] * (1.0 + e[..., j, :]) / tau)
-        others = [e[..., k, :] for k in range(e.shape[-2]) if k != i]
-        return e[..., i, :] * (sum(others) / tau) if others else xp.zeros_like(tau)
+            return -a[..., i, :] * a[..., j, :] * _over(xp, 1.0 + e[..., i, :], 1.0 + e[..., j, :], tau)
+        others = sum((e[..., k, :] for k in range(e.shape[-2]) if k != i), xp.zeros_like(tau))
+        return _over(xp, e[..., i, :], others, tau)
 
     def regression(self, xp: Namespace, j: int, i: int, bits: Sequence[Array]) -> Array:
         """The coefficient of observed y_i in E[y_j | observed], j missing (0 where j is observed or i is not)."""
@@ -134,3 +138,8 @@ class Source:
         mean, tau = self._posterior(m, bits)
         u = mean + source / xp.sqrt(tau)
         return [bits[i] * m[i] + (1.0 - bits[i]) * (a * u + rest * e[i]) for i, (a, rest, _) in enumerate(self._views())]
+
+
+def _over(xp: Namespace, x: Array, y: Array, tau: Array) -> Array:
+    """x y / tau for positive x, y <= tau."""
+    return xp.minimum(x, y) * (xp.maximum(x, y) / tau)

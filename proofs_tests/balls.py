@@ -75,13 +75,13 @@ class Balls:
         return Balls(-self.data)
 
     def __gt__(self, other: Any) -> Balls:
-        data = getattr(other, "data", other)
-        return Balls(_greater(self.data, data) if self.data.dtype == object else self.data > data)
+        return Balls(_greater(self.data, getattr(other, "data", other)))
 
     def __lt__(self, other: Any) -> Balls:
-        return Balls(self.data < getattr(other, "data", other))
+        return Balls(_greater(getattr(other, "data", other), self.data))
 
     def __eq__(self, other: object) -> Any:
+        assert self.data.dtype != object, "equality of balls is never certain"
         return Balls(self.data == getattr(other, "data", other))
 
     __hash__ = None  # type: ignore[assignment]
@@ -186,6 +186,7 @@ class Namespace:
     tanh = staticmethod(_each(lambda x: x.tanh()))
     abs = staticmethod(_each(lambda x: abs(x)))
     maximum = staticmethod(_each(lambda x, y: x.max(y)))
+    minimum = staticmethod(_each(lambda x, y: x.min(y)))
     # True for either order of x and y; the larger midpoint first keeps the argument of log1p small.
     logaddexp = staticmethod(_each(lambda x, y: x + (y - x).exp().log1p() if x.mid() > y.mid() else y + (x - y).exp().log1p()))
 
@@ -237,9 +238,9 @@ class Namespace:
         return Balls(_object(np.where(condition.data, x.data, y.data), np.result_type(x.data, y.data)))
 
     @staticmethod
-    def sum(x: Balls, *, axis: int) -> Balls:
-        """Sums along an axis."""
-        return Balls(_object(np.sum(x.data, axis=axis), object) + flint.arb(0))
+    def sum(x: Balls, *, axis: int | tuple[int, ...], keepdims: bool = False) -> Balls:
+        """Sums along axes."""
+        return Balls(_object(np.sum(x.data, axis=axis, keepdims=keepdims), object) + flint.arb(0))
 
     @staticmethod
     def max(x: Balls, *, axis: int) -> Balls:
@@ -251,6 +252,16 @@ class Namespace:
     def concat(arrays: Any, *, axis: int) -> Balls:
         """Joined along an axis."""
         return Balls(np.concatenate([x.data for x in arrays], axis=axis))
+
+    @staticmethod
+    def stack(arrays: Any, *, axis: int) -> Balls:
+        """Joined along a new axis."""
+        return Balls(np.stack([x.data for x in arrays], axis=axis))
+
+    @staticmethod
+    def unstack(x: Balls, *, axis: int) -> tuple[Balls, ...]:
+        """The slices along an axis."""
+        return tuple(Balls(_object(v, object)) for v in np.moveaxis(x.data, axis, 0))
 
     @staticmethod
     def take(x: Balls, indices: Balls, *, axis: int) -> Balls:
@@ -268,14 +279,24 @@ class Namespace:
         return Balls(np.broadcast_to(x.data, shape))
 
     @staticmethod
+    def broadcast_arrays(*arrays: Balls) -> list[Balls]:
+        """All in their common shape."""
+        return [Balls(x) for x in np.broadcast_arrays(*(x.data for x in arrays))]
+
+    @staticmethod
     def matrix_transpose(x: Balls) -> Balls:
         """The last two axes swapped."""
         return Balls(np.swapaxes(x.data, -1, -2))
 
 
-_upper = np.frompyfunc(lambda x, ball: float((flint.arb(float(x)) - ball).abs_upper().upper()), 2, 1)
+def _above(x: Any) -> float:
+    """A float that is not below x >= 0 (float() rounds to nearest)."""
+    return float(np.nextafter(float(x), np.inf)) if x > 0 else 0.0
+
+
+_upper = np.frompyfunc(lambda x, ball: _above((flint.arb(float(x)) - ball).abs_upper()), 2, 1)
 _middle = np.frompyfunc(lambda ball: float(ball.mid()), 1, 1)
-_radius = np.frompyfunc(lambda ball: float(ball.rad()), 1, 1)
+_radius = np.frompyfunc(lambda ball: _above(ball.rad()), 1, 1)
 
 
 def error(x: Any, enclosure: Balls) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Every law runs on every array library in float32 and float64: the fixture ``xp`` is one such pair.
 
 A library that cannot be imported fails the run: nothing here skips. Hypothesis is derandomised; for fifty times as many
-examples: ``pytest proofs_tests --hypothesis-profile=thorough``.
+examples, new ones every time: ``pytest proofs_tests --hypothesis-profile=thorough``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ torch.set_num_threads(1)
 
 EXAMPLES = 3
 settings.register_profile("default", max_examples=EXAMPLES, derandomize=True, deadline=None)
-settings.register_profile("thorough", max_examples=50 * EXAMPLES, derandomize=True, deadline=None)
+settings.register_profile("thorough", max_examples=50 * EXAMPLES, derandomize=False, print_blob=True, deadline=None)
 settings.load_profile("default")
 
 

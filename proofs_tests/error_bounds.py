@@ -225,4 +225,4 @@ class Bounds:
     def max_singular_value(self) -> float:
         """max_singular_value."""
         pairs = [self.coupling.correlation(i, j) for i in range(self.M) for j in range(i)]
-        return max(float(error * c.max()) for c, error in pairs)
+        return max((float(error * c.max()) for c, error in pairs), default=0.0)

@@ -1,6 +1,7 @@
 """Mutation testing of the core: which slips in ``jpvae_core`` would no test notice?
 
     python proofs_tests/mutants.py [FILE.py ...] [-k EXPRESSION]    all mutants; the survivors go to docs/mutants.md
+    python proofs_tests/mutants.py --again [FILE.py ...]            only the survivors that docs/mutants.md lists
     python proofs_tests/mutants.py --rows IN.json OUT.json          those of [[file, old text, new text], ...] only
 
 One pytest collects the core's tests, runs them once to learn which test reaches which line, and forks for every mutant: the
@@ -18,7 +19,6 @@ import ast
 import functools
 import gc
 import importlib
-import itertools
 import json
 import os
 import pickle
@@ -28,6 +28,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -43,7 +44,7 @@ _PREFIX = f"{CORE}{os.sep}"
 TESTS = Path(__file__).parent
 REPORT = TESTS.parent / "docs" / "mutants.md"
 TARGET = 0.95
-PATIENCE = 10.0  # seconds: who outlives them, the quickest and likeliest killers first, is taken for a survivor
+PATIENCE = 10.0  # seconds of processor time: who outlives them, the likeliest killers first, is taken for a survivor
 UNJUDGED = "not judged yet"
 ENTRY = re.compile(r"^- `(?P<function>\S+)`: `(?P<before>.+)` → `(?P<after>.+)`  \n  (?P<reason>.+)$", re.MULTILINE)
 
@@ -199,9 +200,9 @@ class Mutation:
     def trial(self, mutant: Mutant, items: list[pytest.Item]) -> list[str | None]:
         """The first test that fails, or [None] where none does, or the patience ends."""
         install(mutant)
-        end = time.perf_counter() + PATIENCE
+        end = time.process_time() + PATIENCE
         for item, following in zip(items, [*items[1:], None], strict=True):
-            if time.perf_counter() > end:
+            if time.process_time() > end:
                 break
             signal.setitimer(signal.ITIMER_REAL, 10 + 10 * self.seconds[item.nodeid])  # its alarm ends the process
             if self.run(item, following):
@@ -228,22 +229,39 @@ def judge(mutants: list[Mutant], expression: str) -> Mutation:
     return plugin
 
 
-def known_reasons() -> dict[tuple[str, str, str, str], str]:
-    """Why each survivor in the report is one."""
-    reasons, file = {}, ""
+@dataclass
+class Section:
+    """A file's part of the report: how many were tried, and of whom survived (by key) why."""
+
+    total: int
+    reasons: dict[tuple[str, str, str, str], str]
+
+    @property
+    def killed(self) -> int:
+        """How many did not survive."""
+        return self.total - len(self.reasons)
+
+
+def read_report() -> dict[str, Section]:
+    """The report's sections by file."""
+    sections = {}
     for part in re.split(r"^## (?=\S+\.py$)", REPORT.read_text(), flags=re.MULTILINE)[1:]:
-        file = part.partition("\n")[0]
-        reasons |= {(file, m["function"], m["before"], m["after"]): m["reason"] for m in ENTRY.finditer(part)}
-    return reasons
+        file, total = part.partition("\n")[0], re.search(r"^\d+ of (\d+) killed", part, re.MULTILINE)
+        reasons = {(file, m["function"], m["before"], m["after"]): m["reason"] for m in ENTRY.finditer(part)}
+        sections[file] = Section(int(total[1]) if total else 0, reasons)
+    return sections
 
 
-def write_report(survivors: list[Mutant], score: str) -> None:
-    """The survivors with the reasons known, under the report's own introduction."""
-    reasons, text = known_reasons(), REPORT.read_text().partition("\n**Score")[0] + f"\n**Score: {score}.**\n"
-    for file, group in itertools.groupby(survivors, lambda m: m.file):
-        entries = (f"- `{m.function}`: `{m.before}` → `{m.after}`  \n  {reasons.get(m.key, UNJUDGED)}\n" for m in group)
-        text += f"\n## {file}\n\n" + "".join(entries)
+def write_report(sections: dict[str, Section]) -> str:
+    """The sections under the report's own introduction; returns the score."""
+    killed, total = (sum(getattr(section, name) for section in sections.values()) for name in ("killed", "total"))
+    score = f"{killed} of {total} killed, {killed / total:.1%}"
+    text = REPORT.read_text().partition("\n**Score")[0] + f"\n**Score: {score}.**\n"
+    for file, section in sorted(sections.items()):
+        text += f"\n## {file}\n\n{section.killed} of {section.total} killed.\n\n"
+        text += "".join(f"- `{k[1]}`: `{k[2]}` → `{k[3]}`  \n  {reason}\n" for k, reason in section.reasons.items())
     REPORT.write_text(text)
+    return score
 
 
 def main() -> None:
@@ -251,6 +269,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Mutation testing of jpvae_core.")
     parser.add_argument("files", nargs="*", help="files of jpvae_core; all without any")
     parser.add_argument("-k", default="not jax and not compile", help="which tests, as pytest's -k")
+    parser.add_argument("--again", action="store_true", help="only the survivors that the report lists")
     parser.add_argument("--rows", nargs=2, type=Path, metavar=("IN", "OUT"))
     options = parser.parse_args()
     if options.rows:
@@ -258,20 +277,25 @@ def main() -> None:
         plugin = judge([Source(CORE / file).replaced(old, new) for file, old, new in rows], options.k)
         options.rows[1].write_text(json.dumps([killer for _, killer in plugin.killers]))
         return
+    before = read_report()
     paths = [path for path in sorted(CORE.glob("*.py")) if path.name in options.files or not options.files]
-    plugin = judge([mutant for path in paths for mutant in Source(path).mutants()], options.k)
-    survivors = [mutant for mutant, killer in plugin.killers if killer is None]
-    killed, total = len(plugin.killers) - len(survivors), len(plugin.killers)
-    score = f"{killed} of {total} killed, {killed / total:.1%}; {len(plugin.uncovered)} more on lines that no test reaches"
-    fresh = [m for m in survivors if known_reasons().get(m.key, UNJUDGED) == UNJUDGED]
-    if not options.files:
-        write_report(survivors, score)
-    for m in plugin.uncovered + fresh:
-        print(
-            f"{m.file} {m.function}{'' if m in fresh else ' (on a line that no test reaches)'}\n  - {m.before}\n  + {m.after}"
-        )
-    print(f"{score}. {len(fresh)} survivors have no reason in {REPORT.name}.")
-    sys.exit(bool(fresh) or killed < TARGET * total)
+    mutants = [mutant for path in paths for mutant in Source(path).mutants()]
+    if options.again:
+        mutants = [m for m in mutants if m.key in before.get(m.file, Section(0, {})).reasons]
+    plugin = judge(mutants, options.k)
+    sections = dict(before)
+    for path in paths:
+        old, tried = before.get(path.name, Section(0, {})), [pair for pair in plugin.killers if pair[0].file == path.name]
+        alive = {m.key: old.reasons.get(m.key, UNJUDGED) for m, killer in tried if killer is None}
+        if tried or path.name in before:
+            sections[path.name] = Section(old.total if options.again else len(tried), alive)
+    score = write_report(sections)
+    for m in plugin.uncovered:
+        print(f"on a line that no test reaches: {m.file} {m.function}\n  - {m.before}\n  + {m.after}")
+    unjudged = sum(reason == UNJUDGED for section in sections.values() for reason in section.reasons.values())
+    print(f"{score}. {unjudged} survivors have no reason in {REPORT.name}.")
+    killed, total = (sum(getattr(section, name) for section in sections.values()) for name in ("killed", "total"))
+    sys.exit(bool(unjudged) or killed < TARGET * total)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ SHAPES = {
         lambda: jc.condition_gaussian(np.zeros(3), EYE, [3], Z2[:, :1]),
         r"observed_index is \[3\].* in \[0, 3\)",
     ),
+    "no views of dense": (lambda: jc.kl_dense([], [], EYE), r"means has 0 arrays; expected at least one"),
     "values": (lambda: jc.condition_gaussian(np.zeros(3), EYE, [0], Z2), r"values has shape \(4, 2\); expected last axis 1"),
     "mean": (lambda: jc.condition_gaussian(np.zeros(2), EYE, [0], Z2[:, :1]), r"mean has shape \(2,\); expected last axis 3"),
 }
@@ -96,6 +97,10 @@ DTYPES = {
         lambda: jc.cayley(torch.eye(2, dtype=torch.bfloat16)),
         "A has dtype torch.bfloat16; expected float32 or float64",
     ),
+    "integer inverse cayley": (lambda: jc.inverse_cayley(EYE.astype(int)), "Q has dtype int64; expected float32 or float64"),
+    "half sigmoid": (lambda: jc.sigmoid_bound(half(EYE)), "logits has dtype float16; expected float32 or float64"),
+    "half tanh": (lambda: jc.tanh_bound(half(EYE)), "logits has dtype float16; expected float32 or float64"),
+    "mixed number": (lambda: jc.number_bound(np.float32(EYE), EYE), "like has dtype float64 but alpha has float32"),
     "half logits": (lambda: jc.JointPrior.svd(EYE, half(np.zeros(3)), EYE), "logits has dtype float16; expected"),
     "mixed svd": (lambda: jc.JointPrior.svd(EYE, np.zeros(3, np.float32), EYE), "logits has dtype float32 but U has float64"),
     "mixed rows": (
@@ -133,6 +138,8 @@ LIBRARIES = {
         "numpy.ndarray, torch.Tensor",
     ),
     "numpy noise": (lambda: jc.reparameterize(torch.zeros(2), torch.zeros(2), np.zeros(2)), "numpy.ndarray, torch.Tensor"),
+    "rows are a list": (lambda: jc.Moments().update([[1.0]]), "expected arrays of one array library, found builtins.list"),
+    "torch signs": (lambda: jc.frame(np.zeros(3), 3, 2, torch.ones(3)), "numpy.ndarray, torch.Tensor"),
     "a list": (lambda: jc.skew([1.0, 2.0, 3.0], 3), "expected arrays of one array library, found builtins.list"),
 }
 
@@ -158,6 +165,12 @@ def test_alpha_outside_the_open_interval(alpha):
     ):
         with pytest.raises(jc.NotAContraction, match=f"alpha is {alpha}; expected -1 < alpha < 1"):
             call()
+
+
+@pytest.mark.parametrize("signs", [[1, 2, 1], [0, 0, 0], np.asarray([1.0, -1.0, 0.5])])
+def test_signs_that_are_none(signs):
+    with pytest.raises(ValueError, match=r"expected \+1 and -1 only"):
+        jc.frame(np.zeros(3), 3, 2, signs)
 
 
 def test_unknown_bound():

@@ -1,36 +1,57 @@
 """Section 2.6: O = (I + A)(I - A)^-1 takes skew-symmetric matrices one to one onto the rotations without eigenvalue -1.
 
 O^T O = I, det O = +1, A = (O - I)(O + I)^-1. (The paper prints eigenvalue +1: see test_errata.py. What reaches the other
-orthogonal matrices: test_sign_matrix.py.) The orthogonality defect is bounded by c n^2.5 eps sqrt(1 + |A|^2).
+orthogonal matrices: test_sign_matrix.py.) Errors: elimination_bounds.py.
 """
 
 import calls
+import elimination_bounds
 import numpy as np
 import oracles
+import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import skew_entries
 
-SEEDS, SIZES = st.integers(0, 999), st.sampled_from([1, 2, 3, 5])
+SEEDS, SIZES = st.integers(0, 999), st.sampled_from([5, 4, 3, 2, 1])
 
 
-@given(seed=SEEDS, n=SIZES, size=st.sampled_from([0.01, 1.0, 100.0, 1e6]))
+def error_off_null(A, Q):
+    """W, whose columns span what is orthogonal to A's null vector (n odd), and |W^T (Q^ - Q)|_F, in eps.
+
+    (I - A)(Q^ - Q) = -E Q^ with |E| <= 3n u P|L||U|, entry by entry (Higham, Theorem 9.4). Only on the null vector v of A is
+    (I - A)^-1 = v v^T + O(1/|A|) not small, so only there is elimination's error of u |A| left.
+    """
+    n, system = len(A), np.eye(len(A)) - A
+    W = np.linalg.svd(A)[0][:, : n - n % 2]
+    P, L, U = scipy.linalg.lu(system)
+    moved = np.abs(W.T @ np.linalg.inv(system)) @ (P @ np.abs(L) @ np.abs(U)) @ np.abs(Q)
+    return W, 3.0 * n * float(np.linalg.norm(moved))
+
+
+@given(seed=SEEDS, n=SIZES, size=st.sampled_from([1e6, 1.0, 100.0, 0.01]))
 def test_rotation_in_80_digits(xp, seed, n, size):
     entries = skew_entries(seed, n, size)
     A, Q, same = xp.call(calls.rotation, n, entries)
     np.testing.assert_array_equal(A, oracles.floats(oracles.skew(oracles.exact(entries), n)))  # skew moves and negates, no more
     np.testing.assert_array_equal(A, -A.T)
     np.testing.assert_array_equal(Q, same)
-    # Solving with I - A: backward error 3 n eps |L||U| <= 3 n^2 eps |I - A| per column of norm 1, n columns.
-    error = 3 * n**2 * np.sqrt(n) * oracles.cayley_condition(entries, n) * xp.eps
     want = oracles.floats(oracles.cayley(oracles.skew(oracles.exact(entries), n)))
-    assert np.linalg.norm(Q - want) <= error
-    assert np.linalg.norm(Q.T @ Q - np.eye(n), 2) <= 2 * error + error**2
-    if error < 0.1:  # |Q^-1 dQ| < 1/2 per eigenvalue: the determinant cannot change sign
+    # In float32 and odd n, |A| = 1e6 leaves nothing certain on A's null vector; on the n - 1 other directions, all.
+    W, error = error_off_null(A, Q)
+    error *= xp.eps
+    assert error < 1e-2  # 0 in place of Q has the error sqrt(n - 1)
+    assert np.linalg.norm(W.T @ (Q - want)) <= error
+    assert np.linalg.norm(W.T @ Q @ Q.T @ W - np.eye(n - n % 2)) <= 2 * error + error**2
+    error = elimination_bounds.frame(A, Q) * xp.eps
+    assert error < 1e-2 or (xp.dtype == "float32" and n % 2 and size > 1.0)
+    if error < 0.5:  # |Q^-1 dQ| < 1/2 per eigenvalue: the determinant cannot change sign
+        assert np.linalg.norm(Q - want) <= error
+        assert np.linalg.norm(Q.T @ Q - np.eye(n)) <= 2 * error + error**2
         assert abs(np.linalg.det(Q) - 1) <= 2 * n * error
 
 
-@given(seed=SEEDS, n=SIZES, size=st.sampled_from([0.1, 1.0, 4.0]))
+@given(seed=SEEDS, n=SIZES, size=st.sampled_from([4.0, 1.0, 0.1]))
 def test_round_trip(xp, seed, n, size):
     entries = skew_entries(seed, n, size)
     A, Q, _ = xp.call(calls.rotation, n, entries)

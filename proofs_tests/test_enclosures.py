@@ -31,7 +31,7 @@ def enclose(x: Any) -> Any:
     return [enclose(value) for value in x] if isinstance(x, list | tuple) else balls.Balls(x)
 
 
-def encloses(enclosure: balls.Balls, exact: Any, scale: float = 1.0) -> bool:
+def agrees(enclosure: balls.Balls, exact: Any, scale: float = 1.0) -> bool:
     """Narrow, and the 80-digit answer (itself good to 1e-60) is inside: both to 40 digits of ``scale``."""
     wanted = [flint.arb(oracles.mp.nstr(oracles.mp.mpf(x), 80)) for x in np.ravel(exact)]
     found = np.ravel(enclosure.data)
@@ -50,9 +50,9 @@ def prior_of(model: Model) -> jc.JointPrior:
 def test_covariance_precision_and_determinant(kind, data):
     model = data.draw(models(None, kind, reach=(0.5, 12.0, 30.0)))
     prior, (P, log_det) = prior_of(model), oracles.model_precision(model)
-    assert encloses(prior.covariance(), oracles.model_covariance(model))
-    assert encloses(prior.precision(), P, oracles.stiffness(model))
-    assert encloses(prior.log_det(), log_det)
+    assert agrees(prior.covariance(), oracles.model_covariance(model))
+    assert agrees(prior.precision(), P, oracles.stiffness(model))
+    assert agrees(prior.log_det(), log_det)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -66,7 +66,7 @@ def test_kl_of_every_pattern(kind, data, seed):
         P, log_det, largest = oracles.marginal_precision(model, tuple(mask.tolist()))
         keep = oracles.coordinates(model.structure.dims, mask)
         m, v = (oracles.exact(np.concatenate([x[row] for x in rows])[keep]) for rows in (means, log_vars))
-        assert encloses(got[row], oracles.kl_from_precision(P, log_det, m, v), largest)
+        assert agrees(got[row], oracles.kl_from_precision(P, log_det, m, v), largest)
 
 
 @pytest.mark.parametrize("kind", PAIR_KINDS)
@@ -99,10 +99,10 @@ def test_conditioning_on_every_pattern(kind, data, seed):
         hidden, gain, schur = oracles.conditional(oracles.model_covariance(model), seen)
         z = oracles.exact(np.concatenate([x[row] for x in latents]))
         z[hidden] = gain @ z[seen]
-        assert encloses(balls.Balls(np.concatenate([m.data[row] for m in means])), z)
+        assert agrees(balls.Balls(np.concatenate([m.data[row] for m in means])), z)
         S = oracles.exact(np.zeros((len(z), len(z))))
         S[np.ix_(hidden, hidden)] = schur
-        assert encloses(balls.Balls(np.block([[b.data[row] for b in line] for line in covariances])), S)
+        assert agrees(balls.Balls(np.block([[b.data[row] for b in line] for line in covariances])), S)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -118,7 +118,7 @@ def test_draws_have_the_conditional_covariance(kind, data):
         drawn = np.concatenate([x.data for x in jc.complete(prior, rows, balls.Balls(mask), noise)], axis=1)
         hidden, _, schur = oracles.conditional(oracles.model_covariance(model), oracles.coordinates(dims, mask))
         L = (drawn[1:] - drawn[:1])[:, hidden]
-        assert encloses(balls.Balls(np.asarray(L.T @ L, dtype=object)), schur)
+        assert agrees(balls.Balls(np.asarray(L.T @ L, dtype=object)), schur)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 30])
@@ -128,7 +128,7 @@ def test_cayley_frames_are_orthogonal(n, reach):
     rng = np.random.default_rng(n)
     entries, signs = reach * rng.uniform(-1, 1, n * (n - 1) // 2), rng.choice([-1.0, 1.0], n)
     Q = jc.orthogonal(balls.Balls(entries), n, signs)
-    assert encloses(balls.Namespace.matrix_transpose(Q) @ Q, np.eye(n))
+    assert agrees(balls.Namespace.matrix_transpose(Q) @ Q, np.eye(n))
     sign, log_det = balls.Namespace.linalg.slogdet(Q)
     assert sign.data == np.prod(signs)
-    assert encloses(log_det, 0.0)
+    assert agrees(log_det, 0.0)

@@ -100,12 +100,16 @@ def test_5_r_has_no_gradient():
 
 
 def test_6_weyl_needs_non_decreasing_order():
-    """A = 0, B = diag(0, 1), whose eigenvalues are read off: lambda_2(A) + lambda_1(B) <= lambda_2(A + B)."""
-    zero, increasing = np.asarray([0.0, 0.0]), np.asarray([0.0, 1.0])
-    decreasing = increasing[::-1]
-    assert np.all(zero + increasing[0] <= increasing)
-    assert np.all(increasing <= zero + increasing[-1])
-    assert not np.all(zero + decreasing[0] <= decreasing)  # (test_lemma_a2_weyl.py has the lemma itself)
+    """lambda_j(A) + lambda_1(B) <= lambda_j(A + B), where A + B is the Sigma of three scalar views on one source, A = a a^T and
+    B = diag(1 - a^2): true of eigenvalues from the least on; from the largest on, it says that 0 + 0.9 <= 0.08."""
+    logits = np.asarray([[-2.0], [0.0], [2.0]])
+    B = np.diag(1 / (1 + np.exp(logits[:, 0])))
+    S = jc.JointPrior.canonical([np.eye(1)] * 3, logits).covariance()
+    a, b, both = (np.linalg.eigvalsh(x) for x in (S - B, B, S))
+    assert np.all(a + b[0] <= both + TIGHT)
+    assert np.all(both <= a + b[-1] + TIGHT)
+    a, b, both = a[::-1], b[::-1], both[::-1]
+    assert a[-1] + b[0] > both[-1] + 0.5  # as printed: false
 
 
 def test_7_the_singular_values_formula():

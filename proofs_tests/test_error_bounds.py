@@ -27,8 +27,9 @@ ROWS = 6
 
 
 def note(found: Excesses, name: str, got: Any, exact: balls.Balls, bound: Any, xp: Backend) -> None:
-    """Certified error / bound. Where the bound is 0 the result is exact; elsewhere it may underflow."""
-    error, bound = balls.error(got, exact), np.asarray(bound) * xp.eps
+    """Certified error / bound. Where the bound is 0 the result is exact; elsewhere it may underflow, or be too large for xp."""
+    fits = np.abs(balls.floats(exact)) < float(np.finfo(xp.dtype).max) / 4
+    error, bound = np.where(fits, balls.error(got, exact), 0.0), np.asarray(bound) * xp.eps
     assert np.all(np.isfinite(error)), f"{name}: not finite"
     if not np.any(bound):
         assert not np.any(error), f"{name}: not exact"
@@ -40,7 +41,7 @@ def verdict(found: Excesses) -> None:
     """The law: below 1 everywhere, above 1e-3 somewhere."""
     for name, excess in found.items():
         print(f"{name:28s} worst excess {max(excess):8.2e}   median {np.median(excess):8.2e}   over {len(excess)} inputs")
-        assert max(excess) < 1, name
+        assert np.all(np.asarray(excess) < 1), name  # NaN fails, as it would not in max()
         assert max(excess) > 1e-3, f"{name}: the bound is too loose to mean anything"
 
 
@@ -67,13 +68,12 @@ class Problem:
     seed: int = 0
     mean: float = 1.0
     log_var: float = 2.0
-    tilt: float = 1.0
 
     @functools.cached_property
     def arguments(self) -> tuple[Any, ...]:
         kind, dims, d = self.structure.kind, self.structure.dims, self.structure.rank
         rng = np.random.default_rng(self.seed)
-        entries = [float32(self.tilt * rng.uniform(-1, 1, n * (n - 1) // 2)) for n in dims]
+        entries = [float32(rng.uniform(-1, 1, n * (n - 1) // 2)) for n in dims]
         signs = [rng.choice([-1.0, 1.0], n) for n in dims]
         frames = [float32(jc.frame(p, n, d, s)) for p, n, s in zip(entries, dims, signs, strict=True)]
         strongest = np.log((1 - self.gap) / self.gap)
@@ -148,12 +148,13 @@ LARGE = (
     Structure("orthogonal", (128, 128), 128),
     Structure("svd-sigmoid", (256, 256), 256),
     Structure("canonical", (20, 24, 3, 5, 8, 7, 12, 4), 3),
+    Structure("canonical", (3,), 2),
 )
 
 
 @functools.cache
 def problems(structure: Structure, dtype: str) -> tuple[Problem, ...]:
-    """Weak to nearly singular coupling; means to 1e6; variances from 1e-12 to 1e12; frames of steep Cayley angles."""
+    """Weak to nearly singular coupling, logits to 80; means to 1e6; variances from 1e-12 to 1e12."""
     if structure in LARGE:
         return (Problem(structure, 1e-3), Problem(structure, 1e-6, 1, mean=1e6))
     least = 1e-6 if structure.kind == "orthogonal" and dtype == "float32" else 1e-12  # float32 has no alpha between
@@ -163,7 +164,7 @@ def problems(structure: Structure, dtype: str) -> tuple[Problem, ...]:
         Problem(structure, 0.3, 10, mean=1e6),
         Problem(structure, least, 11, mean=1e6, log_var=27.6),
         Problem(structure, 1e-3, 12, mean=1e-6, log_var=27.6),
-        Problem(structure, 1e-3, 13, tilt=1e6),
+        *([] if structure.kind == "orthogonal" else [Problem(structure, 1e-34, 13), Problem(structure, 1e-34, 14, mean=1e6)]),
     )
 
 
@@ -171,7 +172,8 @@ def excesses(structure: Structure, xp: Backend) -> Excesses:
     """Of every function, over all problems of a structure."""
     found: Excesses = {}
     for problem in problems(structure, xp.dtype):
-        got = xp.call(large if structure in LARGE else small, structure, *problem.arguments)
+        with np.errstate(over="ignore", invalid="ignore"):  # some KLs are too large for float32
+            got = xp.call(large if structure in LARGE else small, structure, *problem.arguments)
         for name, values in got.items():
             for value, exact, bound in zip(values, problem.exact[name], problem.bounds[name], strict=True):
                 note(found, name, value, exact, bound, xp)
@@ -183,12 +185,12 @@ def test_functions_of_a_prior(xp, structure):
     verdict(excesses(structure, xp))
 
 
-@pytest.mark.parametrize("structure", LARGE, ids=lambda s: s.kind)
+@pytest.mark.parametrize("structure", LARGE, ids=lambda s: f"{s.kind}, {len(s.dims)} views")
 @pytest.mark.parametrize("library", [Library.NUMPY, Library.TORCH], ids=lambda library: library.name.lower())
 def test_functions_of_a_large_prior(library, dtype, structure):
-    """n up to 256 and eight views. Sums of 256 terms are far more accurate than their worst case, so excess is only < 1."""
+    """n up to 256, eight views, and one view. Sums of 256 terms stay far below their worst case: excess is only < 1."""
     found = excesses(structure, Backend(library, dtype))
-    assert max(max(values) for values in found.values()) < 1, found
+    assert all(np.all(np.asarray(values) < 1) for values in found.values()), found
 
 
 def elementary(_: None, x: Any, positive: Any) -> dict[str, Any]:
@@ -230,18 +232,18 @@ def exact_rotations(size: tuple[int, int], reach: float) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("size", [(2, 2), (3, 3), (5, 2), (20, 20), (256, 100)], ids=str)
 def test_cayley_frames(xp, size):
-    """In norm; entries from 1e-3 to 1e6 (in float32 while the bound, 3n eps growth(I - A), is below 1/2)."""
+    """In norm; entries from 1e-3 to 1e6 (where the bound is below 1/2: for odd n float32 does lose its digits at |A| = 1e6)."""
     if size[0] > 5 and xp.library is Library.JAX:
         size = (5, 2)  # one compilation less; LAPACK is the same
     found: Excesses = {}
     for reach in (1e-3, 1.0, 30.0, 1e3, 1e6) if size[0] < 100 else (1e-2,):
         entries, signs, A, exact = exact_rotations(size, reach)
         bound = elimination_bounds.frame(A, balls.floats(exact[0])) * xp.eps
-        if bound / np.sqrt(size[1]) > 0.5:
+        if bound > 0.5:
             continue
         for name, x, y in zip(("frame", "orthogonal", "cayley"), xp.call(rotations, size, entries, signs), exact, strict=False):
             found.setdefault(name, []).append(float(np.linalg.norm(balls.error(x, y))) / bound)
-    assert max(max(excess) for excess in found.values()) < 1
+    assert all(np.all(np.asarray(excess) < 1) for excess in found.values()), found
     if size[0] <= 3:
         verdict(found)
 

@@ -8,6 +8,7 @@ full-covariance KL (Eq. 7) as it was, and the diagonal one where that view's var
 import dataclasses
 
 import calls
+import error_bounds
 import numpy as np
 import oracles
 import pytest
@@ -36,6 +37,25 @@ def test_least_kl_is_the_price_of_a_diagonal_posterior(xp, kind, data):
     best = float(log_det + sum(oracles.mp.log(p) for p in np.diagonal(P))) / 2
     assert abs(want[0] - best) <= np.sum((2.0**-24 * log_var) ** 2) + 1e-18
     assert (best == 0) if kind == "independent" or len(dims) == 1 else (best > 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data(), tiny=st.sampled_from([1e-4, 0.0, 1e-7, 1e-2]), seed=SEEDS)
+def test_what_is_returned_is_not_negative(xp, kind, data, tiny, seed):
+    """Next to its zero, where rounding is largest beside it: nearly q = N(0, I), coupled weakly. The KL returned is at least
+    minus its own error bound; without coupling, exactly >= 0: squares, and expm1(t) >= t for every float t."""
+    model = data.draw(models(xp, kind, reach=(1e-4, 0.0)))
+    if kind in ("svd-sigmoid", "canonical"):  # s = sigmoid(-20) = 2e-9
+        model = dataclasses.replace(model, level=-20.0)
+    structure, framed = model.structure, model.framed(xp)
+    means, log_vars = (tuple(strategies.float32(tiny * x) for x in rows) for rows in posterior(structure.dims, 8, seed))
+    got = xp.call(calls.kl, structure, framed, means, log_vars)
+    if kind == "independent":
+        assert np.all(got >= 0)
+        return
+    frames = [None, framed["frames"][1]] if kind == "orthogonal" else framed["frames"]
+    bounds = error_bounds.Bounds(kind, structure.dims, frames, framed.get("alpha", framed.get("logits")))
+    assert np.all(got >= -bounds.kl(means, log_vars, np.ones((8, len(structure.dims)))) * xp.eps)
 
 
 @given(data=st.data(), view=st.integers(0, 5), tiny=st.sampled_from([1e-6, 0.1, 3.0]))

@@ -60,6 +60,17 @@ def test_merging_does_not_change_what_was_merged():
     np.testing.assert_array_equal(b.covariance, before[1])
 
 
+def test_two_rows_have_a_covariance():
+    np.testing.assert_array_equal(jc.Moments().update(np.asarray([[0.0, 1.0], [2.0, 5.0]])).covariance, [[2, 4], [4, 8]])
+
+
+def test_counts():
+    moments = jc.Moments()
+    assert moments.count == 0
+    for rows, count in ((0, 0), (3, 3), (0, 3), (2, 5)):
+        assert moments.update(np.zeros((rows, 2))).count == count
+
+
 def test_too_few_rows_is_an_error_not_nan():
     with pytest.raises(ValueError, match="seen no rows"):
         _ = jc.Moments().update(np.zeros((0, 3))).mean

@@ -52,6 +52,25 @@ def test_the_published_protocol_repeats_the_published_tables(variant):
         assert abs(value - mean) <= T_FOUR * deviation * math.sqrt(1 + 1 / SEEDS), (variant, value, mean, deviation)
 
 
+@pytest.mark.parametrize("variant", PUBLISHED)
+def test_the_numpy_engine_repeats_them_too(variant):
+    """Two runs differ like two seeds: by sqrt(2) standard deviations, at the same quantile."""
+    ours, theirs = (json.loads((RESULTS / f"{variant}-published{engine}.json").read_text()) for engine in ("-numpy", ""))
+    assert "numpy" in ours["made_by"]
+    assert "torch" not in ours["made_by"]
+    assert all(ours["options"][name] == value for name, value in theirs["options"].items())
+    for mine, other, (_, deviation) in zip(numbers(ours), numbers(theirs), PUBLISHED[variant], strict=True):
+        assert abs(mine - other) <= T_FOUR * deviation * math.sqrt(2), (variant, mine, other)
+
+
+def test_the_engines_are_one_in_float64():
+    """The same batches and noise: after 1,000 steps and more, losses and test measures to nine digits."""
+    found = json.loads((RESULTS / "engines_agree.json").read_text())
+    assert found["steps"] >= 1000
+    assert found["relative_difference"].keys() == PUBLISHED.keys()
+    assert all(x < 1e-9 for each in found["relative_difference"].values() for x in each.values())
+
+
 @pytest.mark.parametrize("variant", ["svd", "orthogonal"])
 def test_the_subset_objective_imputes_better_at_the_same_budget(variant):
     ours = json.loads((RESULTS / f"{variant}-ours.json").read_text())

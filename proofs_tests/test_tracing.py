@@ -272,3 +272,31 @@ def test_jax_without_jit():
     got = np.asarray(calls.kl(model.structure, *arrays))
     want, condition = oracles.kl_rows(model, latents, log_vars)
     assert np.all(np.abs(got - want) <= condition * 2.0**-52)
+
+
+def trained(structure, parameters, latents, log_vars, mask, noise):
+    """What a training or imputing step calls."""
+    prior = structure.prior(parameters)
+    return (
+        jc.kl_divergence(latents, log_vars, prior, mask),
+        jc.complete(prior, latents, mask, noise),
+        *jc.condition(prior, latents, mask),
+    )
+
+
+def test_jax_with_all_optimizations():
+    """The tests compile without most of XLA's optimizations (conftest.py). With them, in float32: within the same bounds."""
+    structure = Structure("canonical", (2, 1, 3), 1)
+    one = inputs(structure)[0]
+    rounded = jax.tree.map(lambda x: x if x.dtype == bool else x.astype(np.float32), one)  # (the inputs are float32 values)
+    lowered = jax.jit(functools.partial(trained, structure)).lower(*rounded)
+    plain = lowered.compile()
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        fast = lowered.compile()
+    finally:
+        jax.config.update("jax_disable_most_optimizations", True)
+    assert fast.as_text() != plain.as_text()  # another program indeed
+    for x, want in zip(jax.tree.leaves(fast(*rounded)), jax.tree.leaves(trained(structure, *one)), strict=True):
+        assert x.dtype == "float32"
+        assert np.all(np.abs(np.asarray(x) - want) <= tolerance(structure, 2.0**-23, want))

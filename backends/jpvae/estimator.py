@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from . import filling, options, saving
+from . import filling, options, outputs, saving
 from .checkpoints import check_folder
 from .engine import engine
-from .errors import ConfigError, NotFitted, ViewError
+from .errors import ConfigError, NotFitted
 from .imputation import Predictor
 from .progress import progress_bar
 from .schedules import BetaSchedule
 from .training import Batches, Recorder, train
-from .views import Views, read_views
+from .units import Scaled
+from .views import Views, blocks, read_views
 
 
 class JPVAE:
@@ -118,7 +119,7 @@ class JPVAE:
         vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
         self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
         backend = engine(self.backend, model, self.dtype, self.device)
-        batches = Batches(self._in_model_units(data), data.observed, model, plan)
+        batches = Batches([view[:] for view in self._in_model_units(data)], data.observed, model, plan)
         fingerprint = None if checkpoint is None else batches.fingerprint()
         first, parameters, optimizer, history = saving.resume(self, checkpoint, fingerprint, plan.steps)
         state = backend.start(parameters, optimizer)
@@ -154,6 +155,7 @@ class JPVAE:
         moments: str = "prior",
         missing: str = "error",
         return_std: bool = False,
+        out: Any = None,
     ) -> Any:
         """Fill the missing views, in data units; observed rows come back as they were. Any mix of patterns in one call.
 
@@ -162,6 +164,16 @@ class JPVAE:
         observed).  method="plug-in" (the paper): decode the conditional mean once; moments="prior" takes the closed form under
         the prior, "training" Eq. 12 with the moments of training latents.
         -> views in the container they came in (list or dict) of (N, c_i) arrays; with return_std a pair of these.
+
+        out: arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
+        the views themselves. Blocks of rows are read, checked and written one by one: with memory-mapped views and ``out``,
+        memory does not grow with the rows (but for the mask's few bytes per row). Mistakes are found before anything is
+        written; a row that is not imputed yet is NaN, so that a run that was stopped leaves no number that is none.
+
+        >>> rna, protein = (np.load(f"{name}.npy", mmap_mode="r") for name in ("rna", "protein"))    # doctest: +SKIP
+        >>> create = np.lib.format.open_memmap                                                       # doctest: +SKIP
+        >>> out = [create(f"filled-{i}.npy", "w+", v.dtype, v.shape) for i, v in enumerate((rna, protein))]  # doctest: +SKIP
+        >>> model.impute([rna, protein], mask, out=out)                                              # doctest: +SKIP
         """
         if method not in ("predictive", "plug-in"):
             raise ConfigError(f"method is {method!r}; expected 'predictive' or 'plug-in'")
@@ -170,19 +182,20 @@ class JPVAE:
         if method == "plug-in" and return_std:
             raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
         n_draws = options.at_least("n_draws", n_draws, 2 if return_std else 1)
-        data, predictor = self._read(views, mask, missing), self.predictor()
-        filled = [a.copy() for a in data.arrays]
-        spread = [np.zeros_like(a) for a in data.arrays]
-        scaled = self._in_model_units(data)
+        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
         if method == "plug-in":
             given = self.training_moments() if moments == "training" else None
             fillings = filling.plug_in(predictor, scaled, data.observed, given)
         else:
             fillings = filling.predictive(predictor, scaled, data.observed, n_draws)
+        results = outputs.places(data, out, with_std=return_std)
+        for arrays, std in zip(results, (False, True), strict=False):
+            outputs.begin(data, arrays, std=std)
         for j, rows, mean, std in fillings:
             location, scale = self.scaling_[j]
-            filled[j][rows], spread[j][rows] = mean * scale + location, std * scale
-        return (data.give_back(filled), data.give_back(spread)) if return_std else data.give_back(filled)
+            for arrays, values in zip(results, (mean * scale + location, std * scale), strict=False):
+                outputs.write(arrays[j], rows, values)
+        return tuple(map(data.give_back, results)) if return_std else data.give_back(results[0])
 
     def sample_imputations(
         self, views: Any, mask: Any = None, *, n_draws: int = 64, missing: str = "error", observation_noise: bool = False
@@ -193,9 +206,8 @@ class JPVAE:
         multiple imputation wants (zeros and ones for Bernoulli). Their mean is what ``impute`` returns for the same n_draws.
         """
         n_draws = options.at_least("n_draws", n_draws, 1)
-        data, predictor = self._read(views, mask, missing), self.predictor()
-        result = [np.repeat(a[None], n_draws, axis=0) for a in data.arrays]
-        scaled = self._in_model_units(data)
+        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
+        result = [np.repeat(data.read(i)[None], n_draws, axis=0) for i in range(predictor.model.views)]
         for j, which, rows, values in filling.completed_draws(
             predictor, scaled, data.observed, n_draws, observation_noise=observation_noise
         ):
@@ -205,18 +217,18 @@ class JPVAE:
 
     def transform(self, views: Any, mask: Any = None, *, missing: str = "error") -> np.ndarray:
         """Latents (N, sum n_i): posterior means of the observed views, their conditional means for the missing ones."""
-        data, predictor = self._read(views, mask, missing), self.predictor()
+        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
         parts = []
-        for block in predictor.blocks(self._in_model_units(data), data.observed):
+        for block in predictor.blocks(scaled, data.observed):
             latents = predictor.conditional_latents(block)
             parts.append(np.concatenate([predictor.engine.numpy(z)[: block.size] for z in latents], axis=-1))
         return np.concatenate(parts)
 
     def reconstruct(self, views: Any, mask: Any = None, *, missing: str = "error") -> Any:
         """Every view decoded from its latent mean (``transform``), in data units; list or dict of (N, c_i) arrays."""
-        data, predictor = self._read(views, mask, missing), self.predictor()
+        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
         result = [np.empty((len(data.observed), c)) for c in self.model_.features]
-        for block in predictor.blocks(self._in_model_units(data), data.observed):
+        for block in predictor.blocks(scaled, data.observed):
             for j, z in enumerate(predictor.conditional_latents(block)):
                 location, scale = self.scaling_[j]
                 result[j][block.rows] = predictor.engine.numpy(predictor.decoded_mean(j, z))[: block.size] * scale + location
@@ -231,8 +243,8 @@ class JPVAE:
     def score(self, views: Any, mask: Any = None, *, missing: str = "error", n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
         n_draws = options.at_least("n_draws", n_draws, 1)
-        data, predictor = self._read(views, mask, missing), self.predictor()
-        per_row = predictor.elbo(self._in_model_units(data), data.observed, n_draws)
+        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
+        per_row = predictor.elbo(scaled, data.observed, n_draws)
         units = [np.log(scale).sum() for _, scale in self.scaling_]
         return float((per_row - data.observed @ np.asarray(units)).mean())
 
@@ -263,25 +275,16 @@ class JPVAE:
         self._predictor = Predictor(backend, self.model_, native, self.seed)
         return self
 
-    def _read(self, views: Any, mask: Any, missing: str) -> Views:
+    def _read(self, views: Any, mask: Any, missing: str) -> tuple[Views, list[Scaled]]:
+        """The views in the data's units and in the model's, every value checked."""
         self.predictor()
         data = read_views(views, mask, missing=missing, names=self.view_names_, features=self.model_.features)
         options.check_values(self.model_, data)
-        return data
+        scaled = self._in_model_units(data)
+        for view in scaled:
+            for rows in blocks(len(data.observed)):
+                view[rows]
+        return data, scaled
 
-    def _in_model_units(self, data: Views) -> list[np.ndarray]:
-        """(data - location) / scale, zeros where missing, in the engine's dtype."""
-        scaled = []
-        for name, a, seen, (location, scale) in zip(data.names, data.arrays, data.observed.T, self.scaling_, strict=True):
-            plain = not location.any() and (scale == 1).all()
-            values = a if plain else np.where(seen[:, None], (a - location) / scale, 0.0)
-            with np.errstate(over="ignore"):
-                values = values.astype(self.dtype, copy=False)
-            if not np.isfinite(values).all():
-                row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
-                raise ViewError(
-                    f"view {name!r}, row {row}, column {column} is {a[row, column]:g}, beyond {self.dtype} once scaled by "
-                    f"{scale[column]:g}; rescale the column, or take dtype='float64'"
-                )
-            scaled.append(values)
-        return scaled
+    def _in_model_units(self, data: Views) -> list[Scaled]:
+        return [Scaled(data, i, location, scale, self.dtype) for i, (location, scale) in enumerate(self.scaling_)]

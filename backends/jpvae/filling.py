@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .imputation import Block, Predictor
+from .imputation import Block, Predictor, Rows
 
 
 class Filling(NamedTuple):
@@ -25,7 +25,7 @@ class Filling(NamedTuple):
 
 def plug_in(
     predictor: Predictor,
-    views: Sequence[np.ndarray],
+    views: Sequence[Rows],
     observed: np.ndarray,
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Iterator[Filling]:
@@ -37,7 +37,7 @@ def plug_in(
             yield Filling(j, block.rows.start + rows, mean, np.zeros_like(mean))
 
 
-def predictive(predictor: Predictor, views: Sequence[np.ndarray], observed: np.ndarray, draws: int) -> Iterator[Filling]:
+def predictive(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, draws: int) -> Iterator[Filling]:
     """Mean and standard deviation of the decoded means over draws of the missing latents."""
     for block, holes in _blocks_with_holes(predictor, views, observed):
         statistics = {j: DrawStatistics() for j in holes}
@@ -48,7 +48,7 @@ def predictive(predictor: Predictor, views: Sequence[np.ndarray], observed: np.n
 
 
 def completed_draws(
-    predictor: Predictor, views: Sequence[np.ndarray], observed: np.ndarray, draws: int, *, observation_noise: bool
+    predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, draws: int, *, observation_noise: bool
 ) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
     """(view, which draws, rows, values (s, R, c)): the draws themselves, with the likelihood's own noise where asked for."""
     for block, holes in _blocks_with_holes(predictor, views, observed):
@@ -62,7 +62,7 @@ def completed_draws(
 
 
 def _blocks_with_holes(
-    predictor: Predictor, views: Sequence[np.ndarray], observed: np.ndarray
+    predictor: Predictor, views: Sequence[Rows], observed: np.ndarray
 ) -> Iterator[tuple[Block, dict[int, np.ndarray]]]:
     for block in predictor.blocks(views, observed):
         missing = {j: np.flatnonzero(~seen) for j, seen in enumerate(observed[block.rows].T)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,10 +18,16 @@ import jpvae_core as jc
 from .engine import Array, Engine
 from .model import Model
 from .training import generator
+from .views import BLOCK, blocks
 
-BLOCK = 512  # rows
 _ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
 _DRAWS, _OBSERVATION, _PRIOR = 4, 5, 6  # streams of a seed (training.py has 1 to 3)
+
+
+class Rows(Protocol):
+    """A view, as an array or made as it is asked for: view[rows] is (R, c_i)."""
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,10 @@ class Predictor:
         """The engine's array namespace (not stored: modules can't be copied or pickled)."""
         return self.engine.xp
 
-    def blocks(self, views: Sequence[np.ndarray], observed: np.ndarray) -> Iterator[Block]:
-        """The rows, block by block, encoded. views: model's units, zeros where missing."""
-        for start in range(0, len(observed), BLOCK):
-            rows = slice(start, min(start + BLOCK, len(observed)))
-            short = BLOCK - (rows.stop - start)
+    def blocks(self, views: Sequence[Rows], observed: np.ndarray) -> Iterator[Block]:
+        """The rows, block by block, encoded. views: model's units, zeros where missing; only slices of them are read."""
+        for rows in blocks(len(observed)):
+            short = BLOCK - (rows.stop - rows.start)
             x = [self.engine.asarray(np.pad(v[rows], ((0, short), (0, 0)))) for v in views]
             seen = self.engine.asarray(np.pad(observed[rows], ((0, short), (0, 0)), constant_values=True))
             posteriors = [self.engine.encode(self.p, i, xi) for i, xi in enumerate(x)]
@@ -147,7 +152,7 @@ class Predictor:
             moments.update(np.concatenate([self.engine.numpy(part[0])[: block.size] for part in z], axis=-1))
         return moments
 
-    def elbo(self, views: Sequence[np.ndarray], observed: np.ndarray, draws: int = 1) -> np.ndarray:
+    def elbo(self, views: Sequence[Rows], observed: np.ndarray, draws: int = 1) -> np.ndarray:
         """Eq. 5 per row over its observed views, in nats of the model's units, averaged over ``draws`` posterior samples."""
         result = np.zeros(len(observed))
         for block in self.blocks(views, observed):

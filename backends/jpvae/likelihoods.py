@@ -27,8 +27,11 @@ class Likelihood(Protocol):
     def parameters(self, features: int) -> dict[str, Floats]:
         """Initial values of the likelihood's own parameters, by name."""
 
-    def check(self, values: Floats, observed: np.ndarray, view: str) -> None:
-        """Raise ViewError, naming the first offending view, row and column, where values cannot have this likelihood."""
+    def check(self, values: Floats, observed: np.ndarray, view: str, first: int = 0) -> None:
+        """Raise ViewError, naming the view, row and column of the first value that cannot have this likelihood.
+
+        values (R, c): rows of the view from row ``first`` on; observed (R,) bool.
+        """
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """Location and scale (c,) that bring the view into the model's units: model = (data - location) / scale."""
@@ -60,14 +63,14 @@ class Bernoulli:
         """None."""
         return {}
 
-    def check(self, values: Floats, observed: np.ndarray, view: str) -> None:
+    def check(self, values: Floats, observed: np.ndarray, view: str, first: int = 0) -> None:
         """Entries of observed rows must lie in [0, 1]."""
         bad = ((values < 0) | (values > 1)) & observed[:, None]
         if bad.any():
             row, column = (int(k) for k in np.argwhere(bad)[0])
             raise ViewError(
-                f"view {view!r}, row {row}, column {column} is {values[row, column]:g}; a Bernoulli likelihood expects values "
-                'in [0, 1]. Scale the view (x / 255 for bytes), binarise it, or use likelihood="gaussian".'
+                f"view {view!r}, row {first + row}, column {column} is {values[row, column]:g}; a Bernoulli likelihood expects "
+                'values in [0, 1]. Scale the view (x / 255 for bytes), binarise it, or use likelihood="gaussian".'
             )
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
@@ -102,7 +105,7 @@ class Gaussian:
         """A log-variance per feature, from 0: data are standardised."""
         return {"log_var": np.zeros(features)}
 
-    def check(self, values: Floats, observed: np.ndarray, view: str) -> None:
+    def check(self, values: Floats, observed: np.ndarray, view: str, first: int = 0) -> None:
         """Every finite value will do."""
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:

@@ -14,7 +14,7 @@ from .errors import ConfigError, ViewError
 from .model import Model
 from .schedules import LearningRate
 from .training import Plan
-from .views import Views
+from .views import Views, blocks
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
@@ -67,7 +67,7 @@ def model_of(options: JPVAE, data: Views) -> Model:
     check_types(options)
     M = len(data.names)
     return Model(
-        features=tuple(a.shape[1] for a in data.arrays),
+        features=data.features,
         latent_dims=_per_view(options.latent_dims, M),
         likelihood_names=(options.likelihood,) * M if isinstance(options.likelihood, str) else tuple(options.likelihood),
         hidden=tuple(int(h) for h in options.hidden),
@@ -98,17 +98,18 @@ def plan_of(options: JPVAE, model: Model, rows: int) -> Plan:
 
 def check_values(model: Model, data: Views) -> None:
     """Every view's values suit its likelihood. Raises ViewError naming the first that does not."""
-    for likelihood, name, values, seen in zip(model.likelihoods, data.names, data.arrays, data.observed.T, strict=True):
-        likelihood.check(values, seen, name)
+    for i, likelihood in enumerate(model.likelihoods):
+        for rows in blocks(len(data.observed)):
+            likelihood.check(data.read(i, rows), data.observed[rows, i], data.names[i], rows.start)
 
 
 def scaling_of(model: Model, data: Views) -> list[tuple[np.ndarray, np.ndarray]]:
     """Location and scale (c_i,) of each view, after its values were checked against its likelihood. Raises ViewError."""
     check_values(model, data)
     scaling = []
-    for likelihood, name, values, seen in zip(model.likelihoods, data.names, data.arrays, data.observed.T, strict=True):
+    for i, (likelihood, name) in enumerate(zip(model.likelihoods, data.names, strict=True)):
         with np.errstate(over="ignore", invalid="ignore"):
-            location, scale = likelihood.scaling(values, seen)
+            location, scale = likelihood.scaling(data.read(i), data.observed[:, i])
         for column in np.flatnonzero(~(np.isfinite(location) & np.isfinite(scale))):
             raise ViewError(f"view {name!r}, column {int(column)} is too large to have a variance; rescale the column")
         scaling.append((location, scale))

@@ -1,28 +1,52 @@
-"""From what a person hands in to clean arrays: a list or dict of views, a mask, and every complaint about them.
+"""From what a person hands in to checked views: a list or dict of tables, a mask, and every complaint about them.
 
 A view is an (N, c_i) table (NumPy, pandas, torch). Missing is said by the mask, by None for a whole view, or by rows of
-NaN under ``missing="nan"``; zeros are never taken as missing. Inputs are not changed.
+NaN under ``missing="nan"``; zeros are never taken as missing. Inputs are not changed, and not copied: their values are
+read, converted and checked a block of rows at a time, so that a memory-mapped table is never whole in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .errors import ViewError
+from .mapped import let_go
+
+BLOCK = 512  # rows that are read, checked and imputed at a time
+
+
+def blocks(rows: int) -> Iterator[slice]:
+    """The rows, cut into slices of BLOCK."""
+    for start in range(0, rows, BLOCK):
+        yield slice(start, min(start + BLOCK, rows))
 
 
 @dataclass(frozen=True)
 class Views:
-    """Clean views: arrays[i] (N, c_i) with zeros where missing, in the data's units; observed (N, M) bool."""
+    """Checked views: tables[i] (N, c_i) as it was handed in, None where nobody has it; observed (N, M) bool."""
 
-    arrays: tuple[np.ndarray, ...]
+    tables: tuple[np.ndarray | None, ...]
     observed: np.ndarray
     names: tuple[str, ...]
+    features: tuple[int, ...]
     keyed: bool  # handed in as a dict
+
+    def dtype(self, view: int) -> np.dtype[Any]:
+        """float32 for a table of float32, float64 for any other: what ``read`` and an imputation have."""
+        table = self.tables[view]
+        return np.dtype(np.float32 if table is not None and table.dtype == np.float32 else np.float64)
+
+    def read(self, view: int, rows: slice = slice(None)) -> np.ndarray:
+        """Rows of a view in the data's units, (R, c_i), zeros where missing; may share memory with the table."""
+        table, seen, dtype = self.tables[view], self.observed[rows, view], self.dtype(view)
+        if table is None:
+            return np.zeros((len(seen), self.features[view]), dtype)
+        values = _rows(table, rows).astype(dtype, copy=False)
+        return values if seen.all() else np.where(seen[:, None], values, dtype.type(0))
 
     def give_back(self, results: Sequence[Any]) -> Any:
         """Results per view in the container that the views came in."""
@@ -88,9 +112,11 @@ def read_views(
         if a is None:
             observed[:, i] = False
             continue
-        if missing == "nan":
-            observed[:, i] &= ~np.isnan(a).all(axis=1)
-        _finite(a, observed[:, i], order[i], missing)
+        for rows in blocks(N):
+            values = _rows(a, rows)
+            if missing == "nan":
+                observed[rows, i] &= ~np.isnan(values).all(axis=1)
+            _finite(values, observed[rows, i], order[i], missing, rows.start)
     empty = np.flatnonzero(~observed.any(axis=1))
     if empty.size:
         raise ViewError(
@@ -99,13 +125,12 @@ def read_views(
     if features is None:
         for i in np.flatnonzero(~observed.any(axis=0)):
             raise ViewError(f"view {order[i]!r} is missing in every row; expected at least one observed row to learn it from")
-    filled = []
-    for i, a in enumerate(arrays):
-        if a is None:
-            filled.append(np.zeros((N, features[i] if features else 0)))
-        else:
-            filled.append(a if observed[:, i].all() else np.where(observed[:, i : i + 1], a, a.dtype.type(0)))
-    return Views(tuple(filled), observed, order, keyed)
+    return Views(tuple(arrays), observed, order, features or tuple(a.shape[1] for a in arrays if a is not None), keyed)
+
+
+def _rows(table: np.ndarray, rows: slice) -> np.ndarray:
+    let_go(table)  # of the rows before these
+    return table[rows]
 
 
 def _numeric(table: Any, name: str) -> np.ndarray:
@@ -117,7 +142,7 @@ def _numeric(table: Any, name: str) -> np.ndarray:
         a = np.asarray(table)
         if a.dtype.kind in "cMm":
             raise ViewError(f"view {name!r} has dtype {a.dtype}; expected real numbers")
-        if a.dtype not in (np.float32, np.float64):
+        if a.dtype.kind not in "biuf":
             a = a.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ViewError(f"view {name!r} is not numeric ({error}); expected an (N, c) table of numbers") from error
@@ -137,11 +162,12 @@ def _mask(mask: Any, N: int, M: int) -> np.ndarray:
     return m.astype(bool)
 
 
-def _finite(a: np.ndarray, observed: np.ndarray, name: str, missing: str) -> None:
+def _finite(a: np.ndarray, observed: np.ndarray, name: str, missing: str, first: int) -> None:
     bad = ~np.isfinite(a) & observed[:, None]
     if bad.any():
         row, column = (int(k) for k in np.argwhere(bad)[0])
         hint = 'Mark the row missing with mask, or pass missing="nan" if rows of NaN mean that the view is absent.'
         if missing == "nan":
             hint = "Only a row that is NaN in every column of the view counts as missing; impute or drop single cells first."
-        raise ViewError(f"view {name!r}, row {row}, column {column} is {a[row, column]}; expected a finite number. {hint}")
+        place = f"view {name!r}, row {first + row}, column {column}"
+        raise ViewError(f"{place} is {a[row, column]}; expected a finite number. {hint}")

@@ -1,4 +1,4 @@
-"""The PyTorch engine: dense layers, the weighted ELBO on the core's prior, autograd and fused Adam, on CPU or CUDA."""
+"""The PyTorch engine: the chain rule written out on torch's kernels, fused Adam layer by layer, on CPU or CUDA."""
 
 from .engine import Engine
 

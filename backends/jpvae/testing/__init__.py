@@ -1,7 +1,7 @@
 """Conformance suites: does the core work on an array library, and is a class a training engine? One line each.
 
-Every answer is compared with dense float64 NumPy (dense.py), which shares no code with what it checks, within a bound
-that is derived beside it. Importing this package loads NumPy and jpvae_core only.
+Every answer is compared with dense float64 NumPy (dense.py) or exact arithmetic (exact.py), which share no code with what they
+check, within a bound that is derived beside it. Importing this package loads NumPy and jpvae_core only.
 """
 
 from . import dense

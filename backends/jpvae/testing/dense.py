@@ -3,7 +3,8 @@
 Nothing here imports the packages. Parameters come in by their layout names; rotations are made with an inverse, square roots
 with an eigendecomposition, conditionals with solve: the textbook's route each time, never the package's.
 
-``loss_scale`` says how far a float evaluation of the loss may be off.
+The loss takes complex parameters too: Im loss(p + i h d)/h is the derivative along d, without truncation and, h being as small
+as 1e-20, without rounding noise (Squire and Trapp, SIAM Review 40, 1998). rounding.py says how far floats may be off.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def log_prob(p: Arrays, view: int, z: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def rotation(entries: np.ndarray, n: int) -> np.ndarray:
     """(I + A)(I - A)^-1 with the entries in A's upper triangle."""
-    A = np.zeros((n, n))
+    A = np.zeros((n, n), dtype=entries.dtype)
     A[np.triu_indices(n, 1)] = entries
     A = A - A.T
     return (np.eye(n) + A) @ np.linalg.inv(np.eye(n) - A)
@@ -60,7 +61,7 @@ def factors(model: Any, p: Arrays) -> list[np.ndarray]:
 
 def covariance(model: Any, p: Arrays) -> np.ndarray:
     """Sigma, dense, from the raw parameters."""
-    S, at = np.eye(sum(model.latent_dims)), blocks(model)
+    S, at = np.eye(sum(model.latent_dims), dtype=np.result_type(np.float64, *p.values())), blocks(model)
     if "prior.frame.0" in p:
         B = factors(model, p)
         for i in range(len(B)):
@@ -97,17 +98,27 @@ def gain(S: np.ndarray, o: np.ndarray, h: np.ndarray) -> np.ndarray:
 
 
 def root(S: np.ndarray) -> np.ndarray:
-    """The symmetric square root."""
-    values, vectors = np.linalg.eigh(S)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    """The symmetric square root R; of S + i E with a tiny E it is R + i X, where R X + X R = E."""
+    values, vectors = np.linalg.eigh(S.real)
+    roots = np.sqrt(np.maximum(values, 0.0))
+    R = (vectors * roots) @ vectors.T
+    if not np.iscomplexobj(S):
+        return R
+    return R + 1j * (vectors @ (vectors.T @ S.imag @ vectors / np.add.outer(roots, roots)) @ vectors.T)
 
 
 def kl(mean_q: np.ndarray, cov_q: np.ndarray, mean_p: np.ndarray, cov_p: np.ndarray) -> Any:
     """KL between Gaussians (Eq. 7): means (..., n), cov_q (..., n, n), cov_p (n, n) -> (...)."""
     P, apart = np.linalg.inv(cov_p), mean_q - mean_p
-    log_dets = np.linalg.slogdet(cov_p)[1] - np.linalg.slogdet(cov_q)[1]
+    log_dets = log_det(cov_p) - log_det(cov_q)
     square = np.einsum("...i,ij,...j->...", apart, P, apart)
     return 0.5 * (np.trace(P @ cov_q, axis1=-2, axis2=-1) + square - apart.shape[-1] + log_dets)
+
+
+def log_det(S: np.ndarray) -> Any:
+    """log det (..., n, n) -> (...); what is complex has its phase for imaginary part."""
+    sign, size = np.linalg.slogdet(S)
+    return size + (np.log(sign) if np.iscomplexobj(sign) else 0.0)
 
 
 def complete(model: Any, p: Arrays, z: np.ndarray, observed: Sequence[bool], noise: np.ndarray) -> np.ndarray:
@@ -143,7 +154,7 @@ def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
     """sum_k w_k (beta KL_k - sum_j log p(x_j | z_j^k)) per row, subset by subset; and the two parts that engines report."""
     S, at, total, count = covariance(model, p), blocks(model), 0.0, len(batch.observed)
     mean, log_var = posteriors(p, batch.views)
-    z, reconstruction, divergence = mean + np.exp(log_var / 2) * batch.posterior_noise, np.zeros(model.views), 0.0
+    z, reconstruction, divergence = mean + np.exp(log_var / 2) * batch.posterior_noise, np.zeros(model.views, S.dtype), 0.0
     for k, w in enumerate(batch.weights):
         for rows, inside, observed in alike(batch, k):
             o = coordinates(model, inside)
@@ -163,82 +174,3 @@ def posteriors(p: Arrays, views: Sequence[np.ndarray]) -> tuple[np.ndarray, np.n
     """Posterior means and log-variances of all views, (B, N) each."""
     parts = [encode(p, i, x) for i, x in enumerate(views)]
     return np.concatenate([mean for mean, _ in parts], axis=-1), np.concatenate([log_var for _, log_var in parts], axis=-1)
-
-
-def stiffness(S: np.ndarray) -> float:
-    """Lambda = |S^-1|, the condition number of S but for a factor |S| <= M (1 where S is empty)."""
-    return float(1.0 / np.linalg.eigvalsh(S)[0]) if len(S) else 1.0
-
-
-def prior_roundings(model: Any, p: Arrays) -> float:
-    """16 M^2 n^2 kappa: how many eps a coefficient of size 1 of the prior may be off.
-
-    A frame is off by 3 n^2 kappa eps, for LU has |L||U| <= n |I - A| and I - A the condition kappa = sqrt(1 + |A|^2); it
-    is used at most four times in each of at most M^2 blocks. |A| is at most sqrt(2) times the norm of its entries.
-    """
-    entries = [x for name, x in p.items() if name.startswith("prior.") and name not in ("prior.logits", "prior.alpha")]
-    kappa = max([1.0, *(np.sqrt(1.0 + 2.0 * np.sum(x**2)) for x in entries)])
-    return float(16 * model.views**2 * max(model.latent_dims) ** 2 * kappa)
-
-
-def prior_rounding(model: Any, p: Arrays, eps: float) -> float:
-    """How far a coefficient of size 1 may be off, on both sides: the dense solves and inverses cost 3 N^2 cond |gain|.
-
-    cond <= M Lambda, since |Sigma| <= M, and |gain|^2 <= M Lambda, since G Sigma_oo G^T <= Sigma_hh.
-    """
-    solves = 3 * sum(model.latent_dims) ** 2 * (model.views * stiffness(covariance(model, p))) ** 1.5
-    return prior_roundings(model, p) * (eps + 2.0**-52) + solves * 2.0**-52
-
-
-def rounding(model: Any, p: Arrays, eps: float) -> float:
-    """The relative error of the loss' factors, on both sides: of the prior's coefficients, and of the layers.
-
-    A layer of fan-in f makes f + 1 roundings relative to |W||h| + |b| (Higham, section 3.5), through ReLU, of slope 1.
-    """
-    layers = sum(x.shape[0] + 1 for name, x in p.items() if name.endswith(".weight"))
-    return layers * (eps + 2.0**-52) + prior_rounding(model, p, eps)
-
-
-def kl_scale(S: np.ndarray, mean: np.ndarray, variance: np.ndarray, log_var: np.ndarray) -> float:
-    """The KL's terms in absolute value: no weight of a square or of a variance exceeds Lambda."""
-    size = stiffness(S) * (mean @ mean + variance.sum()) + np.sum(np.abs(log_var) + 1.0)
-    return float(size + abs(np.linalg.slogdet(S)[1]))
-
-
-def log_prob_scale(p: Arrays, view: int, z: np.ndarray, size: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """What an entry's rounding errors are relative to, where z's are to ``size``: its terms, and its slope times |W| size."""
-    out, size = network(p, f"decoder.{view}", z), network({k: np.abs(v) for k, v in p.items()}, f"decoder.{view}", size)
-    if f"likelihood.{view}.log_var" not in p:
-        return 2.0 * size + 1.0
-    log_var, apart = p[f"likelihood.{view}.log_var"], np.abs(x - out)
-    return apart * (size + np.abs(x) + apart * (1.0 + np.abs(log_var))) * np.exp(-log_var) + np.abs(log_var) + 2.0
-
-
-def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
-    """What the rounding errors of ``loss`` are relative to: its terms in absolute value, times the slopes they pass through."""
-    S, at, total, count = covariance(model, p), blocks(model), 0.0, len(batch.observed)
-    centre, log_var = posteriors(p, batch.views)
-    mean, spread = posteriors({name: np.abs(value) for name, value in p.items()}, [np.abs(x) for x in batch.views])
-    deviation, variance = np.exp(log_var / 2) * batch.posterior_noise, np.exp(log_var) * (1.0 + spread)
-    z, sizes = centre + deviation, mean + np.abs(deviation) * (1.0 + spread)
-    reconstruction, divergence = np.zeros(model.views), 0.0
-    for k, w in enumerate(batch.weights):
-        for rows, inside, observed in alike(batch, k):
-            o = coordinates(model, inside)
-            kls = sum(kl_scale(S[np.ix_(o, o)], mean[r, o], variance[r, o], spread[r, o]) for r in rows)
-            latents, size = z[rows], sizes[rows]
-            if k > 0:  # the matrices of regression and of conditional deviations have norms of at most 1
-                e = batch.completion_noise[k - 1, rows]
-                latents = complete(model, p, latents, inside, e)
-                length = np.linalg.norm(size[:, o], axis=1) + np.linalg.norm(e, axis=1)
-                size = np.broadcast_to(length[:, None], size.shape)
-            fits = {
-                j: log_prob_scale(p, j, latents[:, at[j]], size[:, at[j]], batch.views[j][rows]).sum()
-                for j in np.flatnonzero(observed)
-            }
-            total += w * (beta * kls + sum(fits.values()))
-            if k == 0:
-                divergence += kls
-                reconstruction[list(fits)] += list(fits.values())
-    seen = np.maximum(batch.observed.sum(axis=0), 1)
-    return {"loss": total / count, "reconstruction": reconstruction / seen, "kl": divergence / count}

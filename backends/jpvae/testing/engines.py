@@ -1,7 +1,11 @@
 """Is a class a training engine? Its losses, gradients, Adam, files and predictions against dense NumPy (dense.py).
 
-Only the protocol of engine.py is used. A gradient is read off Adam's first moment, m_1 = (1 - 0.9) g, and compared with
-differences of the dense loss; what is reported before each step with that loss, and the step with Adam's definition.
+Only the protocol of engine.py is used. At every step the gradient is read off Adam's first moments, and what it says of one
+direction d that moves every parameter is compared with the dense loss at the parameters before the step:
+
+    g_t = (m_t - 0.9 m_{t-1})/0.1,    sum d g_t = Im loss(p + i h d)/h,    d = |p| sign g_t
+
+This d makes all of g_t count with one sign, so that what is missing from it, or turned round, is not cancelled by chance.
 """
 
 from __future__ import annotations
@@ -15,37 +19,37 @@ import numpy as np
 
 from ..engine import Batch, Engine, engine
 from ..model import Model
-from . import dense
-from .examples import MODELS, PATTERNS, Arrays, batches, parameters, slopes
+from . import dense, rounding
+from .examples import MODELS, PATTERNS, Arrays, batches, parameters
 from .report import Report
 
 EngineClass = Any  # called as EngineClass(model, dtype, device)
 
 BETA, COUPLING_RATE, RATES = 0.7, 0.25, (0.01, 0.02, 0.005)  # a learning rate per step
 FIRST, SECOND, TINY = 0.9, 0.999, 1e-8  # Adam's beta_1, beta_2, epsilon
-DIFFERENCES = (("complete", "elbo"), ("holes", "subset"))  # where the gradient is checked
+STEP = 1e-20  # h: its square is nothing beside 1
 
 
 def check_engine(which: str | EngineClass, *, device: str = "cpu") -> Report:
     """Check a training engine: every prior, both likelihoods, both objectives, missing views, float64 and float32.
 
     which: its name in the registry, or its class. Compared with dense NumPy: the loss, reconstruction and kl that each of
-    three steps reports; the gradient, at coordinates of every parameter (float64); the step, with Adam and coupling_rate;
+    three steps reports; the gradient of each, along a direction; the step, with Adam and coupling_rate;
     encode, decode, and the prior and likelihood on its arrays. To the bit: what start takes and to_arrays gives, training
     that goes on from it, and a second run. What is handed in must stay as it is.
-    -> a Report, which prints as a table. Raises AssertionError at the first failure, naming what, model, batch and dtype.
+    -> a Report, which prints as a table. Raises AssertionError at the first failure, naming what, model, batch, dtype
+    and step.
 
     >>> "gradient" in check_engine("torch").lines
     True
     """
     with Report(f"check_engine({_name(which)!r})") as report:
-        for dtype in ("float64", "float32"):
-            for (name, model), pattern in itertools.product(MODELS.items(), PATTERNS):
-                report.case = f"model {name!r}, {', '.join(pattern)}, {dtype}"
-                made = _maker(which)(model, dtype, device)
-                _check_training(report, made, model, pattern, dtype)
-                if pattern == ("holes", "elbo"):
-                    _check_predictions(report, made, model, dtype)
+        for (name, model), pattern, dtype in itertools.product(MODELS.items(), PATTERNS, ("float64", "float32")):
+            report.case = f"model {name!r}, {', '.join(pattern)}, {dtype}"
+            made = _maker(which)(model, dtype, device)
+            _check_training(report, made, model, pattern, dtype)
+            if pattern == ("holes", "elbo"):
+                _check_predictions(report, made, model, dtype)
     return report
 
 
@@ -105,17 +109,17 @@ def _check_training(report: Report, made: Engine, model: Model, pattern: tuple[s
     state = made.start(p, None)
     saved, reports = [made.to_arrays(state)], []
     _same(report, "start", saved[0][0], p)
+    case = report.case
     for t in steps:
+        report.case = f"{case}, step {t + 1}"
         reports.append(_step(made, state, data[t], RATES[t]))
         _same(report, "train_step", _named(data[t]), _named(batches(model, *pattern).at(t)), "changed its batch")
         _same(report, "to_arrays", saved[0][0], p, "shares memory with the state")
         saved.append(made.to_arrays(state))
-        _check_report(report, model, saved[t][0], data[t], reports[t], dtype)
-        _check_moments(report, saved[t], saved[t + 1], dtype, t + 1)
-        if t == 0 and dtype == "float64" and pattern in DIFFERENCES:
-            for name, (at, slope, error) in slopes(model, *pattern, BETA).items():
-                report.compare("gradient", saved[1][1][f"m.{name}"].flat[at] / (1.0 - FIRST), slope, error)
+        gradient, lost = _check_moments(report, saved[t], saved[t + 1], dtype, t + 1)
+        _check_loss(report, model, saved[t][0], data[t], reports[t], dtype, gradient, lost)
         _check_step(report, saved[t][0], saved[t + 1], dtype, t + 1)
+    report.case = case
     _same(report, "parameters", {name: made.numpy(x) for name, x in made.parameters(state).items()}, saved[-1][0])
     for kind, begin, arrays in (("resumed", steps[-1], saved[-2]), ("repeated", 0, (p, None))):
         again = made.start(*arrays)
@@ -143,24 +147,42 @@ def _same(report: Report, name: str, found: Arrays, expected: Arrays, message: s
         report.require(name, bool(np.array_equal(found[key], x)), f"{message}: {key}")
 
 
-def _check_report(report: Report, model: Model, arrays: Arrays, batch: Batch, found: Arrays, dtype: str) -> None:
-    """Loss, reconstruction and kl are those of the parameters before the step."""
-    p = {name: x.astype(np.float64) for name, x in arrays.items()}
-    want, scale = dense.loss(model, p, batch, BETA), dense.loss_scale(model, p, batch, BETA)
-    error = dense.rounding(model, p, float(np.finfo(dtype).eps))
-    report.require("train_step", found.keys() == want.keys(), f"reports {sorted(found)}; expected {sorted(want)}")
-    for part, value in want.items():
-        report.compare(part, found[part], value, error * scale[part])
+def _check_loss(
+    report: Report, model: Model, arrays: Arrays, batch: Batch, found: Arrays, dtype: str, gradient: Arrays, lost: Arrays
+) -> None:
+    """Loss, reconstruction and kl are those of the parameters before the step, and the gradient is the loss's there."""
+    p, rng = {name: x.astype(np.float64) for name, x in arrays.items()}, np.random.default_rng(len(arrays))
+    direction = {}
+    for name, g in gradient.items():  # where g is 0, perhaps by mistake, the sign is drawn
+        direction[name] = np.abs(p[name]) * np.where(g == 0, rng.choice([-1.0, 1.0], g.shape), np.sign(g))
+    answer = dense.loss(model, {name: x + 1j * STEP * direction[name] for name, x in p.items()}, batch, BETA)
+    scale = rounding.loss_scale(model, p, batch, BETA)
+    error = rounding.relative(model, p, float(np.finfo(dtype).eps))
+    report.require("train_step", found.keys() == answer.keys(), f"reports {sorted(found)}; expected {sorted(answer)}")
+    for part, value in answer.items():
+        report.compare(part, found[part], value.real, error * scale[part])
+    bound = rounding.depth(model, p) * error * scale["loss"]
+    bound += sum(np.sum(np.abs(direction[name]) * lost[name]) for name in gradient)
+    slopes = {name: np.sum(direction[name] * g) for name, g in gradient.items()}
+    if not abs(sum(slopes.values()) - answer["loss"].imag / STEP) <= bound:  # by which array?
+        for name, slope in slopes.items():
+            alone = p | {name: p[name] + 1j * STEP * direction[name]}
+            report.compare(f"gradient of {name}", slope, dense.loss(model, alone, batch, BETA)["loss"].imag / STEP, bound)
+    report.compare("gradient", sum(slopes.values()), answer["loss"].imag / STEP, bound)
 
 
-def _check_moments(report: Report, before: Any, after: Any, dtype: str, t: int) -> None:
-    """The second moment, from the gradient that the first one tells: m' = 0.9 m + 0.1 g, v' = 0.999 v + 0.001 g^2."""
+def _check_moments(report: Report, before: Any, after: Any, dtype: str, t: int) -> tuple[Arrays, Arrays]:
+    """The second moment, from the gradient that the first one tells: m' = 0.9 m + 0.1 g, v' = 0.999 v + 0.001 g^2.
+
+    -> the gradient, and how much of it rounding m has lost.
+    """
     eps, (parameters, old), new = float(np.finfo(dtype).eps), before, after[1]
     names = {"step", *(f"{moment}.{name}" for moment in "mv" for name in parameters)}
     report.require(
         "to_arrays", new.keys() == names, f"differs from step, m.<name> and v.<name> in {sorted(new.keys() ^ names)}"
     )
     report.require("to_arrays", float(new["step"]) == t, f"counts {new['step']} steps; expected {t}")
+    gradient, lost = {}, {}
     for name, x in parameters.items():
         m0, v0 = (np.asarray(old.get(f"{moment}.{name}", np.zeros(x.shape)), dtype=np.float64) for moment in "mv")
         m, v = (new[f"{moment}.{name}"].astype(np.float64) for moment in "mv")
@@ -170,6 +192,8 @@ def _check_moments(report: Report, before: Any, after: Any, dtype: str, t: int) 
         smallest = float(np.finfo(np.float32).tiny)  # v may underflow in float32
         bound = (1.0 - SECOND) * (2 * np.abs(g) + error) * error + 8 * eps * v + smallest
         report.compare("Adam's second moment", v, SECOND * v0 + (1.0 - SECOND) * g**2, bound)
+        gradient[name], lost[name] = g, error
+    return gradient, lost
 
 
 def _check_step(report: Report, before: Arrays, after: Any, dtype: str, t: int) -> None:
@@ -189,7 +213,7 @@ def _check_predictions(report: Report, made: Engine, model: Model, dtype: str) -
     """Encode and decode with leading axes, and the prior and the likelihoods on the engine's arrays and namespace."""
     p, batch = parameters(model), batches(model, "holes").at(0)
     native = made.parameters(made.start(p, None))
-    error = dense.rounding(model, p, float(np.finfo(dtype).eps))
+    error = rounding.relative(model, p, float(np.finfo(dtype).eps))
     absolute = {name: np.abs(x) for name, x in p.items()}
     bits = made.numpy(made.asarray(batch.observed))
     report.require("asarray", bits.dtype == np.bool_ and bool((bits == batch.observed).all()), f"made {bits.dtype} of bool")
@@ -207,7 +231,7 @@ def _check_predictions(report: Report, made: Engine, model: Model, dtype: str) -
         scale = dense.network(absolute, f"decoder.{i}", np.abs(z))
         report.compare("decode", made.numpy(outputs), dense.network(p, f"decoder.{i}", z), error * scale)
         fit = made.numpy(model.likelihoods[i].log_prob(made.xp, outputs, given, model.own_parameters(native, i)))
-        bound = error * dense.log_prob_scale(p, i, z, np.abs(z), x)
+        bound = error * rounding.log_prob_scale(p, i, z, np.abs(z), x)
         report.compare("the likelihood on its arrays", fit, dense.log_prob(p, i, z, x), bound)
         report.require("numpy", fit.dtype == dtype, f"gives {fit.dtype}; expected {dtype}")
         copy = made.numpy(given)

@@ -1,8 +1,7 @@
-"""The models and batches that engines are tried on, and the slopes of the dense loss there, by differences."""
+"""The models and batches that engines are tried on."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 from typing import Any
 
@@ -11,10 +10,8 @@ import numpy as np
 from ..model import Model
 from ..schedules import Constant, LearningRate
 from ..training import Batches, Plan
-from . import dense
 
 Arrays = dict[str, np.ndarray]
-Slopes = dict[str, tuple[int, float, float]]
 
 BINARY, REAL = "bernoulli", "gaussian"
 MODELS = {
@@ -57,36 +54,3 @@ def batches(
 def float32(x: Any) -> np.ndarray:
     """Rounded to float32, held in float64."""
     return np.asarray(x, dtype=np.float32).astype(np.float64)
-
-
-@functools.cache
-def slopes(model: Model, holes: str, objective: str, beta: float) -> Slopes:
-    """Derivatives of batch 0's dense loss, at a random coordinate of every parameter: name -> (flat position, slope, error).
-
-    D(h) = (L(h) - L(-h))/2h is off by h^2/6 third derivatives, and D(2h) by four times that: D(h) by less than
-    |D(2h) - D(h)|. L's rounding noise sigma adds at most a few sigma/h.
-    """
-    p, batch, h = parameters(model), batches(model, holes, objective).at(0), 1e-5
-    rng = np.random.default_rng(len(holes))
-    line = {name: 1e-13 * rng.standard_normal(values.shape) for name, values in p.items()}
-    sigma = noise([dense.loss(model, {k: v + t * line[k] for k, v in p.items()}, batch, beta)["loss"] for t in range(9)])
-    found: Slopes = {}
-    for name, values in p.items():
-        at, central = int(rng.integers(values.size)), []
-        for width in (h, 2 * h):
-            ends = []
-            for sign in (1, -1):
-                moved = values.copy()
-                moved.flat[at] += sign * width
-                ends.append(dense.loss(model, p | {name: moved}, batch, beta)["loss"])
-            central.append((ends[0] - ends[1]) / (2 * width))
-        found[name] = at, central[0], abs(central[1] - central[0]) + 8 * sigma / h
-    return found
-
-
-def noise(values: list[float]) -> float:
-    """The rounding noise of a smooth function from nine values on a short line: fourth differences have 70 times its variance.
-
-    Source: Moré and Wild, Estimating computational noise, SIAM J. Sci. Comput. 33 (2011).
-    """
-    return float(np.sqrt(np.mean(np.diff(values, n=4) ** 2) / 70.0))

@@ -1,6 +1,6 @@
 """Every public function of the core on one set of inputs, and what dense float64 NumPy says to that, with bounds.
 
-A coefficient of size 1 of a prior is off by ``dense.prior_rounding``, the dense answer's own error included. All inputs
+A coefficient of size 1 of a prior is off by ``rounding.prior_relative``, the dense answer's own error included. All inputs
 are float32 numbers, so that both dtypes have the same exact answers. ``*_functions`` take arrays of any library,
 ``*_answers`` NumPy's.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import jpvae_core as jc
 
 from ..model import Model
-from . import dense
+from . import dense, rounding
 from .examples import float32
 
 Pair = tuple[Any, Any]  # a value and the bound on errors from it
@@ -98,15 +98,15 @@ def prior_answers(model: Model, x: dict[str, Any], eps: float) -> Answers:
     p, mask, noise = x["p"], x["mask"], x["noise"]
     S, at, N = dense.covariance(model, p), dense.blocks(model), sum(model.latent_dims)
     z, log_var = np.concatenate(x["z"], axis=-1), np.concatenate(x["log_vars"], axis=-1)
-    stiff, count = dense.stiffness(S), dense.prior_roundings(model, p)
-    unit = dense.prior_rounding(model, p, eps)
+    stiff, count = rounding.stiffness(S), rounding.prior_roundings(model, p)
+    unit = rounding.prior_relative(model, p, eps)
 
     def kl(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rows = []
         for r, bits in enumerate(patterns):
             o = dense.coordinates(model, bits)
             S_oo, mu, variance = S[np.ix_(o, o)], z[r, o], np.exp(log_var[r, o])
-            rows.append((dense.kl(mu, np.diag(variance), 0 * mu, S_oo), dense.kl_scale(S_oo, mu, variance, log_var[r, o])))
+            rows.append((dense.kl(mu, np.diag(variance), 0 * mu, S_oo), rounding.kl_scale(S_oo, mu, variance, log_var[r, o])))
         values, scales = np.asarray(rows).T
         return values, scales
 

@@ -11,6 +11,8 @@ import numpy as np
 
 import jpvae_core as jc
 
+from . import elementary, extremes
+from .extremes import EXTREMES
 from .functions import (
     PRIORS,
     Answers,
@@ -32,12 +34,16 @@ def check_library(
     numpy: Callable[[Array], np.ndarray] = np.asarray,
     jit: Callable[..., Any] | None = None,
     dtypes: Sequence[str] = ("float32", "float64"),
-    priors: Sequence[str] = tuple(PRIORS),
+    priors: Sequence[str] = (*PRIORS, *EXTREMES),
 ) -> Report:
     """Run every public function of jpvae_core on one array library and compare it with dense float64 NumPy.
 
+    Before that, what the error analysis assumes of exp, expm1, log, log1p, logaddexp, tanh, sqrt and solve (elementary.py),
+    and among the priors those at the edge of the promise, by exact arithmetic (extremes.py).
+
     asarray: NumPy array -> the library's (on the device to be checked); numpy: the way back; jit: the library's compiler,
-    through which all functions then go; dtypes: those that the library has; priors: names of the table in functions.py.
+    through which all functions then go; dtypes: those that the library has; priors: names of the tables in functions.py and
+    extremes.py.
     -> a Report, whose lines are the functions; it prints as a table.
     Raises AssertionError, naming function, prior, dtype, error and bound, at the first answer that is off by more than its
     bound, is no array of the input's library, dtype and device, or where an input was changed.
@@ -50,6 +56,8 @@ def check_library(
         for dtype in dtypes:
             eps = float(np.finfo(dtype).eps)
             library = _Library(report, asarray, numpy, jit, dtype)
+            report.case = f"elementary functions, {dtype}"
+            library.check(elementary.functions, elementary.inputs(dtype), elementary.answers(dtype))
             report.case = f"matrices, {dtype}"
             x = matrices()
             library.check(matrix_functions, x, matrix_answers(x, eps))
@@ -58,13 +66,27 @@ def check_library(
             report.compare("Moments", seen.mean, x["rows"].mean(axis=0), 64 * 2.0**-52)
             report.compare("Moments", seen.covariance, np.cov(x["rows"].T), 256 * 2.0**-52)
             for name in priors:
-                model, stacked = PRIORS[name]
                 report.case = f"prior {name!r}, {dtype}"
-                members = [prior_inputs(model, seed) for seed in range(1 + stacked)]
-                answers = [prior_answers(model, x, eps) for x in members]
-                x, answer = (_stack(members), _stack(answers)) if stacked else (members[0], answers[0])
-                library.check(functools.partial(prior_functions, model), x, answer)
+                library.check(*(_extreme if name in EXTREMES else _ordinary)(name, eps))
     return report
+
+
+Check = tuple[Callable[[Any], dict[str, Any]], dict[str, Any], Answers]  # functions, inputs, answers
+
+
+def _extreme(name: str, eps: float) -> Check:
+    """A prior of extremes.py."""
+    case = EXTREMES[name]
+    return functools.partial(extremes.functions, case), extremes.inputs(case), extremes.answers(case, eps)
+
+
+def _ordinary(name: str, eps: float) -> Check:
+    """A prior of functions.py, or a stack of two."""
+    model, stacked = PRIORS[name]
+    members = [prior_inputs(model, seed) for seed in range(1 + stacked)]
+    answers = [prior_answers(model, x, eps) for x in members]
+    x, answer = (_stack(members), _stack(answers)) if stacked else (members[0], answers[0])
+    return functools.partial(prior_functions, model), x, answer
 
 
 class _Library:

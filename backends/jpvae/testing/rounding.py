@@ -1,0 +1,111 @@
+"""How far a float evaluation of a model may be from dense.py's answers, that answer's own rounding included.
+
+An error is at most ``relative`` (the relative error of all factors) times a scale: the same formula with every term in
+absolute value, times the slopes that errors pass through. A derivative's is ``depth`` times that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .dense import Arrays, alike, blocks, complete, coordinates, covariance, network, posteriors
+
+
+def stiffness(S: np.ndarray) -> float:
+    """Lambda = |S^-1|, the condition number of S but for a factor |S| <= M (1 where S is empty)."""
+    return float(1.0 / np.linalg.eigvalsh(S)[0]) if len(S) else 1.0
+
+
+def frame_condition(p: Arrays) -> float:
+    """kappa = sqrt(1 + |A|^2), the condition of I - A for the frames; |A| is at most sqrt(2) times its entries' norm."""
+    entries = [x for name, x in p.items() if name.startswith("prior.") and name not in ("prior.logits", "prior.alpha")]
+    return max([1.0, *(float(np.sqrt(1.0 + 2.0 * np.sum(x**2))) for x in entries)])
+
+
+def prior_roundings(model: Any, p: Arrays) -> float:
+    """16 M^2 n^2 kappa: how many eps a coefficient of size 1 of the prior may be off (4 where there is no coupling).
+
+    A frame is off by 3 n^2 kappa eps, for LU has |L||U| <= n |I - A| and I - A the condition kappa; it is used at most four
+    times in each of at most M^2 blocks.
+    """
+    if model.prior == "independent":
+        return 4.0
+    return 16.0 * model.views**2 * max(model.latent_dims) ** 2 * frame_condition(p)
+
+
+def prior_relative(model: Any, p: Arrays, eps: float) -> float:
+    """How far a coefficient of size 1 may be off, on both sides: the dense solves and inverses cost 3 N^2 cond |gain|.
+
+    cond <= M Lambda, since |Sigma| <= M, and |gain|^2 <= M Lambda, since G Sigma_oo G^T <= Sigma_hh.
+    """
+    solves = 3 * sum(model.latent_dims) ** 2 * (model.views * stiffness(covariance(model, p))) ** 1.5
+    return prior_roundings(model, p) * (eps + 2.0**-52) + solves * 2.0**-52
+
+
+def relative(model: Any, p: Arrays, eps: float) -> float:
+    """The relative error of the loss' factors, on both sides: of the prior's coefficients, and of the layers.
+
+    A layer of fan-in f makes f + 1 roundings relative to |W||h| + |b| (Higham, section 3.5), through ReLU, of slope 1.
+    """
+    layers = sum(x.shape[0] + 1 for name, x in p.items() if name.endswith(".weight"))
+    return layers * (eps + 2.0**-52) + prior_relative(model, p, eps)
+
+
+def depth(model: Any, p: Arrays) -> float:
+    """The derivative along r_i p_i, |r_i| <= 1, of a product of parameters is at most as many times its size as it has factors.
+
+    Of layers a term has all of an encoder and a decoder, squared. Of the prior it has a correlation, whose ratios to 1 - s and
+    1 + s move by at most |t| relatively, and four frames, |dQ| <= 2 |A| <= 2 kappa. Each of these has as many roundings
+    again as the loss, a frame's with kappa once more, for the adjoint solve.
+    """
+    kappa = frame_condition(p)
+    logits = max([0.0, *(float(np.abs(p[name]).max()) for name in ("prior.logits", "prior.alpha") if name in p)])
+    return 4.0 * (len(model.hidden) + 1) + logits + (8.0 * kappa**2 if kappa > 1.0 else 0.0)
+
+
+def kl_scale(S: np.ndarray, mean: np.ndarray, variance: np.ndarray, log_var: np.ndarray) -> Any:
+    """The KL's terms in absolute value, (..., n) -> (...): no weight of a square or of a variance exceeds Lambda."""
+    terms = stiffness(S) * (mean**2 + variance) + np.abs(log_var) + 1.0
+    return terms.sum(axis=-1) + abs(np.linalg.slogdet(S)[1])
+
+
+def log_prob_scale(p: Arrays, view: int, z: np.ndarray, size: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """What an entry's rounding errors are relative to, where z's are to ``size``: its terms, and its slope times |W| size."""
+    out, size = network(p, f"decoder.{view}", z), network({k: np.abs(v) for k, v in p.items()}, f"decoder.{view}", size)
+    if f"likelihood.{view}.log_var" not in p:
+        return 2.0 * size + 1.0
+    log_var, apart = p[f"likelihood.{view}.log_var"], np.abs(x - out)
+    return apart * (size + np.abs(x) + apart * (1.0 + np.abs(log_var))) * np.exp(-log_var) + np.abs(log_var) + 2.0
+
+
+def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
+    """What the rounding errors of ``loss`` are relative to: its terms in absolute value, times the slopes they pass through."""
+    S, at, total, count = covariance(model, p), blocks(model), 0.0, len(batch.observed)
+    centre, log_var = posteriors(p, batch.views)
+    mean, spread = posteriors({name: np.abs(value) for name, value in p.items()}, [np.abs(x) for x in batch.views])
+    deviation, variance = np.exp(log_var / 2) * batch.posterior_noise, np.exp(log_var) * (1.0 + spread)
+    z, sizes = centre + deviation, mean + np.abs(deviation) * (1.0 + spread)
+    reconstruction, divergence = np.zeros(model.views), 0.0
+    for k, w in enumerate(batch.weights):
+        for rows, inside, observed in alike(batch, k):
+            o = coordinates(model, inside)
+            at_o = np.ix_(rows, o)
+            kls = kl_scale(S[np.ix_(o, o)], mean[at_o], variance[at_o], spread[at_o]).sum()
+            latents, size = z[rows], sizes[rows]
+            if k > 0:  # the matrices of regression and of conditional deviations have norms of at most 1
+                e = batch.completion_noise[k - 1, rows]
+                latents = complete(model, p, latents, inside, e)
+                length = np.linalg.norm(size[:, o], axis=1) + np.linalg.norm(e, axis=1)
+                size = np.broadcast_to(length[:, None], size.shape)
+            fits = {
+                j: log_prob_scale(p, j, latents[:, at[j]], size[:, at[j]], batch.views[j][rows]).sum()
+                for j in np.flatnonzero(observed)
+            }
+            total += w * (beta * kls + sum(fits.values()))
+            if k == 0:
+                divergence += kls
+                reconstruction[list(fits)] += list(fits.values())
+    seen = np.maximum(batch.observed.sum(axis=0), 1)
+    return {"loss": total / count, "reconstruction": reconstruction / seen, "kl": divergence / count}

@@ -1,0 +1,119 @@
+"""Leading axes on the parameters are a loop over models: f(stack)[k] = f(stack[k]), for every function, eagerly.
+
+Three models of random parameters, two rows of data each. (test_tracing.py says the same of vmap, jit and compile.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jpvae_core as jc
+
+MODELS, ROWS = 3, 2
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape: int) -> np.ndarray:
+    """One array per model."""
+    return RNG.standard_normal((MODELS, *shape))
+
+
+def frames(*sizes: tuple[int, int]) -> list[np.ndarray]:
+    """Semi-orthogonal, by QR."""
+    return [np.linalg.qr(normal(n, d))[0] for n, d in sizes]
+
+
+SIGNS = RNG.choice([-1.0, 1.0], (MODELS, 4))
+SPD = (lambda G: G @ np.swapaxes(G, -1, -2) + np.eye(5))(normal(5, 5))
+MEANS, LOG_VARS = ([normal(ROWS, n) for n in (3, 4, 2)] for _ in range(2))
+MASK = np.asarray([[True, False, True], [False, False, True]])
+
+FUNCTIONS = {
+    "skew": (lambda p: jc.skew(p, 4), normal(6)),
+    "cayley": (lambda p: jc.cayley(jc.skew(p, 4)), normal(6)),
+    "inverse_cayley": (lambda p: jc.inverse_cayley(jc.cayley(jc.skew(p, 4))), normal(6)),
+    "orthogonal matrix": (lambda p, s: jc.orthogonal(p, 4, s), normal(6), SIGNS),
+    "frame": (lambda p, s: jc.frame(p, 4, 2, s), normal(6), SIGNS),
+    "sigmoid_bound": (lambda t: tuple(jc.sigmoid_bound(t)), normal(2)),
+    "tanh_bound": (lambda t: tuple(jc.tanh_bound(t)), normal(2)),
+    "kl_eq9": (lambda m1, m2, v1, v2, C: jc.kl_eq9([m1, m2], [v1, v2], C), *MEANS[:2], *LOG_VARS[:2], 0.1 * normal(4, 3)),
+    "kl_eq16": (
+        lambda m1, m2, R, a: jc.kl_eq16([m1, m2], [m2, m1], R, a),
+        *(normal(ROWS, 3) for _ in range(2)),
+        *frames((3, 3)),
+        RNG.uniform(-0.9, 0.9, MODELS),
+    ),
+    "kl_dense": (lambda m, v, S: jc.kl_dense([m], [v], S), normal(ROWS, 5), normal(ROWS, 5), SPD),
+    "condition_gaussian": (lambda m, S, x: jc.condition_gaussian(m, S, [3, 1], x), normal(5), SPD, normal(ROWS, 2)),
+}
+
+
+def everything(prior: jc.JointPrior, means: Any, log_vars: Any, noise: Any) -> list[Any]:
+    """All that a prior is asked, with masks by row and for all rows."""
+    mask = MASK[:, : len(prior.dims)] if len(prior.dims) > 2 else MASK[:, 1:]
+    known, uncertain = jc.condition(prior, means, mask), jc.condition(prior, means, mask[1], log_vars=log_vars)
+    return [
+        jc.kl_divergence(means, log_vars, prior),
+        jc.kl_divergence(means, log_vars, prior, mask),
+        *jc.conditional_mean(prior, means, mask),
+        *jc.complete(prior, means, mask, noise),
+        *jc.sample(prior, noise),
+        *(np.broadcast_to(b, (*b.shape[:-3], ROWS, *b.shape[-2:])) for row in known.covariances for b in row),
+        *(b for row in uncertain.covariances for b in row),
+        prior.covariance(),
+        prior.precision(),
+        prior.log_det(),
+        prior.max_singular_value(),
+    ]
+
+
+def svd(bound: str) -> Any:
+    return lambda U, V, t, *rows: everything(jc.JointPrior.svd(U, t, V, bound=bound), rows[:2], rows[2:4], rows[4])
+
+
+def orthogonal(Q: Any, alpha: Any, *rows: Any) -> list[Any]:
+    return everything(jc.JointPrior.orthogonal(Q, alpha), rows[:2], rows[2:4], rows[4])
+
+
+def canonical(Q1: Any, Q2: Any, Q3: Any, t: Any, *rows: Any) -> list[Any]:
+    return everything(jc.JointPrior.canonical([Q1, Q2, Q3], t), rows[:3], rows[3:6], rows[6])
+
+
+SQUARE = [normal(ROWS, 3) for _ in range(4)]
+PAIR = (*frames((4, 2), (3, 2)), normal(2), *MEANS[:2], *LOG_VARS[:2], normal(ROWS, 7))
+FUNCTIONS |= {
+    "svd, sigmoid": (svd("sigmoid"), *PAIR),
+    "svd, tanh": (svd("tanh"), *PAIR),
+    "orthogonal": (orthogonal, *frames((3, 3)), RNG.uniform(-0.9, 0.9, MODELS), *SQUARE, normal(ROWS, 6)),
+    "canonical": (canonical, *frames((3, 2), (4, 2), (2, 2)), 2 * normal(3, 2), *MEANS, *LOG_VARS, normal(ROWS, 11)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_stack_is_a_loop(name):
+    function, *arguments = FUNCTIONS[name]
+    stack = function(*arguments)
+    stack = stack if isinstance(stack, tuple | list) else [stack]
+    for k in range(MODELS):
+        one = function(*(x[k] for x in arguments))
+        for got, want in zip(stack, one if isinstance(one, tuple | list) else [one], strict=True):
+            assert got[k].shape == want.shape
+            # The same operations in another blocking: some hundred roundings of numbers up to the largest.
+            assert np.all(np.abs(got[k] - want) <= 500 * 2.0**-52 * (1 + np.abs(want).max(initial=0)))
+
+
+@pytest.mark.parametrize("name", ["svd, tanh", "orthogonal", "canonical"])
+def test_data_may_have_more_axes_than_the_parameters(name):
+    """K copies of the rows, as for the K subsets of a batch: one call is K calls."""
+    function, *arguments = FUNCTIONS[name]
+    parameters = {"svd, tanh": 3, "orthogonal": 2, "canonical": 4}[name]
+    fixed, rows = [x[0] for x in arguments[:parameters]], arguments[parameters:]
+    stack = function(*fixed, *rows)
+    for k in range(MODELS):
+        one = function(*fixed, *(x[k] for x in rows))
+        for got, want in zip(stack, one, strict=True):
+            if got.shape != want.shape:  # what depends on the data
+                assert np.all(np.abs(got[k] - want) <= 500 * 2.0**-52 * (1 + np.abs(want).max(initial=0)))
