@@ -182,7 +182,6 @@ class Namespace:
     log = staticmethod(_each(lambda x: x.log()))
     log1p = staticmethod(_each(lambda x: x.log1p()))
     sqrt = staticmethod(_each(lambda x: x.sqrt()))
-    sinh = staticmethod(_each(lambda x: x.sinh()))
     tanh = staticmethod(_each(lambda x: x.tanh()))
     abs = staticmethod(_each(lambda x: abs(x)))
     maximum = staticmethod(_each(lambda x, y: x.max(y)))
