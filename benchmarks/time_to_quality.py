@@ -211,10 +211,10 @@ def draw(result: dict[str, Any]) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(10.4, 4.2), sharex=True)
     for axis, (measure, title) in zip(axes, MEASURES.items(), strict=True):
         points = [p for curve in curves.values() for p in curve]
-        end, top = max(p["seconds"] for p in points), bar[measure] + 45
+        end, top = max(p["seconds"] for p in points), bar[measure] + 35
         axis.set(xlim=(0, 1.02 * end), ylim=(min(p[measure] for p in points) - 4, top))
         axis.axhline(bar[measure], color="#8a8a93", lw=1, ls=(0, (5, 4)), zorder=1)
-        axis.text(end, bar[measure] + 1, "where the protocol ends", ha="right", color="#6a6a73", fontsize=9.5)
+        axis.text(end, bar[measure] - 0.6, "where the protocol ends", ha="right", va="top", color="#6a6a73", fontsize=9.5)
         for rank, (name, curve) in enumerate(curves.items()):
             x, y = [p["seconds"] for p in curve], [p[measure] for p in curve]
             axis.plot(x, y, color=LOOKS[name], lw=2, marker="o", ms=5, mec="white", mew=0.8)
