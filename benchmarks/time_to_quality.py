@@ -200,7 +200,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def draw(result: dict[str, Any]) -> None:
-    """Both measures against seconds; the bar dashed, every line named where it comes into the first panel."""
+    """Both measures against seconds; the bar dashed, the lines named in the first panel."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -214,17 +214,18 @@ def draw(result: dict[str, Any]) -> None:
         end, top = max(p["seconds"] for p in points), bar[measure] + 35
         axis.set(xlim=(0, 1.02 * end), ylim=(min(p[measure] for p in points) - 4, top))
         axis.axhline(bar[measure], color="#8a8a93", lw=1, ls=(0, (5, 4)), zorder=1)
-        axis.text(end, bar[measure] - 0.6, "where the protocol ends", ha="right", va="top", color="#6a6a73", fontsize=9.5)
         for rank, (name, curve) in enumerate(curves.items()):
             x, y = [p["seconds"] for p in curve], [p[measure] for p in curve]
             axis.plot(x, y, color=LOOKS[name], lw=2, marker="o", ms=5, mec="white", mew=0.8)
             if axis is axes[0]:
-                k = next(k for k, value in enumerate(y) if value < top - 8 * rank)
+                k = len(y) // 3 if rank == 0 else next(k for k, value in enumerate(y) if value < top - 12 * (rank - 1))
                 style = {"color": LOOKS[name], "fontsize": 10, "weight": "bold"}
                 axis.annotate(name, (x[k], y[k]), xytext=(7, 5), textcoords="offset points", **style)
         axis.set_title(f"{title}, nats per image", loc="left", fontsize=12)
         axis.set_xlabel("seconds since the process was started, measuring left out")
         axis.spines[["top", "right"]].set_visible(False)
+    style = {"ha": "right", "va": "top", "color": "#6a6a73", "fontsize": 9.5}
+    axes[0].text(end, bar["negative_elbo"] - 0.6, "where the protocol ends", **style)
     figure.tight_layout(w_pad=2.5)
     figure.savefig(RESULT.with_suffix(".png"), dpi=130)
     plt.close(figure)
