@@ -35,6 +35,15 @@ SHAPES = {
         lambda: jc.JointPrior.svd(np.zeros((2, 3)), np.zeros(3), EYE),
         r"U has shape \(2, 3\); expected \(\.\.\., n, d\)",
     ),
+    "U is a vector": (
+        lambda: jc.JointPrior.svd(np.zeros(3), np.zeros(3), EYE),
+        r"U has shape \(3,\); expected \(\.\.\., n, d\)",
+    ),
+    "U has no columns": (lambda: jc.JointPrior.svd(EYE[:, :0], np.zeros(0), EYE[:, :0]), r"U has shape \(3, 0\); expected"),
+    "U is a stack of wide ones": (
+        lambda: jc.JointPrior.svd(np.zeros((4, 2, 3)), np.zeros(3), EYE),
+        r"U has shape \(4, 2, 3\); expected \(\.\.\., n, d\)",
+    ),
     "V columns": (lambda: jc.JointPrior.svd(EYE, np.zeros(3), EYE[:, :2]), r"V has shape \(3, 2\); expected 3 columns"),
     "svd logits": (lambda: jc.JointPrior.svd(EYE, np.zeros(2), EYE), r"logits has shape \(2,\); expected last axis 3"),
     "canonical logits": (lambda: jc.JointPrior.canonical([EYE, EYE], np.zeros((3, 3))), r"logits \(3, 3\); expected M frames"),
@@ -45,6 +54,14 @@ SHAPES = {
     "row counts": (
         lambda: jc.kl_divergence([Z2, Z3[:1]], [Z2, Z3], TWO),
         r"means\[1\] has shape \(1, 3\) but means\[0\] has \(4, 2\)",
+    ),
+    "rows of log_vars": (
+        lambda: jc.kl_divergence([Z2, Z3], [Z2[:1], Z3[:1]], TWO),
+        r"log_vars\[0\] has shape \(1, 2\) but means\[0\] has \(4, 2\)",
+    ),
+    "two rows of a mask": (
+        lambda: jc.kl_divergence([Z2, Z3], [Z2, Z3], SVD, np.ones((2, 2))),
+        r"mask has shape \(2, 2\); expected .* \(4, 2\)",
     ),
     "mask columns": (
         lambda: jc.kl_divergence([Z2, Z3], [Z2, Z3], TWO, np.ones(3, dtype=bool)),
@@ -59,6 +76,10 @@ SHAPES = {
         r"latents\[0\] has shape \(2,\); expected .*row axis",
     ),
     "condition": (lambda: jc.condition(SVD, [Z3, Z3], MASK), r"latents\[0\] has shape \(4, 3\); expected last axis 2"),
+    "condition log_vars": (
+        lambda: jc.condition(SVD, [Z2, Z3], MASK, log_vars=[Z2]),
+        "log_vars has 1 arrays; expected 2",
+    ),
     "noise": (lambda: jc.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 4))), r"noise has shape \(4, 4\); expected last axis 5"),
     "sample noise": (lambda: jc.sample(SVD, np.zeros((4, 6))), r"noise has shape \(4, 6\); expected last axis 5"),
     "C is a vector": (lambda: jc.kl_eq9([Z2, Z3], [Z2, Z3], np.zeros(3)), r"C has shape \(3,\); expected \(\.\.\., n_2, n_1\)"),
@@ -74,6 +95,14 @@ SHAPES = {
     "observed twice": (
         lambda: jc.condition_gaussian(np.zeros(3), EYE, [1, 1], Z2),
         r"observed_index is \[1, 1\]; expected distinct",
+    ),
+    "one of two beyond": (
+        lambda: jc.condition_gaussian(np.zeros(3), EYE, [0, 3], Z2),
+        r"observed_index is \[0, 3\].* in \[0, 3\)",
+    ),
+    "a mask for an index": (
+        lambda: jc.condition_gaussian(np.zeros(3), EYE, [0, True], Z2),
+        r"observed_index is \[0, True\]; expected integers, not a mask",
     ),
     "observed beyond": (
         lambda: jc.condition_gaussian(np.zeros(3), EYE, [3], Z2[:, :1]),
@@ -107,6 +136,10 @@ DTYPES = {
         lambda: jc.kl_divergence([Z2, np.float32(Z3)], [Z2, Z3], TWO),
         r"means\[1\] has dtype float32 but means\[0\] has float64",
     ),
+    "mixed log_vars": (
+        lambda: jc.kl_divergence([Z2, Z3], [Z2, np.float32(Z3)], TWO),
+        r"log_vars\[1\] has dtype float32 but means\[0\] has float64",
+    ),
     "mixed prior": (
         lambda: jc.kl_divergence(*[[np.float32(Z2), np.float32(Z3)]] * 2, SVD),
         r"prior.arrays\[0\] has dtype float64",
@@ -138,6 +171,10 @@ LIBRARIES = {
         "numpy.ndarray, torch.Tensor",
     ),
     "numpy noise": (lambda: jc.reparameterize(torch.zeros(2), torch.zeros(2), np.zeros(2)), "numpy.ndarray, torch.Tensor"),
+    "torch log_vars": (
+        lambda: jc.condition(SVD, [Z2, Z3], MASK, log_vars=[torch.zeros(4, 2), torch.zeros(4, 3)]),
+        "numpy.ndarray, torch.Tensor",
+    ),
     "rows are a list": (lambda: jc.Moments().update([[1.0]]), "expected arrays of one array library, found builtins.list"),
     "torch signs": (lambda: jc.frame(np.zeros(3), 3, 2, torch.ones(3)), "numpy.ndarray, torch.Tensor"),
     "a list": (lambda: jc.skew([1.0, 2.0, 3.0], 3), "expected arrays of one array library, found builtins.list"),

@@ -117,3 +117,17 @@ def test_data_may_have_more_axes_than_the_parameters(name):
         for got, want in zip(stack, one, strict=True):
             if got.shape != want.shape:  # what depends on the data
                 assert np.all(np.abs(got[k] - want) <= 500 * 2.0**-52 * (1 + np.abs(want).max(initial=0)))
+
+
+def test_two_leading_axes():
+    A = jc.skew(np.stack([normal(6), normal(6)]), 4)
+    stack = jc.cayley(A)
+    assert stack.shape == (2, MODELS, 4, 4)
+    for k in range(2):
+        assert np.all(np.abs(stack[k] - jc.cayley(A[k])) <= 500 * 2.0**-52)
+
+
+def test_a_mask_of_one_row_is_a_pattern():
+    prior = jc.JointPrior.canonical([q[0] for q in frames((3, 2), (4, 2), (2, 2))], 0.5)
+    rows = [x[0] for x in MEANS], [x[0] for x in LOG_VARS]
+    np.testing.assert_array_equal(jc.kl_divergence(*rows, prior, MASK[:1]), jc.kl_divergence(*rows, prior, MASK[0]))
