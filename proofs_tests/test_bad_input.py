@@ -87,6 +87,14 @@ SHAPES = {
         lambda: jc.kl_eq9([Z2, Z3], [Z2, Z3], np.zeros((2, 3))),
         r"means\[0\] has shape \(4, 2\); expected last axis 3",
     ),
+    "eq9 log_vars": (
+        lambda: jc.kl_eq9([Z2, Z3], [Z2, Z2], np.zeros((3, 2))),
+        r"log_vars\[1\] has shape \(4, 2\); expected last axis 3",
+    ),
+    "eq16 log_vars": (
+        lambda: jc.kl_eq16([Z3, Z3], [Z3, Z2], EYE, 0.5),
+        r"log_vars\[1\] has shape \(4, 2\); expected last axis 3",
+    ),
     "eq16": (lambda: jc.kl_eq16([Z3, Z2], [Z3, Z3], EYE, 0.5), r"means\[1\] has shape \(4, 2\); expected last axis 3"),
     "dense": (
         lambda: jc.kl_dense([Z2, Z3], [Z2, Z3], np.eye(4)),
@@ -136,6 +144,18 @@ DTYPES = {
         lambda: jc.kl_divergence([Z2, np.float32(Z3)], [Z2, Z3], TWO),
         r"means\[1\] has dtype float32 but means\[0\] has float64",
     ),
+    "mixed eq9": (
+        lambda: jc.kl_eq9([Z2, Z3], [Z2, Z3], np.zeros((3, 2), np.float32)),
+        r"means\[0\] has dtype float64 but C has float32",
+    ),
+    "mixed eq16": (
+        lambda: jc.kl_eq16([Z3, Z3], [Z3, Z3], np.float32(EYE), 0.5),
+        r"means\[0\] has dtype float64 but rotation has float32",
+    ),
+    "mixed dense": (
+        lambda: jc.kl_dense([Z3], [Z3], np.float32(EYE)),
+        r"means\[0\] has dtype float64 but covariance has float32",
+    ),
     "mixed log_vars": (
         lambda: jc.kl_divergence([Z2, Z3], [Z2, np.float32(Z3)], TWO),
         r"log_vars\[1\] has dtype float32 but means\[0\] has float64",
@@ -171,6 +191,15 @@ LIBRARIES = {
         "numpy.ndarray, torch.Tensor",
     ),
     "numpy noise": (lambda: jc.reparameterize(torch.zeros(2), torch.zeros(2), np.zeros(2)), "numpy.ndarray, torch.Tensor"),
+    "torch log_vars of eq9": (
+        lambda: jc.kl_eq9([Z2, Z3], [torch.zeros(4, 2), torch.zeros(4, 3)], np.zeros((3, 2))),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch means of eq16": (
+        lambda: jc.kl_eq16([torch.zeros(4, 3)] * 2, [Z3, Z3], EYE, 0.5),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch means of dense": (lambda: jc.kl_dense([torch.zeros(4, 3)], [Z3], EYE), "numpy.ndarray, torch.Tensor"),
     "torch log_vars": (
         lambda: jc.condition(SVD, [Z2, Z3], MASK, log_vars=[torch.zeros(4, 2), torch.zeros(4, 3)]),
         "numpy.ndarray, torch.Tensor",
