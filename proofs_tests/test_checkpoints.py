@@ -155,3 +155,47 @@ def test_no_such_file(tmp_path):
         checkpoints.load(tmp_path / "missing")
     with pytest.raises(CheckpointError, match=r"whose folder does not exist; create it first"):
         fitted().save(tmp_path / "no" / "model")
+
+
+@pytest.mark.parametrize(("first", "second"), [("torch", "numpy"), ("numpy", "torch")])
+def test_another_engine_goes_on_from_the_file(tmp_path, first, second):
+    """A training that one engine began and the other ended is, in float64, the training of either alone."""
+    views, mask = three_views(60, 3)
+    options = OPTIONS | {"steps": 120, "hidden": (6,), "dtype": "float64"}
+
+    class Killed(Exception):
+        pass
+
+    def stop(record):
+        if record["step"] >= 100:
+            raise Killed
+
+    path = tmp_path / "half.safetensors"
+    with pytest.raises(Killed):
+        JPVAE(**options, backend=first).fit(views, mask, checkpoint=path, checkpoint_every=30, on_log=stop)
+    assert 0 < json.loads(header_of(path)["header"])["step"] < 120
+    swapped = JPVAE(**options, backend=second).fit(views, mask, checkpoint=path)
+    alone = JPVAE(**options, backend=second).fit(views, mask)
+    for name, x in alone.parameters_.items():
+        # 120 steps; each engine's roundings are some 1e-15 of a parameter.
+        np.testing.assert_allclose(swapped.parameters_[name], x, rtol=1e-9, atol=1e-12)
+
+
+def test_a_model_is_read_on_another_engine(tmp_path):
+    views, mask = three_views(60, 3)
+    model = JPVAE(**OPTIONS | {"steps": 3, "hidden": (6,), "dtype": "float64"}, backend="torch").fit(views, mask)
+    model.save(tmp_path / "m.safetensors")
+    read = JPVAE.load(tmp_path / "m.safetensors", backend="numpy", device="cpu")
+    assert read.backend == "numpy"
+    for a, b in zip(read.impute(views, mask, n_draws=3), model.impute(views, mask, n_draws=3), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_path_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    views, mask = three_views(20, 3)
+    with pytest.raises(CheckpointError, match="a folder; expected the name of a file"):
+        JPVAE(**OPTIONS).fit(views, mask, checkpoint=tmp_path)
+    monkeypatch.setattr("os.access", lambda *_: False)  # (root may write anywhere)
+    with pytest.raises(CheckpointError, match="in whose folder you may not write"):
+        JPVAE(**OPTIONS).fit(views, mask, checkpoint=tmp_path / "x.safetensors")

@@ -21,9 +21,14 @@ _FORMAT, _VERSION = "jpvae", 1
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Raise CheckpointError where the folder of ``path`` does not exist: better before a training than after it."""
-    if not Path(path).parent.is_dir():
+    """Raise CheckpointError where ``path`` cannot be written: better before a training than after it."""
+    folder = Path(path).parent
+    if not folder.is_dir():
         raise CheckpointError(f"path is {str(path)!r}, whose folder does not exist; create it first")
+    if Path(path).is_dir():
+        raise CheckpointError(f"path is {str(path)!r}, a folder; expected the name of a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CheckpointError(f"path is {str(path)!r}, in whose folder you may not write; give another path")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

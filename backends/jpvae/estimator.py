@@ -267,9 +267,13 @@ class JPVAE:
         saving.write(self, path, self.parameters_, step=self.history_[-1]["step"])
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> JPVAE:
-        """Read what ``save`` or a finished ``fit(checkpoint=...)`` wrote. Raises CheckpointError for any other file."""
-        self = saving.read(cls, path)
+    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, device: str | None = None) -> JPVAE:
+        """Read what ``save`` or a finished ``fit(checkpoint=...)`` wrote. Raises CheckpointError for any other file.
+
+        backend, device: where to predict, if not where it was trained, e.g. ``load(path, backend="numpy", device="cpu")``.
+        """
+        chosen = {name: value for name, value in (("backend", backend), ("device", device)) if value is not None}
+        self = saving.read(cls, path, **chosen)
         backend = engine(self.backend, self.model_, self.dtype, self.device)
         native = {name: backend.asarray(x) for name, x in self.parameters_.items()}
         self._predictor = Predictor(backend, self.model_, native, self.seed)

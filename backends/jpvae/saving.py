@@ -41,11 +41,11 @@ def write(
     checkpoints.save(path, tensors, header)
 
 
-def read(cls: type[JPVAE], path: str | os.PathLike[str]) -> JPVAE:
-    """An estimator with everything that ``write`` kept, but no engine yet. Raises CheckpointError."""
+def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVAE:
+    """An estimator with everything that ``write`` kept but the options ``changed``, no engine yet. Raises CheckpointError."""
     tensors, header = checkpoints.load(path)
     try:
-        model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])})
+        model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])} | changed)
         model.model_ = Model.from_json(header["model"])
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
         if not _fits(tensors, model.model_):
@@ -67,12 +67,18 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str]) -> JPVAE:
 def resume(
     model: JPVAE, path: str | os.PathLike[str] | None, fingerprint: int | None, steps: int
 ) -> tuple[int, Arrays, Arrays | None, list[dict[str, Any]]]:
-    """First step, parameters, Adam's arrays and history: fresh, or from a checkpoint of the very same training."""
+    """First step, parameters, Adam's arrays and history: fresh, or from a checkpoint of the same training.
+
+    Which backend and device it ran on until then does not matter: files have one layout.
+    """
     if path is None or not os.path.exists(path):
         return 0, model.model_.initial_parameters(model.seed), None, []
     tensors, header = checkpoints.load(path)
     for part, ours in (_identity(model) | {"fingerprint": fingerprint}).items():
-        if header.get(part) != ours:
+        theirs = header.get(part)
+        if part == "options" and isinstance(theirs, dict):
+            theirs = theirs | {name: ours[name] for name in ("backend", "device")}
+        if theirs != ours:
             raise CheckpointError(
                 f"checkpoint {str(path)!r} is of another training ({part}: {header.get(part)}; here {ours}). "
                 "Give another path, or delete the file to start anew."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -21,12 +22,15 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool = ThreadPoolExecutor(count - 1) if count > 1 else None
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
 
     def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """[function(item) for item in items]; the calling thread takes the first, and waits for all."""
-        if self._pool is None or len(items) == 1:
+        if self.count == 1 or len(items) == 1:
             return [function(item) for item in items]
+        if self._pool is None or self._process != os.getpid():  # a forked process inherits a pool without its threads
+            self._pool, self._process = ThreadPoolExecutor(self.count - 1), os.getpid()
 
         def task(item: Item) -> Result:
             with quiet():  # each thread has its own settings
