@@ -67,10 +67,10 @@ class Source:
 
     def _posterior(self, m: Sequence[Array], bits: Bits) -> tuple[Array, Array]:
         """u^ and tau of the source given the observed y (missing m must be 0)."""
-        tau, weighted = 1.0, 0.0
-        for i, (_, _, e) in enumerate(self._views()):
+        views, tau, weighted = self._views(), 1.0, 0.0
+        for i, (_, _, e) in enumerate(views):
             tau = tau + (e if bits is None else bits[i] * e)
-        for i, (a, _, e) in enumerate(self._views()):
+        for i, (a, _, e) in enumerate(views):
             weighted = weighted + a * ((1.0 + e) / tau) * m[i]
         return weighted, tau
 

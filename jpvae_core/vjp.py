@@ -43,6 +43,15 @@ class PriorCotangent(NamedTuple):
     frames: tuple[Array | None, ...]
     coupling: Bounded | Array | None
 
+    def plus(self, other: PriorCotangent) -> PriorCotangent:
+        """The sum with another cotangent of the same prior, part by part."""
+        frames = tuple(f if f is None else f + g for f, g in zip(self.frames, other.frames, strict=True))
+        mine: Any = self.coupling
+        theirs: Any = other.coupling
+        if isinstance(mine, Bounded):
+            return PriorCotangent(frames, Bounded(*(s + t for s, t in zip(mine, theirs, strict=True))))
+        return PriorCotangent(frames, None if mine is None else mine + theirs)
+
 
 def skew(cotangent: Array, n: int) -> Array:
     """Of ``A = skew(params, n)``: params_bar[k] = A_bar[i, j] - A_bar[j, i].

@@ -288,6 +288,13 @@ class Namespace:
         return Balls(np.swapaxes(x.data, -1, -2))
 
 
+def enclose(x: Any) -> Any:
+    """Every array of a tree of dicts, lists and tuples becomes balls around the same floats."""
+    if isinstance(x, dict):
+        return {key: enclose(value) for key, value in x.items()}
+    return [enclose(value) for value in x] if isinstance(x, list | tuple) else Balls(x)
+
+
 def _above(x: Any) -> float:
     """A float that is not below x >= 0 (float() rounds to nearest)."""
     return float(np.nextafter(float(x), np.inf)) if x > 0 else 0.0

@@ -14,6 +14,7 @@ import flint
 import numpy as np
 import oracles
 import pytest
+from balls import enclose
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import COUPLED, KINDS, PAIR_KINDS, Model, models, patterns, posterior
@@ -22,13 +23,6 @@ import jpvae_core as jc
 
 SEEDS = st.integers(0, 99)
 DIGITS = 40
-
-
-def enclose(x: Any) -> Any:
-    """Every array of a tree becomes balls around the same floats."""
-    if isinstance(x, dict):
-        return {key: enclose(value) for key, value in x.items()}
-    return [enclose(value) for value in x] if isinstance(x, list | tuple) else balls.Balls(x)
 
 
 def agrees(enclosure: balls.Balls, exact: Any, scale: float = 1.0) -> bool:

@@ -47,15 +47,7 @@ def verdict(found: Excesses) -> None:
 
 def on_balls(function: Callable[..., Any], static: Any, *args: Any) -> Any:
     """The same call on balls."""
-
-    def enclose(x: Any) -> Any:
-        if isinstance(x, dict):
-            return {key: enclose(value) for key, value in x.items()}
-        if isinstance(x, list | tuple):
-            return [enclose(value) for value in x]
-        return balls.Balls(x)
-
-    return function(static, *(enclose(x) for x in args))
+    return function(static, *balls.enclose(args))
 
 
 @dataclass(frozen=True)

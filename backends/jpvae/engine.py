@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +18,16 @@ from .errors import ConfigError, MissingDependency
 from .model import Model
 
 Array = Any
+
+
+class Decoded(NamedTuple):
+    """What one view's decoder is asked: first z of all rows, then rows of z^k where the view is seen but not in O_k.
+
+    A view's log p(x_i | z_i) stands in every term with i in O_k: it is decoded once, with the weight of them all.
+    """
+
+    crossed: list[tuple[int, Any]]  # (k - 1, rows)
+    weights: np.ndarray  # one per decoded row: dL / d log p is -weights / B
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,16 @@ class Batch:
     weights: np.ndarray  # (K,), summing to 1
     posterior_noise: np.ndarray  # (B, sum n_i)
     completion_noise: np.ndarray  # (K - 1, B, noise_dim)
+
+    def decoded(self, view: int) -> Decoded:
+        """What the view's decoder is asked in this step."""
+        crossed, weights = [], [self.weights @ self.subsets[:, :, view]]
+        for k in range(1, len(self.subsets)):
+            wanted = self.observed[:, view] & ~self.subsets[k, :, view]
+            if wanted.any():
+                crossed.append((k - 1, slice(None) if wanted.all() else np.flatnonzero(wanted)))
+                weights.append(np.full(np.count_nonzero(wanted), self.weights[k]))
+        return Decoded(crossed, np.concatenate(weights))
 
 
 class Engine(Protocol):

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ PRIORS = ("independent", "orthogonal", "svd", "canonical")
 @dataclass(frozen=True)
 class Model:
     """Everything that fixes a JPVAE but its parameters' values; plain numbers and strings, so it goes into a file's header."""
+
+    coupling_parameters: ClassVar = ("prior.logits", "prior.alpha")  # these move at coupling_rate times the learning rate
 
     features: tuple[int, ...]
     latent_dims: tuple[int, ...]

@@ -14,40 +14,18 @@ derivatives: layers.py, a likelihood's ``log_prob_vjp``, jpvae_core/vjp.py, the 
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import array_api_compat.numpy as xp
 import numpy as np
 
 import jpvae_core as jc
-from jpvae_core import Bounded, vjp
-from jpvae_core.vjp import PriorCotangent
+from jpvae_core import vjp
 
 from .layers import halves
 from .state import State
 
 Array = np.ndarray
-
-
-class Decoded(NamedTuple):
-    """What one view's decoder is asked: first z of all rows, then rows of z^k where the view is seen but not in O_k.
-
-    A view's log p(x_i | z_i) stands in every term with i in O_k: it is decoded once, with the weight of them all.
-    """
-
-    crossed: list[tuple[int, Any]]  # (k - 1, rows)
-    weights: Array  # one per decoded row: dL / d log p is -weights / B
-
-    @staticmethod
-    def of(batch: Any, view: int) -> Decoded:
-        """A view's rows in a batch."""
-        crossed, weights = [], [batch.weights @ batch.subsets[:, :, view]]
-        for k in range(1, len(batch.subsets)):
-            wanted = batch.observed[:, view] & ~batch.subsets[k, :, view]
-            if wanted.any():
-                crossed.append((k - 1, slice(None) if wanted.all() else np.flatnonzero(wanted)))
-                weights.append(np.full(np.count_nonzero(wanted), batch.weights[k]))
-        return Decoded(crossed, np.concatenate(weights))
 
 
 def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
@@ -81,7 +59,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
         completed = jc.complete(prior, repeated, masks[1:], completion_noise)
 
     # Decoders and likelihoods, forwards and at once backwards: z, z^k -> log p, and z_bar, z^k_bar
-    decoded = [Decoded.of(batch, i) for i in views]
+    decoded = [batch.decoded(i) for i in views]
 
     def decode(i: int) -> tuple[Array, Array]:
         likelihood, own, crossed = model.likelihoods[i], model.own_parameters(p, i), decoded[i].crossed
@@ -108,7 +86,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
                 start = stop
         repeated_bar, drawn_bar = vjp.complete(prior, repeated, masks[1:], completion_noise, completed_bar)
         z_bar = [bar + more.sum(axis=0) for bar, more in zip(z_bar, repeated_bar, strict=True)]
-        prior_bar = _sum(prior_bar, drawn_bar)
+        prior_bar = prior_bar.plus(drawn_bar)
 
     # Back to the prior's own parameters
     for name, bar in model.joint_prior_vjp(p, prior, prior_bar).items():
@@ -127,11 +105,3 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     rows = np.maximum(batch.observed.sum(axis=0), 1)
     reconstruction = [float(-(batch.observed[:, i] @ log_probs[i][:B]) / rows[i]) for i in views]
     return {"loss": float(total) / B, "reconstruction": reconstruction, "kl": float(kl[0].mean())}
-
-
-def _sum(a: PriorCotangent, b: PriorCotangent) -> PriorCotangent:
-    """Two cotangents of one prior, added part by part."""
-    frames = tuple(f if f is None else f + g for f, g in zip(a.frames, b.frames, strict=True))
-    if isinstance(a.coupling, Bounded):
-        return PriorCotangent(frames, Bounded(*(s + t for s, t in zip(a.coupling, b.coupling, strict=True))))
-    return PriorCotangent(frames, None if a.coupling is None else a.coupling + b.coupling)

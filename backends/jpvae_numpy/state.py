@@ -11,20 +11,18 @@ from .adam import Adam, Flat
 from .layers import Layers
 from .threads import Threads
 
-_SLOW = ("prior.logits", "prior.alpha")  # these move at coupling_rate times the learning rate
-
 
 class State:
     """Copies of the parameters, in ``dtype``, with everything that a step needs allocated beside them."""
 
     def __init__(self, model: Any, parameters: Mapping[str, np.ndarray], dtype: str, threads: int) -> None:
         self.model, self.dtype, self.threads = model, dtype, Threads(threads)
-        order = sorted(parameters, key=lambda name: name in _SLOW)  # the slow ones last
+        order = sorted(parameters, key=lambda name: name in model.coupling_parameters)  # the slow ones last
         shapes = {name: parameters[name].shape for name in order}
         self.parameters, self.gradients = Flat(shapes, dtype), Flat(shapes, dtype)
         for name, x in parameters.items():
             self.parameters.named[name][...] = x
-        slow = sum(parameters[name].size for name in _SLOW if name in parameters)
+        slow = sum(parameters[name].size for name in model.coupling_parameters if name in parameters)
         self.adam = Adam(self.parameters, self.gradients, slow, self.threads)
         networks = (self.parameters.named, self.gradients.named)
         self.encoders = [Layers(*networks, f"encoder.{i}") for i in range(model.views)]

@@ -19,38 +19,17 @@ x_bar are added.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import array_api_compat.torch as xp
 import numpy as np
 import torch
 
 import jpvae_core as jc
-from jpvae_core import Bounded, vjp
-from jpvae_core.vjp import PriorCotangent
+from jpvae_core import vjp
 
 from .layers import backward, forward
-from .state import SLOW, State
-
-Rows = tuple[int, Any]  # k - 1 and the rows, of z^k
-
-
-class Decoded(NamedTuple):
-    """What one view's decoder is asked: first z of all rows, then rows of z^k where the view is seen but not in O_k."""
-
-    crossed: list[Rows]
-    weights: np.ndarray  # one per decoded row: dL / d log p is -weights / B
-
-    @staticmethod
-    def of(batch: Any, view: int) -> Decoded:
-        """A view's rows in a batch."""
-        crossed, weights = [], [batch.weights @ batch.subsets[:, :, view]]
-        for k in range(1, len(batch.subsets)):
-            wanted = batch.observed[:, view] & ~batch.subsets[k, :, view]
-            if wanted.any():
-                crossed.append((k - 1, slice(None) if wanted.all() else np.flatnonzero(wanted)))
-                weights.append(np.full(np.count_nonzero(wanted), batch.weights[k]))
-        return Decoded(crossed, np.concatenate(weights))
+from .state import State
 
 
 def train_step(
@@ -89,7 +68,7 @@ def train_step(
         completed = jc.complete(prior, repeated, masks[1:], completion_noise)
 
     # Decoders and likelihoods, forwards and at once backwards: z, z^k -> log p, and z_bar, z^k_bar
-    decoded = [Decoded.of(batch, i) for i in views]
+    decoded = [batch.decoded(i) for i in views]
     row_weights = [asarray(d.weights) for d in decoded]
     log_probs, latents_bar = {}, {}
     for group in state.groups:
@@ -121,11 +100,11 @@ def train_step(
                 start = stop
         repeated_bar, drawn_bar = vjp.complete(prior, repeated, masks[1:], completion_noise, completed_bar)
         z_bar = [bar + more.sum(dim=0) for bar, more in zip(z_bar, repeated_bar, strict=True)]
-        prior_bar = _sum(prior_bar, drawn_bar)
+        prior_bar = prior_bar.plus(drawn_bar)
 
     # Back to the prior's own parameters
     for name, bar in model.joint_prior_vjp(p, prior, prior_bar).items():
-        state.step(name, bar, slow_rate if name in SLOW else rate)
+        state.step(name, bar, slow_rate if name in model.coupling_parameters else rate)
 
     # Back through the encoders: z_bar and the KL's -> mean_bar, log_var_bar -> the weights
     bars = []
@@ -142,11 +121,3 @@ def train_step(
     own = [-(seen @ log_probs[i][:B]) for i, seen in enumerate(observed)]
     total, first, *reconstruction = torch.stack([loss, by_subset[0], *own]).tolist()
     return {"loss": total / B, "reconstruction": reconstruction, "kl": first / B}
-
-
-def _sum(a: PriorCotangent, b: PriorCotangent) -> PriorCotangent:
-    """Two cotangents of one prior, added part by part."""
-    frames = tuple(f if f is None else f + g for f, g in zip(a.frames, b.frames, strict=True))
-    if isinstance(a.coupling, Bounded):
-        return PriorCotangent(frames, Bounded(*(s + t for s, t in zip(a.coupling, b.coupling, strict=True))))
-    return PriorCotangent(frames, None if a.coupling is None else a.coupling + b.coupling)

@@ -9,8 +9,6 @@ import torch
 
 from .adam import Adam, Trained
 
-SLOW = ("prior.logits", "prior.alpha")  # these move at coupling_rate times the learning rate
-
 
 class State:
     """Parameters and moments by name, in the model's layout (views of the tensors that are trained).
