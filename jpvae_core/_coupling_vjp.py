@@ -1,7 +1,8 @@
 """Vector-Jacobian products of the couplings (pair.py, source.py) in rotated coordinates: what vjp.py is made of.
 
 ``*_excess`` belongs to the KL, ``*_draw`` to the draw of missing views. m, v, y, e, bar: per view (..., B, d); bits: per view
-(..., B, 1); a Pair's parameters are the fields of its Bounded, a Source's its logits (..., M, d).
+(..., B, 1), for ``*_excess`` also None: all observed; a Pair's parameters are the fields of its Bounded, a Source's its logits
+(..., M, d).
 
 Products are taken in an order that keeps every factor in range where the result is: e runs from 1e-35 to 1e35 in float32.
 """
@@ -13,15 +14,15 @@ from typing import Any
 
 from ._xp import Array, Namespace, eye_like
 from .bounds import Bounded
-from .pair import Pair
+from .pair import Bits, Pair
 from .source import Source
 
 Arrays = Sequence[Array]
 
 
-def pair_excess(xp: Namespace, pair: Pair, m: Arrays, v: Arrays, bits: Arrays, half: Array) -> tuple[Any, ...]:
+def pair_excess(xp: Namespace, pair: Pair, m: Arrays, v: Arrays, bits: Bits, half: Array) -> tuple[Any, ...]:
     """Of half (log|Sigma| + quad - |m|^2 + trace): the cotangents of m, v and the Bounded."""
-    both, like = bits[0] * bits[1], pair.bounded.value
+    both, like = 1.0 if bits is None else bits[0] * bits[1], pair.bounded.value
     minus, plus, x = (both * t[..., None, :] for t in pair.bounded[1:])
     # quad - |m|^2 = (m_1-m_2)^2 minus/2 + (m_1+m_2)^2 plus/2,   trace = x (v_1+v_2),   log|Sigma| = -sum_k log1p(x_k)
     apart, along = half * (m[0] - m[1]), half * (m[0] + m[1])
@@ -31,7 +32,7 @@ def pair_excess(xp: Namespace, pair: Pair, m: Arrays, v: Arrays, bits: Arrays, h
     return [together + across, together - across], [half * x, half * x], Bounded(xp.zeros_like(like), *ratios_bar)
 
 
-def source_excess(xp: Namespace, source: Source, m: Arrays, v: Arrays, bits: Arrays, half: Array) -> tuple[Any, ...]:
+def source_excess(xp: Namespace, source: Source, m: Arrays, v: Arrays, bits: Bits, half: Array) -> tuple[Any, ...]:
     """The same of a Source; its logits' cotangent is (..., M, d)."""
     a, e, share, inverse_tau, m_all, D, toward = _source_terms(xp, source, m, bits)
     variance, half = _stack(xp, v), half[..., None]
@@ -49,7 +50,7 @@ def source_excess(xp: Namespace, source: Source, m: Arrays, v: Arrays, bits: Arr
     return xp.unstack(2.0 * half * a * pull, axis=-2), xp.unstack(half * x, axis=-2), logits_bar
 
 
-def _source_terms(xp: Namespace, source: Source, y: Arrays, bits: Arrays) -> tuple[Array, ...]:
+def _source_terms(xp: Namespace, source: Source, y: Arrays, bits: Bits) -> tuple[Array, ...]:
     """a_i, e_i (0 where missing: that integrates the view out), w_i/tau, 1/tau, m_i, D_ij and sum_{j != i} (w_j/tau) m_j,
     each (..., B, M, d) but D (..., B, M, M, d), where w_i = a_i h_i and D_ij = a_j m_i - a_i m_j.
 
@@ -65,7 +66,8 @@ def _source_terms(xp: Namespace, source: Source, y: Arrays, bits: Arrays) -> tup
 
     differences D of the inputs only, as in Lagrange's form of quad.
     """
-    a, _, e = (xp.concat(bits, axis=-1)[..., None] * t[..., None, :, :] for t in source.loadings)
+    seen = 1.0 if bits is None else xp.concat(bits, axis=-1)[..., None]
+    a, _, e = (seen * t[..., None, :, :] for t in source.loadings)
     m, inverse_tau = _stack(xp, y), 1.0 / (1.0 + xp.sum(e, axis=-2, keepdims=True))
     share, D = a * (1.0 + e) * inverse_tau, a[..., None, :, :] * m[..., :, None, :] - a[..., :, None, :] * m[..., None, :, :]
     return a, e, share, inverse_tau, m, _off(xp, a) * D, _others(xp, share * m)

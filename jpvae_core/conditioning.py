@@ -38,13 +38,8 @@ def conditional_mean(prior: JointPrior, latents: Sequence[Array], mask: Array) -
     if coupling is None:
         return tuple(latents)
     y = [rotate(z, frame) for z, frame in zip(latents, prior.frames, strict=True)]
-    views = range(len(prior.dims))
-    means = []
-    for j in views:
-        predicted = sum(coupling.regression(xp, j, i, bits) * y[i] for i in views if i != j)
-        missing = expand(xp, predicted, prior.frames[j]) if len(views) > 1 else xp.zeros_like(latents[j])
-        means.append(xp.where(bits[j] > 0.0, latents[j], missing))
-    return tuple(means)
+    predicted = map(expand, [xp] * len(y), coupling.predict(xp, y, bits), prior.frames)
+    return tuple(xp.where(b > 0.0, z, mean) for b, z, mean in zip(bits, latents, predicted, strict=True))
 
 
 def condition(
@@ -139,13 +134,18 @@ def condition_gaussian(mean: Array, cov: Array, observed_index: Sequence[int], v
     return means, S_hh - S_ho @ gain_t
 
 
-def _door(prior: JointPrior, latents: Sequence[Array], mask: Array) -> tuple[Namespace, list[Array], list[Array]]:
-    """Checks, then the mask's bits and the latents with missing views set to 0."""
-    xp = namespace(*latents, *prior.arrays, mask)
+def check_latents(prior: JointPrior, latents: Sequence[Array]) -> None:
+    """One array (..., B, n_i) per view, of the prior's dtype. Raises ShapeError or DtypeError."""
     check_views("latents", latents, prior.dims)
     check_dtype(**{f"latents[{i}]": z for i, z in enumerate(latents)}, **prior.named_arrays)
     if latents[0].ndim < 2:
         raise ShapeError(f"latents[0] has shape {tuple(latents[0].shape)}; expected (..., B, n_i): add a row axis")
+
+
+def _door(prior: JointPrior, latents: Sequence[Array], mask: Array) -> tuple[Namespace, list[Array], list[Array]]:
+    """Checks, then the mask's bits and the latents with missing views set to 0."""
+    xp = namespace(*latents, *prior.arrays, mask)
+    check_latents(prior, latents)
     check_mask(mask, latents[0], len(prior.dims))
     bits = observed_bits(xp, mask, latents[0])
     return xp, bits, [keep(xp, b, z) for b, z in zip(bits, latents, strict=True)]

@@ -75,6 +75,11 @@ class Pair:
         """The coefficient of observed y_i in E[y_j | observed], j missing (0 where j is observed or i is not)."""
         return self.bounded.value[..., None, :] * (bits[i] * (1.0 - bits[j])) if i != j else xp.zeros_like(bits[j])
 
+    def predict(self, xp: Namespace, y: Sequence[Array], bits: Sequence[Array]) -> list[Array]:
+        """E[y_j | observed] of every j, as if it were missing (missing y must be 0)."""
+        s = self.bounded.value[..., None, :]
+        return [s * y[1], s * y[0]]
+
     def residual(self, xp: Namespace, i: int, j: int, bits: Sequence[Array]) -> Array:
         """diag of Cov(y_i, y_j | observed), both missing (0 where either is observed); (Sigma_22.1 = 1/(1 + x))."""
         if i != j:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
+import numpy as np
+
 from ._checks import check_dtype, check_last
 from ._xp import Array, device, namespace
 from .errors import ShapeError
@@ -24,18 +28,31 @@ def skew(params: Array, n: int) -> Array:
     """
     if n < 1:
         raise ShapeError(f"n is {n}; expected at least 1")
-    free = n * (n - 1) // 2
     xp = namespace(params)
     check_dtype(params=params)
-    check_last("params", params, free, f"the n(n-1)/2 entries of a skew {n}x{n} matrix")
+    check_last("params", params, n * (n - 1) // 2, f"the n(n-1)/2 entries of a skew {n}x{n} matrix")
     dev = device(params)
-    # Gather instead of scatter: entry (i, j) reads slot `index`, the diagonal reads an extra slot that holds 0.
-    i = xp.arange(n, device=dev)[:, None]
-    j = xp.arange(n, device=dev)[None, :]
-    low, high = xp.where(i < j, i, j), xp.where(i < j, j, i)
-    index = low * (2 * n - low - 1) // 2 + high - low - 1
-    index = xp.where(i == j, xp.full_like(index, free), index)
-    sign = xp.astype(i < j, params.dtype) - xp.astype(i > j, params.dtype)
-    padded = xp.concat([params, xp.zeros((*params.shape[:-1], 1), dtype=params.dtype, device=dev)], axis=-1)
-    entries = xp.take(padded, xp.reshape(index, (-1,)), axis=-1)
-    return xp.reshape(entries, (*params.shape[:-1], n, n)) * sign
+    zero = xp.zeros((*params.shape[:-1], 1), dtype=params.dtype, device=dev)
+    slots = xp.concat([params, -params, zero], axis=-1)
+    entries = xp.take(slots, xp.asarray(_places(n).entries, dtype=xp.int32, device=dev), axis=-1)
+    return xp.reshape(entries, (*params.shape[:-1], n, n))
+
+
+class _Places(NamedTuple):
+    """Of an n: which slot of (params, -params, 0) each entry of A reads, (n^2,), and where A holds params, (n(n-1)/2,)."""
+
+    entries: Any
+    params: Any
+
+
+_KEPT: dict[int, _Places] = {}  # made once per n (a plain dict: torch.compile traces it)
+
+
+def _places(n: int) -> _Places:
+    """Both maps between params and A are gathers, which every library differentiates."""
+    if n not in _KEPT:
+        i, j = np.triu_indices(n, 1)
+        slots = np.full((n, n), 2 * len(i), np.int32)
+        slots[i, j], slots[j, i] = np.arange(len(i)), np.arange(len(i), 2 * len(i))
+        _KEPT[n] = _Places(slots.reshape(-1), (i * n + j).astype(np.int32))
+    return _KEPT[n]

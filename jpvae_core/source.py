@@ -124,6 +124,11 @@ class Source:
         (a_i, _, e_i), (a_j, _, _) = views[i], views[j]
         return a_j * a_i * ((1.0 + e_i) / tau) * (bits[i] * (1.0 - bits[j]))
 
+    def predict(self, xp: Namespace, y: Sequence[Array], bits: Sequence[Array]) -> list[Array]:
+        """E[y_j | observed] of every missing j (missing y must be 0): a_j u^."""
+        mean, _ = self._posterior(y, bits)
+        return [a * mean for a, _, _ in self._views()]
+
     def residual(self, xp: Namespace, i: int, j: int, bits: Sequence[Array]) -> Array:
         """diag of Cov(y_i, y_j | observed), both missing (0 where either is observed)."""
         views = self._views()

@@ -25,11 +25,12 @@ from ._checks import check_dtype, check_frame, check_last, check_square, check_v
 from ._coupling_vjp import Arrays, pair_draw, pair_excess, source_draw, source_excess, sum_to
 from ._xp import Array, asarray_like, device, eye_like, namespace
 from .bounds import Bounded
-from .conditioning import _door
+from .conditioning import _door, check_latents
 from .frames import Signs
 from .kl import keep
 from .pair import Pair
 from .prior import JointPrior, expand, rotate, square
+from .skew import _places
 from .skew import skew as skew_matrix
 
 Views = tuple[Array, ...]
@@ -59,7 +60,7 @@ def skew(cotangent: Array, n: int) -> Array:
     cotangent: A_bar (..., n, n)  ->  (..., n(n-1)/2). Error: 1/2 eps.
     """
     xp = namespace(cotangent)
-    upper = xp.asarray([i * n + j for i in range(n) for j in range(i + 1, n)], dtype=xp.int32, device=device(cotangent))
+    upper = xp.asarray(_places(n).params, dtype=xp.int32, device=device(cotangent))
     twist = cotangent - xp.matrix_transpose(cotangent)
     return xp.take(xp.reshape(twist, (*twist.shape[:-2], n * n)), upper, axis=-1)
 
@@ -153,14 +154,17 @@ def kl_divergence(
     4 + 2 log(1 + e^|t|).
     """
     xp = namespace(*means, *log_vars, *prior.arrays, mask, cotangent)
-    mask = xp.ones((len(means),), dtype=xp.bool, device=device(means[0])) if mask is None else mask
-    _, bits, mu = _door(prior, means, mask)
+    check_latents(prior, means)
     check_views("log_vars", log_vars, prior.dims)
     check_last("cotangent", cotangent, means[0].shape[-2], "one per row")
     check_dtype(cotangent=cotangent, **{"means[0]": means[0], "log_vars[0]": log_vars[0]})
+    bits, mu, log_var = None, means, log_vars
+    if mask is not None:
+        _, bits, mu = _door(prior, means, mask)
+        log_var = [keep(xp, b, x) for b, x in zip(bits, log_vars, strict=True)]
     # 2 KL = sum_i [ sum(expm1(l_i) - l_i) + |mu_i|^2 ] + excess(m, v),   m_i = Q_i^T mu_i,   v_i = (Q_i*Q_i)^T exp(l_i):
     # |outside|^2 + |m|^2 is |mu|^2, so what is left of the quadratic form is quad - |m|^2, small where the coupling is weak.
-    half, log_var = 0.5 * cotangent[..., None], [keep(xp, b, x) for b, x in zip(bits, log_vars, strict=True)]
+    half = 0.5 * cotangent[..., None]
     mu_bar, log_var_bar = [2.0 * half * x for x in mu], [half * xp.expm1(x) for x in log_var]
     frames_bar, coupling, coupling_bar = [None for _ in means], prior.coupling, None
     if coupling is not None:

@@ -18,8 +18,8 @@ SAMPLE = (
     ("cayley.py", "solve(identity - A, identity + A)", "solve(identity + A, identity - A)", "the inverse rotation"),
     (
         "conditioning.py",
-        "regression(xp, j, i, bits) * y[i]",
-        "regression(xp, i, j, bits) * y[i]",
+        "prior.coupling.regression(xp, j, k, bits)",
+        "prior.coupling.regression(xp, k, j, bits)",
         "i for j in Eq. 12",
     ),
     ("conditioning.py", "xp.exp(keep(xp, bits[k]", "xp.exp(0.5 * keep(xp, bits[k]", "a standard deviation for a variance"),
