@@ -73,7 +73,7 @@ class Pair:
 
     def regression(self, xp: Namespace, j: int, i: int, bits: Sequence[Array]) -> Array:
         """The coefficient of observed y_i in E[y_j | observed], j missing (0 where j is observed or i is not)."""
-        return self.bounded.value[..., None, :] * (bits[i] * (1.0 - bits[j])) if i != j else xp.zeros_like(bits[j])
+        return self.bounded.value[..., None, :] * (bits[i] * (1.0 - bits[j]))
 
     def predict(self, xp: Namespace, y: Sequence[Array], bits: Sequence[Array]) -> list[Array]:
         """E[y_j | observed] of every j, as if it were missing (missing y must be 0)."""
@@ -87,10 +87,8 @@ class Pair:
         return (1.0 - bits[i]) / (1.0 + self.bounded.excess[..., None, :] * bits[1 - i])
 
     def draw(self, xp: Namespace, m: Sequence[Array], bits: Sequence[Array], source: Array, e: Sequence[Array]) -> list[Array]:
-        """Both y given the observed ones: y_1 first (from y_2 where that is seen), then y_2 from y_1."""
+        """Both y as if missing, given the observed ones: y_1 (from y_2 where that is seen), then y_2 from the y_1 there is."""
         s, _, _, x = (t[..., None, :] for t in self.bounded)
         spread = 1.0 / xp.sqrt(1.0 + x)
-        given_2 = s * m[1] + spread * e[0]
-        first = bits[0] * m[0] + (1.0 - bits[0]) * (bits[1] * given_2 + (1.0 - bits[1]) * e[0])
-        second = bits[1] * m[1] + (1.0 - bits[1]) * (s * first + spread * e[1])
-        return [first, second]
+        first = bits[1] * (s * m[1] + spread * e[0]) + (1.0 - bits[1]) * e[0]
+        return [first, s * (bits[0] * m[0] + (1.0 - bits[0]) * first) + spread * e[1]]

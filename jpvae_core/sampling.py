@@ -66,6 +66,5 @@ def sample(prior: JointPrior, noise: Array) -> tuple[Array, ...]:
     Error: as ``complete``.
     """
     xp = namespace(noise, *prior.arrays)
-    check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     nothing = [xp.zeros((*noise.shape[:-1], n), dtype=noise.dtype, device=device(noise)) for n in prior.dims]
     return complete(prior, nothing, xp.zeros((len(prior.dims),), dtype=xp.bool, device=device(noise)), noise)

@@ -139,10 +139,10 @@ class Source:
         return (shared + own) * ((1.0 - bits[i]) * (1.0 - bits[j]))
 
     def draw(self, xp: Namespace, m: Sequence[Array], bits: Sequence[Array], source: Array, e: Sequence[Array]) -> list[Array]:
-        """All y given the observed ones: ONE draw of the source serves every missing view, so they stay coherent."""
+        """All y as if missing, given the observed ones: ONE draw of the source serves them all, so they stay coherent."""
         mean, tau = self._posterior(m, bits)
         u = mean + source / xp.sqrt(tau)
-        return [bits[i] * m[i] + (1.0 - bits[i]) * (a * u + rest * e[i]) for i, (a, rest, _) in enumerate(self._views())]
+        return [a * u + rest * own for (a, rest, _), own in zip(self._views(), e, strict=True)]
 
 
 def _over(xp: Namespace, x: Array, y: Array, tau: Array) -> Array:

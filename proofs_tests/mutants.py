@@ -38,6 +38,7 @@ from mutations import Mutant, Source
 from rich.progress import track
 
 import jpvae_core
+from jpvae_core.skew import _KEPT
 
 CORE = Path(jpvae_core.__file__).parent
 _PREFIX = f"{CORE}{os.sep}"
@@ -118,6 +119,7 @@ def install(mutant: Mutant) -> None:
         live = vars(live)[name]
     live = getattr(live, "fget", None) or getattr(live, "__func__", live)  # properties and static methods
     assert isinstance(live, FunctionType)
+    _KEPT.clear()  # made by the unmutated core
     codes = code_objects(compile(mutant.source, path, "exec", dont_inherit=True))
     live.__code__ = next(code for code in codes if code.co_qualname == mutant.function)
 

@@ -116,6 +116,15 @@ SHAPES = {
         lambda: jc.condition_gaussian(np.zeros(3), EYE, [3], Z2[:, :1]),
         r"observed_index is \[3\].* in \[0, 3\)",
     ),
+    "dense log_vars": (
+        lambda: jc.kl_dense([Z3], [Z2], EYE),
+        r"log_vars\[0\] has shape \(4, 2\); expected last axis 3",
+    ),
+    "rows of noise": (
+        lambda: jc.complete(SVD, [Z2, Z3], MASK, np.zeros((3, 5))),
+        r"noise has shape \(3, 5\) but latents\[0\] has \(4, 2\)",
+    ),
+    "no means of dense": (lambda: jc.kl_dense([], [Z3], EYE), r"means has 0 arrays; expected at least one"),
     "no views of dense": (lambda: jc.kl_dense([], [], EYE), r"means has 0 arrays; expected at least one"),
     "values": (lambda: jc.condition_gaussian(np.zeros(3), EYE, [0], Z2), r"values has shape \(4, 2\); expected last axis 1"),
     "mean": (lambda: jc.condition_gaussian(np.zeros(2), EYE, [0], Z2[:, :1]), r"mean has shape \(2,\); expected last axis 3"),
@@ -138,6 +147,13 @@ DTYPES = {
     "half sigmoid": (lambda: jc.sigmoid_bound(half(EYE)), "logits has dtype float16; expected float32 or float64"),
     "half tanh": (lambda: jc.tanh_bound(half(EYE)), "logits has dtype float16; expected float32 or float64"),
     "mixed number": (lambda: jc.number_bound(np.float32(EYE), EYE), "like has dtype float64 but alpha has float32"),
+    "integer rotation": (lambda: jc.JointPrior.orthogonal(EYE.astype(int), 0.5), "rotation has dtype int64; expected"),
+    "half U": (lambda: jc.JointPrior.svd(half(EYE), np.zeros(3), EYE), "U has dtype float16; expected"),
+    "half V": (lambda: jc.JointPrior.svd(EYE, np.zeros(3), half(EYE)), "V has dtype float16"),
+    "integer frames": (
+        lambda: jc.JointPrior.canonical([EYE.astype(int)] * 2, np.zeros((2, 3))),
+        r"frames\[0\] has dtype int64",
+    ),
     "half logits": (lambda: jc.JointPrior.svd(EYE, half(np.zeros(3)), EYE), "logits has dtype float16; expected"),
     "mixed svd": (lambda: jc.JointPrior.svd(EYE, np.zeros(3, np.float32), EYE), "logits has dtype float32 but U has float64"),
     "mixed rows": (
@@ -202,6 +218,36 @@ LIBRARIES = {
     "torch means of dense": (lambda: jc.kl_dense([torch.zeros(4, 3)], [Z3], EYE), "numpy.ndarray, torch.Tensor"),
     "torch log_vars": (
         lambda: jc.condition(SVD, [Z2, Z3], MASK, log_vars=[torch.zeros(4, 2), torch.zeros(4, 3)]),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch alpha of a rotation": (lambda: jc.JointPrior.orthogonal(EYE, torch.tensor(0.5)), "numpy.ndarray, torch.Tensor"),
+    "torch alpha of eq16": (
+        lambda: jc.kl_eq16([Z3, Z3], [Z3, Z3], EYE, torch.tensor(0.5)),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch U": (lambda: jc.JointPrior.svd(torch.eye(3), np.zeros(3), EYE), "numpy.ndarray, torch.Tensor"),
+    "torch V": (lambda: jc.JointPrior.svd(EYE, np.zeros(3), torch.eye(3)), "numpy.ndarray, torch.Tensor"),
+    "torch logits of frames": (
+        lambda: jc.JointPrior.canonical([EYE, EYE], torch.zeros((2, 3))),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch log_vars of the KL": (
+        lambda: jc.kl_divergence([Z2, Z3], [torch.zeros(4, 2), torch.zeros(4, 3)], TWO),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch means of eq9": (
+        lambda: jc.kl_eq9([torch.zeros(4, 2), torch.zeros(4, 3)], [Z2, Z3], np.zeros((3, 2))),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch log_vars of eq16": (
+        lambda: jc.kl_eq16([Z3, Z3], [torch.zeros(4, 3)] * 2, EYE, 0.5),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch log_vars of dense": (lambda: jc.kl_dense([Z3], [torch.zeros(4, 3)], EYE), "numpy.ndarray, torch.Tensor"),
+    "torch mean": (lambda: jc.reparameterize(torch.zeros(2), np.zeros(2), np.zeros(2)), "numpy.ndarray, torch.Tensor"),
+    "torch log_var": (lambda: jc.reparameterize(np.zeros(2), torch.zeros(2), np.zeros(2)), "numpy.ndarray, torch.Tensor"),
+    "torch noise": (
+        lambda: jc.complete(TWO, [Z2, Z3], MASK, torch.zeros(4, 5)),
         "numpy.ndarray, torch.Tensor",
     ),
     "rows are a list": (lambda: jc.Moments().update([[1.0]]), "expected arrays of one array library, found builtins.list"),

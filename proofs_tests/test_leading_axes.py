@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import jpvae_core as jc
+from jpvae_core import vjp
 
 MODELS, ROWS = 3, 2
 RNG = np.random.default_rng(0)
@@ -46,7 +47,11 @@ FUNCTIONS = {
         *frames((3, 3)),
         RNG.uniform(-0.9, 0.9, MODELS),
     ),
-    "kl_dense": (lambda m, v, S: jc.kl_dense([m], [v], S), normal(ROWS, 5), normal(ROWS, 5), SPD),
+    "kl_dense": (
+        lambda m, n, v, w, S: jc.kl_dense([m, n], [v, w], S),
+        *(normal(ROWS, n) for n in (3, 2, 3, 2)),
+        SPD,
+    ),
     "condition_gaussian": (lambda m, S, x: jc.condition_gaussian(m, S, [3, 1], x), normal(5), SPD, normal(ROWS, 2)),
 }
 
@@ -82,6 +87,35 @@ def canonical(Q1: Any, Q2: Any, Q3: Any, t: Any, *rows: Any) -> list[Any]:
     return everything(jc.JointPrior.canonical([Q1, Q2, Q3], t), rows[:3], rows[3:6], rows[6])
 
 
+def flat(tree: Any) -> list[Any]:
+    """The arrays of nested tuples and lists; None is left out."""
+    if isinstance(tree, tuple | list):
+        return [leaf for part in tree for leaf in flat(part)]
+    return [] if tree is None else [tree]
+
+
+def gradients(prior: jc.JointPrior, means: Any, log_vars: Any, noise: Any) -> list[Any]:
+    """Of the KL without a mask and with one, and of a draw, for cotangents that differ by row."""
+    mask = MASK[:, : len(prior.dims)] if len(prior.dims) > 2 else MASK[:, 1:]
+    rows = noise[..., 0]
+    return flat(
+        [
+            vjp.kl_divergence(means, log_vars, prior, None, rows),
+            vjp.kl_divergence(means, log_vars, prior, mask, rows),
+            vjp.complete(prior, means, mask, noise, log_vars),
+        ]
+    )
+
+
+def gradients_of(make: Any, parameters: int) -> Any:
+    def function(*arguments: Any) -> list[Any]:
+        prior, rows = make(*arguments[:parameters]), arguments[parameters:]
+        M = len(prior.dims)
+        return gradients(prior, rows[:M], rows[M : 2 * M], rows[2 * M])
+
+    return function
+
+
 SQUARE = [normal(ROWS, 3) for _ in range(4)]
 PAIR = (*frames((4, 2), (3, 2)), normal(2), *MEANS[:2], *LOG_VARS[:2], normal(ROWS, 7))
 FUNCTIONS |= {
@@ -89,6 +123,17 @@ FUNCTIONS |= {
     "svd, tanh": (svd("tanh"), *PAIR),
     "orthogonal": (orthogonal, *frames((3, 3)), RNG.uniform(-0.9, 0.9, MODELS), *SQUARE, normal(ROWS, 6)),
     "canonical": (canonical, *frames((3, 2), (4, 2), (2, 2)), 2 * normal(3, 2), *MEANS, *LOG_VARS, normal(ROWS, 11)),
+    "canonical, one number": (lambda *frames: jc.JointPrior.canonical(frames, 0.7).precision(), *frames((4, 2), (3, 2))),
+    "svd, frames shared": (lambda t: jc.JointPrior.svd(np.eye(4, 2), t, np.eye(3, 2)).covariance(), normal(2)),
+    "gradients, svd": (gradients_of(lambda U, V, t: jc.JointPrior.svd(U, t, V), 3), *PAIR),
+    "gradients, canonical": (
+        gradients_of(lambda Q1, Q2, Q3, t: jc.JointPrior.canonical([Q1, Q2, Q3], t), 4),
+        *frames((3, 2), (4, 2), (2, 2)),
+        2 * normal(3, 2),
+        *MEANS,
+        *LOG_VARS,
+        normal(ROWS, 11),
+    ),
 }
 
 

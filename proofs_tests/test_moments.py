@@ -3,6 +3,7 @@
 import numpy as np
 import oracles
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,13 @@ def test_counts():
     assert moments.count == 0
     for rows, count in ((0, 0), (3, 3), (0, 3), (2, 5)):
         assert moments.update(np.zeros((rows, 2))).count == count
+
+
+def test_rows_that_carry_a_gradient():
+    rows = np.random.default_rng(0).standard_normal((5, 2))
+    moments = jc.Moments()
+    moments.update(torch.tensor(rows, requires_grad=True))
+    np.testing.assert_allclose(moments.covariance, np.cov(rows.T), rtol=1e-14)  # sums of five products: < 30 roundings
 
 
 def test_too_few_rows_is_an_error_not_nan():

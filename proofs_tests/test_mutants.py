@@ -52,7 +52,7 @@ SAMPLE = (
     ("prior.py", "scaled @ xp.matrix_transpose(right)", "scaled @ right", "U s V for U s V^T"),
     ("sampling.py", "xp.exp(0.5 * log_var) * noise", "xp.exp(log_var) * noise", "section 2.1 as printed: sigma^2 for sigma"),
     ("sampling.py", "own[j] - expand(xp, e[j], prior.frames[j])", "own[j]", "the frame's noise counted twice"),
-    ("skew.py", "params.dtype) - xp.astype(i > j", "params.dtype) + xp.astype(i > j", "a symmetric matrix"),
+    ("skew.py", "[params, -params, zero]", "[params, params, zero]", "a symmetric matrix"),
     (
         "source.py",
         "loadings[j] * m[i] - loadings[i] * m[j]",
@@ -62,7 +62,7 @@ SAMPLE = (
     ("source.py", "before, 1.0 + before + es[i])", "before, 1.0 + before)", "the telescoped log|Sigma| one term off"),
     ("source.py", "a = xp.exp(-0.5 * xp.log", "a = xp.exp(-1.0 * xp.log", "a^2 for a"),
     (
-        *("source.py", "(a * u + rest * e[i])", "(a * mean + xp.sqrt(rest * rest + a * a / tau) * e[i])"),
+        *("source.py", "[a * u + rest * own for", "[a * mean + xp.sqrt(rest * rest + a * a / tau) * own for"),
         "every view its own source: each view's draws keep their law, their joint law is lost",
     ),
 )
