@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 from ._xp import Array
 from .errors import DtypeError, NotAContraction, ShapeError
 
 _WIDE_ENOUGH = ("float32", "float64")
+_NAMES: dict[tuple[type, Any], str] = {}  # naming a dtype takes microseconds, so each is named once
+
+
+def _name(dtype: Any) -> str:
+    """Without its library: "float32"."""
+    key = type(dtype), dtype  # (dtypes of two libraries may refuse to be compared)
+    if key not in _NAMES:
+        _NAMES[key] = str(dtype).rpartition(".")[2]
+    return _NAMES[key]
 
 
 def check_dtype(**named: Array) -> None:
     """Every array is float32 or float64, all of one dtype: silent promotion hides where precision was lost."""
     first_name, first = next(iter(named.items()))
     for name, x in named.items():
-        # (Naming a dtype costs microseconds, comparing two does not.)
-        if (x is first or x.dtype != first.dtype) and str(x.dtype).rpartition(".")[2] not in _WIDE_ENOUGH:
+        if (x is first or x.dtype != first.dtype) and _name(x.dtype) not in _WIDE_ENOUGH:
             raise DtypeError(
                 f"{name} has dtype {x.dtype}; expected float32 or float64. "
                 "(Half precision cannot hold 1 - s near the boundary: keep the prior in float32 under autocast.)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import array_api_compat
+import array_api_compat.numpy
 import numpy as np
 
 from .errors import LibraryError
@@ -20,10 +21,14 @@ def _library(x: Array) -> str:
 def namespace(*arrays: Array) -> Namespace:
     """The array-API namespace shared by ``arrays`` (None is ignored). Costs microseconds: call once, pass it inward.
 
-    torch is recognised by its type's module, because torch.compile cannot trace array_api_compat's own cached look-up.
+    torch and NumPy are recognised by their types' modules: torch.compile cannot trace array_api_compat's cached look-up, and
+    NumPy's work on small arrays takes no longer than that look-up.
     """
     present = [x for x in arrays if x is not None]
-    if {_library(x) for x in present} == {"torch"}:
+    libraries = {_library(x) for x in present}
+    if libraries == {"numpy"}:
+        return array_api_compat.numpy
+    if libraries == {"torch"}:
         import array_api_compat.torch as torch_namespace
 
         return torch_namespace
