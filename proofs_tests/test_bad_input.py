@@ -7,12 +7,14 @@ import pytest
 import torch
 
 import jpvae_core as jc
+from jpvae_core import vjp
 
 Z2, Z3 = np.zeros((4, 2)), np.zeros((4, 3))
 TWO = jc.JointPrior.independent([2, 3])
 SVD = jc.JointPrior.svd(np.eye(3, 2), np.zeros(2), np.eye(2))
 EYE = np.eye(3)
 MASK = np.asarray([True, False])
+ROWS = np.zeros(4)
 
 SHAPES = {
     "skew entries": (lambda: jc.skew(np.zeros(4), 3), r"params has shape \(4,\); expected last axis 3"),
@@ -120,6 +122,26 @@ SHAPES = {
         lambda: jc.kl_dense([Z3], [Z2], EYE),
         r"log_vars\[0\] has shape \(4, 2\); expected last axis 3",
     ),
+    "mask of a conditional": (
+        lambda: jc.conditional_mean(SVD, [Z2, Z3], np.ones(3, dtype=bool)),
+        r"mask has shape \(3,\); expected",
+    ),
+    "gradient of means without rows": (
+        lambda: vjp.kl_divergence([Z2[0], Z3[0]], [Z2[0], Z3[0]], SVD, None, ROWS),
+        r"latents\[0\] has shape \(2,\); expected .*row axis",
+    ),
+    "gradient of one log_var": (
+        lambda: vjp.kl_divergence([Z2, Z3], [Z2], SVD, None, ROWS),
+        "log_vars has 1 arrays; expected 2",
+    ),
+    "cotangent of the KL": (
+        lambda: vjp.kl_divergence([Z2, Z3], [Z2, Z3], SVD, None, ROWS[:3]),
+        r"cotangent has shape \(3,\); expected last axis 4",
+    ),
+    "cotangents of a draw": (
+        lambda: vjp.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 5)), [Z3, Z3]),
+        r"cotangents\[0\] has shape \(4, 3\); expected last axis 2",
+    ),
     "rows of noise": (
         lambda: jc.complete(SVD, [Z2, Z3], MASK, np.zeros((3, 5))),
         r"noise has shape \(3, 5\) but latents\[0\] has \(4, 2\)",
@@ -153,6 +175,30 @@ DTYPES = {
     "integer frames": (
         lambda: jc.JointPrior.canonical([EYE.astype(int)] * 2, np.zeros((2, 3))),
         r"frames\[0\] has dtype int64",
+    ),
+    "float32 cotangent of the KL": (
+        lambda: vjp.kl_divergence([Z2, Z3], [Z2, Z3], SVD, None, np.float32(ROWS)),
+        r"means\[0\] has dtype float64 but cotangent has float32",
+    ),
+    "float32 log_vars of a gradient": (
+        lambda: vjp.kl_divergence([Z2, Z3], [np.float32(Z2), Z3], SVD, None, ROWS),
+        r"log_vars\[0\] has dtype float32 but cotangent has float64",
+    ),
+    "float32 noise of a gradient": (
+        lambda: vjp.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 5), np.float32), [Z2, Z3]),
+        r"latents\[0\] has dtype float64 but noise has float32",
+    ),
+    "float32 cotangents of a draw": (
+        lambda: vjp.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 5)), [np.float32(Z2), Z3]),
+        r"cotangents\[0\] has dtype float32 but noise has float64",
+    ),
+    "float32 cotangent of a sample": (
+        lambda: vjp.reparameterize(Z2, Z2, np.float32(Z2)),
+        "cotangent has dtype float32 but log_var has float64",
+    ),
+    "float32 cotangent of a frame": (
+        lambda: vjp.frame(np.zeros(3), EYE, np.float32(EYE)),
+        "cotangent has dtype float32 but params has float64",
     ),
     "half logits": (lambda: jc.JointPrior.svd(EYE, half(np.zeros(3)), EYE), "logits has dtype float16; expected"),
     "mixed svd": (lambda: jc.JointPrior.svd(EYE, np.zeros(3, np.float32), EYE), "logits has dtype float32 but U has float64"),
@@ -248,6 +294,18 @@ LIBRARIES = {
     "torch log_var": (lambda: jc.reparameterize(np.zeros(2), torch.zeros(2), np.zeros(2)), "numpy.ndarray, torch.Tensor"),
     "torch noise": (
         lambda: jc.complete(TWO, [Z2, Z3], MASK, torch.zeros(4, 5)),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch log_vars of a gradient": (
+        lambda: vjp.kl_divergence([Z2, Z3], [torch.zeros(4, 2), torch.zeros(4, 3)], SVD, None, ROWS),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch means of a gradient": (
+        lambda: vjp.kl_divergence([torch.zeros(4, 2), torch.zeros(4, 3)], [Z2, Z3], SVD, None, ROWS),
+        "numpy.ndarray, torch.Tensor",
+    ),
+    "torch cotangents of a draw": (
+        lambda: vjp.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 5)), [torch.zeros(4, 2), torch.zeros(4, 3)]),
         "numpy.ndarray, torch.Tensor",
     ),
     "rows are a list": (lambda: jc.Moments().update([[1.0]]), "expected arrays of one array library, found builtins.list"),

@@ -125,6 +125,8 @@ FUNCTIONS |= {
     "canonical": (canonical, *frames((3, 2), (4, 2), (2, 2)), 2 * normal(3, 2), *MEANS, *LOG_VARS, normal(ROWS, 11)),
     "canonical, one number": (lambda *frames: jc.JointPrior.canonical(frames, 0.7).precision(), *frames((4, 2), (3, 2))),
     "svd, frames shared": (lambda t: jc.JointPrior.svd(np.eye(4, 2), t, np.eye(3, 2)).covariance(), normal(2)),
+    "gradient of a rotation": (lambda p, bar: vjp.orthogonal(p, jc.orthogonal(p, 4), bar), normal(6), normal(4, 4)),
+    "gradient of a frame": (lambda p, bar: vjp.frame(p, jc.frame(p, 4, 2), bar), normal(6), normal(4, 2)),
     "gradients, svd": (gradients_of(lambda U, V, t: jc.JointPrior.svd(U, t, V), 3), *PAIR),
     "gradients, canonical": (
         gradients_of(lambda Q1, Q2, Q3, t: jc.JointPrior.canonical([Q1, Q2, Q3], t), 4),

@@ -449,3 +449,22 @@ def test_reparameterize_sums_over_broadcast_draws(xp):
     terms = noise * bar * np.exp(log_var / 2) / 2
     assert np.all(np.abs(mean_bar - bar.sum(0)) <= xp.eps * np.abs(bar).sum(0))
     assert np.all(np.abs(log_var_bar - terms.sum(0)) <= 9 * xp.eps * np.abs(terms).sum(0))
+
+
+@pytest.mark.parametrize("kind", ["Pair", "Source", "independent"])
+def test_cotangents_of_one_prior_are_added_part_by_part(kind):
+    numbers = np.random.default_rng(0).standard_normal((2, 5, 3))
+
+    def cotangent(x):
+        coupling = {"Pair": jc.Bounded(*x[1:]), "Source": x[1], "independent": None}[kind]
+        return vjp.PriorCotangent((None, x[0]), coupling)
+
+    one, other = map(cotangent, numbers)
+    both = one.plus(other)
+    assert both.frames[0] is None
+    np.testing.assert_array_equal(both.frames[1], numbers[0, 0] + numbers[1, 0])
+    if kind == "independent":
+        assert both.coupling is None
+    else:
+        expected = numbers[:, 1:] if kind == "Pair" else numbers[:, 1]
+        np.testing.assert_array_equal(np.asarray(both.coupling), expected[0] + expected[1])
