@@ -57,9 +57,17 @@ SUITE = Suite(
     ),
     targets=(
         Target("n = 128, B = 256: torch.distributions / ours", lambda r: r.ratio("n", 128, DENSE, OURS), at_least=1000),
-        Target("n = 128, B = 256: Eq. 9 with inverses / ours", lambda r: r.ratio("n", 128, INVERSE, OURS), at_least=5),
+        Target("n = 128, B = 256: Eq. 9 with inverses / ours, JAX", lambda r: r.ratio("n", 128, INVERSE, IN_JAX), at_least=5),
+        Target(
+            "n = 128, B = 256: Eq. 9 with inverses / ours, eager torch",
+            lambda r: r.ratio("n", 128, INVERSE, OURS),
+            at_least=5,
+            asserted=False,
+        ),
         Target("growth p in n^p", lambda r: r.growth("n", OURS), at_most=2.1),
-        Target("n = 20, B = 32, ms", lambda r: 1e3 * r.at("B", 32, OURS).minimum, at_most=0.25, asserted=False),
+        Target("n = 20, B = 32, JAX, ms", lambda r: 1e3 * r.at("B", 32, IN_JAX).minimum, at_most=0.25),
+        Target("n = 20, B = 32, NumPy, ms", lambda r: 1e3 * r.at("B", 32, IN_NUMPY).minimum, at_most=0.25, asserted=False),
+        Target("n = 20, B = 32, eager torch, ms", lambda r: 1e3 * r.at("B", 32, OURS).minimum, at_most=0.25, asserted=False),
     ),
 )
 

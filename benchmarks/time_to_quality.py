@@ -2,6 +2,7 @@
 
     python benchmarks/time_to_quality.py            train all, one after the other (minutes): results/time_to_quality.json, .png
     python benchmarks/time_to_quality.py --only "torch engine"      train this one again, keep the others' curves
+    taskset -c 1 python benchmarks/time_to_quality.py               on one core
     python benchmarks/time_to_quality.py --show     print and draw again what the JSON keeps
 
 The protocol: 18,750 Adam steps of 32 images at the rate 1e-3, alpha = 0.9, Eq. 5, run by the JAX peer; the values it ends with
@@ -28,7 +29,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-TRAINING, TEST, DRAWS, THREADS, MEASUREMENTS = 50_000, 1_000, 32, 2, 10
+TRAINING, TEST, DRAWS, MEASUREMENTS = 50_000, 1_000, 32, 10
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 PROTOCOL = {"steps": 18_750, "batch_size": 32, "alpha": 0.9}
 RECIPE: dict[str, Any] = {
     "latent_dims": 20,
