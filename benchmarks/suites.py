@@ -162,11 +162,14 @@ def cell(suite: Suite, results: Results, sweep: str, x: float, method: str) -> s
 
 
 def made_with() -> dict[str, Any]:
-    """Machine, versions and commit."""
-    git = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    """Machine, versions and commit ("-dirty" where anything but results has changed since)."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results")
     return {
-        "commit": commit or "unknown",
+        "commit": (git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else ""),
         "machine": f"{platform.system()} {platform.machine()}, {cpuinfo.get_cpu_info()['brand_raw']}, {os.cpu_count()} cores",
         "threads": 1,
         "python": platform.python_version(),

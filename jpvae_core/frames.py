@@ -40,7 +40,8 @@ def frame(params: Array, n: int, d: int, signs: Signs | None = None) -> Array:
     A = skew(params, n)
     xp = namespace(params)
     identity = eye_like(xp, A, n)
-    Q = xp.linalg.solve(identity - A, (identity + A)[..., :, :d])
+    columns = identity + A
+    Q = xp.linalg.solve(identity - A, columns if d == n else columns[..., :, :d])
     if signs is None:
         return Q
     # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._checks import check_dtype, check_last
-from ._xp import Array, device, namespace
+from ._xp import Array, asarray_like, device, namespace
 from .errors import ShapeError
 
 
@@ -31,17 +31,18 @@ def skew(params: Array, n: int) -> Array:
     xp = namespace(params)
     check_dtype(params=params)
     check_last("params", params, n * (n - 1) // 2, f"the n(n-1)/2 entries of a skew {n}x{n} matrix")
-    dev = device(params)
-    zero = xp.zeros((*params.shape[:-1], 1), dtype=params.dtype, device=dev)
-    slots = xp.concat([params, -params, zero], axis=-1)
-    entries = xp.take(slots, xp.asarray(_places(n).entries, dtype=xp.int32, device=dev), axis=-1)
-    return xp.reshape(entries, (*params.shape[:-1], n, n))
+    if n == 1:
+        return xp.zeros((*params.shape[:-1], 1, 1), dtype=params.dtype, device=device(params))
+    places = _places(n)
+    entries = xp.take(params, xp.asarray(places.entries, dtype=xp.int32, device=device(params)), axis=-1)
+    return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, places.signs)
 
 
 class _Places(NamedTuple):
-    """Of an n: which slot of (params, -params, 0) each entry of A reads, (n^2,), and where A holds params, (n(n-1)/2,)."""
+    """Of an n: which of params each entry of A is, (n^2,), with which sign, (n, n); which entry of A each of params is."""
 
     entries: Any
+    signs: Any
     params: Any
 
 
@@ -49,10 +50,11 @@ _KEPT: dict[int, _Places] = {}  # made once per n (a plain dict: torch.compile t
 
 
 def _places(n: int) -> _Places:
-    """Both maps between params and A are gathers, which every library differentiates."""
+    """Both ways are gathers, which every library differentiates. The diagonal reads params[0], with sign 0."""
     if n not in _KEPT:
         i, j = np.triu_indices(n, 1)
-        slots = np.full((n, n), 2 * len(i), np.int32)
-        slots[i, j], slots[j, i] = np.arange(len(i)), np.arange(len(i), 2 * len(i))
-        _KEPT[n] = _Places(slots.reshape(-1), (i * n + j).astype(np.int32))
+        entries, signs = np.zeros((n, n), np.int32), np.zeros((n, n))
+        entries[i, j] = entries[j, i] = np.arange(len(i))
+        signs[i, j], signs[j, i] = 1.0, -1.0
+        _KEPT[n] = _Places(entries.reshape(-1), signs, (i * n + j).astype(np.int32))
     return _KEPT[n]

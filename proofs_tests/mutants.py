@@ -119,7 +119,7 @@ def install(mutant: Mutant) -> None:
         live = vars(live)[name]
     live = getattr(live, "fget", None) or getattr(live, "__func__", live)  # properties and static methods
     assert isinstance(live, FunctionType)
-    _KEPT.clear()  # made by the unmutated core
+    _KEPT.clear()  # of tables that the unmutated core made
     codes = code_objects(compile(mutant.source, path, "exec", dont_inherit=True))
     live.__code__ = next(code for code in codes if code.co_qualname == mutant.function)
 
@@ -186,6 +186,7 @@ class Mutation:
         failures, traced = [], {function_of(item) for item in items} - set(self.reach)
         for item in items:
             lines = self.reach.setdefault(function_of(item), set())
+            _KEPT.clear()  # every test that needs a table shall meet the lines that make it
             start = time.perf_counter()
             if function_of(item) in traced and "float32" not in item.nodeid:
                 sys.settrace(functools.partial(_trace, lines))

@@ -52,7 +52,7 @@ SAMPLE = (
     ("prior.py", "scaled @ xp.matrix_transpose(right)", "scaled @ right", "U s V for U s V^T"),
     ("sampling.py", "xp.exp(0.5 * log_var) * noise", "xp.exp(log_var) * noise", "section 2.1 as printed: sigma^2 for sigma"),
     ("sampling.py", "own[j] - expand(xp, e[j], prior.frames[j])", "own[j]", "the frame's noise counted twice"),
-    ("skew.py", "[params, -params, zero]", "[params, params, zero]", "a symmetric matrix"),
+    ("skew.py", "signs[j, i] = 1.0, -1.0", "signs[j, i] = 1.0, 1.0", "a symmetric matrix"),
     (
         "source.py",
         "loadings[j] * m[i] - loadings[i] * m[j]",
