@@ -99,11 +99,17 @@ def test_a_loss_that_is_not_finite_stops_the_training():
     class Stub:
         def train_step(self, state, batch, **_):
             state.append(batch)
-            return {"loss": [9.0, 8.0, float("nan")][len(state) - 1], "reconstruction": [1.0], "kl": 2.0}
+            fits = np.ones((len(batch.observed), 2))
+            fits[2:, 1] = np.inf
+            rows = {"posterior": np.ones_like(fits), "reconstruction": fits, "kl": np.ones(len(fits))}
+            loss = [9.0, 8.0, float("nan")][len(state) - 1]
+            return {"loss": loss, "reconstruction": [1.0], "kl": 2.0, "rows": rows}
 
     for first in (0, 5):
         seen = []
-        with pytest.raises(TrainingDiverged, match=f"the loss is nan at step {first + 2} .*Lower learning_rate"):
+        row = int(batches().at(first + 2).views[0][2:].min())  # the view holds the row's number
+        place = rf"view 'view1', row {row} is the first: its reconstruction is inf\. Lower learning_rate"
+        with pytest.raises(TrainingDiverged, match=f"the loss is nan at step {first + 2} .*{place}"):
             train(Stub(), seen, batches(), first=first)
         assert same(seen[-1], batches().at(first + 2))
 
