@@ -259,9 +259,8 @@ def _check_rows(report: Report, made: Engine, model: Model) -> None:
     report.require("rows", found == shapes, f"of a loss of NaN have shapes {found}; expected {shapes}")
     for name, x in rows.items():
         finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
-        report.require(
-            "rows", bool((finite == (np.arange(len(x)) != at)).all()), f"{name} finite: {finite}; expected all but {at}"
-        )
+        expected = np.arange(len(x)) != at
+        report.require("rows", bool((finite == expected).all()), f"{name} finite: {finite}; expected {expected}")
 
 
 def _with_nan(batch: Batch) -> Batch:
