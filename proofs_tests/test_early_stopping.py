@@ -6,7 +6,7 @@ from synthetic import OPTIONS, three_views
 from test_batches import same
 
 from jpvae import JPVAE
-from jpvae.callbacks import Callback
+from jpvae.callbacks import Callback, StopTraining
 from jpvae.early_stopping import HeldOut
 from jpvae.engine import engine
 from jpvae.errors import TrainingDiverged
@@ -78,13 +78,10 @@ def test_it_remembers_the_best_and_counts_what_came_after():
 
 @pytest.fixture(scope="module")
 def stopped():
-    """A fit that stops early, and its parameters after each evaluation."""
+    """A fit that stops early, and its evaluations by step."""
     kept = {}
 
     class Keep(Callback):
-        def on_start(self, model, step, steps):
-            self.model = model
-
         def on_log(self, record):
             if "held_out" in record:
                 kept[record["step"]] = record["held_out"]
@@ -98,9 +95,8 @@ def test_the_best_parameters_are_the_result(stopped):
     last = max(evaluations)
     assert 0 < best < last < STOPPING["steps"]
     assert model.history_[-1]["step"] == last
-    # Stopped at the best step by force, the training is that of the steps until there.
-    from jpvae.callbacks import StopTraining
 
+    # Stopped at the best step by force, the training is that of the steps until there.
     class StopAt(Callback):
         def on_step(self, step, report):
             if step == best:

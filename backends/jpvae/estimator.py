@@ -21,7 +21,7 @@ from .imputation import Predictor
 from .progress import progress_bar
 from .schedules import BetaSchedule
 from .training import Batches, Recorder, train
-from .units import Scaled, check_imputed
+from .units import Scaled, check_imputed, overflow_is_found
 from .views import Views, blocks, read_views
 
 
@@ -237,11 +237,12 @@ class JPVAE:
         results = outputs.places(data, out, with_std=return_std)
         for arrays, std in zip(results, (False, True), strict=False):
             outputs.begin(data, arrays, std=std)
-        for j, rows, mean, std in fillings:
-            check_imputed(scaled, j, rows, np.stack([mean, std]))
-            location, scale = self.scaling_[j]
-            for arrays, values in zip(results, (mean * scale + location, std * scale), strict=False):
-                outputs.write(arrays[j], rows, values)
+        with overflow_is_found():
+            for j, rows, mean, std in fillings:
+                check_imputed(scaled, j, rows, np.stack([mean, std]))
+                location, scale = self.scaling_[j]
+                for arrays, values in zip(results, (mean * scale + location, std * scale), strict=False):
+                    outputs.write(arrays[j], rows, values)
         return tuple(map(data.give_back, results)) if return_std else data.give_back(results[0])
 
     def sample_imputations(
@@ -255,12 +256,13 @@ class JPVAE:
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
         result = [np.repeat(data.read(i)[None], n_draws, axis=0) for i in range(predictor.model.views)]
-        for j, which, rows, values in filling.completed_draws(
-            predictor, scaled, data.observed, n_draws, observation_noise=observation_noise
-        ):
-            check_imputed(scaled, j, rows, values)
-            location, scale = self.scaling_[j]
-            result[j][which, rows] = values * scale + location
+        with overflow_is_found():
+            for j, which, rows, values in filling.completed_draws(
+                predictor, scaled, data.observed, n_draws, observation_noise=observation_noise
+            ):
+                check_imputed(scaled, j, rows, values)
+                location, scale = self.scaling_[j]
+                result[j][which, rows] = values * scale + location
         return data.give_back(result)
 
     def transform(self, views: Any, mask: Any = None, *, missing: str = "error") -> np.ndarray:

@@ -39,6 +39,11 @@ class Scaled:
         return scaled
 
 
+def overflow_is_found() -> np.errstate:
+    """No warnings of overflow where ``check_imputed`` sees the results."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
 def check_imputed(views: Sequence[Scaled], view: int, rows: np.ndarray, values: np.ndarray) -> None:
     """Raise ViewError where an imputation of ``view`` is not finite, naming its row and what drove it there.
 
