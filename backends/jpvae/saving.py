@@ -84,9 +84,10 @@ def resume(
 
     Which backend and device it ran on until then does not matter: files have one layout.
     """
+    if path is not None:
+        checkpoints.clear(path)
     if path is None or not os.path.exists(path):
         return 0, model.model_.initial_parameters(model.seed), None, [], None
-    checkpoints.clear(path)
     tensors, header = checkpoints.load(path)
     for part, ours in (_identity(model) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
@@ -102,9 +103,11 @@ def resume(
     moments = {f"{m}.{name}": x.shape for m in "mv" for name, x in parameters.items()} | {"step": ()}
     whole = _fits(tensors, model.model_) and {name: x.shape for name, x in adam.items()} == moments
     step, history, best = header.get("step"), header.get("history"), header.get("best")
+    best_parameters = checkpoints.select(tensors, "best.")
+    whole = whole and (set(best) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not isinstance(history, list) or not isinstance(step, int) or not 0 < step <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start anew")
-    return step, parameters, adam, history, Best(**best, parameters=checkpoints.select(tensors, "best.")) if best else None
+    return step, parameters, adam, history, Best(parameters=best_parameters, **best) if best else None
 
 
 def _fits(tensors: Arrays, model: Model) -> bool:
