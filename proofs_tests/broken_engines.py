@@ -47,8 +47,11 @@ def true_gradient(engine, p, batch, beta):
     return {name: engine.to_arrays(first)[1][f"m.{name}"] / 0.1 for name in p}
 
 
-def descend(self, state, batch, *, beta, learning_rate, coupling_rate):
+def descend(self, state, batch, *, beta, learning_rate, coupling_rate, **guard):
     """A train_step that reports the truth, and goes by Adam where self.gradient(p, batch, beta, t) says."""
+    if guard or np.isnan(batch.views[0]).any():  # of these the checks come later
+        rates = {"beta": beta, "learning_rate": learning_rate, "coupling_rate": coupling_rate}
+        return jpvae_torch.Engine.train_step(self, state, batch, **rates, **guard)
     p, old = self.to_arrays(state)
     found = jpvae_torch.Engine.train_step(self, self.start(p), batch, beta=beta, learning_rate=0.0, coupling_rate=1.0)
     t, new = int(old.get("step", 0)) + 1, {}
@@ -139,6 +142,34 @@ class OtherEncoder(jpvae_torch.Engine):
         return out if out.requires_grad else torch.relu(out)
 
 
+class ClipsNothing(jpvae_torch.Engine):
+    """Reports the norm, and goes on as if there were no limit."""
+
+    def train_step(self, state, batch, *, max_gradient_norm=None, **rates):
+        return super().train_step(state, batch, max_gradient_norm=max_gradient_norm and np.inf, **rates)
+
+
+class HalvesTheNorm(jpvae_torch.Engine):
+    def train_step(self, state, batch, *, max_gradient_norm=None, **rates):
+        found = super().train_step(state, batch, max_gradient_norm=max_gradient_norm, **rates)
+        if max_gradient_norm is not None:
+            found["gradient_norm"] /= 2
+        return found
+
+
+class StepsOnNaN(jpvae_torch.Engine):
+    def train_step(self, state, batch, *, max_gradient_norm=None, **rates):
+        wrong = np.isnan(batch.views[0]).any()
+        found = super().train_step(state, batch, max_gradient_norm=None if wrong else max_gradient_norm, **rates)
+        return found | {"gradient_norm": np.nan} if wrong else found
+
+
+class BlamesAllRows(jpvae_torch.Engine):
+    def train_step(self, state, batch, **options):
+        found = super().train_step(state, batch, **options)
+        return found | {"rows": {k: x * np.nan for k, x in found["rows"].items()}} if "rows" in found else found
+
+
 class HalfPrecision(jpvae_torch.Engine):
     def asarray(self, x):
         made = super().asarray(x)
@@ -162,5 +193,9 @@ BROKEN_ENGINES = {
     TrainsWhatItGave: r"to_arrays shares memory with the state: encoder",
     Undetermined: r"a resumed run has other numbers",
     OtherEncoder: r"decode is .*model 'independent', holes, elbo, float64",
+    ClipsNothing: r"max_gradient_norm is .*model 'independent', holes, subset, float64",
+    HalvesTheNorm: r"gradient_norm is .*model 'independent', holes, subset, float64",
+    StepsOnNaN: r"a gradient that is not finite moved: .*model 'independent', holes, subset, float64",
+    BlamesAllRows: r"rows posterior finite: \[False.*model 'independent', holes, subset, float64",
     HalfPrecision: r"start has other numbers: encoder",
 }

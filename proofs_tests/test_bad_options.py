@@ -7,7 +7,8 @@ import pytest
 from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
-from jpvae.errors import CheckpointError, ConfigError, MissingDependency
+from jpvae.callbacks import Callback
+from jpvae.errors import CheckpointError, ConfigError, MissingDependency, ViewError
 from jpvae.schedules import Linear
 
 A, B, C = (v[:20] for v in three_views(20, 0)[0])  # 5, 4 and 3 columns
@@ -76,6 +77,16 @@ OPTION_ERRORS = {
     ),
     "text latents": ({"latent_dims": "3"}, r"latent_dims is '3'; expected an integer, or one per view"),
     "negative ramp": ({"beta": Linear(-1.0)}, r"beta is Linear\(ramp=-1\.0\); expected a ramp of at least 0"),
+    "gradient norm": ({"max_gradient_norm": 0.0}, r"max_gradient_norm is 0\.0; expected a positive number, or None"),
+    "text norm": ({"max_gradient_norm": "1"}, r"max_gradient_norm is '1'; expected a number or None"),
+    "early stopping": ({"early_stopping": 1}, r"early_stopping is 1; expected True or False"),
+    "patience": ({"patience": 0}, r"patience is 0; expected at least 1"),
+    "float patience": ({"patience": 2.0}, r"patience is 2\.0; expected an integer"),
+    "fraction": ({"validation_fraction": 1.0}, r"validation_fraction is 1\.0; expected 0 < validation_fraction < 1"),
+    "all held out": (
+        {"early_stopping": True, "validation_fraction": 0.99},
+        r"early_stopping=True holds out every row there is \(validation_fraction 0\.99\); expected more rows, or False",
+    ),
     "device": ({"device": "abacus"}, r"device is 'abacus', which backend='torch' cannot use here"),
 }
 
@@ -86,6 +97,22 @@ def test_options(changes, message):
     with pytest.raises(ConfigError, match=message) as caught:
         JPVAE(**OPTIONS | changes).fit([A, B, C])
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("callbacks", [[print], [Callback], [None]])
+def test_what_is_no_callback(callbacks):
+    with pytest.raises(ConfigError, match=r"callbacks has .*; expected objects with the methods on_start.*subclass"):
+        JPVAE(**OPTIONS).fit([A, B, C], callbacks=callbacks)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_view_that_only_held_out_rows_have():
+    mask = [[True, True, i == 8] for i in range(20)]
+    with pytest.raises(
+        ViewError, match=r"view 'view2' is observed in no row that is left to train on, after 18 of 20 were held"
+    ):
+        JPVAE(**OPTIONS | {"early_stopping": True, "validation_fraction": 0.9}).fit([A, B, C], mask)
 
 
 @pytest.mark.usefixtures("no_training")

@@ -1,10 +1,13 @@
 """Checkpoints: a model comes back in another process with the same bits, files are whole or untouched, all others refused."""
 
+import errno
+import io
 import json
 import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,10 +33,15 @@ def saved(tmp_path):
     return tmp_path / "model.safetensors"
 
 
+def forged(path, tensors, **metadata):
+    """A file of these tensors and the same header, but for ``metadata``, whose checksum is right."""
+    metadata = header_of(path) | metadata
+    save_file(tensors, path, metadata | {"checksum": checkpoints.checksum(tensors, metadata["header"])})
+
+
 def rewritten(path, tensors=None, **metadata):
-    """The same file with other tensors or header entries."""
-    save_file(load_file(path) | (tensors or {}), path, header_of(path) | metadata)
-    return path
+    """The same file with other tensors or header entries, and the checksum that it would have."""
+    forged(path, load_file(path) | (tensors or {}), **metadata)
 
 
 def test_a_fresh_process_imputes_the_same_bits(saved, tmp_path):
@@ -93,15 +101,26 @@ def test_there_is_no_pickle_in_the_file(saved, monkeypatch):
     assert len(content) == 8 + int.from_bytes(content[:8], "little") + 8 * numbers
 
 
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(saved, monkeypatch, failing):
+class FullDisk(io.FileIO):
+    """Takes half of what it is given."""
+
+    def write(self, content):
+        super().write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(saved, monkeypatch, failing):
     before = saved.read_bytes()
 
     def fail(*_):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, failing, fail)
-    with pytest.raises(OSError, match="disk full"):
+    if failing == "write":
+        monkeypatch.setattr(Path, "open", lambda path, mode: FullDisk(path, mode))
+    else:
+        monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(CheckpointError, match=r"model.safetensors', which could not be written .*No space left .*untouched"):
         fitted().save(saved)
     monkeypatch.undo()
     assert saved.read_bytes() == before
@@ -129,14 +148,14 @@ DAMAGED = {
     "a pickle": (lambda p: p.write_bytes(pickle.dumps({"w": [1.0] * 99})), "damaged or no .safetensors file"),
     "foreign": (lambda p: save_file({"w": np.zeros(2)}, p), "of something else; expected one that JPVAE.save wrote"),
     "foreign, half precision": (half_precision_file, "of something else; expected one that JPVAE.save wrote"),
-    "newer": (lambda p: rewritten(p, version="2"), "has format version '2'; this release reads 1. Upgrade jpvae"),
-    **{f"header {h}": (lambda p, h=h: rewritten(p, header=h), "the file is damaged|damaged header") for h in WRONG_HEADERS},
+    "newer": (lambda p: rewritten(p, version="3"), "has format version '3'; this release reads 1 and 2. Upgrade jpvae"),
+    **{f"header {h}": (lambda p, h=h: rewritten(p, header=h), "file is damaged|damaged header") for h in WRONG_HEADERS},
     "other alpha": (
         lambda p: rewritten(p, header=header_of(p)["header"].replace('"alpha": 0.9', '"alpha": 1.9')),
         "alpha is 1.9; expected",
     ),
     "parameter shape": (lambda p: rewritten(p, {"parameters.prior.logits": np.zeros((3, 1))}), "do not fit its header"),
-    "parameter missing": (lambda p: save_file({}, p, header_of(p)), "do not fit its header"),
+    "parameter missing": (lambda p: forged(p, {}), "do not fit its header"),
     "extra parameter": (lambda p: rewritten(p, {"parameters.prior.C": np.zeros((2, 2))}), "do not fit its header"),
     "scaling shape": (lambda p: rewritten(p, {"scaling.1.scale": np.ones(3)}), "do not fit its header"),
     "moments shape": (lambda p: rewritten(p, {"moments.mean": np.ones(2)}), "do not fit its header"),

@@ -62,10 +62,12 @@ def batches(model, holes="holes", objective="subset"):
     return Batches(views, observed, model, Plan(STEPS, 16, Constant(), LearningRate(), objective, weights))
 
 
-def run(backend, state, data, first=0, last=STEPS):
+def run(backend, state, data, first=0, last=STEPS, **limit):
     """The reports of these steps: beta rises, the rate falls, correlations move at half of it."""
     return [
-        backend.train_step(state, data.at(k), beta=min(1.0, k / 50), learning_rate=1e-2 / (1 + k / 100), coupling_rate=0.5)
+        backend.train_step(
+            state, data.at(k), beta=min(1.0, k / 50), learning_rate=1e-2 / (1 + k / 100), coupling_rate=0.5, **limit
+        )
         for k in range(first, last)
     ]
 
@@ -98,6 +100,18 @@ def test_two_hundred_steps_equal_torch(name, holes, objective):
     assert_same_training(*results)
     begun = start(model)
     assert all((x != begun[k]).any() for k, x in results[0][1][0].items())  # every parameter was trained
+
+
+@pytest.mark.parametrize("name", ["svd", "learned alpha", "canonical"])
+def test_two_hundred_steps_of_limited_gradients_equal_torch(name):
+    """A limit that the norm crosses both ways."""
+    model, data, results = MODELS[name], batches(MODELS[name]), []
+    for backend in (Engine(model, "float64"), engine("torch", model, "float64")):
+        state = backend.start(start(model), None)
+        results.append((run(backend, state, data, max_gradient_norm=1.0), backend.to_arrays(state)))
+    assert_same_training(*results)
+    norms = [report["gradient_norm"] for report in results[0][0]]
+    assert min(norms) < 1.0 < max(norms)
 
 
 def test_either_engine_goes_on_from_the_other_s_checkpoint():

@@ -6,7 +6,7 @@ import pytest
 from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
-from jpvae.progress import progress_bar
+from jpvae.progress import ProgressBar
 
 
 @pytest.mark.parametrize(("wanted", "shown"), [(True, True), (False, False), ("auto", False)])
@@ -19,8 +19,10 @@ def test_a_fit_shows_its_progress_where_it_is_wanted(capfd, wanted, shown):
 
 
 def test_it_counts_from_where_a_resumed_run_stands(capfd):
-    with progress_bar(True, 8, first=2, label="again") as advance:
-        for _ in range(4):
-            advance(7.0)
+    bar = ProgressBar("again")
+    bar.on_start(None, 2, 8)
+    for step in range(3, 7):
+        bar.on_step(step, {"loss": 7.0})
+    bar.on_end()
     err = " ".join(capfd.readouterr().err.split())
     assert re.search(r"again .* 75% .*loss +7\.00", err)

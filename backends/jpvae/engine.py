@@ -7,7 +7,7 @@ engines fed the same batches give the same losses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
@@ -28,6 +28,15 @@ class Decoded(NamedTuple):
 
     crossed: list[tuple[int, Any]]  # (k - 1, rows)
     weights: np.ndarray  # one per decoded row: dL / d log p is -weights / B
+
+    def by_row(self, terms: np.ndarray, rows: int) -> np.ndarray:
+        """The sum of what was decoded for each of the batch's rows: one term per decoded row -> (rows,)."""
+        total, start = np.array(terms[:rows]), rows
+        for _, which in self.crossed:
+            count = len(total[which])
+            total[which] += terms[start : start + count]
+            start += count
+        return total
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,20 @@ class Batch:
                 crossed.append((k - 1, slice(None) if wanted.all() else np.flatnonzero(wanted)))
                 weights.append(np.full(np.count_nonzero(wanted), self.weights[k]))
         return Decoded(crossed, np.concatenate(weights))
+
+    def by_row(
+        self, means: Sequence[np.ndarray], log_vars: Sequence[np.ndarray], kl: np.ndarray, log_probs: Sequence[np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The loss row by row, to find the one that is not finite.
+
+        means, log_vars: (B, n_i) of each view; kl (K, B); log_probs: one number per decoded row of each view.
+        -> "posterior" (B, M), the sum of mean^2 + var; "kl" (B,); "reconstruction" (B, M), -log p of all that was decoded.
+        """
+        rows = len(self.observed)
+        with np.errstate(all="ignore"):
+            sizes = [(m.astype(np.float64) ** 2 + np.exp(v)).sum(axis=-1) for m, v in zip(means, log_vars, strict=True)]
+            fits = [-self.decoded(i).by_row(log_prob, rows) for i, log_prob in enumerate(log_probs)]
+            return {"posterior": np.stack(sizes, axis=1), "kl": kl.sum(axis=0), "reconstruction": np.stack(fits, axis=1)}
 
 
 class Engine(Protocol):
@@ -75,12 +98,23 @@ class Engine(Protocol):
         """Parameters and Adam's moments as NumPy arrays: what ``start`` takes."""
 
     def train_step(
-        self, state: Any, batch: Batch, *, beta: float, learning_rate: float, coupling_rate: float
+        self,
+        state: Any,
+        batch: Batch,
+        *,
+        beta: float,
+        learning_rate: float,
+        coupling_rate: float,
+        max_gradient_norm: float | None = None,
     ) -> dict[str, Any]:
         """One Adam step on the weighted negative ELBO, in place; prior.logits and prior.alpha move at ``coupling_rate`` times
         the learning rate. Reports, in nats per row and as they were before the step:
 
         "loss"; "reconstruction", -log p(x_i | z_i) under each view's own posterior; "kl", of all observed views.
+
+        max_gradient_norm G: the gradient g of all parameters, |g| its Euclidean norm, is taken as g min(1, G/|g|), and |g| is
+        reported as "gradient_norm"; where |g| is not finite, no step is made. Only where the loss is not finite, "rows" is
+        reported too: ``Batch.by_row`` of what every row gave.
         """
 
     def encode(self, p: Mapping[str, Array], view: int, x: Array) -> tuple[Array, Array]:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from . import filling, options, outputs, saving
+from .callbacks import Callback, OnLog, StopTraining, check, listening
 from .checkpoints import check_folder
+from .diagnosis import diagnose
+from .divergence import check_finite
+from .early_stopping import HeldOut
 from .engine import engine
 from .errors import ConfigError, NotFitted
 from .imputation import Predictor
 from .progress import progress_bar
 from .schedules import BetaSchedule
 from .training import Batches, Recorder, train
-from .units import Scaled
+from .units import Scaled, check_imputed, overflow_is_found
 from .views import Views, blocks, read_views
 
 
@@ -32,6 +37,11 @@ class JPVAE:
     alone, second alone), for more (all observed, a random part); default (1, .5, .5) and (1, 1).
     hidden: sizes of the encoders' layers (decoders mirror them).  epochs: passes over the rows, or steps: Adam steps.
     learning_rate_schedule: "cosine" or "constant".  beta: "constant", "linear", "cyclical" or a schedule object.
+    early_stopping: hold out validation_fraction of the rows (which ones: by the seed), evaluate the objective on them once per
+    pass over the others (at least 50 steps apart), stop after ``patience`` evaluations without a better one, and keep the
+    parameters of the best. Columns are standardised, and moments taken, over all rows.
+    max_gradient_norm: longer gradients (their Euclidean norm over all parameters) are shortened to it; 1 to 10 calm a training
+    that diverges. None: no limit.
     coupling_rate: learned correlations move at this times the learning rate (at full rate they fall before the decoders
     have learned to use them).
     backend: "torch", or "numpy" (the CPU, no framework; fastest with OPENBLAS_NUM_THREADS=1).  device: as torch names it.
@@ -68,6 +78,10 @@ class JPVAE:
         dtype: str = "float32",
         seed: int = 0,
         progress: bool | str = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        max_gradient_norm: float | None = None,
     ) -> None:
         self.latent_dims = latent_dims
         self.prior = prior
@@ -91,6 +105,10 @@ class JPVAE:
         self.dtype = dtype
         self.seed = seed
         self.progress = progress
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.max_gradient_norm = max_gradient_norm
 
     def fit(
         self,
@@ -101,14 +119,19 @@ class JPVAE:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1000,
         on_log: Callable[[dict[str, Any]], None] | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> JPVAE:
         """Train on rows with any pattern of missing views. Each row's bound uses its observed views and their exact prior.
 
         views: list or dict of (N, c_i) tables; mask: (N, M), True where observed; missing="nan": rows of NaN are missing.
         checkpoint: a file to write every ``checkpoint_every`` steps and at the end, and to go on from where it exists:
         a run that was killed and started again gives the same parameters, bit for bit, as one that was not.
-        on_log: called with each record of the history. Raises ViewError, ConfigError, CheckpointError, TrainingDiverged.
+        on_log: called with each record of the history.  callbacks: listeners (jpvae.callbacks: JSONLines, TensorBoard, your
+        own), which may raise StopTraining. ``history_`` says how it went, ``report_`` which latents are used.
+        Raises ViewError, ConfigError, CheckpointError; TrainingDiverged at the first loss, gradient norm, checkpoint or end
+        that is not finite: the checkpoint file then is the last good one, which ``load`` reads.
         """
+        check(callbacks)
         checkpoint_every = options.at_least("checkpoint_every", checkpoint_every, 1)
         if checkpoint is not None:
             check_folder(checkpoint)
@@ -119,30 +142,53 @@ class JPVAE:
         vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
         self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
         backend = engine(self.backend, model, self.dtype, self.device)
-        batches = Batches([view[:] for view in self._in_model_units(data)], data.observed, model, plan)
+        batches = Batches([view[:] for view in self._in_model_units(data)], data.observed, model, plan, data.names)
         fingerprint = None if checkpoint is None else batches.fingerprint()
-        first, parameters, optimizer, history = saving.resume(self, checkpoint, fingerprint, plan.steps)
+        done, parameters, optimizer, history, best = saving.resume(self, checkpoint, fingerprint, plan.steps)
         state = backend.start(parameters, optimizer)
-        self.history_, self.moments_ = history, None
-        record = Recorder(plan, history, on_log)
-        with progress_bar(self.progress, plan.steps, first) as advance:
+        self.history_, self.moments_, self.report_ = history, None, None
+        listeners = [*progress_bar(self.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
+        record = Recorder(plan, history, lambda record: [one.on_log(record) for one in listeners])
+        held_out = HeldOut(backend, batches, int(self.patience), best) if self.early_stopping else None
 
-            def on_step(step: int, report: dict[str, Any]) -> None:
-                advance(report["loss"])
-                record(step, report)
-                done = step + 1
-                if checkpoint is not None and done % checkpoint_every == 0 and done < plan.steps:
-                    saving.write(self, checkpoint, *backend.to_arrays(state), step=done, fingerprint=fingerprint)
+        def finite_arrays(done: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+            parameters, optimizer = backend.to_arrays(state)
+            check_finite(parameters | optimizer, done, data.names)
+            return parameters, optimizer
 
-            train(backend, state, batches, first=first, on_step=on_step)
-        self.parameters_, optimizer = backend.to_arrays(state)
-        self._predictor = Predictor(backend, model, backend.parameters(state), self.seed)
+        def write(done: int, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray]) -> None:
+            best = held_out.best if held_out else None
+            if checkpoint is not None:
+                saving.write(self, checkpoint, parameters, optimizer, step=done, fingerprint=fingerprint, best=best)
+
+        def on_step(step: int, report: dict[str, Any]) -> None:
+            done = step + 1
+            record(step, report, held_out.after(done, state) if held_out else None)
+            for one in listeners:
+                one.on_step(done, report)
+            if checkpoint is not None and done % checkpoint_every == 0 and done < plan.steps:
+                write(done, *finite_arrays(done))
+            if held_out and held_out.exhausted:
+                raise StopTraining
+
+        with listening(listeners, self, done, plan.steps):
+            if not (held_out and held_out.exhausted):
+                done = train(backend, state, batches, first=done, on_step=on_step)
+            with suppress(StopTraining):  # it has come already
+                record.close(done)
+        parameters, optimizer = finite_arrays(done)
+        native = backend.parameters(state)
+        self.parameters_ = parameters
+        if held_out and held_out.best:
+            self.parameters_ = dict(held_out.best.parameters)
+            native = {name: backend.asarray(x) for name, x in self.parameters_.items()}
+        self._predictor = Predictor(backend, model, native, self.seed)
         full = data.observed.all(axis=1)
         if full.sum() > sum(model.latent_dims):  # fewer rows have a singular covariance
             moments = self._predictor.training_moments(batches.views, data.observed)
             self.moments_ = (moments.mean, moments.covariance)
-        if checkpoint is not None:
-            saving.write(self, checkpoint, self.parameters_, optimizer, step=plan.steps, fingerprint=fingerprint)
+        self.report_ = diagnose(self._predictor, batches.views, data.observed, data.names)
+        write(done, parameters, optimizer)
         return self
 
     def impute(
@@ -191,10 +237,12 @@ class JPVAE:
         results = outputs.places(data, out, with_std=return_std)
         for arrays, std in zip(results, (False, True), strict=False):
             outputs.begin(data, arrays, std=std)
-        for j, rows, mean, std in fillings:
-            location, scale = self.scaling_[j]
-            for arrays, values in zip(results, (mean * scale + location, std * scale), strict=False):
-                outputs.write(arrays[j], rows, values)
+        with overflow_is_found():
+            for j, rows, mean, std in fillings:
+                check_imputed(scaled, j, rows, np.stack([mean, std]))
+                location, scale = self.scaling_[j]
+                for arrays, values in zip(results, (mean * scale + location, std * scale), strict=False):
+                    outputs.write(arrays[j], rows, values)
         return tuple(map(data.give_back, results)) if return_std else data.give_back(results[0])
 
     def sample_imputations(
@@ -208,11 +256,13 @@ class JPVAE:
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
         result = [np.repeat(data.read(i)[None], n_draws, axis=0) for i in range(predictor.model.views)]
-        for j, which, rows, values in filling.completed_draws(
-            predictor, scaled, data.observed, n_draws, observation_noise=observation_noise
-        ):
-            location, scale = self.scaling_[j]
-            result[j][which, rows] = values * scale + location
+        with overflow_is_found():
+            for j, which, rows, values in filling.completed_draws(
+                predictor, scaled, data.observed, n_draws, observation_noise=observation_noise
+            ):
+                check_imputed(scaled, j, rows, values)
+                location, scale = self.scaling_[j]
+                result[j][which, rows] = values * scale + location
         return data.give_back(result)
 
     def transform(self, views: Any, mask: Any = None, *, missing: str = "error") -> np.ndarray:

@@ -13,14 +13,15 @@ from . import schedules
 from .errors import ConfigError, ViewError
 from .model import Model
 from .schedules import LearningRate
-from .training import Plan
+from .training import Plan, held_out_rows
 from .views import Views, blocks
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
 
 
-_INTEGERS, _NUMBERS = ("batch_size", "seed"), ("alpha", "epochs", "learning_rate", "coupling_rate")
+_INTEGERS = ("batch_size", "seed", "patience")
+_NUMBERS = ("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction")
 _OPTIONAL_INTEGERS = ("steps", "rank")
 _TEXTS = ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype")
 
@@ -44,7 +45,12 @@ def check_types(options: JPVAE) -> None:
     must("hidden", (Sequence, np.ndarray), "a sequence of layer sizes, as (512, 512)")
     must("subset_weights", (Sequence, np.ndarray, type(None)), "a sequence of weights or None")
     must("likelihood", (str, Sequence), "a name, or one per view")
-    must("learn_alpha", (bool, np.bool_), "True or False")
+    must("max_gradient_norm", (Real, type(None)), "a number or None")
+    for name in ("learn_alpha", "early_stopping"):
+        must(name, (bool, np.bool_), "True or False")
+    if not 0 < options.validation_fraction < 1:
+        raise ConfigError(f"validation_fraction is {options.validation_fraction}; expected 0 < validation_fraction < 1")
+    at_least("patience", options.patience, 1)
     if options.progress not in (True, False, "auto"):
         raise ConfigError(f"progress is {options.progress!r}; expected True, False or 'auto'")
     if options.steps is None and not (math.isfinite(options.epochs) and options.epochs > 0):
@@ -81,6 +87,12 @@ def model_of(options: JPVAE, data: Views) -> Model:
 
 def plan_of(options: JPVAE, model: Model, rows: int) -> Plan:
     """The training that these options mean for so many rows. Raises ConfigError."""
+    fraction = float(options.validation_fraction) if options.early_stopping else 0.0
+    rows -= held_out_rows(fraction, rows)
+    if rows < 1:
+        raise ConfigError(
+            f"early_stopping=True holds out every row there is (validation_fraction {fraction}); expected more rows, or False"
+        )
     batch = max(1, min(int(options.batch_size), rows))
     steps = int(options.steps) if options.steps is not None else max(1, round(float(options.epochs) * rows / batch))
     weights = (1.0, 0.5, 0.5) if model.views == 2 else (1.0, 1.0)
@@ -93,6 +105,8 @@ def plan_of(options: JPVAE, model: Model, rows: int) -> Plan:
         weights=weights if options.subset_weights is None else tuple(float(w) for w in options.subset_weights),
         coupling_rate=float(options.coupling_rate),
         seed=int(options.seed),
+        max_gradient_norm=None if options.max_gradient_norm is None else float(options.max_gradient_norm),
+        validation_fraction=fraction,
     )
 
 

@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .callbacks import Callback
+
+if TYPE_CHECKING:
+    from .estimator import JPVAE
 
 
-@contextmanager
-def progress_bar(wanted: bool | str, steps: int, first: int = 0, label: str = "training") -> Iterator[Callable[[float], None]]:
-    """Yields ``advance(loss)``, to be called once per step. wanted: True, False, or "auto" (where stderr is a terminal)."""
-    if wanted is False or (wanted == "auto" and not sys.stderr.isatty()):
-        yield lambda _loss: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+def progress_bar(wanted: bool | str) -> list[Callback]:
+    """The bar, or nothing. wanted: True, False, or "auto" (where stderr is a terminal)."""
+    return [ProgressBar()] if (sys.stderr.isatty() if wanted == "auto" else wanted) else []
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("loss {task.fields[loss]:8.2f}"),
-        TextColumn("{task.fields[rate]:6.1f} steps/s"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
-        task = bar.add_task(label, total=steps, completed=first, loss=float("nan"), rate=0.0)
-        smooth = None
 
-        def advance(loss: float) -> None:
-            nonlocal smooth
-            smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
-            bar.update(task, advance=1, loss=smooth, rate=bar.tasks[task].speed or 0.0)
+class ProgressBar(Callback):
+    """On stderr; the loss is smoothed over some 50 steps."""
 
-        yield advance
+    def __init__(self, label: str = "training") -> None:
+        self._label, self._loss = label, float("nan")
+
+    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+        """Show it."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("loss {task.fields[loss]:8.2f}"),
+            TextColumn("{task.fields[rate]:6.1f} steps/s"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+        )
+        self._task = self._bar.add_task(self._label, total=steps, completed=step, loss=self._loss, rate=0.0)
+        self._bar.start()
+
+    def on_step(self, step: int, report: Mapping[str, Any]) -> None:
+        """Move it."""
+        loss = report["loss"]
+        self._loss = loss if self._loss != self._loss else 0.98 * self._loss + 0.02 * loss
+        self._bar.update(self._task, completed=step, loss=self._loss, rate=self._bar.tasks[self._task].speed or 0.0)
+
+    def on_end(self) -> None:
+        """Leave it as it is."""
+        self._bar.stop()

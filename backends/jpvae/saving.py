@@ -1,4 +1,5 @@
-"""What of a JPVAE goes into a checkpoint and comes back: options, model, raw parameters, scaling, moments, Adam's state."""
+"""What of a JPVAE goes into a checkpoint and comes back: options, model, raw parameters, scaling, moments, latent report; and,
+where training may go on, Adam's state and the best parameters so far of a training with early stopping."""
 
 from __future__ import annotations
 
@@ -12,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checkpoints, schedules
-from .errors import CheckpointError, ConfigError
+from .diagnosis import LatentReport
+from .early_stopping import Best
+from .errors import CheckpointError
 from .model import Model
+from .options import check_types
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
@@ -29,6 +33,7 @@ def write(
     *,
     step: int,
     fingerprint: int | None = None,
+    best: Best | None = None,
 ) -> None:
     """Write ``model`` with these parameters; with the optimiser's arrays and the data's fingerprint, training can go on."""
     tensors = {f"parameters.{name}": x for name, x in parameters.items()}
@@ -37,7 +42,10 @@ def write(
         tensors |= {f"scaling.{i}.location": location, f"scaling.{i}.scale": scale}
     if model.moments_ is not None:
         tensors |= {"moments.mean": model.moments_[0], "moments.covariance": model.moments_[1]}
+    tensors |= {f"best.{name}": x for name, x in best.parameters.items()} if best else {}
     header = _identity(model) | {"step": step, "history": model.history_, "fingerprint": fingerprint}
+    header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
+    header["report"] = asdict(model.report_) if model.report_ else None
     checkpoints.save(path, tensors, header)
 
 
@@ -46,19 +54,24 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
     tensors, header = checkpoints.load(path)
     try:
         model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])} | changed)
+        check_types(model)
         model.model_ = Model.from_json(header["model"])
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
         if not _fits(tensors, model.model_):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
         pairs = [(f"scaling.{i}.location", f"scaling.{i}.scale") for i in range(model.model_.views)]
+        model.report_ = LatentReport(**header["report"]) if header.get("report") else None
         model.scaling_ = [(tensors[location], tensors[scale]) for location, scale in pairs]
         if len(model.view_names_) != model.model_.views or not isinstance(model.history_, list):
             raise CheckpointError(f"{str(path)!r} has a damaged header (view names or history)")
-    except (KeyError, TypeError, IndexError) as error:
+    except CheckpointError:
+        raise
+    except KeyError as error:
         raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
-    except ConfigError as error:
-        raise CheckpointError(f"{str(path)!r} has a damaged header ({error})") from error
-    model.parameters_ = checkpoints.select(tensors, "parameters.")
+    except (TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
+        raise CheckpointError(f"{str(path)!r} has a damaged header ({error}); the file is damaged") from error
+    # What a training that is not over yet would give if it ended here.
+    model.parameters_ = checkpoints.select(tensors, "best.") or checkpoints.select(tensors, "parameters.")
     moments = checkpoints.select(tensors, "moments.")
     model.moments_ = (moments["mean"], moments["covariance"]) if moments else None
     return model
@@ -66,18 +79,20 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
 
 def resume(
     model: JPVAE, path: str | os.PathLike[str] | None, fingerprint: int | None, steps: int
-) -> tuple[int, Arrays, Arrays | None, list[dict[str, Any]]]:
-    """First step, parameters, Adam's arrays and history: fresh, or from a checkpoint of the same training.
+) -> tuple[int, Arrays, Arrays | None, list[dict[str, Any]], Best | None]:
+    """First step, parameters, Adam's arrays, history and the best so far: fresh, or from a checkpoint of the same training.
 
     Which backend and device it ran on until then does not matter: files have one layout.
     """
+    if path is not None:
+        checkpoints.clear(path)
     if path is None or not os.path.exists(path):
-        return 0, model.model_.initial_parameters(model.seed), None, []
+        return 0, model.model_.initial_parameters(model.seed), None, [], None
     tensors, header = checkpoints.load(path)
     for part, ours in (_identity(model) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
         if part == "options" and isinstance(theirs, dict):
-            theirs = theirs | {name: ours[name] for name in ("backend", "device")}
+            theirs = _defaults(model) | theirs | {name: ours[name] for name in ("backend", "device")}
         if theirs != ours:
             raise CheckpointError(
                 f"checkpoint {str(path)!r} is of another training ({part}: {header.get(part)}; here {ours}). "
@@ -87,15 +102,22 @@ def resume(
     parameters = checkpoints.select(tensors, "parameters.")
     moments = {f"{m}.{name}": x.shape for m in "mv" for name, x in parameters.items()} | {"step": ()}
     whole = _fits(tensors, model.model_) and {name: x.shape for name, x in adam.items()} == moments
-    step, history = header.get("step"), header.get("history")
+    step, history, best = header.get("step"), header.get("history"), header.get("best")
+    best_parameters = checkpoints.select(tensors, "best.")
+    whole = whole and (set(best) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not isinstance(history, list) or not isinstance(step, int) or not 0 < step <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start anew")
-    return step, parameters, adam, history
+    return step, parameters, adam, history, Best(parameters=best_parameters, **best) if best else None
 
 
 def _fits(tensors: Arrays, model: Model) -> bool:
     """Whether names and shapes are those of this model (Adam's arrays aside)."""
-    expected = {f"parameters.{name}": x.shape for name, x in model.initial_parameters(0).items()}
+    if not _plausible(tensors, model):
+        return False
+    shapes = {name: x.shape for name, x in model.initial_parameters(0).items()}
+    expected = {f"parameters.{name}": shape for name, shape in shapes.items()}
+    if any(name.startswith("best.") for name in tensors):
+        expected |= {f"best.{name}": shape for name, shape in shapes.items()}
     expected |= {f"scaling.{i}.{part}": (c,) for i, c in enumerate(model.features) for part in ("location", "scale")}
     if any(name.startswith("moments.") for name in tensors):
         n = sum(model.latent_dims)
@@ -103,15 +125,31 @@ def _fits(tensors: Arrays, model: Model) -> bool:
     return {name: x.shape for name, x in tensors.items() if not name.startswith("adam.")} == expected
 
 
+def _plausible(tensors: Arrays, model: Model) -> bool:
+    """Whether the file has the layers that the header claims, and room for its rotations: asked before any of them is made."""
+    rotations = 0 if model.prior == "independent" else sum(n * (n - 1) // 2 for n in model.latent_dims)
+    return rotations <= sum(x.size for x in tensors.values()) and all(
+        getattr(tensors.get(f"parameters.{part}.{i}.{k}.weight"), "shape", None) == shape
+        for i in range(model.views)
+        for part in ("encoder", "decoder")
+        for k, shape in enumerate(model.layers(part, i))
+    )
+
+
 def _plain(value: Any) -> Any:
     """NumPy's numbers and arrays, and sequences such as ranges, as JSON knows them."""
     return value.tolist() if hasattr(value, "tolist") else list(value)
 
 
+def _defaults(model: JPVAE) -> dict[str, Any]:
+    """The options that a training depends on, as they are where nobody sets them: a file may be older than an option."""
+    parameters = inspect.signature(type(model).__init__).parameters
+    return {name: option.default for name, option in parameters.items() if name not in ("self", "progress")}
+
+
 def _identity(model: JPVAE) -> dict[str, Any]:
     """What makes two trainings the same: options, model and view names, as plain JSON."""
-    names = inspect.signature(type(model).__init__).parameters.keys() - {"self", "progress"}
-    options = {name: getattr(model, name) for name in sorted(names)} | {"beta": schedules.to_json(model.beta)}
+    options = {name: getattr(model, name) for name in sorted(_defaults(model))} | {"beta": schedules.to_json(model.beta)}
     identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_}
     plain: dict[str, Any] = json.loads(json.dumps(identity, default=_plain))
     return plain

@@ -33,6 +33,14 @@ class Flat:
         self.named = {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
 
 
+def clip(gradient: np.ndarray, most: float) -> float:
+    """g <- g min(1, most/|g|), in place where |g| is finite; returns |g| (of before), summed in float64."""
+    norm = math.sqrt(np.einsum("i,i->", gradient, gradient, dtype=np.float64))
+    if most < norm < math.inf:
+        np.multiply(gradient, np.asarray(most / norm, gradient.dtype), gradient)
+    return norm
+
+
 class Adam:
     """The optimiser of ``parameters`` by ``gradients``; the last ``slow`` entries have a rate of their own."""
 

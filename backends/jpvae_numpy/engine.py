@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import array_api_compat.numpy
 import numpy as np
 
+from .adam import clip
 from .layers import forward, halves, layers_of
 from .loss import differentiate
 from .state import State
@@ -73,10 +75,23 @@ class Engine:
         """The likelihood's outputs."""
         return _network(p, f"decoder.{view}", z)
 
-    def train_step(self, state: State, batch: Any, *, beta: float, learning_rate: float, coupling_rate: float = 1.0) -> Any:
+    def train_step(
+        self,
+        state: State,
+        batch: Any,
+        *,
+        beta: float,
+        learning_rate: float,
+        coupling_rate: float = 1.0,
+        max_gradient_norm: float | None = None,
+    ) -> Any:
         """One Adam step; the report is of the parameters before it."""
         with quiet():
             report = differentiate(state, batch, beta)
+            if max_gradient_norm is not None:
+                report["gradient_norm"] = norm = clip(state.gradients.whole, max_gradient_norm)
+                if not math.isfinite(norm):
+                    return report
             state.adam.step(learning_rate, learning_rate * coupling_rate)
         return report
 

@@ -13,6 +13,7 @@ derivatives: layers.py, a likelihood's ``log_prob_vjp``, jpvae_core/vjp.py, the 
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -104,4 +105,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     total = beta * (batch.weights @ kl.sum(axis=-1)) - sum(d.weights @ lp for d, lp in zip(decoded, log_probs, strict=True))
     rows = np.maximum(batch.observed.sum(axis=0), 1)
     reconstruction = [float(-(batch.observed[:, i] @ log_probs[i][:B]) / rows[i]) for i in views]
-    return {"loss": float(total) / B, "reconstruction": reconstruction, "kl": float(kl[0].mean())}
+    report = {"loss": float(total) / B, "reconstruction": reconstruction, "kl": float(kl[0].mean())}
+    if not math.isfinite(report["loss"]):
+        report["rows"] = batch.by_row(means, log_vars, kl, log_probs)
+    return report

@@ -75,6 +75,20 @@ class Engine:
         return x
 
     @torch.inference_mode()
-    def train_step(self, state: State, batch: Any, *, beta: float, learning_rate: float, coupling_rate: float = 1.0) -> Any:
+    def train_step(
+        self,
+        state: State,
+        batch: Any,
+        *,
+        beta: float,
+        learning_rate: float,
+        coupling_rate: float = 1.0,
+        max_gradient_norm: float | None = None,
+    ) -> Any:
         """One fused Adam step; the report is of the parameters before it."""
-        return train_step(self.model, state, batch, beta, learning_rate, learning_rate * coupling_rate, self.asarray)
+        rates = learning_rate, learning_rate * coupling_rate
+        state.adam.begin(hold=max_gradient_norm is not None)
+        report = train_step(self.model, state, batch, beta, *rates, self.asarray)
+        if max_gradient_norm is not None:
+            report["gradient_norm"] = state.adam.release(max_gradient_norm)
+        return report

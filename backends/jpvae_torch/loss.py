@@ -18,6 +18,7 @@ x_bar are added.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,8 +43,6 @@ def train_step(
     noise = asarray(batch.posterior_noise).split(model.latent_dims, dim=-1)
     uniform = bool((batch.subsets == batch.subsets[:, :1]).all())  # one pattern of subsets for all rows
     masks = asarray(batch.subsets[:, :1] if uniform else batch.subsets)
-
-    adam.begin()
 
     # Encoders: x -> mean, log_var -> z
     encoded, means, log_vars = {}, {}, {}
@@ -120,4 +119,10 @@ def train_step(
     observed = asarray(batch.observed.T / np.maximum(batch.observed.sum(axis=0), 1)[:, None])
     own = [-(seen @ log_probs[i][:B]) for i, seen in enumerate(observed)]
     total, first, *reconstruction = torch.stack([loss, by_subset[0], *own]).tolist()
-    return {"loss": total / B, "reconstruction": reconstruction, "kl": first / B}
+    report = {"loss": total / B, "reconstruction": reconstruction, "kl": first / B}
+    if not math.isfinite(total):
+        fits = [log_probs[i] for i in views]
+        parts = ([one.cpu().numpy() for one in each] for each in (means, log_vars, [kl.reshape(K, B)], fits))
+        means, log_vars, (kl,), fits = parts
+        report["rows"] = batch.by_row(means, log_vars, kl, fits)
+    return report

@@ -35,7 +35,8 @@ def check_engine(which: str | EngineClass, *, device: str = "cpu") -> Report:
 
     which: its name in the registry, or its class. Compared with dense NumPy: the loss, reconstruction and kl that each of
     three steps reports; the gradient of each, along a direction; the step, with Adam and coupling_rate;
-    encode, decode, and the prior and likelihood on its arrays. To the bit: what start takes and to_arrays gives, training
+    encode, decode, and the prior and likelihood on its arrays; max_gradient_norm, on which side of the norm it may be, and what
+    is reported of rows that are not finite. To the bit: what start takes and to_arrays gives, training
     that goes on from it, and a second run. What is handed in must stay as it is.
     -> a Report, which prints as a table. Raises AssertionError at the first failure, naming what, model, batch, dtype
     and step.
@@ -50,6 +51,9 @@ def check_engine(which: str | EngineClass, *, device: str = "cpu") -> Report:
             _check_training(report, made, model, pattern, dtype)
             if pattern == ("holes", "elbo"):
                 _check_predictions(report, made, model, dtype)
+            if pattern == ("holes", "subset"):
+                _check_guard(report, made, model, dtype)
+                _check_rows(report, made, model)
     return report
 
 
@@ -207,6 +211,63 @@ def _check_step(report: Report, before: Arrays, after: Any, dtype: str, t: int) 
         # Rounding 0.999^t costs eps/(1 - 0.999^t) of the move, the rest a few eps, and the sum one of the parameter's.
         bound = (16 * eps + eps / (1.0 - SECOND**t)) * np.abs(move) + 2 * eps * np.abs(x)
         report.compare("Adam's step", p[name], x - move, bound)
+
+
+def _check_guard(report: Report, made: Engine, model: Model, dtype: str) -> None:
+    """max_gradient_norm above the norm changes no bit, half the norm halves the gradient, and NaN moves nothing.
+
+    The gradient g is that of a step without it, which _check_training compares with the dense loss; so is its norm, in float64:
+    the dense loss' derivative along g/|g|.
+    """
+    p, batch, eps = parameters(model), batches(model, "holes").at(0), float(np.finfo(dtype).eps)
+    rates = {"beta": BETA, "learning_rate": RATES[0], "coupling_rate": COUPLING_RATE}
+
+    def step(most: float | None, batch: Batch = batch) -> tuple[Arrays, Any]:
+        state = made.start(p, None)
+        return made.train_step(state, batch, **rates, max_gradient_norm=most), made.to_arrays(state)
+
+    _, free = step(None)
+    g = {name: free[1][f"m.{name}"].astype(np.float64) / (1.0 - FIRST) for name in p}
+    norm = float(np.sqrt(sum(np.sum(x**2) for x in g.values())))
+    if dtype == "float64":
+        along = dense.loss(model, {name: p[name] + 1j * STEP * g[name] / norm for name in p}, batch, BETA)["loss"].imag / STEP
+        report.compare("gradient_norm", norm, along, 1e-9 * norm)
+    found, same = step(2.0 * norm)
+    size = sum(x.size for x in p.values())
+    report.compare("gradient_norm", found["gradient_norm"], norm, (size + 8) * eps * norm)
+    for one, other in zip(same, free, strict=True):
+        _same(report, "max_gradient_norm", one, other, "above the norm, changed")
+    _, half = step(0.5 * norm)
+    _check_step(report, p, half, dtype, 1)
+    for name, x in g.items():
+        report.compare("max_gradient_norm", half[1][f"m.{name}"] / (1.0 - FIRST), 0.5 * x, (size + 16) * eps * np.abs(x))
+    with np.errstate(all="ignore"):
+        found, still = step(norm, _with_nan(batch))
+    report.require("gradient_norm", not np.isfinite(found["gradient_norm"]), f"is {found['gradient_norm']} for data of NaN")
+    for one, other in zip(still, made.to_arrays(made.start(p, None)), strict=True):
+        _same(report, "a gradient that is not finite", one, other, "moved")
+
+
+def _check_rows(report: Report, made: Engine, model: Model) -> None:
+    """Where a row's data are NaN its terms are reported, and those of other rows are finite; otherwise none are."""
+    batch = batches(model, "holes").at(0)
+    at = int(np.argmax(batch.observed[:, 0]))
+    options = {"beta": BETA, "learning_rate": 0.0, "coupling_rate": 1.0}
+    rows = made.train_step(made.start(parameters(model), None), _with_nan(batch), **options).get("rows", {})
+    shapes = {"posterior": batch.observed.shape, "reconstruction": batch.observed.shape, "kl": batch.observed.shape[:1]}
+    found = {name: np.shape(x) for name, x in rows.items()}
+    report.require("rows", found == shapes, f"of a loss of NaN have shapes {found}; expected {shapes}")
+    for name, x in rows.items():
+        finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
+        expected = np.arange(len(x)) != at
+        report.require("rows", bool((finite == expected).all()), f"{name} finite: {finite}; expected {expected}")
+
+
+def _with_nan(batch: Batch) -> Batch:
+    """The batch with NaN in the first view, in the first row that has it."""
+    first = batch.views[0].copy()
+    first[np.argmax(batch.observed[:, 0]), 0] = np.nan
+    return Batch(**vars(batch) | {"views": (first, *batch.views[1:])})
 
 
 def _check_predictions(report: Report, made: Engine, model: Model, dtype: str) -> None:
