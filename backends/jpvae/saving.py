@@ -46,7 +46,11 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
     tensors, header = checkpoints.load(path)
     try:
         model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])} | changed)
-        model.model_ = Model.from_json(header["model"])
+        model.model_, model.seed_ = Model.from_json(header["model"]), model.seed
+        if model.view_slices is not None:
+            model.view_columns_, model.n_features_in_ = model.view_slices, sum(map(len, model.view_slices.values()))
+        if header.get("feature_names") is not None:
+            model.feature_names_in_ = np.asarray(header["feature_names"], dtype=object)
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
         if not _fits(tensors, model.model_):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
@@ -72,7 +76,7 @@ def resume(
     Which backend and device it ran on until then does not matter: files have one layout.
     """
     if path is None or not os.path.exists(path):
-        return 0, model.model_.initial_parameters(model.seed), None, []
+        return 0, model.model_.initial_parameters(model.seed_), None, []
     tensors, header = checkpoints.load(path)
     for part, ours in (_identity(model) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
@@ -112,6 +116,8 @@ def _identity(model: JPVAE) -> dict[str, Any]:
     """What makes two trainings the same: options, model and view names, as plain JSON."""
     names = inspect.signature(type(model).__init__).parameters.keys() - {"self", "progress"}
     options = {name: getattr(model, name) for name in sorted(names)} | {"beta": schedules.to_json(model.beta)}
+    options |= {"seed": model.seed_, "view_slices": getattr(model, "view_columns_", None)}  # what they came to
     identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_}
+    identity["feature_names"] = getattr(model, "feature_names_in_", None)
     plain: dict[str, Any] = json.loads(json.dumps(identity, default=_plain))
     return plain
