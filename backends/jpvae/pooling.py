@@ -84,7 +84,8 @@ def pool(estimates: Any, variances: Any, *, complete_df: float | None = None) ->
             df_observed = (complete_df + 1.0) / (complete_df + 3.0) * complete_df * (1.0 - share)
             df = 1.0 / (1.0 / df_rubin + 1.0 / df_observed)
     fraction = share + (1.0 - share) * 2.0 / (df_rubin + 3.0)
-    return Pooled(*(x[()] for x in (Q.mean(axis=0), within, between, total, df, increase, fraction)))
+    found = (Q.mean(axis=0), within, between, total, df, increase, fraction)
+    return Pooled(*(x if np.ndim(x) else float(x) for x in found))
 
 
 def _numbers(name: str, x: Any) -> np.ndarray:
