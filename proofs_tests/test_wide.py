@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from synthetic import OPTIONS, three_views
 
-from jpvae import JPVAE
-from jpvae.errors import ConfigError, ViewError
+from jpvae import JPVAE, checkpoints
+from jpvae.errors import CheckpointError, ConfigError, ViewError
 
 VIEWS, MASK = three_views(60, 21)  # 5, 4 and 3 columns
 WIDTHS = (5, 4, 3)
@@ -113,6 +113,26 @@ def test_a_checkpoint_keeps_the_columns(tmp_path):
     wide(BY_NAME).fit(FRAME, checkpoint=tmp_path / "c")  # the same training: nothing left to do
     wide(FORMS["slices"]).fit(HOLES).save(tmp_path / "slices")
     assert np.array_equal(JPVAE.load(tmp_path / "slices").transform(HOLES), model.transform(FRAME))
+
+
+DAMAGE = {
+    "no names": lambda header: header.pop("feature_names"),
+    "few names": lambda header: header["feature_names"].pop(),
+    "no columns": lambda header: header["options"].update(view_slices=[5, 4, 3]),
+    "a column twice": lambda header: header["options"]["view_slices"]["rna"].append(11),
+    "a text": lambda header: header["options"]["view_slices"].update(rna=3),
+    "seed": lambda header: header["options"].update(seed="x"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_header_is_told(tmp_path, damage):
+    wide(BY_NAME).fit(FRAME).save(tmp_path / "m")
+    tensors, header = checkpoints.load(tmp_path / "m")
+    damage(header)
+    checkpoints.save(tmp_path / "m", tensors, header)
+    with pytest.raises(CheckpointError, match="damaged"):
+        JPVAE.load(tmp_path / "m")
 
 
 def test_a_refit_on_views_forgets_the_columns():

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checkpoints, schedules
-from .errors import CheckpointError, ConfigError
+from . import checkpoints, schedules, wide
+from .errors import CheckpointError, ConfigError, ViewError
 from .model import Model
+from .options import seed_of
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
@@ -46,11 +47,9 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
     tensors, header = checkpoints.load(path)
     try:
         model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])} | changed)
-        model.model_, model.seed_ = Model.from_json(header["model"]), model.seed
+        model.model_, model.seed_ = Model.from_json(header["model"]), seed_of(model.seed)
         if model.view_slices is not None:
-            model.view_columns_, model.n_features_in_ = model.view_slices, sum(map(len, model.view_slices.values()))
-        if header.get("feature_names") is not None:
-            model.feature_names_in_ = np.asarray(header["feature_names"], dtype=object)
+            wide.restore(model, header["feature_names"])
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
         if not _fits(tensors, model.model_):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
@@ -60,7 +59,7 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
             raise CheckpointError(f"{str(path)!r} has a damaged header (view names or history)")
     except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
-    except ConfigError as error:
+    except (ConfigError, ViewError) as error:
         raise CheckpointError(f"{str(path)!r} has a damaged header ({error})") from error
     model.parameters_ = checkpoints.select(tensors, "parameters.")
     moments = checkpoints.select(tensors, "moments.")

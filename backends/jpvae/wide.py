@@ -106,6 +106,19 @@ def from_matrix(model: JPVAE, X: Any, y: Any, *, fit: bool) -> tuple[dict[str, A
     return columns.cut(X), lambda views: columns.join(views, X)
 
 
+def restore(model: JPVAE, names: Sequence[str] | None) -> None:
+    """What a loaded model knew of its matrix, from ``view_slices``. Raises TypeError, ViewError, ConfigError."""
+    if not isinstance(model.view_slices, Mapping):
+        raise TypeError("columns by view")
+    C = sum(map(len, model.view_slices.values()))
+    model.view_columns_ = Columns.of(model.view_slices, [f"x{k}" for k in range(C)]).positions
+    model.n_features_in_ = C
+    if names is not None:
+        model.feature_names_in_ = np.asarray(names, dtype=object)
+        if model.feature_names_in_.shape != (C,):
+            raise TypeError("a name of each column")
+
+
 def _numbered(parts: Any) -> list[tuple[str, Any]]:
     return [(f"view{i}", part) for i, part in enumerate(parts)]
 
