@@ -6,6 +6,7 @@ Works on NumPy, torch, JAX and any other array-API library, in float32 and float
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .cayley import cayley, inverse_cayley
 from .conditioning import Conditional, condition, condition_gaussian, conditional_mean
+from .density import log_density
 from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, ShapeError
 from .frames import frame, orthogonal
 from .kl import kl_dense, kl_divergence, kl_eq9, kl_eq16
@@ -36,6 +37,7 @@ __all__ = [
     "kl_divergence",
     "kl_eq9",
     "kl_eq16",
+    "log_density",
     "number_bound",
     "orthogonal",
     "reparameterize",

@@ -38,6 +38,11 @@ def kl(structure: Any, parameters: dict[str, Any], means: Any, log_vars: Any, ma
     return jc.kl_divergence(means, log_vars, structure.prior(parameters), mask)
 
 
+def log_density(structure: Any, parameters: dict[str, Any], latents: Any, mask: Any = None) -> Any:
+    """The prior's log-density, one number per row."""
+    return jc.log_density(structure.prior(parameters), latents, mask)
+
+
 def references(structure: Any, parameters: dict[str, Any], means: Any, log_vars: Any) -> dict[str, Any]:
     """The paper's forms: Eq. 7 on the dense covariance; Eq. 9 for two views; Eq. 16 where C = alpha R."""
     prior = structure.prior(parameters)

@@ -155,10 +155,21 @@ class Bounds:
 
     def kl(self, means: Sequence[Floats], log_vars: Sequence[Floats], bits: Floats) -> Floats:
         """kl_divergence."""
+        return self._kl_roundings() * self.absolute_kl(means, log_vars, bits)
+
+    def _kl_roundings(self) -> float:
         c = 1.5 * self.n + self.d + 4 * F + self.M / 2 + 6
         if self.coupling.source:
             c += 2 * self.coupling.a_error + self.M * (self.M + 1) / 4 + 1.5 * self.M + 2
-        return c * self.absolute_kl(means, log_vars, bits)
+        return c
+
+    def log_density(self, latents: Sequence[Floats], bits: Floats) -> Floats:
+        """log_density: the terms of the KL without variances, and n_O log(2 pi)."""
+        total, m = np.log(2 * np.pi) * bits @ np.asarray(self.dims), self._rotated(latents, bits)
+        for i in range(self.M):
+            if not self.square[i]:
+                total += ((bits[:, i : i + 1] * np.abs(latents[i]) + m[i] @ self.Q[i].T) ** 2).sum(axis=1)
+        return self._kl_roundings() * (total + self.coupling.divergence(m, [0 * x for x in m], bits)) / 2
 
     def conditional_mean(self, latents: Sequence[Floats], bits: Floats) -> list[Floats]:
         """conditional_mean, and condition's means."""

@@ -139,6 +139,11 @@ def kl_from_precision(P: Exact, log_det: Any, mean: Exact, log_var: Exact) -> An
     )
 
 
+def log_normal(P: Exact, log_det: Any, z: Exact) -> Any:
+    """log N(z; 0, S) from S^-1 and log|S|."""
+    return -(len(z) * mp.log(2 * mp.pi) + log_det + z @ P @ z) / 2 if len(z) else mp.mpf(0)
+
+
 def conditional(S: Exact, observed: np.ndarray) -> tuple[np.ndarray, Exact, Exact]:
     """The hidden coordinates, the regression matrix S_ho S_oo^-1 and the Schur complement S_hh - S_ho S_oo^-1 S_oh."""
     hidden = np.setdiff1d(np.arange(len(S)), observed)

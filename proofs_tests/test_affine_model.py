@@ -39,7 +39,7 @@ def posteriors(x):
 
 
 @pytest.mark.parametrize("seen", [(True, True), (True, False), (False, True)])
-def test_score_is_the_evidence_less_the_gap(seen):
+def test_elbo_is_the_evidence_less_the_gap(seen):
     (S, W, b, var), (location, scale) = gaussian(), units()
     o, c = dense.coordinates(linear().model_, seen), np.repeat(seen, (5, 4))
     x = (np.concatenate(VIEWS, axis=1) - location) / scale
@@ -52,17 +52,17 @@ def test_score_is_the_evidence_less_the_gap(seen):
         dense.kl(m, np.diag(np.exp(v)), towards @ r, S - towards @ W @ S)
         for m, v, r in zip(mean, log_var, residual, strict=True)
     ]
-    # The score averages 40 draws per row; the deviation of one draw's log-likelihood, from draws of our own:
+    # The ELBO averages 40 draws per row; the deviation of one draw's log-likelihood, from draws of our own:
     z = mean + np.exp(log_var / 2) * np.random.default_rng(0).standard_normal((400, *mean.shape))
     deviation = (-0.5 * ((residual - z @ W.T) ** 2 / var[c]).sum(axis=-1)).std(axis=0)
     error = np.sqrt((deviation**2).sum() / 40) / len(x)
-    found = linear().score(VIEWS, np.broadcast_to(seen, (200, 2)), n_draws=40)
+    found = linear().elbo(VIEWS, np.broadcast_to(seen, (200, 2)), n_draws=40)
     assert found == pytest.approx((evidence - gaps).mean(), abs=5 * error)
     assert found < evidence.mean()
     assert error < 0.05 * np.mean(gaps)  # so that the gap itself is seen
 
 
-def test_units_shift_the_score_by_their_logarithm():
+def test_units_shift_the_elbo_and_the_score_by_their_logarithm():
     """Eight times the numbers: the same bits inside (8 is a power of two), and c log 8 nats less per row."""
     data = [v[:40] for v in VIEWS]
     options = OPTIONS | {"latent_dims": 2, "prior": "orthogonal", "hidden": (4,), "steps": 5}

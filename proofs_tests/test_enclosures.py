@@ -7,6 +7,7 @@ the two differed by a sign, a factor or a transpose, or cancelled anywhere, the 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import balls
@@ -61,6 +62,20 @@ def test_kl_of_every_pattern(kind, data, seed):
         keep = oracles.coordinates(model.structure.dims, mask)
         m, v = (oracles.exact(np.concatenate([x[row] for x in rows])[keep]) for rows in (means, log_vars))
         assert agrees(got[row], oracles.kl_from_precision(P, log_det, m, v), largest)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data(), seed=SEEDS)
+def test_log_density_of_every_pattern(kind, data, seed):
+    model = data.draw(models(None, kind, reach=(0.5, 12.0, 30.0)))
+    masks = patterns(len(model.structure.dims))
+    latents, _ = posterior(model.structure.dims, len(masks), seed)
+    got = jc.log_density(prior_of(model), enclose(latents), balls.Balls(masks))
+    for row, mask in enumerate(masks):
+        z = oracles.exact(np.concatenate([x[row] for x in latents])[oracles.coordinates(model.structure.dims, mask)])
+        P, log_det, largest = oracles.marginal_precision(model, tuple(mask.tolist()))
+        rounded = oracles.mp.log(2 * oracles.mp.pi) - math.log(2 * math.pi)  # the one constant that is a float
+        assert agrees(got[row], oracles.log_normal(P, log_det, z) + len(z) * rounded / 2, largest)
 
 
 @pytest.mark.parametrize("kind", PAIR_KINDS)

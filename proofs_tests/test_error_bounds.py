@@ -95,6 +95,7 @@ class Problem:
         b = error_bounds.Bounds(kind, self.structure.dims, frames, parameters.get("alpha", parameters.get("logits")))
         found = {
             "kl_divergence": [b.kl(means, log_vars, np.ones_like(bits)), b.kl(means, log_vars, bits)],
+            "log_density": [b.log_density(means, np.ones_like(bits)), b.log_density(means, bits)],
             "conditional_mean": b.conditional_mean(means, bits),
             "complete": b.complete(means, bits, noise),
             "sample": b.complete(means, np.zeros_like(bits), noise),
@@ -111,6 +112,7 @@ def large(structure: Structure, parameters: Any, means: Any, log_vars: Any, mask
     prior = structure.prior(parameters)
     return {
         "kl_divergence": [jc.kl_divergence(means, log_vars, prior), jc.kl_divergence(means, log_vars, prior, mask)],
+        "log_density": [jc.log_density(prior, means), jc.log_density(prior, means, mask)],
         "conditional_mean": list(jc.conditional_mean(prior, means, mask)),
         "complete": list(jc.complete(prior, means, mask, noise)),
         "sample": list(jc.sample(prior, noise)),

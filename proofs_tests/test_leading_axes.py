@@ -63,6 +63,8 @@ def everything(prior: jc.JointPrior, means: Any, log_vars: Any, noise: Any) -> l
     return [
         jc.kl_divergence(means, log_vars, prior),
         jc.kl_divergence(means, log_vars, prior, mask),
+        jc.log_density(prior, means),
+        jc.log_density(prior, means, mask),
         *jc.conditional_mean(prior, means, mask),
         *jc.complete(prior, means, mask, noise),
         *jc.sample(prior, noise),

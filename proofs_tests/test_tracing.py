@@ -36,7 +36,7 @@ def everything(structure, parameters, latents, log_vars, mask, noise):
     means, covariances = jc.condition(prior, latents, mask, log_vars=log_vars)
     completed = jc.complete(prior, latents, mask, noise)
     outputs = {
-        "kl": [jc.kl_divergence(latents, log_vars, prior, mask)],
+        "kl": [jc.kl_divergence(latents, log_vars, prior, mask), jc.log_density(prior, latents, mask)],
         "completed": completed,
         "conditional": [*means, *(block for row in covariances for block in row)],  # (means by conditional_mean)
     }

@@ -1,20 +1,27 @@
-"""Joint-prior multi-view VAEs on a person's tables: the estimator `JPVAE` and the `jpvae` command.
+"""Joint-prior multi-view VAEs on a person's tables: the estimator `JPVAE`, `pool` for multiple imputation, the command `jpvae`.
 
-Importing this package loads no framework and no optional dependency; the estimator does when it is used.
+Importing this package loads no framework and no optional dependency; what it exports does when it is used.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["JPVAE", "__version__"]
+__all__ = ["JPVAE", "__version__", "pool"]
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
+    from .pooling import pool
+
+_HOMES = {"JPVAE": ".estimator", "pool": ".pooling"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "JPVAE":
-        from .estimator import JPVAE
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    except ModuleNotFoundError as error:
+        from .errors import MissingDependency
 
-        return JPVAE
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise MissingDependency(f"{name} needs {error.name}: pip install 'jpvae[train]'") from error

@@ -12,7 +12,7 @@ class ConfigError(JPVAEError, ValueError):
 
 
 class NotFitted(JPVAEError, ValueError, AttributeError):
-    """The estimator was asked for results before ``fit`` (or ``load``)."""
+    """The estimator was asked for results before ``fit`` (or ``load``). What it raises is scikit-learn's NotFittedError too."""
 
 
 class CheckpointError(JPVAEError, ValueError):

@@ -1,22 +1,25 @@
-"""JPVAE: fit on several views of the same subjects with holes, get the holes filled, with uncertainty."""
+"""JPVAE, a scikit-learn estimator: fit on several views of the same subjects with holes, get the holes filled, and how sure."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import NotFittedError
 
-from . import filling, options, outputs, saving
+from . import filling, options, outputs, saving, wide
 from .callbacks import Callback, OnLog, StopTraining, check, listening
 from .checkpoints import check_folder
 from .diagnosis import diagnose
 from .divergence import check_finite
 from .early_stopping import HeldOut
 from .engine import engine
-from .errors import ConfigError, NotFitted
+from .errors import ConfigError, NotFitted, ViewError
 from .imputation import Predictor
 from .progress import progress_bar
 from .schedules import BetaSchedule
@@ -25,7 +28,11 @@ from .units import Scaled, check_imputed, overflow_is_found
 from .views import Views, blocks, read_views
 
 
-class JPVAE:
+class NotFittedJPVAE(NotFitted, NotFittedError):
+    """``NotFitted``, which scikit-learn knows for its own."""
+
+
+class JPVAE(TransformerMixin, BaseEstimator):
     """A variational autoencoder per view, tied by one joint Gaussian prior over their latents.
 
     latent_dims: one size, or one per view.  prior: "independent", "orthogonal" (C = alpha * rotation), "svd" (two views,
@@ -46,7 +53,14 @@ class JPVAE:
     have learned to use them).
     backend: "torch", or "numpy" (the CPU, no framework; fastest with OPENBLAS_NUM_THREADS=1).  device: as torch names it.
     dtype: "float32" or "float64".
-    seed: fixes the result on one machine.  progress: True, False, or "auto" (only where stderr is a terminal).
+    seed: an integer fixes the result on one machine; None: fresh entropy each fit; or a NumPy Generator or RandomState to draw
+    from.  missing: "error", or "nan": a row of NaN is a missing view.
+    view_slices: where all views come as one matrix X, which columns are whose (wide.py has the forms); every method then takes
+    (X, y), y ignored, as Pipeline and GridSearchCV call it, and gives back one matrix like X where else it gives views.
+    progress: True, False, or "auto" (only where stderr is a terminal).
+
+    After fit: parameters_, history_, scaling_, moments_, model_, view_names_, seed_ (the integer that was used); of one matrix
+    X also view_columns_ (positions by view), n_features_in_ and, for a DataFrame, feature_names_in_.
 
     >>> model = JPVAE(latent_dims=8, prior="orthogonal", likelihood="gaussian")   # doctest: +SKIP
     >>> model.fit([rna, protein], mask)                                           # doctest: +SKIP
@@ -76,7 +90,9 @@ class JPVAE:
         backend: str = "torch",
         device: str = "cpu",
         dtype: str = "float32",
-        seed: int = 0,
+        seed: Any = 0,
+        missing: str = "error",
+        view_slices: Any = None,
         progress: bool | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -104,6 +120,8 @@ class JPVAE:
         self.device = device
         self.dtype = dtype
         self.seed = seed
+        self.missing = missing
+        self.view_slices = view_slices
         self.progress = progress
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -115,7 +133,8 @@ class JPVAE:
         views: Any,
         mask: Any = None,
         *,
-        missing: str = "error",
+        y: Any = None,
+        missing: str | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1000,
         on_log: Callable[[dict[str, Any]], None] | None = None,
@@ -123,7 +142,8 @@ class JPVAE:
     ) -> JPVAE:
         """Train on rows with any pattern of missing views. Each row's bound uses its observed views and their exact prior.
 
-        views: list or dict of (N, c_i) tables; mask: (N, M), True where observed; missing="nan": rows of NaN are missing.
+        views: list or dict of (N, c_i) tables; mask: (N, M), True where observed; missing: in place of the
+        option of that name.  y: ignored.  With view_slices one matrix (N, C) comes for the views and y for the mask.
         checkpoint: a file to write every ``checkpoint_every`` steps and at the end, and to go on from where it exists:
         a run that was killed and started again gives the same parameters, bit for bit, as one that was not.
         on_log: called with each record of the history.  callbacks: listeners (jpvae.callbacks: JSONLines, TensorBoard, your
@@ -135,11 +155,17 @@ class JPVAE:
         checkpoint_every = options.at_least("checkpoint_every", checkpoint_every, 1)
         if checkpoint is not None:
             check_folder(checkpoint)
-        data = read_views(views, mask, missing=missing)
+            if not isinstance(self.seed, Integral):
+                raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can go on")
+        vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
+        self._forget_columns()
+        if self.view_slices is not None:
+            views, mask = wide.from_matrix(self, views, mask, fit=True)[0], None
+        self.seed_ = options.seed_of(self.seed)
+        data = read_views(views, mask, missing=self.missing if missing is None else missing)
         model = options.model_of(self, data)
         plan = options.plan_of(self, model, len(data.observed))
         scaling = options.scaling_of(model, data)
-        vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
         self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
         backend = engine(self.backend, model, self.dtype, self.device)
         batches = Batches([view[:] for view in self._in_model_units(data)], data.observed, model, plan, data.names)
@@ -182,7 +208,7 @@ class JPVAE:
         if held_out and held_out.best:
             self.parameters_ = dict(held_out.best.parameters)
             native = {name: backend.asarray(x) for name, x in self.parameters_.items()}
-        self._predictor = Predictor(backend, model, native, self.seed)
+        self._predictor = Predictor(backend, model, native, self.seed_)
         full = data.observed.all(axis=1)
         if full.sum() > sum(model.latent_dims):  # fewer rows have a singular covariance
             moments = self._predictor.training_moments(batches.views, data.observed)
@@ -199,7 +225,7 @@ class JPVAE:
         method: str = "predictive",
         n_draws: int = 64,
         moments: str = "prior",
-        missing: str = "error",
+        missing: str | None = None,
         return_std: bool = False,
         out: Any = None,
     ) -> Any:
@@ -228,7 +254,11 @@ class JPVAE:
         if method == "plug-in" and return_std:
             raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
         n_draws = options.at_least("n_draws", n_draws, 2 if return_std else 1)
-        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
+        data, scaled, predictor, give_back = self._read(views, mask, missing)
+        if out is not None and data.keyed and not isinstance(views, Mapping):
+            raise ConfigError(
+                "out is given with one wide matrix; expected None: hand in the views by name to write into arrays"
+            )
         if method == "plug-in":
             given = self.training_moments() if moments == "training" else None
             fillings = filling.plug_in(predictor, scaled, data.observed, given)
@@ -243,10 +273,10 @@ class JPVAE:
                 location, scale = self.scaling_[j]
                 for arrays, values in zip(results, (mean * scale + location, std * scale), strict=False):
                     outputs.write(arrays[j], rows, values)
-        return tuple(map(data.give_back, results)) if return_std else data.give_back(results[0])
+        return tuple(map(give_back, results)) if return_std else give_back(results[0])
 
     def sample_imputations(
-        self, views: Any, mask: Any = None, *, n_draws: int = 64, missing: str = "error", observation_noise: bool = False
+        self, views: Any, mask: Any = None, *, n_draws: int = 64, missing: str | None = None, observation_noise: bool = False
     ) -> Any:
         """``n_draws`` completed copies of every view, (n_draws, N, c_i) in data units: observed rows repeated, holes drawn.
 
@@ -254,7 +284,7 @@ class JPVAE:
         multiple imputation wants (zeros and ones for Bernoulli). Their mean is what ``impute`` returns for the same n_draws.
         """
         n_draws = options.at_least("n_draws", n_draws, 1)
-        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
+        data, scaled, predictor, give_back = self._read(views, mask, missing)
         result = [np.repeat(data.read(i)[None], n_draws, axis=0) for i in range(predictor.model.views)]
         with overflow_is_found():
             for j, which, rows, values in filling.completed_draws(
@@ -263,26 +293,35 @@ class JPVAE:
                 check_imputed(scaled, j, rows, values)
                 location, scale = self.scaling_[j]
                 result[j][which, rows] = values * scale + location
-        return data.give_back(result)
+        return give_back(result)
 
-    def transform(self, views: Any, mask: Any = None, *, missing: str = "error") -> np.ndarray:
+    def fit_transform(self, views: Any, mask: Any = None, **options: Any) -> np.ndarray:
+        """``fit(views, mask, **options)``, then ``transform(views, mask)``."""
+        return self.fit(views, mask, **options).transform(views, mask, missing=options.get("missing"))
+
+    def transform(self, views: Any, mask: Any = None, *, missing: str | None = None) -> np.ndarray:
         """Latents (N, sum n_i): posterior means of the observed views, their conditional means for the missing ones."""
-        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
+        data, scaled, predictor, _ = self._read(views, mask, missing)
         parts = []
         for block in predictor.blocks(scaled, data.observed):
             latents = predictor.conditional_latents(block)
             parts.append(np.concatenate([predictor.engine.numpy(z)[: block.size] for z in latents], axis=-1))
         return np.concatenate(parts)
 
-    def reconstruct(self, views: Any, mask: Any = None, *, missing: str = "error") -> Any:
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of ``transform``'s columns: <view>_latent<k>. input_features (scikit-learn's) has no part in it."""
+        sizes = zip(self.view_names_, self.predictor().model.latent_dims, strict=True)
+        return np.asarray([f"{name}_latent{k}" for name, n in sizes for k in range(n)], dtype=object)
+
+    def reconstruct(self, views: Any, mask: Any = None, *, missing: str | None = None) -> Any:
         """Every view decoded from its latent mean (``transform``), in data units; list or dict of (N, c_i) arrays."""
-        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
+        data, scaled, predictor, give_back = self._read(views, mask, missing)
         result = [np.empty((len(data.observed), c)) for c in self.model_.features]
         for block in predictor.blocks(scaled, data.observed):
             for j, z in enumerate(predictor.conditional_latents(block)):
                 location, scale = self.scaling_[j]
                 result[j][block.rows] = predictor.engine.numpy(predictor.decoded_mean(j, z))[: block.size] * scale + location
-        return data.give_back(result)
+        return give_back(result)
 
     def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
         """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, c_i) arrays in data units."""
@@ -290,18 +329,56 @@ class JPVAE:
         means = predictor.prior_means(options.at_least("n", n, 1), options.at_least("seed", seed, 0))
         return [m * scale + location for m, (location, scale) in zip(means, self.scaling_, strict=True)]
 
-    def score(self, views: Any, mask: Any = None, *, missing: str = "error", n_draws: int = 1) -> float:
+    def score(self, views: Any, mask: Any = None, *, y: Any = None, missing: str | None = None, n_draws: int = 64) -> float:
+        """The mean of ``score_samples`` over the rows: nats per row, data units, higher is better. y: ignored."""
+        return float(self.score_samples(views, mask, missing=missing, n_draws=n_draws).mean())
+
+    def score_samples(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 64) -> np.ndarray:
+        """log p(x_O) of each row's observed views by K = ``n_draws`` importance-weighted draws: (N,) nats, data units.
+
+            log 1/K sum_k p(x_O | z^k) p(z_O^k) / q(z_O^k | x_O),    z^k ~ q
+
+        Its expectation is the ELBO for K = 1, grows with K and has log p(x_O) for its limit (Burda, Grosse and Salakhutdinov
+        2016); scores are comparable for equal K only.
+        """
+        n_draws = options.at_least("n_draws", n_draws, 1)
+        data, scaled, predictor, _ = self._read(views, mask, missing)
+        return predictor.log_evidence(scaled, data.observed, n_draws) - self._log_volumes(data.observed)
+
+    def score_conditional(
+        self, views: Any, mask: Any = None, *, target: int | str, missing: str | None = None, n_draws: int = 64
+    ) -> np.ndarray:
+        """log p(x_j | x_O) of view j = ``target`` (name or position) given a row's other observed views: (N,) nats, data units.
+
+        NaN where view j is not observed; log p(x_j) where it is the only one. The difference of the importance-weighted
+        log p(x_j, x_O) and log p(x_O) with the same draws of z_O; consistent as K = ``n_draws`` grows, a bound on neither side.
+        (Weighing draws of z_j from the conditional, which know nothing of x_j, by p(x_j | z_j) is consistent too, but of a view
+        with many columns hardly any such draw explains x_j: one weight then stands for all.)
+        """
+        n_draws = options.at_least("n_draws", n_draws, 1)
+        data, scaled, predictor, _ = self._read(views, mask, missing)
+        j = data.names.index(target) if target in data.names else target
+        if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= j < len(data.names):
+            raise ViewError(f"target is {target!r}; expected one of the views {list(data.names)} or its position")
+        others = data.observed & (np.arange(len(data.names)) != j)
+        both, given = (predictor.log_evidence(scaled, seen, n_draws) for seen in (data.observed, others))
+        seen = data.observed[:, j]
+        return np.where(seen, both - given - self._log_volumes(data.observed & ~others), np.nan)
+
+    def elbo(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
         n_draws = options.at_least("n_draws", n_draws, 1)
-        data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
-        per_row = predictor.elbo(scaled, data.observed, n_draws)
-        units = [np.log(scale).sum() for _, scale in self.scaling_]
-        return float((per_row - data.observed @ np.asarray(units)).mean())
+        data, scaled, predictor, _ = self._read(views, mask, missing)
+        return float((predictor.elbo(scaled, data.observed, n_draws) - self._log_volumes(data.observed)).mean())
+
+    def _log_volumes(self, observed: np.ndarray) -> np.ndarray:
+        """log of a row's unit of volume, (N,): what a density in the model's units is larger by than one in data units."""
+        return observed @ np.asarray([np.log(scale).sum() for _, scale in self.scaling_])
 
     def predictor(self) -> Predictor:
         """The fitted model with its parameters, for measures and experiments. Raises NotFitted before ``fit``."""
         if not hasattr(self, "_predictor"):
-            raise NotFitted("this JPVAE has no parameters yet; call fit(views) first, or JPVAE.load(path)")
+            raise NotFittedJPVAE("this JPVAE has no parameters yet; call fit(views) first, or JPVAE.load(path)")
         return self._predictor
 
     def training_moments(self) -> tuple[np.ndarray, np.ndarray]:
@@ -326,19 +403,38 @@ class JPVAE:
         self = saving.read(cls, path, **chosen)
         backend = engine(self.backend, self.model_, self.dtype, self.device)
         native = {name: backend.asarray(x) for name, x in self.parameters_.items()}
-        self._predictor = Predictor(backend, self.model_, native, self.seed)
+        self._predictor = Predictor(backend, self.model_, native, self.seed_)
         return self
 
-    def _read(self, views: Any, mask: Any, missing: str) -> tuple[Views, list[Scaled]]:
-        """The views in the data's units and in the model's, every value checked."""
-        self.predictor()
+    def _read(
+        self, views: Any, mask: Any, missing: str | None
+    ) -> tuple[Views, list[Scaled], Predictor, Callable[[Sequence[Any]], Any]]:
+        """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form."""
+        predictor, join = self.predictor(), None
+        if hasattr(self, "view_columns_") and not isinstance(views, Mapping):
+            views, join = wide.from_matrix(self, views, mask, fit=False)
+            mask = None
+        missing = self.missing if missing is None else missing
         data = read_views(views, mask, missing=missing, names=self.view_names_, features=self.model_.features)
         options.check_values(self.model_, data)
         scaled = self._in_model_units(data)
         for view in scaled:
             for rows in blocks(len(data.observed)):
                 view[rows]
-        return data, scaled
+        return data, scaled, predictor, lambda results: (join or (lambda views: views))(data.give_back(results))
 
     def _in_model_units(self, data: Views) -> list[Scaled]:
         return [Scaled(data, i, location, scale, self.dtype) for i, (location, scale) in enumerate(self.scaling_)]
+
+    def _forget_columns(self) -> None:
+        for name in ("view_columns_", "n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_predictor")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = self.view_slices is not None  # else a list or dict of tables
+        tags.transformer_tags.preserves_dtype = []  # latents have the option's dtype
+        return tags

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .estimator import JPVAE
 
 
-_INTEGERS = ("batch_size", "seed", "patience")
+_INTEGERS = ("batch_size", "patience")
 _NUMBERS = ("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction")
 _OPTIONAL_INTEGERS = ("steps", "rank")
 _TEXTS = ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype")
@@ -55,8 +55,21 @@ def check_types(options: JPVAE) -> None:
         raise ConfigError(f"progress is {options.progress!r}; expected True, False or 'auto'")
     if options.steps is None and not (math.isfinite(options.epochs) and options.epochs > 0):
         raise ConfigError(f"epochs is {options.epochs}; expected a positive number")
-    if not 0 <= options.seed < 2**64:
-        raise ConfigError(f"seed is {options.seed}; expected 0 <= seed < 2**64")
+
+
+def seed_of(seed: Any) -> int:
+    """The integer that a fit uses: the seed itself, a draw from a NumPy generator, or for None fresh entropy."""
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**63))
+    if isinstance(seed, np.random.RandomState):
+        return int(seed.randint(2**31 - 1))
+    if not isinstance(seed, Integral) or isinstance(seed, bool):
+        raise ConfigError(f"seed is {seed!r}; expected an integer, None, or a NumPy Generator or RandomState")
+    if not 0 <= seed < 2**64:
+        raise ConfigError(f"seed is {seed}; expected 0 <= seed < 2**64")
+    return int(seed)
 
 
 def at_least(name: str, value: Any, least: int) -> int:
@@ -104,7 +117,7 @@ def plan_of(options: JPVAE, model: Model, rows: int) -> Plan:
         objective=options.objective,
         weights=weights if options.subset_weights is None else tuple(float(w) for w in options.subset_weights),
         coupling_rate=float(options.coupling_rate),
-        seed=int(options.seed),
+        seed=options.seed_,
         max_gradient_norm=None if options.max_gradient_norm is None else float(options.max_gradient_norm),
         validation_fraction=fraction,
     )

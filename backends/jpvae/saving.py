@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checkpoints, schedules
+from . import checkpoints, schedules, wide
 from .diagnosis import LatentReport
 from .early_stopping import Best
 from .errors import CheckpointError
 from .model import Model
-from .options import check_types
+from .options import check_types, seed_of
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
@@ -55,7 +55,9 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
     try:
         model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])} | changed)
         check_types(model)
-        model.model_ = Model.from_json(header["model"])
+        model.model_, model.seed_ = Model.from_json(header["model"]), seed_of(model.seed)
+        if model.view_slices is not None:
+            wide.restore(model, header["feature_names"])
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
         if not _fits(tensors, model.model_):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
@@ -87,7 +89,7 @@ def resume(
     if path is not None:
         checkpoints.clear(path)
     if path is None or not os.path.exists(path):
-        return 0, model.model_.initial_parameters(model.seed), None, [], None
+        return 0, model.model_.initial_parameters(model.seed_), None, [], None
     tensors, header = checkpoints.load(path)
     for part, ours in (_identity(model) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
@@ -150,6 +152,8 @@ def _defaults(model: JPVAE) -> dict[str, Any]:
 def _identity(model: JPVAE) -> dict[str, Any]:
     """What makes two trainings the same: options, model and view names, as plain JSON."""
     options = {name: getattr(model, name) for name in sorted(_defaults(model))} | {"beta": schedules.to_json(model.beta)}
+    options |= {"seed": model.seed_, "view_slices": getattr(model, "view_columns_", None)}  # what they came to
     identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_}
+    identity["feature_names"] = getattr(model, "feature_names_in_", None)
     plain: dict[str, Any] = json.loads(json.dumps(identity, default=_plain))
     return plain

@@ -65,6 +65,7 @@ def prior_functions(model: Model, x: dict[str, Any]) -> dict[str, Any]:
     means, covariances = jc.condition(prior, holes, mask)
     propagated = jc.condition(prior, holes, mask, log_vars=log_var_holes).covariances
     results = {
+        "log_density": [jc.log_density(prior, z), jc.log_density(prior, holes, mask)],
         "kl_divergence": [
             jc.kl_divergence(z, log_vars, prior),
             jc.kl_divergence(holes, log_var_holes, prior, mask),
@@ -110,6 +111,17 @@ def prior_answers(model: Model, x: dict[str, Any], eps: float) -> Answers:
         values, scales = np.asarray(rows).T
         return values, scales
 
+    def log_normal(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = []
+        for r, bits in enumerate(patterns):
+            o = dense.coordinates(model, bits)
+            S_oo, constant = S[np.ix_(o, o)], len(o) * np.log(2 * np.pi)
+            square, log_det = z[r, o] @ np.linalg.solve(S_oo, z[r, o]), np.linalg.slogdet(S_oo)[1]
+            scale = rounding.stiffness(S_oo) * z[r, o] @ z[r, o] + abs(log_det) + constant
+            rows.append((-0.5 * (square + log_det + constant), scale))
+        values, scales = np.asarray(rows).T
+        return values, scales
+
     def conditional(r: int, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         o = dense.coordinates(model, bits)
         G = dense.gain(S, o, np.arange(N))  # all of z from z_O: the identity on O itself
@@ -130,6 +142,7 @@ def prior_answers(model: Model, x: dict[str, Any], eps: float) -> Answers:
     sampled = [dense.complete(model, p, z[r], [False] * model.views, noise[r]) for r in rows]
     answers = {
         "kl_divergence": [(v, unit * scale) for v, scale in map(kl, (np.ones_like(mask), mask, once))],
+        "log_density": [(v, unit * scale) for v, scale in map(log_normal, (np.ones_like(mask), mask))],
         "conditional_mean": views(means, size) + views([conditional(r, once[r])[0] for r in rows], size),
         "condition": views(means, size) + blocks(covariances, np.full(len(mask), unit)) + blocks(propagated, spread),
         "complete": views(drawn, noisy),

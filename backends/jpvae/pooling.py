@@ -1,0 +1,98 @@
+"""Rubin's rules: one estimate and its uncertainty from the m estimates Q_k, with variances U_k, of m imputed data sets.
+
+    Q = mean Q_k,   W = mean U_k,   B = sum (Q_k - Q)^2 / (m - 1),   T = W + (1 + 1/m) B        total variance
+    r = (1 + 1/m) B / W,   lambda = (1 + 1/m) B / T,   (Q - true) / sqrt(T) ~ Student's t with nu degrees of freedom
+    nu_R = (m - 1) / lambda^2 = (m - 1) (1 + 1/r)^2                                             Rubin 1987, Eq. 3.1.6
+    1/nu = 1/nu_R + 1/nu_obs,  nu_obs = (nu_c + 1)/(nu_c + 3) nu_c (1 - lambda)                 Barnard and Rubin 1999
+
+nu_c: the degrees of freedom that the analysis would have on complete data. Without it nu = nu_R.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import ConfigError, ViewError
+
+Number = Any  # a float, or an array (...) of them: one per component of the estimate
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What ``pool`` gives; every field is a float, or an array with one number per component of the estimate."""
+
+    estimate: Number
+    within: Number  # W
+    between: Number  # B
+    total: Number  # T, the pooled estimate's variance
+    df: Number  # nu; infinite where the estimates agree and the complete data's degrees of freedom are not given
+    relative_increase: Number  # r, of the variance, due to what is missing
+    fraction_missing: Number  # of the information: (r + 2/(nu_R + 3)) / (r + 1)
+
+    @property
+    def std_error(self) -> Number:
+        """sqrt(T)."""
+        return np.sqrt(self.total)
+
+    def confidence_interval(self, level: float = 0.95) -> tuple[Number, Number]:
+        """Lower and upper end: estimate -+ t_nu((1 + level)/2) sqrt(T). Raises ConfigError unless 0 < level < 1."""
+        from scipy.stats import t
+
+        if not 0.0 < level < 1.0:
+            raise ConfigError(f"level is {level}; expected 0 < level < 1, as 0.95")
+        half = t.ppf(0.5 + level / 2.0, self.df) * self.std_error
+        return self.estimate - half, self.estimate + half
+
+
+def pool(estimates: Any, variances: Any, *, complete_df: float | None = None) -> Pooled:
+    """Combine the same analysis of m imputed data sets by Rubin's rules, component by component.
+
+    estimates: (m,) or (m, ...), one per data set; variances: the same shape, their squared standard errors.
+    complete_df: the degrees of freedom of the analysis on complete data (N less the coefficients, for a regression).
+    Draw the data sets with ``sample_imputations(..., observation_noise=True)``: decoded means alone vary too little.
+    Raises ViewError for fewer than two estimates, for shapes that differ and for values that are no estimates or variances,
+    ConfigError for a ``complete_df`` that is not positive.
+
+    >>> pooled = pool([1.0, 2.0, 3.0], [0.5, 0.5, 0.5])
+    >>> pooled.estimate, pooled.within, pooled.between
+    (2.0, 0.5, 1.0)
+    >>> round(pooled.total, 4), round(pooled.df, 4)
+    (1.8333, 3.7812)
+    """
+    Q, U = (_numbers(name, x) for name, x in (("estimates", estimates), ("variances", variances)))
+    if Q.ndim == 0 or len(Q) < 2:
+        raise ViewError(f"estimates has shape {Q.shape}; expected (m,) or (m, ...) with m >= 2, one per imputed data set")
+    if U.shape != Q.shape:
+        raise ViewError(f"variances has shape {U.shape}; expected that of estimates, {Q.shape}")
+    if (U < 0).any():
+        raise ViewError(f"variances has the negative entry {U.min():g}; expected squared standard errors")
+    if complete_df is not None and not complete_df > 0:
+        raise ConfigError(f"complete_df is {complete_df}; expected a positive number, or None where it is large")
+    m = len(Q)
+    within, between = U.mean(axis=0), Q.var(axis=0, ddof=1)
+    extra = (1.0 + 1.0 / m) * between
+    total = within + extra
+    with np.errstate(divide="ignore", invalid="ignore"):  # estimates that agree: 1/0 is meant; 0/0 only where all is 0
+        share = np.where(extra > 0, extra / total, 0.0)
+        increase = np.where(extra > 0, extra / within, 0.0)
+        df_rubin = (m - 1) / share**2
+        df = df_rubin
+        if complete_df is not None:
+            df_observed = (complete_df + 1.0) / (complete_df + 3.0) * complete_df * (1.0 - share)
+            df = 1.0 / (1.0 / df_rubin + 1.0 / df_observed)
+    fraction = share + (1.0 - share) * 2.0 / (df_rubin + 3.0)
+    found = (Q.mean(axis=0), within, between, total, df, increase, fraction)
+    return Pooled(*(x if np.ndim(x) else float(x) for x in found))
+
+
+def _numbers(name: str, x: Any) -> np.ndarray:
+    try:
+        values = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ViewError(f"{name} is no array of numbers ({error}); expected (m,) or (m, ...)") from error
+    if not np.isfinite(values).all():
+        raise ViewError(f"{name} has an entry that is not finite; expected a number from each of the imputed data sets")
+    return values
