@@ -41,9 +41,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except OSError as error:  # a full disk's own message names no file
+        raise OSError(error.errno, f"{error.strerror}; the file is as it was", str(path)) from error
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:

@@ -38,6 +38,7 @@ def write(
     if model.moments_ is not None:
         tensors |= {"moments.mean": model.moments_[0], "moments.covariance": model.moments_[1]}
     header = _identity(model) | {"step": step, "history": model.history_, "fingerprint": fingerprint}
+    header["tables"] = getattr(model, "tables_", None)  # of the command; tables/described.py knows what is in it
     checkpoints.save(path, tensors, header)
 
 
@@ -48,6 +49,7 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
         model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])} | changed)
         model.model_ = Model.from_json(header["model"])
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
+        model.tables_ = header.get("tables")
         if not _fits(tensors, model.model_):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
         pairs = [(f"scaling.{i}.location", f"scaling.{i}.scale") for i in range(model.model_.views)]
