@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import CheckpointError
+from .errors import CheckpointError, unwritten
 
 _FORMAT, _VERSION = "jpvae", 1
 
@@ -41,8 +41,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:  # a full disk's own message names no file
-        raise OSError(error.errno, f"{error.strerror}; the file is as it was", str(path)) from error
+    except OSError as error:
+        raise unwritten(error, path, "the file is as it was") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -57,10 +57,11 @@ def command(
     given = sources(view)
     joined = join(given, id_column)
     features = [v.shape[1] for v in joined.views.values()]
+    dims = defaults.latent_dims(features) if latent_dims is None else _integers("--latent-dims", latent_dims)
     if epochs is None and steps is None:
         steps = defaults.steps(len(joined.observed), batch_size)
     options: dict[str, Any] = {
-        "latent_dims": defaults.latent_dims(features) if latent_dims is None else _integers("--latent-dims", latent_dims),
+        "latent_dims": dims * len(features) if len(dims) == 1 else dims,
         "prior": prior or defaults.prior(len(features)),
         "alpha": alpha,
         "likelihood": _likelihoods(likelihood or [], joined.names),
@@ -106,9 +107,7 @@ def command(
 
 
 def _print_plan(joined: Any, given: Sequence[Any], options: dict[str, Any], begun: int | None) -> None:
-    screen, N = console(), len(joined.observed)
-    dims = options["latent_dims"]
-    dims = dims * len(given) if len(dims) == 1 else dims
+    screen, N, dims = console(), len(joined.observed), options["latent_dims"]
     found = Table(title=f"{N:,} subjects in {len(given)} views", title_justify="left")
     for heading in ("view", "file", "rows", "columns", "likelihood", "latents"):
         found.add_column(heading, justify="left" if heading in ("view", "file", "likelihood") else "right")

@@ -7,7 +7,7 @@ which the tables, as given, first name them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,12 +76,7 @@ def join(
         views[name] = _as_floats(table.frame if columns is None else table.frame[list(columns[name])]).reindex(ids)
         observed[:, order.index(name)] = views[name].notna().any(axis=1)
         _check_cells(table.source, views[name])
-    empty = ids[~observed.any(axis=1)]
-    if len(empty):
-        raise ViewError(
-            f"{id_column} {empty[0]!r} has no value in any view ({len(empty)} such rows); expected at least one view each: "
-            "delete these rows"
-        )
+    _check_rows(observed, lambda row: f"{id_column} {ids[row]!r}")
     return Joined(views, observed, order, ids, tables)
 
 
@@ -97,6 +92,7 @@ def _by_position(given: Sequence[Source], order: tuple[str, ...]) -> Joined:
     for name, array in arrays.items():
         for at in blocks(len(array)):
             observed[at, order.index(name)] = ~np.isnan(array[at]).all(axis=1)
+    _check_rows(observed, lambda row: f"row {row} of the arrays")
     return Joined(arrays, observed, order, None, {})
 
 
@@ -111,6 +107,15 @@ def _all_ids(tables: list[Table]) -> pd.Index:
             )
         ids = ids.append(own[~own.isin(ids)])
     return ids
+
+
+def _check_rows(observed: np.ndarray, name: Callable[[int], str]) -> None:
+    empty = np.flatnonzero(~observed.any(axis=1))
+    if empty.size:
+        raise ViewError(
+            f"{name(int(empty[0]))} has no value in any view that was given ({empty.size} such rows); expected at least one "
+            "view for each: delete these rows, or give the view that they have"
+        )
 
 
 def _check_columns(table: Table, expected: Sequence[str]) -> None:

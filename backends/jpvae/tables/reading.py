@@ -1,7 +1,7 @@
 """One table from a file: its ids, its columns of numbers, and every complaint about them.
 
-csv and tsv are read so that a number written with all its digits comes back bit for bit. An id of a csv is text unless every id
-is an integer without leading zeros: 007 stays 007.
+A number written with all its digits comes back bit for bit (pandas reads them so from 3.1 on). An id of a csv is text unless
+every id is an integer without leading zeros: 007 stays 007.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import MissingDependency, ViewError
+from . import xlsx
 from .sources import Source
 
 _NEEDS = {".parquet": "pyarrow", ".xlsx": "openpyxl"}
@@ -69,7 +70,6 @@ def _separated(separator: str) -> Callable[[Path, str], tuple[list[str], pd.Data
                 encoding="utf-8-sig",
                 index_col=False,
                 dtype={id_column: str},
-                float_precision="round_trip",
                 low_memory=False,
             )
         return names, frame
@@ -85,18 +85,7 @@ def _parquet(path: Path, _: str) -> tuple[list[str], pd.DataFrame]:
     return list(frame.columns), frame
 
 
-def _xlsx(path: Path, _: str) -> tuple[list[str], pd.DataFrame]:
-    with pd.ExcelFile(path, engine="openpyxl") as book:
-        if len(book.sheet_names) > 1:
-            raise ValueError(f"it has the sheets {book.sheet_names}; expected one: save the sheet that you mean in a file")
-        header = book.parse(header=None, nrows=1)
-        names = ["" if pd.isna(name) else str(name) for name in header.to_numpy().ravel()]
-        frame = book.parse()
-    frame.columns = [str(name) for name in frame.columns]
-    return names, frame
-
-
-_READERS = {".csv": _separated(","), ".tsv": _separated("\t"), ".parquet": _parquet, ".xlsx": _xlsx}
+_READERS = {".csv": _separated(","), ".tsv": _separated("\t"), ".parquet": _parquet, ".xlsx": lambda path, _: xlsx.read(path)}
 
 
 def _check_names(source: Source, names: list[str], id_column: str) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..errors import ViewError
 from ..mapped import let_go
-from . import writing
+from . import writing, xlsx
 from .arrays import key_of, new_array
 from .joining import Joined
 from .sources import Source
@@ -42,10 +42,10 @@ def write_tables(
     """<view><ending of its input> for each view (``ending`` for views not given), <view>.draws too; -> imputed (N,) by view."""
     endings = {name: joined.tables[name].source.format if name in joined.tables else ending for name in joined.names}
     for name, suffix in endings.items():
-        if suffix == ".xlsx" and len(joined.observed) * max(1, draws) > writing.XLSX_ROWS:
+        if suffix == ".xlsx" and len(joined.observed) * max(1, draws) > xlsx.ROWS:
             raise ViewError(
                 f"view {name!r} would have {len(joined.observed)} rows x {max(1, draws)} draws, more than an .xlsx holds "
-                f"({writing.XLSX_ROWS}); take fewer draws, or give the view as .csv or .parquet"
+                f"({xlsx.ROWS}); take fewer draws, or give the view as .csv or .parquet"
             )
     filled, imputed = model.impute(joined.views, joined.observed), {}
     for name, suffix in endings.items():

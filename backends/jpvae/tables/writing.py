@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import uuid
@@ -14,9 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from ..errors import ViewError
-
-XLSX_ROWS = 1_048_575  # of a sheet, beside the header
+from ..errors import ViewError, unwritten
+from . import xlsx
 
 
 def check_new_folder(path: Path) -> None:
@@ -52,8 +50,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         _sync(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        reason = f"{error.strerror or error}; nothing was written"
-        raise OSError(error.errno or errno.EIO, reason, str(path)) from error
+        raise unwritten(error, path, "nothing was written") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -93,5 +90,5 @@ _WRITERS: dict[str, Callable[[pd.DataFrame, BinaryIO], Any]] = {
     ".csv": lambda frame, file: frame.to_csv(file, index=False),
     ".tsv": lambda frame, file: frame.to_csv(file, index=False, sep="\t"),
     ".parquet": lambda frame, file: frame.to_parquet(file, index=False, engine="pyarrow"),
-    ".xlsx": lambda frame, file: frame.to_excel(file, index=False, engine="openpyxl"),
+    ".xlsx": xlsx.write,
 }
