@@ -4,6 +4,9 @@ import functools
 import json
 import os
 import shutil
+import subprocess
+import sys
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -392,3 +395,28 @@ def test_a_sheet_holds_so_many_rows(command, folder):
     assert code == 2
     assert "more than an .xlsx holds (1048575); take fewer draws, or give the view as .csv or .parquet" in err
     assert not (folder / "filled").exists()
+
+
+def test_without_pandas_the_message_says_what_to_install(folder):
+    (folder / "pandas.py").write_text("raise ModuleNotFoundError('No module named pandas', name='pandas')")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+    command = [sys.executable, "-m", "jpvae", "inspect", M]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: tables need pandas: pip install 'jpvae[tables]'\n"
+
+
+def test_memory_does_not_grow_with_the_rows_of_an_array(command):
+    """Bytes that Python and NumPy hold at once (pages of mapped files are let go of: benchmarks/test_bench_imputation.py)."""
+    peaks = []
+    for rows in (1_024, 20_480):
+        for name in "xy":
+            np.save(f"{name}{rows}.npy", np.tile(np.load(f"{name}.npy")[200:456], (rows // 256, 1))[:rows])
+        tracemalloc.start()
+        code, _, err = command("impute", X, "--view", f"x=x{rows}.npy", "--view", f"y=y{rows}.npy", "--out", f"out{rows}")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (code, err) == (0, "")
+    # Per row: the mask twice and its inverse in parts (2 views: 6 bytes), what was imputed (2 bytes). The smaller view whole
+    # would be 24 bytes per row, and 470 kB.
+    assert peaks[1] <= peaks[0] + 20_000 * 8 + 100_000

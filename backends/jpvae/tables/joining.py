@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ViewError
+from ..mapped import let_go
 from ..views import blocks
 from .arrays import open_arrays
 from .reading import Table, read
@@ -92,6 +93,7 @@ def _by_position(given: Sequence[Source], order: tuple[str, ...]) -> Joined:
     for name, array in arrays.items():
         for at in blocks(len(array)):
             observed[at, order.index(name)] = ~np.isnan(array[at]).all(axis=1)
+            let_go(array)
     _check_rows(observed, lambda row: f"row {row} of the arrays")
     return Joined(arrays, observed, order, None, {})
 
