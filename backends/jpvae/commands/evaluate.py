@@ -26,8 +26,9 @@ def command(
 ) -> None:
     """Hide each view of held-out rows in turn, fill it, and compare with column means, nearest neighbours and IterativeImputer.
 
-    MODEL gives the options: a model with these options is trained anew on a part of the tables' rows, as the file's own may
-    have seen them all. Errors: root mean square, each column in units of its standard deviation.
+    MODEL gives the options: a model with these options is trained anew on a part
+    of the tables' rows, as the file's own may have seen them all. Errors: root
+    mean square, each column in units of its standard deviation.
     """
     from ..tables.described import described
     from ..tables.evaluation import JPVAE_NAME, evaluate

@@ -30,13 +30,15 @@ def command(
         list[str] | None, typer.Option(metavar="[NAME=]KIND", help="gaussian (the default) | bernoulli.")
     ] = None,
     latent_dims: Annotated[
-        str | None, typer.Option(help="One size, or one per view as 8,8,4. Half the columns, at most 16.")
+        str | None, typer.Option(help="One size, or one per view as 8,8,4. By default half the columns, at most 16.")
     ] = None,
     prior: Annotated[str | None, typer.Option(help="canonical (the default) | orthogonal | svd | independent.")] = None,
     alpha: Annotated[float, typer.Option(help="The correlation of orthogonal; where svd and canonical start.")] = 0.95,
     hidden: Annotated[str, typer.Option(help="Sizes of the encoders' layers.")] = "128,128",
-    epochs: Annotated[float | None, typer.Option(help="Passes over the rows.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Adam steps. 100 passes, at least 2,000, at most 20,000.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the rows, instead of steps.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Adam steps. By default 100 passes, at least 2,000 steps and at most 20,000.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="The highest rate of the cosine.")] = 2e-3,
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
@@ -46,7 +48,8 @@ def command(
 ) -> None:
     """Train a model on tables that are outer-joined on an id. Who is not in a table has that view missing.
 
-    Arrays (.npy, .npz) have no ids: their rows are matched by position, and a missing view is a row of NaN.
+    Arrays (.npy, .npz) have no ids: their rows are matched by position, and a
+    missing view is a row of NaN.
     """
     from ..tables import defaults
     from ..tables.described import Described, record
@@ -58,6 +61,8 @@ def command(
     joined = join(given, id_column)
     features = [v.shape[1] for v in joined.views.values()]
     dims = defaults.latent_dims(features) if latent_dims is None else _integers("--latent-dims", latent_dims)
+    if epochs is not None and steps is not None:
+        raise ConfigError(f"--epochs is {epochs:g} and --steps is {steps}; expected one of them")
     if epochs is None and steps is None:
         steps = defaults.steps(len(joined.observed), batch_size)
     options: dict[str, Any] = {

@@ -27,8 +27,9 @@ def command(
 ) -> None:
     """Fill the missing views of every subject in the tables. Views that are not given are filled for everyone.
 
-    What was observed is copied, bit for bit. The column "imputed" marks the rows that were filled. Of arrays (.npy, .npz) the
-    rows that were filled are marked in an array of their own; a .npy goes through in blocks and may be larger than the memory.
+    What was observed is copied, bit for bit; the column "imputed" marks the rows
+    that were filled. Of arrays these are marked in an array of their own; a .npy
+    goes through in blocks and may be larger than the memory.
     """
     from ..tables import results, writing
     from ..tables.described import described

@@ -25,8 +25,10 @@ def command(
 ) -> None:
     """Views, options, length of training, active latents, singular values of every C_ij, smallest eigenvalue of Sigma.
 
-    The smallest eigenvalue comes from the closed form, not from a numerical eigensolver. From three views on it is enclosed:
-    each direction's matrix is diag(1 - a_i^2) + a a^T, whose smallest eigenvalue lies between the two smallest 1 - a_i^2.
+    The smallest eigenvalue comes from the closed form, not from a numerical
+    eigensolver. With prior canonical it is enclosed: each direction's matrix is
+    diag(1 - a_i^2) + a a^T, whose smallest eigenvalue lies between the two
+    smallest 1 - a_i^2.
     """
     from ..heat_map import correlation_figure
     from ..tables.described import described
