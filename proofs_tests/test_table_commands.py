@@ -322,7 +322,7 @@ REFUSED = {
         ["impute", X, *views(["x=nobody.npy", "y=nobody_else.npy"]), *OUT],
         "row 4 of the arrays has no value in any view that was given (1 such rows)",
     ),
-    "used folder": (["impute", M, *views(["a=a.csv"]), "--out", "used"], "used', a folder with files in it"),
+    "used folder": (["impute", M, *views(["a=a.csv"]), "--out", "used"], "--out is 'used', a folder with files in it"),
     "no model": (["impute", "no.safetensors", *views(["a=a.csv"]), *OUT], "no.safetensors': there is no such file"),
     "no checkpoint": (["inspect", "foreign.safetensors"], "'foreign.safetensors' is damaged or no .safetensors file"),
     "figure nowhere": (["inspect", M, "--figure", "no/map.png"], "whose folder does not exist"),

@@ -53,7 +53,7 @@ def command(
         counts = {name: {"rows": len(flags), "imputed": int(flags.sum())} for name, flags in imputed.items()}
         typer.echo(json.dumps({"folder": str(out), "files": files, "views": counts, "draws": draws}))
         return
-    table = Table(title=f"{len(joined.observed):,} subjects, filled in {escape(str(out))}", title_justify="left")
+    table = Table(title=f"{len(joined.observed):,} subjects, in the folder {escape(str(out))}", title_justify="left")
     for heading in ("view", "rows", "imputed", "files"):
         table.add_column(heading, justify="right" if heading in ("rows", "imputed") else "left")
     for name, flags in imputed.items():

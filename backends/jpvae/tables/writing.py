@@ -19,20 +19,17 @@ from . import xlsx
 
 def check_new_folder(path: Path) -> None:
     """Raise ViewError where ``new_folder(path)`` could not succeed: better before the work than after it."""
-    path = path.absolute()
+    parent = path.absolute().parent
     if path.is_dir():
         if any(path.iterdir()):
             raise ViewError(
                 f"--out is {str(path)!r}, a folder with files in it; expected a new or empty one, or delete them first"
             )
-        writable = path
     elif path.exists():
         raise ViewError(f"--out is {str(path)!r}, a file; expected the name of a new folder")
-    elif not path.parent.is_dir():
-        raise ViewError(f"--out is {str(path)!r}, in a folder that does not exist; create {str(path.parent)!r} first")
-    else:
-        writable = path.parent
-    if not (os.access(writable, os.W_OK | os.X_OK) and os.access(path.parent, os.W_OK | os.X_OK)):
+    elif not parent.is_dir():
+        raise ViewError(f"--out is {str(path)!r}, in a folder that does not exist; create {str(parent)!r} first")
+    if not all(os.access(folder, os.W_OK | os.X_OK) for folder in (parent, path) if folder.is_dir()):
         raise ViewError(f"--out is {str(path)!r}, where you may not write; give another folder")
 
 
