@@ -1,4 +1,4 @@
-"""The `jpvae` command: `demo` and `hvdmnist`. Tables and a progress bar for people, --json for machines."""
+"""The `jpvae` command: those on tables (commands/), `demo` and `hvdmnist`. For people tables and a bar, --json for machines."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rich.table import Table
 
 from jpvae_core import JPVAEError
 
+from .commands import evaluate, fit, impute, inspect
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -20,6 +22,10 @@ app = typer.Typer(
     help="Joint-prior multi-view VAEs: impute the views that are missing.",
     epilog="Example: jpvae demo --out demo",
 )
+
+for on_tables in (fit, impute, inspect, evaluate):
+    name = on_tables.__name__.rpartition(".")[2]
+    app.command(name, epilog=f"Example: {on_tables.EXAMPLE}")(on_tables.command)
 
 Backend = Annotated[str, typer.Option(help="torch | numpy")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]

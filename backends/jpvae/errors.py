@@ -1,5 +1,8 @@
 """What the estimator and the command raise: each message names the argument, what was found, and what to do."""
 
+import errno
+import os
+
 from jpvae_core import JPVAEError
 
 
@@ -25,3 +28,8 @@ class TrainingDiverged(JPVAEError, ArithmeticError):
 
 class MissingDependency(JPVAEError, ImportError):
     """An optional package is not installed; the message says which extra brings it."""
+
+
+def unwritten(error: OSError, path: str | os.PathLike[str], state: str) -> OSError:
+    """The same failure with a message that names the file and what became of it; a full disk's own names none."""
+    return OSError(error.errno or errno.EIO, f"{error.strerror or error}; {state}", str(path))

@@ -46,6 +46,7 @@ def write(
     header = _identity(model) | {"step": step, "history": model.history_, "fingerprint": fingerprint}
     header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
     header["report"] = asdict(model.report_) if model.report_ else None
+    header["tables"] = getattr(model, "tables_", None)  # of the command; tables/described.py knows what is in it
     checkpoints.save(path, tensors, header)
 
 
@@ -59,6 +60,7 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
         if model.view_slices is not None:
             wide.restore(model, header["feature_names"])
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
+        model.tables_ = header.get("tables")
         if not _fits(tensors, model.model_):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
         pairs = [(f"scaling.{i}.location", f"scaling.{i}.scale") for i in range(model.model_.views)]

@@ -1,0 +1,1 @@
+"""The commands on tables: fit, impute, inspect, evaluate. One file each, with its options, its example and what it prints."""

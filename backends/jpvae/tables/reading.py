@@ -1,0 +1,146 @@
+"""One table from a file: its ids, its columns of numbers, and every complaint about them.
+
+A number written with all its digits comes back bit for bit (pandas reads them so from 3.1 on). An id of a csv is text unless
+every id is an integer without leading zeros: 007 stays 007.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import MissingDependency, ViewError
+from . import xlsx
+from .sources import Source
+
+_NEEDS = {".parquet": "pyarrow", ".xlsx": "openpyxl"}
+_LARGEST = 2**53  # integers up to here are exact as float64, which a column becomes once it has holes
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with ids. frame (rows, c): all columns but the id's, in the file's order, of NumPy's dtypes; indexed by id."""
+
+    source: Source
+    frame: pd.DataFrame
+    id_place: int  # which column of the file the id's was
+
+
+def check_format(source: Source) -> None:
+    """Raise MissingDependency where the package that reads and writes this format is not installed."""
+    package = _NEEDS.get(source.format)
+    if package is not None and find_spec(package) is None:
+        raise MissingDependency(f"{source} needs {package} for {source.format}: pip install {package}, or 'jpvae[tables]'")
+
+
+def read(source: Source, id_column: str) -> Table:
+    """Read and check one table. Raises ViewError, naming view, file, column and row (by id), and what to do."""
+    check_format(source)
+    try:
+        names, whole = _READERS[source.format](source.path, id_column)
+    except (ValueError, KeyError, EOFError, OSError, pd.errors.ParserWarning, zipfile.BadZipFile) as error:
+        raise ViewError(
+            f"{source} cannot be read as {source.format} ({error}); is it damaged, or of another format?"
+        ) from error
+    _check_names(source, names, id_column)
+    if len(whole) == 0:
+        raise ViewError(f"{source} has no rows; expected one per subject")
+    ids = _ids(source, whole[id_column])
+    frame = whole.drop(columns=id_column).set_index(ids)
+    return Table(source, frame.apply(lambda column: _numbers(source, column)), names.index(id_column))
+
+
+def _separated(separator: str) -> Callable[[Path, str], tuple[list[str], pd.DataFrame]]:
+    def read_text(path: Path, id_column: str) -> tuple[list[str], pd.DataFrame]:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            names = next(csv.reader(file, delimiter=separator), [])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            frame = pd.read_csv(
+                path,
+                sep=separator,
+                encoding="utf-8-sig",
+                index_col=False,
+                dtype={id_column: str},
+                low_memory=False,
+            )
+        return names, frame
+
+    return read_text
+
+
+def _parquet(path: Path, _: str) -> tuple[list[str], pd.DataFrame]:
+    frame = pd.read_parquet(path, engine="pyarrow")
+    if frame.index.name is not None:  # pandas wrote its index as a column
+        frame = frame.reset_index()
+    frame.columns = [str(name) for name in frame.columns]
+    return list(frame.columns), frame
+
+
+_READERS = {".csv": _separated(","), ".tsv": _separated("\t"), ".parquet": _parquet, ".xlsx": lambda path, _: xlsx.read(path)}
+
+
+def _check_names(source: Source, names: list[str], id_column: str) -> None:
+    if "" in names:
+        raise ViewError(
+            f"{source}: column {names.index('') + 1} of {len(names)} has no name; expected a name for each. (Row numbers "
+            "written along? pandas leaves them out by to_csv(index=False), R by row.names = FALSE.)"
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ViewError(f"{source} has more than one column named {twice}; expected different names")
+    if id_column not in names:
+        raise ViewError(
+            f"{source} has no column {id_column!r} (the id); its columns are {_some(names)}. Give --id, or rename it"
+        )
+    if len(names) == 1:
+        raise ViewError(f"{source} has no column beside the id {id_column!r}; expected at least one")
+
+
+def _ids(source: Source, column: pd.Series) -> pd.Index:
+    if column.isna().any():
+        raise ViewError(
+            f"{source}: row {int(np.flatnonzero(column.isna())[0]) + 1} has no {column.name!r}; expected an id in each"
+        )
+    values = column
+    if pd.api.types.is_string_dtype(column):
+        if column.str.fullmatch(r"0|-?[1-9]\d{0,17}").all() and source.format in (".csv", ".tsv"):
+            values = column.astype("int64")
+    elif not pd.api.types.is_integer_dtype(column):
+        raise ViewError(f"{source}: the ids in {column.name!r} are {column.dtype}; expected integers or text")
+    twice = values[values.duplicated()]
+    if len(twice):
+        raise ViewError(
+            f"{source}: {column.name!r} has {twice.iloc[0]!r} more than once ({len(twice)} such rows); expected one row per "
+            "subject: keep one of each, or average them"
+        )
+    return pd.Index(values, dtype="int64" if pd.api.types.is_integer_dtype(values) else "str", name=column.name)
+
+
+def _numbers(source: Source, column: pd.Series) -> pd.Series:
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
+        wrong = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+        found = f"{wrong.iloc[0]!r} at {column.index.name} {wrong.index[0]!r}" if len(wrong) else f"of dtype {column.dtype}"
+        raise ViewError(
+            f"{source}: column {column.name!r} is not numeric ({found}); expected numbers: drop the column, or code it"
+        )
+    if pd.api.types.is_extension_array_dtype(column):
+        column = pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index, name=column.name)
+    if column.dtype.kind in "iu" and (column.abs() > _LARGEST).any():
+        raise ViewError(
+            f"{source}: column {column.name!r} has integers beyond 2**53; expected values, not codes: drop the column"
+        )
+    return column
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:10])
+    return shown if len(names) <= 10 else f"{shown}, ... ({len(names)} in all)"

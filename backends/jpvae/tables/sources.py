@@ -1,0 +1,61 @@
+"""What ``--view name=path`` names: a view, its file and the file's format, checked before anything is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigError, ViewError
+
+TABLES, ARRAYS = (".csv", ".tsv", ".parquet", ".xlsx"), (".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One view's file."""
+
+    view: str
+    path: Path
+
+    @property
+    def format(self) -> str:
+        """One of TABLES or ARRAYS."""
+        return self.path.suffix.lower()
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the file is an array without ids and column names, whose rows are matched by position."""
+        return self.format in ARRAYS
+
+    def __str__(self) -> str:
+        return f"view {self.view!r} ({self.path})"
+
+
+def sources(given: Sequence[str]) -> list[Source]:
+    """From the words of ``--view``. Raises ConfigError for a malformed one, ViewError for a file that cannot be meant."""
+    found: list[Source] = []
+    for word in given:
+        view, equals, path = word.partition("=")
+        if not equals or not path or not re.fullmatch(r"[\w-]+", view):  # the name becomes that of a file
+            raise ConfigError(
+                f"--view is {word!r}; expected name=path, as rna=rna.csv: a name of letters, digits, _ and -, then the file"
+            )
+        source = Source(view, Path(path))
+        if view in [other.view for other in found]:
+            raise ConfigError(f"--view names {view!r} twice; expected one file per view")
+        if source.format not in TABLES + ARRAYS:
+            raise ViewError(f"{source} has the ending {source.format!r}; expected one of {', '.join(TABLES + ARRAYS)}")
+        if not source.path.is_file():
+            raise ViewError(f"{source}: there is no such file")
+        found.append(source)
+    if not found:
+        raise ConfigError("--view is missing; expected at least one name=path, as --view rna=rna.csv")
+    if len({source.is_array for source in found}) > 1:
+        arrays = [str(source.path) for source in found if source.is_array]
+        raise ViewError(
+            f"{', '.join(arrays)} without ids beside tables with ids: their rows cannot be matched; expected "
+            f"every view as a table ({', '.join(TABLES)}) or every view as an array ({', '.join(ARRAYS)})"
+        )
+    return found

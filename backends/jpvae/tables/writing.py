@@ -1,0 +1,91 @@
+"""A new folder of results: it has its name once everything in it is written and synced, and is not there before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from ..errors import ViewError, unwritten
+from . import xlsx
+
+
+def check_new_folder(path: Path) -> None:
+    """Raise ViewError where ``new_folder(path)`` could not succeed: better before the work than after it."""
+    parent = path.absolute().parent
+    if path.is_dir():
+        if any(path.iterdir()):
+            raise ViewError(
+                f"--out is {str(path)!r}, a folder with files in it; expected a new or empty one, or delete them first"
+            )
+    elif path.exists():
+        raise ViewError(f"--out is {str(path)!r}, a file; expected the name of a new folder")
+    elif not parent.is_dir():
+        raise ViewError(f"--out is {str(path)!r}, in a folder that does not exist; create {str(parent)!r} first")
+    if not all(os.access(folder, os.W_OK | os.X_OK) for folder in (parent, path) if folder.is_dir()):
+        raise ViewError(f"--out is {str(path)!r}, where you may not write; give another folder")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path``, renamed to it at the end; removed, and ``path`` as it was, where anything fails.
+
+    Raises OSError naming ``path`` where writing failed (a full disk, say).
+    """
+    path = path.absolute()
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise unwritten(error, path, "nothing was written") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table in the format of its ending, without pandas' index."""
+    _write(path, lambda file: _WRITERS[path.suffix](frame, file))
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write a .npz."""
+    _write(path, lambda file: np.savez(file, **arrays))
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy."""
+    _write(path, lambda file: np.save(file, array))
+
+
+def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    with path.open("xb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    if hasattr(os, "O_DIRECTORY"):  # Windows has no way to sync a folder
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+_WRITERS: dict[str, Callable[[pd.DataFrame, BinaryIO], Any]] = {
+    ".csv": lambda frame, file: frame.to_csv(file, index=False),
+    ".tsv": lambda frame, file: frame.to_csv(file, index=False, sep="\t"),
+    ".parquet": lambda frame, file: frame.to_parquet(file, index=False, engine="pyarrow"),
+    ".xlsx": xlsx.write,
+}
