@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from .checkpoints import check_folder
 from .engine import engine
 from .errors import ConfigError, NotFitted
 from .imputation import Predictor
-from .progress import progress_bar
+from .inferring import describe
+from .progress import progress_bar, show_families
 from .schedules import BetaSchedule
 from .training import Batches, Recorder, train
-from .units import Scaled
+from .units import Scaled, Units, log_units
 from .views import Views, blocks, read_views
 
 
@@ -27,7 +28,13 @@ class JPVAE:
     singular values learned), "canonical" (any views and sizes, loadings learned).  alpha: the correlation of "orthogonal",
     the starting correlation of "svd" and "canonical".  learn_alpha: train it ("orthogonal", two views).  rank: how many
     latent directions are coupled (all, by default).  bound: "sigmoid" or "tanh", for "svd".
-    likelihood: "bernoulli" or "gaussian", one or one per view.  objective: "subset" (every row also learns to fill each
+    likelihood: "bernoulli", "gaussian", "student_t" (outliers), "categorical", "poisson" or "negative_binomial" (tables of
+    counts, with size factors; "..._unscaled" without), or "infer"; one for all views, one per view, or a dict by view, in which
+    a view may have a dict by column: {"clinic": {"age": "gaussian", ("a", "b", "c"): "categorical"}} (a, b, c: one-hot together;
+    columns left out are inferred: inferring.py; what was is printed, and kept in ``inferred_``).
+    view_weights: one number per view, or by name: weighs its log-likelihood in the loss.  entries: "error", or "marginalise":
+    NaN cells of an observed row are left out of the likelihood, and imputed.
+    objective: "subset" (every row also learns to fill each
     of its views from the others: imputes well) or "elbo" (Eq. 5, the paper).  subset_weights: for two views (both, first
     alone, second alone), for more (all observed, a random part); default (1, .5, .5) and (1, 1).
     hidden: sizes of the encoders' layers (decoders mirror them).  epochs: passes over the rows, or steps: Adam steps.
@@ -52,7 +59,9 @@ class JPVAE:
         learn_alpha: bool = False,
         rank: int | None = None,
         bound: str = "sigmoid",
-        likelihood: str | Sequence[str] = "bernoulli",
+        likelihood: Any = "bernoulli",
+        view_weights: Sequence[float] | Mapping[str, float] | None = None,
+        entries: str = "error",
         objective: str = "subset",
         subset_weights: Sequence[float] | None = None,
         hidden: Sequence[int] = (512, 512),
@@ -76,6 +85,8 @@ class JPVAE:
         self.rank = rank
         self.bound = bound
         self.likelihood = likelihood
+        self.view_weights = view_weights
+        self.entries = entries
         self.objective = objective
         self.subset_weights = subset_weights
         self.hidden = hidden
@@ -112,12 +123,14 @@ class JPVAE:
         checkpoint_every = options.at_least("checkpoint_every", checkpoint_every, 1)
         if checkpoint is not None:
             check_folder(checkpoint)
-        data = read_views(views, mask, missing=missing)
+        options.check_types(self)
+        data = read_views(views, mask, missing=missing, entries=self.entries, likelihood=self.likelihood)
         model = options.model_of(self, data)
-        plan = options.plan_of(self, model, len(data.observed))
+        plan = options.plan_of(self, model, len(data.observed), data.names)
         scaling = options.scaling_of(model, data)
         vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
-        self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
+        self.model_, self.view_names_, self.scaling_, self.table_columns_ = model, data.names, scaling, data.columns
+        show_families(self.inferred_, self.likelihood, self.progress)
         backend = engine(self.backend, model, self.dtype, self.device)
         batches = Batches([view[:] for view in self._in_model_units(data)], data.observed, model, plan)
         fingerprint = None if checkpoint is None else batches.fingerprint()
@@ -183,19 +196,23 @@ class JPVAE:
             raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
         n_draws = options.at_least("n_draws", n_draws, 2 if return_std else 1)
         data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
+        units = self._units()
         if method == "plug-in":
             given = self.training_moments() if moments == "training" else None
-            fillings = filling.plug_in(predictor, scaled, data.observed, given)
+            fillings = filling.plug_in(predictor, scaled, data.complete, data.observed, given)
         else:
-            fillings = filling.predictive(predictor, scaled, data.observed, n_draws)
+            fillings = filling.predictive(predictor, scaled, data.complete, data.observed, n_draws)
         results = outputs.places(data, out, with_std=return_std)
         for arrays, std in zip(results, (False, True), strict=False):
             outputs.begin(data, arrays, std=std)
         for j, rows, mean, std in fillings:
-            location, scale = self.scaling_[j]
-            for arrays, values in zip(results, (mean * scale + location, std * scale), strict=False):
-                outputs.write(arrays[j], rows, values)
-        return tuple(map(data.give_back, results)) if return_std else data.give_back(results[0])
+            to_table = (units[j].to_table(mean), units[j].std_to_table(std, mean))
+            for arrays, values in zip(results, to_table, strict=False):
+                outputs.fill(arrays[j], rows, values)
+        if out is not None:
+            return out
+        filled = data.give_back(results[0], "filled")
+        return (filled, data.give_back(results[1], "numbers")) if return_std else filled
 
     def sample_imputations(
         self, views: Any, mask: Any = None, *, n_draws: int = 64, missing: str = "error", observation_noise: bool = False
@@ -207,13 +224,13 @@ class JPVAE:
         """
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
-        result = [np.repeat(data.read(i)[None], n_draws, axis=0) for i in range(predictor.model.views)]
+        known = [np.where(seen[:, None], data.read(i), np.nan) for i, seen in enumerate(data.observed.T)]
+        result, units = [np.repeat(values[None], n_draws, axis=0) for values in known], self._units()
         for j, which, rows, values in filling.completed_draws(
-            predictor, scaled, data.observed, n_draws, observation_noise=observation_noise
+            predictor, scaled, data.complete, data.observed, n_draws, observation_noise=observation_noise
         ):
-            location, scale = self.scaling_[j]
-            result[j][which, rows] = values * scale + location
-        return data.give_back(result)
+            outputs.fill(result[j], (which, rows), units[j].to_table(values))
+        return data.give_back(result, "filled")
 
     def transform(self, views: Any, mask: Any = None, *, missing: str = "error") -> np.ndarray:
         """Latents (N, sum n_i): posterior means of the observed views, their conditional means for the missing ones."""
@@ -227,26 +244,25 @@ class JPVAE:
     def reconstruct(self, views: Any, mask: Any = None, *, missing: str = "error") -> Any:
         """Every view decoded from its latent mean (``transform``), in data units; list or dict of (N, c_i) arrays."""
         data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
-        result = [np.empty((len(data.observed), c)) for c in self.model_.features]
+        result, units = [np.empty((len(data.observed), p)) for p in data.features], self._units()
         for block in predictor.blocks(scaled, data.observed):
             for j, z in enumerate(predictor.conditional_latents(block)):
-                location, scale = self.scaling_[j]
-                result[j][block.rows] = predictor.engine.numpy(predictor.decoded_mean(j, z))[: block.size] * scale + location
+                mean = predictor.engine.numpy(predictor.decoded_mean(j, z, block.views[j]))[: block.size]
+                result[j][block.rows] = units[j].to_table(mean)
         return data.give_back(result)
 
     def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
         """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, c_i) arrays in data units."""
         predictor = self.predictor()
         means = predictor.prior_means(options.at_least("n", n, 1), options.at_least("seed", seed, 0))
-        return [m * scale + location for m, (location, scale) in zip(means, self.scaling_, strict=True)]
+        return [units.to_table(m) for m, units in zip(means, self._units(), strict=True)]
 
     def score(self, views: Any, mask: Any = None, *, missing: str = "error", n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
         per_row = predictor.elbo(scaled, data.observed, n_draws)
-        units = [np.log(scale).sum() for _, scale in self.scaling_]
-        return float((per_row - data.observed @ np.asarray(units)).mean())
+        return float((per_row - log_units(scaled, data.observed).sum(axis=1)).mean())
 
     def predictor(self) -> Predictor:
         """The fitted model with its parameters, for measures and experiments. Raises NotFitted before ``fit``."""
@@ -282,7 +298,9 @@ class JPVAE:
     def _read(self, views: Any, mask: Any, missing: str) -> tuple[Views, list[Scaled]]:
         """The views in the data's units and in the model's, every value checked."""
         self.predictor()
-        data = read_views(views, mask, missing=missing, names=self.view_names_, features=self.model_.features)
+        data = read_views(
+            views, mask, missing=missing, entries=self.entries, names=self.view_names_, columns=self.table_columns_
+        )
         options.check_values(self.model_, data)
         scaled = self._in_model_units(data)
         for view in scaled:
@@ -291,4 +309,17 @@ class JPVAE:
         return data, scaled
 
     def _in_model_units(self, data: Views) -> list[Scaled]:
-        return [Scaled(data, i, location, scale, self.dtype) for i, (location, scale) in enumerate(self.scaling_)]
+        return [Scaled(data, i, units, self.dtype) for i, units in enumerate(self._units())]
+
+    def _units(self) -> list[Units]:
+        return options.units_of(self.model_, self.table_columns_, self.scaling_)
+
+    @property
+    def columns_(self) -> dict[str, tuple[str | int, ...] | None]:
+        """Each view's column names, None where it came as an array."""
+        return {view: columns.names for view, columns in zip(self.view_names_, self.table_columns_, strict=True)}
+
+    @property
+    def inferred_(self) -> dict[str, list[tuple[str, str]]]:
+        """Each view's families with the columns that have them, as they were said or inferred."""
+        return {view: describe(columns) for view, columns in zip(self.view_names_, self.table_columns_, strict=True)}

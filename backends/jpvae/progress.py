@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+
+from .inferring import leaves_to_us
 
 
 @contextmanager
@@ -36,3 +39,17 @@ def progress_bar(wanted: bool | str, steps: int, first: int = 0, label: str = "t
             bar.update(task, advance=1, loss=smooth, rate=bar.tasks[task].speed or 0.0)
 
         yield advance
+
+
+def show_families(families: Mapping[str, list[tuple[str, str]]], said: Any, wanted: bool | str) -> None:
+    """Print which likelihood each column was found to want, where ``said`` leaves some to us; not if progress=False."""
+    if wanted is False or not leaves_to_us(said):
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("view", "likelihood", "columns", title="likelihoods", title_justify="left")
+    for view, lines in families.items():
+        for family, columns in lines:
+            table.add_row(view, family, columns)
+    Console(stderr=True).print(table)

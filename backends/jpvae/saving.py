@@ -1,4 +1,4 @@
-"""What of a JPVAE goes into a checkpoint and comes back: options, model, raw parameters, scaling, moments, Adam's state."""
+"""What of a JPVAE goes into a checkpoint and comes back: options, model, columns, parameters, scaling, moments, Adam's state."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checkpoints, schedules
-from .errors import CheckpointError, ConfigError
+from .columns import Columns
+from .errors import CheckpointError, ConfigError, ViewError
 from .model import Model
+from .options import likelihood_from_json, likelihood_to_json
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
@@ -45,8 +47,13 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
     """An estimator with everything that ``write`` kept but the options ``changed``, no engine yet. Raises CheckpointError."""
     tensors, header = checkpoints.load(path)
     try:
-        model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])} | changed)
+        given = header["options"]
+        decoded = {"beta": schedules.from_json(given["beta"]), "likelihood": likelihood_from_json(given["likelihood"])}
+        model = cls(**given | decoded | changed)
         model.model_ = Model.from_json(header["model"])
+        model.table_columns_ = tuple(Columns.from_json(columns) for columns in header["columns"])
+        if tuple((c.width, c.spec) for c in model.table_columns_) != model.model_.widths_and_likelihoods:
+            raise CheckpointError(f"{str(path)!r}: its columns do not fit its model; the file is damaged")
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
         if not _fits(tensors, model.model_):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
@@ -56,7 +63,7 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
             raise CheckpointError(f"{str(path)!r} has a damaged header (view names or history)")
     except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
-    except ConfigError as error:
+    except (ConfigError, ViewError) as error:
         raise CheckpointError(f"{str(path)!r} has a damaged header ({error})") from error
     model.parameters_ = checkpoints.select(tensors, "parameters.")
     moments = checkpoints.select(tensors, "moments.")
@@ -72,7 +79,7 @@ def resume(
     Which backend and device it ran on until then does not matter: files have one layout.
     """
     if path is None or not os.path.exists(path):
-        return 0, model.model_.initial_parameters(model.seed), None, []
+        return 0, model.model_.initial_parameters(model.seed, model.scaling_), None, []
     tensors, header = checkpoints.load(path)
     for part, ours in (_identity(model) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
@@ -111,7 +118,9 @@ def _plain(value: Any) -> Any:
 def _identity(model: JPVAE) -> dict[str, Any]:
     """What makes two trainings the same: options, model and view names, as plain JSON."""
     names = inspect.signature(type(model).__init__).parameters.keys() - {"self", "progress"}
-    options = {name: getattr(model, name) for name in sorted(names)} | {"beta": schedules.to_json(model.beta)}
-    identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_}
+    options = {name: getattr(model, name) for name in sorted(names)}
+    options |= {"beta": schedules.to_json(model.beta), "likelihood": likelihood_to_json(model.likelihood)}
+    columns = [each.to_json() for each in model.table_columns_]
+    identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_, "columns": columns}
     plain: dict[str, Any] = json.loads(json.dumps(identity, default=_plain))
     return plain

@@ -10,7 +10,7 @@ import itertools
 import math
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from .engine import Batch, Engine
 from .errors import ConfigError, TrainingDiverged
 from .model import Model
 from .schedules import BetaSchedule, LearningRate
+from .units import Prepared, prepared
 
 _SHUFFLE, _NOISE, _SUBSETS = 1, 2, 3  # the streams of a seed
 
@@ -36,6 +37,7 @@ class Plan:
     weights: tuple[float, ...] = (1.0, 0.5, 0.5)
     coupling_rate: float = 0.1
     seed: int = 0
+    view_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):
@@ -46,6 +48,9 @@ class Plan:
             raise ConfigError(f"coupling_rate is {self.coupling_rate}; expected a finite number of at least 0")
         if min(self.weights, default=0.0) < 0 or not math.fsum(self.weights) > 0 or not all(map(math.isfinite, self.weights)):
             raise ConfigError(f"subset_weights is {self.weights}; expected non-negative numbers, at least one positive")
+        views = self.view_weights
+        if views is not None and not (all(math.isfinite(w) and w >= 0 for w in views) and math.fsum(views) > 0):
+            raise ConfigError(f"view_weights is {views}; expected non-negative numbers, at least one positive")
 
 
 def generator(seed: int, stream: int, index: int, part: int = 0) -> np.random.Generator:
@@ -56,8 +61,9 @@ def generator(seed: int, stream: int, index: int, part: int = 0) -> np.random.Ge
 class Batches:
     """``at(step)`` is the batch of that step, whatever was asked before."""
 
-    def __init__(self, views: list[np.ndarray], observed: np.ndarray, model: Model, plan: Plan) -> None:
-        self.views, self.observed, self.model, self.plan = views, observed, model, plan
+    def __init__(self, views: Sequence[np.ndarray | Prepared], observed: np.ndarray, model: Model, plan: Plan) -> None:
+        self.views = [prepared(view) for view in views]
+        self.observed, self.model, self.plan = observed, model, plan
         self.size = min(plan.batch_size, len(observed))
         self._passes: dict[int, np.ndarray] = {}
         self._weights, self._two_views = _weights(model, plan)
@@ -68,20 +74,24 @@ class Batches:
         observed = self.observed[rows]
         subsets = np.stack([observed, *self._subsets(observed, step)])
         noise = generator(self.plan.seed, _NOISE, step)
+        views = [view[rows] for view in self.views]
         return Batch(
-            views=tuple(v[rows] for v in self.views),
+            views=tuple(view.inputs for view in views),
             observed=observed,
             subsets=subsets,
             weights=self._weights,
             posterior_noise=noise.standard_normal((len(rows), sum(self.model.latent_dims))),
             completion_noise=noise.standard_normal((len(subsets) - 1, len(rows), self.model.noise_dim)),
+            targets=None if all(v.targets is v.inputs for v in views) else tuple(v.targets for v in views),
+            view_weights=self.plan.view_weights,
         )
 
     def fingerprint(self) -> int:
         """A checksum of the data: a checkpoint goes on with the rows that it was made from."""
         checksum = zlib.crc32(self.observed.tobytes())
-        for values in self.views:
-            checksum = zlib.crc32(np.ascontiguousarray(values), checksum)
+        for view in self.views:
+            for values in [view.inputs] if view.targets is view.inputs else [view.inputs, view.targets]:
+                checksum = zlib.crc32(np.ascontiguousarray(values), checksum)
         return checksum
 
     def _rows(self, step: int) -> np.ndarray:
