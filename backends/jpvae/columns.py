@@ -26,7 +26,7 @@ Label: TypeAlias = "str | int | float | bool"
 
 @dataclass(frozen=True)
 class Group:
-    """Table columns of one family. levels: of coded categories, each one's values; size: of one-hot groups, columns per group."""
+    """Table columns of one family. levels: of coded categories, the values; size: of one-hot groups, columns per group."""
 
     likelihood: str
     columns: tuple[int, ...]

@@ -30,8 +30,8 @@ class JPVAE:
     latent directions are coupled (all, by default).  bound: "sigmoid" or "tanh", for "svd".
     likelihood: "bernoulli", "gaussian", "student_t" (outliers), "categorical", "poisson" or "negative_binomial" (tables of
     counts, with size factors; "..._unscaled" without), or "infer"; one for all views, one per view, or a dict by view, in which
-    a view may have a dict by column: {"clinic": {"age": "gaussian", ("a", "b", "c"): "categorical"}} (a, b, c: one-hot together;
-    columns left out are inferred: inferring.py; what was is printed, and kept in ``inferred_``).
+    a view may have a dict by column: {"clinic": {"age": "gaussian", ("a", "b", "c"): "categorical"}} (a, b, c: one-hot
+    together; columns left out are inferred: inferring.py; what was is printed, and kept in ``inferred_``).
     view_weights: one number per view, or by name: weighs its log-likelihood in the loss.  entries: "error", or "marginalise":
     NaN cells of an observed row are left out of the likelihood, and imputed.
     objective: "subset" (every row also learns to fill each
@@ -209,8 +209,6 @@ class JPVAE:
             to_table = (units[j].to_table(mean), units[j].std_to_table(std, mean))
             for arrays, values in zip(results, to_table, strict=False):
                 outputs.fill(arrays[j], rows, values)
-        if out is not None:
-            return out
         filled = data.give_back(results[0], "filled")
         return (filled, data.give_back(results[1], "numbers")) if return_std else filled
 

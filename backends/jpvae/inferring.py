@@ -6,8 +6,8 @@
     zeros among them and more than two values
     any other numbers                                   gaussian
 
-Whole numbers beside other columns (age, a score, a dose) are measurements. Single counts (visits, lesions) look no different: say
-{"visits": "negative_binomial_unscaled"}, without size factors, which a single column can't have.
+Whole numbers beside other columns (age, a score, a dose) are measurements. Single counts (visits, lesions) look no different:
+say {"visits": "negative_binomial_unscaled"}, without size factors, which a single column can't have.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where imputations go: new arrays, or the caller's own (memory-mapped files), written a block of rows at a time.
 
-What is not imputed yet is NaN, and only what is NaN is written over. What a run leaves behind that was stopped is therefore true
-wherever it is a number.
+What is not imputed yet is NaN, and only what is NaN is written over. What a run leaves behind that was stopped is therefore
+true wherever it is a number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What of a JPVAE goes into a checkpoint and comes back: options, model, columns, parameters, scaling, moments, Adam's state."""
+"""What of a JPVAE goes into a checkpoint and comes back: options, model, columns, raw parameters, scaling, moments, Adam."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 Stirling's series: log Gamma(z) = (z - 1/2) log z - z + log(2 pi)/2 + S(z), S(z) = sum_k B_2k / (2k (2k - 1) z^(2k-1)).
 
 For z >= 8 seven terms are off by less than the eighth, 3617 / (122400 z^15) < 9e-16 (the series envelops: Whittaker and Watson,
-section 12.33). Smaller z are brought there by log Gamma(z) = log Gamma(z + 8) - log(z (z + 1) ... (z + 7)), and so are all others:
-an array has no branches. A difference log Gamma(z + n) - log Gamma(z) is not taken of two large numbers: with Z = z + 8 it is
+section 12.33). Smaller z are brought there by log Gamma(z) = log Gamma(z + 8) - log(z (z + 1) ... (z + 7)), and so are all
+others: an array has no branches. A difference log Gamma(z + n) - log Gamma(z) is not taken of two large numbers; with Z = z + 8
 
     (Z - 1/2) log(1 + n/Z) + n log(Z + n) - n + S(Z + n) - S(Z) - sum_{k<8} log(1 + n/(z + k))
 
