@@ -41,8 +41,9 @@ class NegativeBinomial:
         log_r = -own["log_dispersion"]
         r = xp.exp(log_r)
         ratio = m - log_r
-        q, rest = (0.5 * (1.0 + xp.tanh(0.5 * t)) for t in (ratio, -ratio))
-        in_r = digamma_rise(xp, r, x) - _softplus(xp, ratio) + q - x / (r + xp.exp(m))
+        minus_log_rest = _softplus(xp, ratio)
+        q, rest = xp.exp(-_softplus(xp, -ratio)), xp.exp(-minus_log_rest)
+        in_r = digamma_rise(xp, r, x) - minus_log_rest + q - x / (r + xp.exp(m))
         return x * rest - r * q, {"log_dispersion": -r * in_r}
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> np.ndarray:
