@@ -1,8 +1,11 @@
-"""Likelihoods: densities against arbitrary precision and SciPy, sums and integrals of 1, means, units, draws. A row per family."""
+"""Likelihoods: densities against arbitrary precision, SciPy and autograd; totals of 1, means, units, draws. One row each."""
 
 import functools
+import math
+import re
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import array_api_compat.numpy
@@ -15,6 +18,7 @@ import torch
 
 from jpvae.errors import ConfigError, ViewError
 from jpvae.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Marginal, StudentT, likelihood
+from jpvae.likelihoods import family
 from jpvae.likelihoods.gamma import digamma_rise, log_gamma, log_gamma_rise
 
 OUTPUTS = [-200.0, -37.5, -20.5, -3.0, -(2.0**-30), 0.0, 0.6875, 12.0, 20.5, 36.875, 200.0]  # float32 numbers
@@ -294,6 +298,26 @@ def test_gamma_functions_in_arbitrary_precision(z):
         np.abs(log_gamma_rise(xp, np.asarray(z), n) - rises) <= 8 * eps * (n * (np.log(Z + n) + 2) + np.abs(rises) + 40)
     )
     assert np.all(np.abs(digamma_rise(xp, np.asarray(z), n) - slopes) <= 16 * eps * (np.abs(slopes) + 0.1 * (n > 0)))
+
+
+def test_the_likelihood_of_the_guide():
+    """CONTRIBUTING.md's example is a likelihood: SciPy's density and draws, autograd's slopes."""
+    guide = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    source = re.search(r"```python\n(class Laplace.*?)```", guide, re.DOTALL)[1]
+    scope = {**vars(family), "math": math}
+    exec(compile(source, "CONTRIBUTING.md", "exec"), scope)
+    made, rng = scope["Laplace"](), np.random.default_rng(0)
+    out, x, own = rng.standard_normal((7, 2)), rng.standard_normal((7, 2)), {"log_scale": np.asarray([-1.0, 0.5])}
+    scales = np.exp(own["log_scale"])
+    found = made.log_prob(array_api_compat.numpy, out, x, own)
+    assert found == pytest.approx(scipy.stats.laplace(out, scales).logpdf(x), rel=1e-12)
+    leaves = [torch.tensor(v, requires_grad=True) for v in (out, own["log_scale"])]
+    made.log_prob(array_api_compat.torch, leaves[0], torch.tensor(x), {"log_scale": leaves[1]}).sum().backward()
+    bar, own_bar = made.log_prob_vjp(array_api_compat.numpy, out, x, own, np.ones((7, 1)))
+    assert bar == pytest.approx(leaves[0].grad.numpy(), rel=1e-12)
+    assert own_bar["log_scale"] == pytest.approx(leaves[1].grad.numpy(), rel=1e-12)
+    draws = made.draw(np.zeros((20_000, 2)), own, rng)[:, 1]
+    assert scipy.stats.kstest(draws, scipy.stats.laplace(0.0, scales[1]).cdf).statistic < 1.95 / np.sqrt(20_000)
 
 
 def test_gaussian_units_are_those_of_the_observed_rows():

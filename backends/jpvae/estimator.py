@@ -12,6 +12,7 @@ from . import filling, options, outputs, saving
 from .checkpoints import check_folder
 from .engine import engine
 from .errors import ConfigError, NotFitted
+from .frames import give_back as as_table
 from .imputation import Predictor
 from .inferring import describe
 from .progress import progress_bar, show_families
@@ -176,7 +177,10 @@ class JPVAE:
         observed: the better imputation by far. return_std=True adds the draws' standard deviation per entry (0 where
         observed).  method="plug-in" (the paper): decode the conditional mean once; moments="prior" takes the closed form under
         the prior, "training" Eq. 12 with the moments of training latents.
-        -> views in the container they came in (list or dict) of (N, c_i) arrays; with return_std a pair of these.
+        -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with their
+        index, columns and, where a column had no hole, dtype; with return_std a pair of these. A coded or text category is imputed
+        as the most probable one, its std the probability that another is true; one-hot groups as probabilities. Counts are
+        imputed at size factor 1, missing cells at that of their row.
 
         out: arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
         the views themselves. Blocks of rows are read, checked and written one by one: with memory-mapped views and ``out``,
@@ -215,10 +219,11 @@ class JPVAE:
     def sample_imputations(
         self, views: Any, mask: Any = None, *, n_draws: int = 64, missing: str = "error", observation_noise: bool = False
     ) -> Any:
-        """``n_draws`` completed copies of every view, (n_draws, N, c_i) in data units: observed rows repeated, holes drawn.
+        """``n_draws`` completed copies of every view, (n_draws, N, p_i) in data units (of a DataFrame, a list of DataFrames):
+        what was observed repeated, holes drawn.
 
         A draw is the decoded mean of one draw of the latents; observation_noise=True also draws x from its likelihood, as
-        multiple imputation wants (zeros and ones for Bernoulli). Their mean is what ``impute`` returns for the same n_draws.
+        multiple imputation wants (zeros and ones, counts, categories). Their mean is what ``impute`` returns for the same n_draws.
         """
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor = *self._read(views, mask, missing), self.predictor()
@@ -250,10 +255,13 @@ class JPVAE:
         return data.give_back(result)
 
     def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
-        """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, c_i) arrays in data units."""
+        """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, p_i) arrays in data units."""
         predictor = self.predictor()
         means = predictor.prior_means(options.at_least("n", n, 1), options.at_least("seed", seed, 0))
-        return [units.to_table(m) for m, units in zip(means, self._units(), strict=True)]
+        tables = [units.to_table(m) for m, units in zip(means, self._units(), strict=True)]
+        return [
+            as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self.table_columns_, strict=True)
+        ]
 
     def score(self, views: Any, mask: Any = None, *, missing: str = "error", n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""

@@ -2,8 +2,8 @@
 
     texts, pandas categories                            categorical
     zeros and ones, bool                                bernoulli
-    all columns non-negative whole numbers, with        negative_binomial: a table of counts, such as sequencing reads
-    zeros among them and more than two values
+    all columns non-negative whole numbers (not bool)   negative_binomial: a table of counts, such as sequencing reads
+    with zeros among them and more than two values
     any other numbers                                   gaussian
 
 Whole numbers beside other columns (age, a score, a dose) are measurements. Single counts (visits, lesions) look no different:
@@ -118,7 +118,8 @@ def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dic
             continue
         values = _values(table, j, observed)
         found[j] = "bernoulli" if np.isin(values, (0, 1)).all() else "gaussian"
-        if (values >= 0).all() and (values == np.floor(values)).all():
+        boolean = table.column(j).dtype.kind == "b"
+        if not boolean and (values >= 0).all() and (values == np.floor(values)).all():
             counts[j] = values
     whole = len(counts) == table.count > 1 and "gaussian" in found.values() and any((v == 0).any() for v in counts.values())
     return dict.fromkeys(columns, "negative_binomial") if whole else found
