@@ -17,8 +17,7 @@ import scipy.stats
 import torch
 
 from jpvae.errors import ConfigError, ViewError
-from jpvae.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Marginal, StudentT, likelihood
-from jpvae.likelihoods import family
+from jpvae.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Marginal, StudentT, family, likelihood
 from jpvae.likelihoods.gamma import digamma_rise, log_gamma, log_gamma_rise
 
 OUTPUTS = [-200.0, -37.5, -20.5, -3.0, -(2.0**-30), 0.0, 0.6875, 12.0, 20.5, 36.875, 200.0]  # float32 numbers

@@ -60,11 +60,13 @@ class Columns:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Columns:
-        """From the JSON form of ``dataclasses.asdict``. Raises KeyError, TypeError or ViewError where it is none."""
+        """From ``to_json``. Raises KeyError, TypeError, AttributeError or ValueError where it is none."""
         groups = tuple(Group(**tuples(group)) for group in value["groups"])
         made = cls(groups, tuples(value["names"]), tuples(value["labels"]))
-        if sorted(made.order) != list(range(made.count)) or (made.names is not None and len(made.names) != made.count):
-            raise ViewError(f"its columns are {made.order}")
+        named = made.names is None or len(made.names) == made.count
+        coded = all(len(texts) == len(made.coded[j]) for j, texts in made.texts.items())
+        if sorted(made.order) != list(range(made.count)) or not (named and coded and len(made.sources) == made.width):
+            raise ViewError(f"its columns are {value}")
         return made
 
     def to_json(self) -> dict[str, Any]:

@@ -177,10 +177,10 @@ class JPVAE:
         observed: the better imputation by far. return_std=True adds the draws' standard deviation per entry (0 where
         observed).  method="plug-in" (the paper): decode the conditional mean once; moments="prior" takes the closed form under
         the prior, "training" Eq. 12 with the moments of training latents.
-        -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with their
-        index, columns and, where a column had no hole, dtype; with return_std a pair of these. A coded or text category is imputed
-        as the most probable one, its std the probability that another is true; one-hot groups as probabilities. Counts are
-        imputed at size factor 1, missing cells at that of their row.
+        -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with
+        their index, columns and, where a column had no hole, dtype; with return_std a pair of these. A coded or text category is
+        imputed as the most probable one, its std the probability that another is true; one-hot groups as probabilities. Counts
+        are imputed at size factor 1, missing cells at that of their row.
 
         out: arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
         the views themselves. Blocks of rows are read, checked and written one by one: with memory-mapped views and ``out``,
@@ -223,7 +223,8 @@ class JPVAE:
         what was observed repeated, holes drawn.
 
         A draw is the decoded mean of one draw of the latents; observation_noise=True also draws x from its likelihood, as
-        multiple imputation wants (zeros and ones, counts, categories). Their mean is what ``impute`` returns for the same n_draws.
+        multiple imputation wants (zeros and ones, counts, categories). Their mean is what ``impute`` returns for the same
+        n_draws, but for coded categories.
         """
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor = *self._read(views, mask, missing), self.predictor()

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import checkpoints, schedules
 from .columns import Columns
-from .errors import CheckpointError, ConfigError, ViewError
+from .errors import CheckpointError
 from .model import Model
 from .options import likelihood_from_json, likelihood_to_json
 
@@ -63,7 +63,9 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
             raise CheckpointError(f"{str(path)!r} has a damaged header (view names or history)")
     except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
-    except (ConfigError, ViewError) as error:
+    except CheckpointError:
+        raise
+    except (ValueError, AttributeError) as error:
         raise CheckpointError(f"{str(path)!r} has a damaged header ({error})") from error
     model.parameters_ = checkpoints.select(tensors, "parameters.")
     moments = checkpoints.select(tensors, "moments.")
