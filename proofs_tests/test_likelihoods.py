@@ -273,6 +273,16 @@ def test_draws_have_the_distribution(name):
     assert gap < 1.95 / np.sqrt(count)
 
 
+@pytest.mark.parametrize("name", TABLE)
+def test_a_row_s_draw_does_not_depend_on_the_others(name):
+    rows = np.asarray([[0.2, 0.8], [0.4, 0.6], [0.9, 0.1]])
+    own = {k: np.full(2, -1.0) for k in likelihood(name).parameters(2)}
+    other = rows.copy()
+    other[0] = [0.7, 0.3] if name in ("bernoulli", "categorical") else [900.0, 1e6]
+    one, two = (likelihood(name).draw(mean, own, np.random.default_rng(5)) for mean in (rows, other))
+    assert np.array_equal(one[1:], two[1:])
+
+
 def test_categories_are_drawn_whole():
     p = Categorical(3).mean(array_api_compat.numpy, np.tile([2.0, 0.0, -1.0, 0.5, 0.5, 0.0], (20_000, 1)))
     draws = Categorical(3).draw(p, {}, np.random.default_rng(1)).reshape(-1, 2, 3)

@@ -178,9 +178,9 @@ class JPVAE:
         observed).  method="plug-in" (the paper): decode the conditional mean once; moments="prior" takes the closed form under
         the prior, "training" Eq. 12 with the moments of training latents.
         -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with
-        their index, columns and, where a column had no hole, dtype; with return_std a pair of these. A coded or text category is
-        imputed as the most probable one, its std the probability that another is true; one-hot groups as probabilities. Counts
-        are imputed at size factor 1, missing cells at that of their row.
+        their index, columns and, where a column had no hole, dtype; with return_std a pair of these. A category, coded or text,
+        is imputed as the most probable one, its std the probability that another is true; one-hot groups as probabilities.
+        Counts are imputed at size factor 1, missing cells at that of their row.
 
         out: arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
         the views themselves. Blocks of rows are read, checked and written one by one: with memory-mapped views and ``out``,

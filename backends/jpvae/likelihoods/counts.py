@@ -112,8 +112,12 @@ class Counts(Likelihood):
         return xp.exp(_log_rate(xp, outputs, x))
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
-        """Whole numbers."""
-        return self.distribution.draw(mean, own, rng).astype(mean.dtype)
+        """Whole numbers. How many random numbers a Poisson draw takes depends on its mean: a generator for each row, so that no
+        row's draw depends on the others'."""
+        result = np.empty_like(mean)
+        for row, key in np.ndenumerate(rng.integers(2**63, size=mean.shape[:-1])):
+            result[row] = self.distribution.draw(mean[row], own, np.random.Generator(np.random.Philox(key=int(key))))
+        return result
 
 
 def _log_rate(xp: Any, outputs: Array, x: Array | None) -> Array:
