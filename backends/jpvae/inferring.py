@@ -64,10 +64,10 @@ def columns_of(said: Any, table: Table, observed: np.ndarray) -> Columns:
             at = tuple(_position(table, part) for part in (key if isinstance(key, tuple) else (key,)))
             if len(at) > 1 and name != "categorical":
                 raise ConfigError(f"likelihood gives {list(key)} of view {table.view!r} as one group; expected 'categorical'")
-            names[at] = _known(name)
+            names[at] = _checked(name)
         if len({j for at in names for j in at}) < sum(map(len, names)):
             raise ConfigError(f"likelihood names a column of view {table.view!r} twice")
-    elif _known(said) == "categorical" and not any(map(table.is_text, range(table.count))) and _is_one_hot(table, observed):
+    elif _checked(said) == "categorical" and not any(map(table.is_text, range(table.count))) and _is_one_hot(table, observed):
         return Columns.of_one_family("categorical", table.count, table.names)
     elif said != INFER and said != "categorical":
         return Columns.of_one_family(said, table.count, table.names)
@@ -96,7 +96,7 @@ def _short(level: Label) -> str:
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 
-def _known(name: Any) -> str:
+def _checked(name: Any) -> str:
     if not isinstance(name, str) or (name != INFER and name not in LIKELIHOODS):
         expected = f"one of {sorted(LIKELIHOODS)} (one for all views, or one per view), or {INFER!r}"
         raise ConfigError(f"likelihood is {name!r}; expected {expected}")

@@ -19,6 +19,12 @@ BINARY, REAL = "bernoulli", "gaussian"
 MIXED = (("gaussian", 2), ("categorical", 4, 2), ("poisson_unscaled", 1))
 MODELS = {
     "independent": Model((4, 3), (2, 3), (BINARY, REAL), hidden=(5,), prior="independent"),
+    "every likelihood": Model(
+        (3, 7, 3), (2, 3, 2), ("negative_binomial", MIXED, "categorical"), hidden=(5,), prior="independent"
+    ),
+    "missing cells": Model(
+        (4, 7, 3), (2, 2, 2), ("student_t", MIXED, "poisson"), hidden=(5,), prior="independent", entries="marginalise"
+    ),
     "orthogonal": Model((4, 3), (3, 3), (BINARY, REAL), hidden=(5, 4), prior="orthogonal", alpha=0.8),
     "orthogonal, negative": Model((4, 3), (2, 2), (REAL, REAL), hidden=(5,), prior="orthogonal", alpha=-0.6),
     "orthogonal, learned": Model((4, 3), (3, 3), (BINARY, REAL), hidden=(5,), prior="orthogonal", learn_alpha=True),
@@ -26,12 +32,6 @@ MODELS = {
     "svd, tanh, rank 1": Model((4, 3), (3, 2), (BINARY, REAL), hidden=(5,), prior="svd", bound="tanh", rank=1),
     "canonical": Model((4, 3, 5), (3, 2, 4), (BINARY, REAL, BINARY), hidden=(5,), prior="canonical", alpha=0.7),
     "orthogonal, three views": Model((4, 3, 2), (2, 2, 2), (REAL, BINARY, REAL), hidden=(4,), alpha=0.9),
-    "every likelihood": Model(
-        (3, 7, 3), (2, 3, 2), ("negative_binomial", MIXED, "categorical"), hidden=(5,), prior="canonical"
-    ),
-    "missing cells": Model(
-        (4, 7, 3), (2, 2, 2), ("student_t", MIXED, "poisson"), hidden=(5,), prior="canonical", entries="marginalise"
-    ),
 }
 PATTERNS = tuple(itertools.product(("complete", "holes"), ("elbo", "subset")))
 
