@@ -35,7 +35,7 @@ OPTION_ERRORS = {
         r"learn_alpha=True needs prior='orthogonal' and two views, found ",
     ),
     "bound": ({"bound": "relu"}, r"bound is 'relu'; expected 'sigmoid' or 'tanh'"),
-    "likelihood": ({"likelihood": "poisson"}, r"likelihood is 'poisson'; expected one of \['bernoulli', 'gaussian'\]"),
+    "likelihood": ({"likelihood": "flow"}, r"likelihood is 'flow'; expected one of \['bernoulli', 'categorical', 'gaussian', "),
     "likelihoods": (
         {"likelihood": ("gaussian",) * 2},
         r"likelihood names 2 views; expected one name, or one per view",

@@ -50,7 +50,8 @@ def test_is_an_engine(name):
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(sorted(ENGINES), 2)))
 def test_engines_agree(first, second):
-    check_engines_agree(first, second, steps=40, models=["orthogonal, learned", "svd", "canonical", "orthogonal, three views"])
+    names = ["orthogonal, learned", "svd", "canonical", "orthogonal, three views", "every likelihood", "missing cells"]
+    check_engines_agree(first, second, steps=40, models=names)
 
 
 def identity(x):

@@ -43,12 +43,14 @@ class Decoded(NamedTuple):
 class Batch:
     """One training step's input. B rows, M views, K subsets of the observed views (the first: all observed)."""
 
-    views: tuple[np.ndarray, ...]  # (B, c_i), zeros where missing
+    views: tuple[np.ndarray, ...]  # (B, c_i), what the encoders read: zeros where missing
     observed: np.ndarray  # (B, M) bool
     subsets: np.ndarray  # (K, B, M) bool, each row a non-empty part of `observed`
     weights: np.ndarray  # (K,), summing to 1
     posterior_noise: np.ndarray  # (B, sum n_i)
     completion_noise: np.ndarray  # (K - 1, B, noise_dim)
+    targets: tuple[np.ndarray, ...] | None = None  # (B, w_i), what the likelihoods are of, where that is not ``views``
+    view_weights: tuple[float, ...] | None = None  # (M,), each view's weight in the loss; None: 1
 
     def decoded(self, view: int) -> Decoded:
         """What the view's decoder is asked in this step."""
@@ -58,7 +60,8 @@ class Batch:
             if wanted.any():
                 crossed.append((k - 1, slice(None) if wanted.all() else np.flatnonzero(wanted)))
                 weights.append(np.full(np.count_nonzero(wanted), self.weights[k]))
-        return Decoded(crossed, np.concatenate(weights))
+        joined = np.concatenate(weights)
+        return Decoded(crossed, joined if self.view_weights is None else self.view_weights[view] * joined)
 
     def by_row(
         self, means: Sequence[np.ndarray], log_vars: Sequence[np.ndarray], kl: np.ndarray, log_probs: Sequence[np.ndarray]
@@ -110,7 +113,7 @@ class Engine(Protocol):
         """One Adam step on the weighted negative ELBO, in place; prior.logits and prior.alpha move at ``coupling_rate`` times
         the learning rate. Reports, in nats per row and as they were before the step:
 
-        "loss"; "reconstruction", -log p(x_i | z_i) under each view's own posterior; "kl", of all observed views.
+        "loss"; "reconstruction", -log p(x_i | z_i) under each view's own posterior, unweighted; "kl", of all observed views.
 
         max_gradient_norm G: the gradient g of all parameters, |g| its Euclidean norm, is taken as g min(1, G/|g|), and |g| is
         reported as "gradient_norm"; where |g| is not finite, no step is made. Only where the loss is not finite, "rows" is

@@ -20,11 +20,13 @@ from .divergence import check_finite
 from .early_stopping import HeldOut
 from .engine import engine
 from .errors import ConfigError, NotFitted, ViewError
+from .frames import give_back as as_table
 from .imputation import Predictor
-from .progress import progress_bar
+from .inferring import describe
+from .progress import progress_bar, show_families
 from .schedules import BetaSchedule
 from .training import Batches, Recorder, train
-from .units import Scaled, check_imputed, overflow_is_found
+from .units import Scaled, Units, check_imputed, log_units, overflow_is_found
 from .views import Views, blocks, read_views
 
 
@@ -39,7 +41,13 @@ class JPVAE(TransformerMixin, BaseEstimator):
     singular values learned), "canonical" (any views and sizes, loadings learned).  alpha: the correlation of "orthogonal",
     the starting correlation of "svd" and "canonical".  learn_alpha: train it ("orthogonal", two views).  rank: how many
     latent directions are coupled (all, by default).  bound: "sigmoid" or "tanh", for "svd".
-    likelihood: "bernoulli" or "gaussian", one or one per view.  objective: "subset" (every row also learns to fill each
+    likelihood: "bernoulli", "gaussian", "student_t" (outliers), "categorical", "poisson" or "negative_binomial" (tables of
+    counts, with size factors; "..._unscaled" without), or "infer"; one for all views, one per view, or a dict by view, in which
+    a view may have a dict by column: {"clinic": {"age": "gaussian", ("a", "b", "c"): "categorical"}} (a, b, c: one-hot
+    together; columns left out are inferred: inferring.py; what was is printed, and kept in ``inferred_``).
+    view_weights: one number per view, or by name: weighs its log-likelihood in the loss.  entries: "error", or "marginalise":
+    NaN cells of an observed row are left out of the likelihood, and imputed.
+    objective: "subset" (every row also learns to fill each
     of its views from the others: imputes well) or "elbo" (Eq. 5, the paper).  subset_weights: for two views (both, first
     alone, second alone), for more (all observed, a random part); default (1, .5, .5) and (1, 1).
     hidden: sizes of the encoders' layers (decoders mirror them).  epochs: passes over the rows, or steps: Adam steps.
@@ -76,7 +84,9 @@ class JPVAE(TransformerMixin, BaseEstimator):
         learn_alpha: bool = False,
         rank: int | None = None,
         bound: str = "sigmoid",
-        likelihood: str | Sequence[str] = "bernoulli",
+        likelihood: Any = "bernoulli",
+        view_weights: Sequence[float] | Mapping[str, float] | None = None,
+        entries: str = "error",
         objective: str = "subset",
         subset_weights: Sequence[float] | None = None,
         hidden: Sequence[int] = (512, 512),
@@ -106,6 +116,8 @@ class JPVAE(TransformerMixin, BaseEstimator):
         self.rank = rank
         self.bound = bound
         self.likelihood = likelihood
+        self.view_weights = view_weights
+        self.entries = entries
         self.objective = objective
         self.subset_weights = subset_weights
         self.hidden = hidden
@@ -157,16 +169,19 @@ class JPVAE(TransformerMixin, BaseEstimator):
             check_folder(checkpoint)
             if not isinstance(self.seed, Integral):
                 raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can go on")
+        options.check_types(self)
         vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
         self._forget_columns()
         if self.view_slices is not None:
             views, mask = wide.from_matrix(self, views, mask, fit=True)[0], None
         self.seed_ = options.seed_of(self.seed)
-        data = read_views(views, mask, missing=self.missing if missing is None else missing)
+        missing = self.missing if missing is None else missing
+        data = read_views(views, mask, missing=missing, entries=self.entries, likelihood=self.likelihood)
         model = options.model_of(self, data)
-        plan = options.plan_of(self, model, len(data.observed))
+        plan = options.plan_of(self, model, len(data.observed), data.names)
         scaling = options.scaling_of(model, data)
-        self.model_, self.view_names_, self.scaling_ = model, data.names, scaling
+        self.model_, self.view_names_, self.scaling_, self.table_columns_ = model, data.names, scaling, data.columns
+        show_families(self.inferred_, self.likelihood, self.progress)
         backend = engine(self.backend, model, self.dtype, self.device)
         batches = Batches([view[:] for view in self._in_model_units(data)], data.observed, model, plan, data.names)
         fingerprint = None if checkpoint is None else batches.fingerprint()
@@ -235,7 +250,10 @@ class JPVAE(TransformerMixin, BaseEstimator):
         observed: the better imputation by far. return_std=True adds the draws' standard deviation per entry (0 where
         observed).  method="plug-in" (the paper): decode the conditional mean once; moments="prior" takes the closed form under
         the prior, "training" Eq. 12 with the moments of training latents.
-        -> views in the container they came in (list or dict) of (N, c_i) arrays; with return_std a pair of these.
+        -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with
+        their index, columns and, where a column had no hole, dtype; with return_std a pair of these. A category, coded or text,
+        is imputed as the most probable one, its std the probability that another is true; one-hot groups as probabilities.
+        Counts are imputed at size factor 1, missing cells at that of their row.
 
         out: arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
         the views themselves. Blocks of rows are read, checked and written one by one: with memory-mapped views and ``out``,
@@ -259,41 +277,45 @@ class JPVAE(TransformerMixin, BaseEstimator):
             raise ConfigError(
                 "out is given with one wide matrix; expected None: hand in the views by name to write into arrays"
             )
+        units = self._units()
         if method == "plug-in":
             given = self.training_moments() if moments == "training" else None
-            fillings = filling.plug_in(predictor, scaled, data.observed, given)
+            fillings = filling.plug_in(predictor, scaled, data.complete, data.observed, given)
         else:
-            fillings = filling.predictive(predictor, scaled, data.observed, n_draws)
+            fillings = filling.predictive(predictor, scaled, data.complete, data.observed, n_draws)
         results = outputs.places(data, out, with_std=return_std)
         for arrays, std in zip(results, (False, True), strict=False):
             outputs.begin(data, arrays, std=std)
         with overflow_is_found():
             for j, rows, mean, std in fillings:
                 check_imputed(scaled, j, rows, np.stack([mean, std]))
-                location, scale = self.scaling_[j]
-                for arrays, values in zip(results, (mean * scale + location, std * scale), strict=False):
-                    outputs.write(arrays[j], rows, values)
-        return tuple(map(give_back, results)) if return_std else give_back(results[0])
+                to_table = (units[j].to_table(mean), units[j].std_to_table(std, mean))
+                for arrays, values in zip(results, to_table, strict=False):
+                    outputs.fill(arrays[j], rows, values)
+        filled = give_back(results[0], "filled")
+        return (filled, give_back(results[1], "numbers")) if return_std else filled
 
     def sample_imputations(
         self, views: Any, mask: Any = None, *, n_draws: int = 64, missing: str | None = None, observation_noise: bool = False
     ) -> Any:
-        """``n_draws`` completed copies of every view, (n_draws, N, c_i) in data units: observed rows repeated, holes drawn.
+        """``n_draws`` completed copies of every view, (n_draws, N, p_i) in data units (of a DataFrame, a list of DataFrames):
+        what was observed repeated, holes drawn.
 
         A draw is the decoded mean of one draw of the latents; observation_noise=True also draws x from its likelihood, as
-        multiple imputation wants (zeros and ones for Bernoulli). Their mean is what ``impute`` returns for the same n_draws.
+        multiple imputation wants (zeros and ones, counts, categories). Their mean is what ``impute`` returns for the same
+        n_draws, but for coded categories.
         """
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor, give_back = self._read(views, mask, missing)
-        result = [np.repeat(data.read(i)[None], n_draws, axis=0) for i in range(predictor.model.views)]
+        known = [np.where(seen[:, None], data.read(i), np.nan) for i, seen in enumerate(data.observed.T)]
+        result, units = [np.repeat(values[None], n_draws, axis=0) for values in known], self._units()
         with overflow_is_found():
             for j, which, rows, values in filling.completed_draws(
-                predictor, scaled, data.observed, n_draws, observation_noise=observation_noise
+                predictor, scaled, data.complete, data.observed, n_draws, observation_noise=observation_noise
             ):
                 check_imputed(scaled, j, rows, values)
-                location, scale = self.scaling_[j]
-                result[j][which, rows] = values * scale + location
-        return give_back(result)
+                outputs.fill(result[j], (which, rows), units[j].to_table(values))
+        return give_back(result, "filled")
 
     def fit_transform(self, views: Any, mask: Any = None, **options: Any) -> np.ndarray:
         """``fit(views, mask, **options)``, then ``transform(views, mask)``."""
@@ -316,18 +338,21 @@ class JPVAE(TransformerMixin, BaseEstimator):
     def reconstruct(self, views: Any, mask: Any = None, *, missing: str | None = None) -> Any:
         """Every view decoded from its latent mean (``transform``), in data units; list or dict of (N, c_i) arrays."""
         data, scaled, predictor, give_back = self._read(views, mask, missing)
-        result = [np.empty((len(data.observed), c)) for c in self.model_.features]
+        result, units = [np.empty((len(data.observed), p)) for p in data.features], self._units()
         for block in predictor.blocks(scaled, data.observed):
             for j, z in enumerate(predictor.conditional_latents(block)):
-                location, scale = self.scaling_[j]
-                result[j][block.rows] = predictor.engine.numpy(predictor.decoded_mean(j, z))[: block.size] * scale + location
+                mean = predictor.engine.numpy(predictor.decoded_mean(j, z, block.views[j]))[: block.size]
+                result[j][block.rows] = units[j].to_table(mean)
         return give_back(result)
 
     def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
-        """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, c_i) arrays in data units."""
+        """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, p_i) arrays in data units."""
         predictor = self.predictor()
         means = predictor.prior_means(options.at_least("n", n, 1), options.at_least("seed", seed, 0))
-        return [m * scale + location for m, (location, scale) in zip(means, self.scaling_, strict=True)]
+        tables = [units.to_table(m) for m, units in zip(means, self._units(), strict=True)]
+        return [
+            as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self.table_columns_, strict=True)
+        ]
 
     def score(self, views: Any, mask: Any = None, *, y: Any = None, missing: str | None = None, n_draws: int = 64) -> float:
         """The mean of ``score_samples`` over the rows: nats per row, data units, higher is better. y: ignored."""
@@ -343,7 +368,7 @@ class JPVAE(TransformerMixin, BaseEstimator):
         """
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
-        return predictor.log_evidence(scaled, data.observed, n_draws) - self._log_volumes(data.observed)
+        return predictor.log_evidence(scaled, data.observed, n_draws) - log_units(scaled, data.observed).sum(axis=1)
 
     def score_conditional(
         self, views: Any, mask: Any = None, *, target: int | str, missing: str | None = None, n_draws: int = 64
@@ -363,17 +388,14 @@ class JPVAE(TransformerMixin, BaseEstimator):
         others = data.observed & (np.arange(len(data.names)) != j)
         both, given = (predictor.log_evidence(scaled, seen, n_draws) for seen in (data.observed, others))
         seen = data.observed[:, j]
-        return np.where(seen, both - given - self._log_volumes(data.observed & ~others), np.nan)
+        return np.where(seen, both - given - log_units(scaled, data.observed)[:, j], np.nan)
 
     def elbo(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
-        return float((predictor.elbo(scaled, data.observed, n_draws) - self._log_volumes(data.observed)).mean())
-
-    def _log_volumes(self, observed: np.ndarray) -> np.ndarray:
-        """log of a row's unit of volume, (N,): what a density in the model's units is larger by than one in data units."""
-        return observed @ np.asarray([np.log(scale).sum() for _, scale in self.scaling_])
+        per_row = predictor.elbo(scaled, data.observed, n_draws)
+        return float((per_row - log_units(scaled, data.observed).sum(axis=1)).mean())
 
     def predictor(self) -> Predictor:
         """The fitted model with its parameters, for measures and experiments. Raises NotFitted before ``fit``."""
@@ -406,25 +428,43 @@ class JPVAE(TransformerMixin, BaseEstimator):
         self._predictor = Predictor(backend, self.model_, native, self.seed_)
         return self
 
-    def _read(
-        self, views: Any, mask: Any, missing: str | None
-    ) -> tuple[Views, list[Scaled], Predictor, Callable[[Sequence[Any]], Any]]:
+    def _read(self, views: Any, mask: Any, missing: str | None) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
         """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form."""
         predictor, join = self.predictor(), None
         if hasattr(self, "view_columns_") and not isinstance(views, Mapping):
             views, join = wide.from_matrix(self, views, mask, fit=False)
             mask = None
         missing = self.missing if missing is None else missing
-        data = read_views(views, mask, missing=missing, names=self.view_names_, features=self.model_.features)
+        data = read_views(
+            views, mask, missing=missing, entries=self.entries, names=self.view_names_, columns=self.table_columns_
+        )
         options.check_values(self.model_, data)
         scaled = self._in_model_units(data)
         for view in scaled:
             for rows in blocks(len(data.observed)):
                 view[rows]
-        return data, scaled, predictor, lambda results: (join or (lambda views: views))(data.give_back(results))
+
+        def give_back(results: Sequence[Any], *kind: str) -> Any:
+            given = data.give_back(results, *kind)
+            return given if join is None else join(given)
+
+        return data, scaled, predictor, give_back
 
     def _in_model_units(self, data: Views) -> list[Scaled]:
-        return [Scaled(data, i, location, scale, self.dtype) for i, (location, scale) in enumerate(self.scaling_)]
+        return [Scaled(data, i, units, self.dtype) for i, units in enumerate(self._units())]
+
+    def _units(self) -> list[Units]:
+        return options.units_of(self.model_, self.table_columns_, self.scaling_)
+
+    @property
+    def columns_(self) -> dict[str, tuple[str | int, ...] | None]:
+        """Each view's column names, None where it came as an array."""
+        return {view: columns.names for view, columns in zip(self.view_names_, self.table_columns_, strict=True)}
+
+    @property
+    def inferred_(self) -> dict[str, list[tuple[str, str]]]:
+        """Each view's families with the columns that have them, as they were said or inferred."""
+        return {view: describe(columns) for view, columns in zip(self.view_names_, self.table_columns_, strict=True)}
 
     def _forget_columns(self) -> None:
         for name in ("view_columns_", "n_features_in_", "feature_names_in_"):

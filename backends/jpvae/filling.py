@@ -1,4 +1,6 @@
-"""Filling holes: what goes into the missing rows of each view, in the model's units, block by block.
+"""Filling holes: what goes into the rows of each view that lack something, in the target's units, block by block.
+
+A row lacks a view, or single cells of one that is there: these are decoded from the view's own posterior.
 
 Everything is computed for whole blocks and cut to the holes at the end: the bits of a product depend on its shape, and a row's
 filling must not depend on where other rows have holes.
@@ -15,7 +17,7 @@ from .imputation import Block, Predictor, Rows
 
 
 class Filling(NamedTuple):
-    """The filling of one view's missing rows in one block: means (R, c), and std (R, c) where asked for."""
+    """The filling of one view's rows that lack something, in one block: means (R, c), and std (R, c) where asked for."""
 
     view: int
     rows: np.ndarray  # of the whole data
@@ -26,20 +28,23 @@ class Filling(NamedTuple):
 def plug_in(
     predictor: Predictor,
     views: Sequence[Rows],
+    complete: np.ndarray,
     observed: np.ndarray,
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Iterator[Filling]:
     """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12. The std is 0."""
-    for block, holes in _blocks_with_holes(predictor, views, observed):
+    for block, holes in _blocks_with_holes(predictor, views, complete, observed):
         latents = predictor.conditional_latents(block) if moments is None else predictor.regressed_latents(block, *moments)
         for j, rows in holes.items():
-            mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j]))[rows]
+            mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j]))[rows]
             yield Filling(j, block.rows.start + rows, mean, np.zeros_like(mean))
 
 
-def predictive(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, draws: int) -> Iterator[Filling]:
+def predictive(
+    predictor: Predictor, views: Sequence[Rows], complete: np.ndarray, observed: np.ndarray, draws: int
+) -> Iterator[Filling]:
     """Mean and standard deviation of the decoded means over draws of the missing latents."""
-    for block, holes in _blocks_with_holes(predictor, views, observed):
+    for block, holes in _blocks_with_holes(predictor, views, complete, observed):
         statistics = {j: DrawStatistics() for j in holes}
         for j, _, means in predictor.decoded_draws(block, list(holes), draws):
             statistics[j].update(means)
@@ -48,10 +53,16 @@ def predictive(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray
 
 
 def completed_draws(
-    predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, draws: int, *, observation_noise: bool
+    predictor: Predictor,
+    views: Sequence[Rows],
+    complete: np.ndarray,
+    observed: np.ndarray,
+    draws: int,
+    *,
+    observation_noise: bool,
 ) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
     """(view, which draws, rows, values (s, R, c)): the draws themselves, with the likelihood's own noise where asked for."""
-    for block, holes in _blocks_with_holes(predictor, views, observed):
+    for block, holes in _blocks_with_holes(predictor, views, complete, observed):
         noise = {j: predictor.observation_noise(block, j) for j in holes}
         for j, which, means in predictor.decoded_draws(block, list(holes), draws):
             values = means
@@ -62,10 +73,10 @@ def completed_draws(
 
 
 def _blocks_with_holes(
-    predictor: Predictor, views: Sequence[Rows], observed: np.ndarray
+    predictor: Predictor, views: Sequence[Rows], complete: np.ndarray, observed: np.ndarray
 ) -> Iterator[tuple[Block, dict[int, np.ndarray]]]:
     for block in predictor.blocks(views, observed):
-        missing = {j: np.flatnonzero(~seen) for j, seen in enumerate(observed[block.rows].T)}
+        missing = {j: np.flatnonzero(~whole) for j, whole in enumerate(complete[block.rows].T)}
         holes = {j: rows for j, rows in missing.items() if rows.size}
         if holes:
             yield block, holes

@@ -19,6 +19,7 @@ import jpvae_core as jc
 from .engine import Array, Engine
 from .model import Model
 from .training import generator
+from .units import Prepared, prepared
 from .views import BLOCK, blocks
 
 _ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
@@ -26,14 +27,14 @@ _DRAWS, _OBSERVATION, _PRIOR = 4, 5, 6  # streams of a seed (training.py has 1 t
 
 
 class Rows(Protocol):
-    """A view, as an array or made as it is asked for: view[rows] is (R, c_i)."""
+    """A view, as an array or made as it is asked for: view[rows] is (R, c_i), or what units.py prepared of it."""
 
-    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+    def __getitem__(self, rows: Any, /) -> np.ndarray | Prepared: ...
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of rows as native arrays: views (R, c_i) in the model's units, observed (R, M), posteriors (R, n_i)."""
+    """A block of rows as native arrays: views (R, w_i), the likelihoods' targets; observed (R, M); posteriors (R, n_i)."""
 
     rows: slice  # of the whole data; the block's first rows.stop - rows.start rows are real, the rest padding
     views: tuple[Array, ...]
@@ -61,13 +62,18 @@ class Predictor:
         return self.engine.xp
 
     def blocks(self, views: Sequence[Rows], observed: np.ndarray) -> Iterator[Block]:
-        """The rows, block by block, encoded. views: model's units, zeros where missing; only slices of them are read."""
+        """The rows, block by block, encoded. views: zeros where missing; only slices of them are read."""
         for rows in blocks(len(observed)):
             short = BLOCK - (rows.stop - rows.start)
-            x = [self.engine.asarray(np.pad(v[rows], ((0, short), (0, 0)))) for v in views]
+            read = [prepared(v[rows]) for v in views]
+            x = [self.engine.asarray(np.pad(v.inputs, ((0, short), (0, 0)))) for v in read]
+            targets = [
+                xi if v.targets is v.inputs else self.engine.asarray(np.pad(v.targets, ((0, short), (0, 0))))
+                for xi, v in zip(x, read, strict=True)
+            ]
             seen = self.engine.asarray(np.pad(observed[rows], ((0, short), (0, 0)), constant_values=True))
             posteriors = [self.engine.encode(self.p, i, xi) for i, xi in enumerate(x)]
-            yield Block(rows, tuple(x), seen, tuple(m for m, _ in posteriors), tuple(v for _, v in posteriors))
+            yield Block(rows, tuple(targets), seen, tuple(m for m, _ in posteriors), tuple(v for _, v in posteriors))
 
     def noise(self, block: Block) -> np.random.Generator:
         """The block's own generator."""
@@ -120,9 +126,9 @@ class Predictor:
             start += n
         return jc.complete(self.prior, z, seen, eps[..., start:])
 
-    def decoded_mean(self, view: int, z: Array) -> Array:
-        """E[x_i | z_i] in the model's units."""
-        return self.model.likelihoods[view].mean(self.xp, self.engine.decode(self.p, view, z))
+    def decoded_mean(self, view: int, z: Array, x: Array | None = None) -> Array:
+        """E[x_i | z_i] in the target's units; x: a block's targets, whose rows' size factors then count."""
+        return self.model.likelihoods[view].mean(self.xp, self.engine.decode(self.p, view, z), x)
 
     def log_prob_entries(self, view: int, z: Array, x: Array) -> Array:
         """log p(x | z) of every entry, (..., R, c)."""
@@ -137,14 +143,14 @@ class Predictor:
             which = slice(start, min(start + size, draws))
             z = self.draw_latents(block, rng, which.stop - start)
             for j in views:
-                yield j, which, self.engine.numpy(self.decoded_mean(j, z[j]))
+                yield j, which, self.engine.numpy(self.decoded_mean(j, z[j], block.views[j]))
 
     @staticmethod
     def group(features: int) -> int:
         """How many draws of a block to decode at once: a function of the model's size alone, so results do not vary."""
         return max(1, _ENTRIES // (BLOCK * features))
 
-    def training_moments(self, views: Sequence[np.ndarray], observed: np.ndarray) -> jc.Moments:
+    def training_moments(self, views: Sequence[Rows], observed: np.ndarray) -> jc.Moments:
         """Moments of one posterior sample per row that has every view (the paper's estimate for Eq. 12)."""
         moments = jc.Moments()
         full = observed.all(axis=1)
@@ -154,7 +160,7 @@ class Predictor:
         return moments
 
     def elbo(self, views: Sequence[Rows], observed: np.ndarray, draws: int = 1) -> np.ndarray:
-        """Eq. 5 per row over its observed views, in nats of the model's units, averaged over ``draws`` posterior samples."""
+        """Eq. 5 per row over its observed views, in nats of the targets' units, averaged over ``draws`` posterior samples."""
         result = np.zeros(len(observed))
         for block in self.blocks(views, observed):
             kl = jc.kl_divergence(block.means, block.log_vars, self.prior, block.observed)

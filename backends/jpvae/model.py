@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -21,27 +22,33 @@ import numpy as np
 import jpvae_core as jc
 from jpvae_core import vjp
 
+from .columns import tuples
 from .errors import ConfigError
-from .likelihoods import Likelihood, likelihood
+from .likelihoods import Likelihood, Marginal, Spec, likelihood
 
 PRIORS = ("independent", "orthogonal", "svd", "canonical")
 
 
 @dataclass(frozen=True)
 class Model:
-    """Everything that fixes a JPVAE but its parameters' values; plain numbers and strings, so it goes into a file's header."""
+    """Everything that fixes a JPVAE but its parameters' values; plain numbers and strings, so it goes into a file's header.
+
+    features: each view's model columns; likelihood_names: as likelihoods/ names them; entries: "error", or "marginalise" where
+    single cells may be missing.
+    """
 
     coupling_parameters: ClassVar = ("prior.logits", "prior.alpha")  # these move at coupling_rate times the learning rate
 
     features: tuple[int, ...]
     latent_dims: tuple[int, ...]
-    likelihood_names: tuple[str, ...]
+    likelihood_names: tuple[Spec, ...]
     hidden: tuple[int, ...] = (512, 512)
     prior: str = "orthogonal"
     alpha: float = 0.95
     learn_alpha: bool = False
     bound: str = "sigmoid"
     rank: int | None = None
+    entries: str = "error"
 
     def __post_init__(self) -> None:
         M, dims = len(self.features), self.latent_dims
@@ -79,23 +86,34 @@ class Model:
             raise ConfigError(f"rank is {self.rank} with prior={self.prior!r}, which couples every direction; expected None")
         if self.rank is not None and not 1 <= self.rank <= min(dims):
             raise ConfigError(f"rank is {self.rank}; expected 1 <= rank <= {min(dims)}, the smallest latent size")
-        for name in self.likelihood_names:
-            likelihood(name)
+        if self.entries not in ("error", "marginalise"):
+            raise ConfigError(
+                f"entries is {self.entries!r}; expected 'error' (on a NaN cell) or 'marginalise' (it is left out, and imputed)"
+            )
+        for spec, c in zip(self.likelihood_names, self.features, strict=True):
+            if likelihood(spec).width not in (None, c):
+                raise ConfigError(f"likelihood_names has {spec}; expected parts of {c} columns together")
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Model:
         """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError where it is none."""
-        return cls(**{f.name: tuple(value[f.name]) if isinstance(value[f.name], list) else value[f.name] for f in fields(cls)})
+        return cls(**{f.name: tuples(value[f.name]) for f in fields(cls)})
 
     @property
     def views(self) -> int:
         """M, the number of views."""
         return len(self.features)
 
-    @property
+    @cached_property
     def likelihoods(self) -> tuple[Likelihood, ...]:
         """One likelihood per view."""
-        return tuple(likelihood(name) for name in self.likelihood_names)
+        made = tuple(likelihood(name) for name in self.likelihood_names)
+        return tuple(map(Marginal, made)) if self.entries == "marginalise" else made
+
+    @property
+    def widths_and_likelihoods(self) -> tuple[tuple[int, Spec], ...]:
+        """What each view's columns must come to."""
+        return tuple(zip(self.features, self.likelihood_names, strict=True))
 
     @property
     def directions(self) -> int:
@@ -114,9 +132,12 @@ class Model:
         sizes = (c, *self.hidden, 2 * n) if part == "encoder" else (n, *reversed(self.hidden), c)
         return list(pairwise(sizes))
 
-    def initial_parameters(self, seed: int) -> dict[str, np.ndarray]:
+    def initial_parameters(
+        self, seed: int, scaling: Sequence[tuple[np.ndarray, np.ndarray]] | None = None
+    ) -> dict[str, np.ndarray]:
         """LeCun-normal weights (truncated at two standard deviations), zero biases, skew entries uniform in [0, 0.01).
 
+        scaling: the views' locations and scales, from which a likelihood may have its decoder's last bias start elsewhere.
         One generator per array, keyed by seed and position: float64, the same for every engine.
         """
         arrays: dict[str, np.ndarray] = {}
@@ -134,6 +155,8 @@ class Model:
                 for k, (fan_in, fan_out) in enumerate(self.layers(part, i)):
                     arrays[f"{part}.{i}.{k}.weight"] = weight(fan_in, fan_out)
                     arrays[f"{part}.{i}.{k}.bias"] = np.zeros(fan_out)
+            if scaling is not None:
+                arrays[f"decoder.{i}.{len(self.hidden)}.bias"] = self.likelihoods[i].initial_outputs(*scaling[i])
             for name, value in self.likelihoods[i].parameters(self.features[i]).items():
                 arrays[f"likelihood.{i}.{name}"] = value
 

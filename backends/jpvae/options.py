@@ -1,19 +1,21 @@
-"""From the estimator's options and the data to a Model, a Plan and the views' scaling; all check what they are given."""
+"""From the estimator's options and the data to a Model, a Plan and the views' units; all check what they are given."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import schedules
+from .columns import Columns
 from .errors import ConfigError, ViewError
 from .model import Model
 from .schedules import LearningRate
 from .training import Plan, held_out_rows
+from .units import Units
 from .views import Views, blocks
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _INTEGERS = ("batch_size", "patience")
 _NUMBERS = ("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction")
 _OPTIONAL_INTEGERS = ("steps", "rank")
-_TEXTS = ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype")
+_TEXTS = ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype", "entries")
 
 
 def check_types(options: JPVAE) -> None:
@@ -44,7 +46,8 @@ def check_types(options: JPVAE) -> None:
         must(name, str, "a string")
     must("hidden", (Sequence, np.ndarray), "a sequence of layer sizes, as (512, 512)")
     must("subset_weights", (Sequence, np.ndarray, type(None)), "a sequence of weights or None")
-    must("likelihood", (str, Sequence), "a name, or one per view")
+    must("likelihood", (str, Sequence, Mapping), "a name, or one per view")
+    must("view_weights", (Sequence, np.ndarray, Mapping, type(None)), "a number per view, in a sequence or by name, or None")
     must("max_gradient_norm", (Real, type(None)), "a number or None")
     for name in ("learn_alpha", "early_stopping"):
         must(name, (bool, np.bool_), "True or False")
@@ -83,22 +86,22 @@ def at_least(name: str, value: Any, least: int) -> int:
 
 def model_of(options: JPVAE, data: Views) -> Model:
     """The model that these options mean for these views. Raises ConfigError."""
-    check_types(options)
     M = len(data.names)
     return Model(
-        features=data.features,
+        features=tuple(columns.width for columns in data.columns),
         latent_dims=_per_view(options.latent_dims, M),
-        likelihood_names=(options.likelihood,) * M if isinstance(options.likelihood, str) else tuple(options.likelihood),
+        likelihood_names=tuple(columns.spec for columns in data.columns),
         hidden=tuple(int(h) for h in options.hidden),
         prior=options.prior,
         alpha=float(options.alpha),
         learn_alpha=bool(options.learn_alpha),
         bound=options.bound,
         rank=None if options.rank is None else int(options.rank),
+        entries=options.entries,
     )
 
 
-def plan_of(options: JPVAE, model: Model, rows: int) -> Plan:
+def plan_of(options: JPVAE, model: Model, rows: int, names: Sequence[str] = ()) -> Plan:
     """The training that these options mean for so many rows. Raises ConfigError."""
     fraction = float(options.validation_fraction) if options.early_stopping else 0.0
     rows -= held_out_rows(fraction, rows)
@@ -120,27 +123,62 @@ def plan_of(options: JPVAE, model: Model, rows: int) -> Plan:
         seed=options.seed_,
         max_gradient_norm=None if options.max_gradient_norm is None else float(options.max_gradient_norm),
         validation_fraction=fraction,
+        view_weights=_view_weights(options.view_weights, model.views, names),
     )
 
 
 def check_values(model: Model, data: Views) -> None:
     """Every view's values suit its likelihood. Raises ViewError naming the first that does not."""
-    for i, likelihood in enumerate(model.likelihoods):
+    for i, (likelihood, columns) in enumerate(zip(model.likelihoods, data.columns, strict=True)):
+        titles = [columns.title(j) for j in columns.sources]
         for rows in blocks(len(data.observed)):
-            likelihood.check(data.read(i, rows), data.observed[rows, i], data.names[i], rows.start)
+            values, seen = data.read(i, rows), data.observed[rows, i]
+            columns.check(values, seen, data.names[i], rows.start)
+            likelihood.check(columns.encode(values), seen, data.names[i], rows.start, titles)
 
 
 def scaling_of(model: Model, data: Views) -> list[tuple[np.ndarray, np.ndarray]]:
     """Location and scale (c_i,) of each view, after its values were checked against its likelihood. Raises ViewError."""
     check_values(model, data)
     scaling = []
-    for i, (likelihood, name) in enumerate(zip(model.likelihoods, data.names, strict=True)):
+    for i, (likelihood, columns) in enumerate(zip(model.likelihoods, data.columns, strict=True)):
         with np.errstate(over="ignore", invalid="ignore"):
-            location, scale = likelihood.scaling(data.read(i), data.observed[:, i])
+            location, scale = likelihood.scaling(columns.encode(data.read(i)), data.observed[:, i])
         for column in np.flatnonzero(~(np.isfinite(location) & np.isfinite(scale))):
-            raise ViewError(f"view {name!r}, column {int(column)} is too large to have a variance; rescale the column")
+            title = columns.title(columns.sources[column])
+            raise ViewError(f"view {data.names[i]!r}, column {title!r} is too large to have a variance; rescale the column")
         scaling.append((location, scale))
     return scaling
+
+
+def units_of(model: Model, columns: Sequence[Columns], scaling: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Units]:
+    """Each view's way between the table and the model."""
+    return [Units(c, family, *pair) for c, family, pair in zip(columns, model.likelihoods, scaling, strict=True)]
+
+
+def likelihood_to_json(likelihood: Any) -> Any:
+    """The likelihood option as plain JSON: a dict, whose keys may be tuples of columns, as {"items": [[key, value], ...]}."""
+    if isinstance(likelihood, Mapping):
+        return {"items": [[key, likelihood_to_json(value)] for key, value in likelihood.items()]}
+    return likelihood if isinstance(likelihood, str) else [likelihood_to_json(part) for part in likelihood]
+
+
+def likelihood_from_json(value: Any) -> Any:
+    """The option of which ``likelihood_to_json`` made ``value``. Raises TypeError or KeyError where it is none."""
+    if isinstance(value, dict):
+        return {tuple(key) if isinstance(key, list) else key: likelihood_from_json(part) for key, part in value["items"]}
+    return [likelihood_from_json(part) for part in value] if isinstance(value, list) else value
+
+
+def _view_weights(given: Any, views: int, names: Sequence[str]) -> tuple[float, ...] | None:
+    """One weight per view, from a sequence or a dict by name."""
+    if isinstance(given, Mapping):
+        if set(given) != set(names):
+            raise ConfigError(f"view_weights names the views {list(given)}; expected {list(names)}")
+        given = [given[name] for name in names]
+    if given is not None and (len(given) != views or not all(isinstance(w, Real) for w in given)):
+        raise ConfigError(f"view_weights is {given!r}; expected one number per view ({views} views)")
+    return None if given is None else tuple(map(float, given))
 
 
 def _per_view(sizes: Any, views: int) -> tuple[int, ...]:

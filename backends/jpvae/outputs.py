@@ -1,6 +1,7 @@
 """Where imputations go: new arrays, or the caller's own (memory-mapped files), written a block of rows at a time.
 
-A row that is not imputed yet is NaN. What a run leaves behind that was stopped is therefore true wherever it is a number.
+What is not imputed yet is NaN, and only what is NaN is written over. What a run leaves behind that was stopped is therefore
+true wherever it is a number.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def places(data: Views, out: Any, *, with_std: bool) -> list[list[np.ndarray]]:
     names = ["out[0]", "out[1]"] if with_std else ["out"]
     if out is None:
         return [[np.empty(shape, data.dtype(i)) for i, shape in enumerate(shapes)] for _ in names]
+    if not data.plain:
+        raise ViewError("out takes numbers only; leave it out for DataFrames and texts, which come back as new ones")
     if with_std and not (isinstance(out, Sequence) and len(out) == 2):
         raise ViewError("out is not a pair; with return_std=True expected (imputations, standard deviations)")
     return [_checked(data, shapes, part, name) for part, name in zip(out if with_std else [out], names, strict=True)]
@@ -51,8 +54,15 @@ def begin(data: Views, arrays: Sequence[np.ndarray], *, std: bool) -> None:
     """Write what is known before imputing: where observed the data (std: 0), else NaN."""
     for i, array in enumerate(arrays):
         for rows in blocks(len(array)):
-            known = 0.0 if std else data.read(i, rows)
+            read = data.read(i, rows)
+            known = np.where(np.isnan(read), np.nan, 0.0) if std else read
             write(array, rows, np.where(data.observed[rows, i, None], known, np.nan))
+
+
+def fill(array: np.ndarray, rows: Any, values: np.ndarray) -> None:
+    """Write values into what is NaN of array[rows]."""
+    there = array[rows]
+    write(array, rows, np.where(np.isnan(there), values, there))
 
 
 def write(array: np.ndarray, rows: Any, values: np.ndarray) -> None:

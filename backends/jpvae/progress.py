@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .callbacks import Callback
+from .inferring import leaves_to_us
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
@@ -52,3 +53,17 @@ class ProgressBar(Callback):
     def on_end(self) -> None:
         """Leave it as it is."""
         self._bar.stop()
+
+
+def show_families(families: Mapping[str, list[tuple[str, str]]], said: Any, wanted: bool | str) -> None:
+    """Print which likelihood each column was found to want, where ``said`` leaves some to us; not if progress=False."""
+    if wanted is False or not leaves_to_us(said):
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("view", "likelihood", "columns", title="likelihoods", title_justify="left")
+    for view, lines in families.items():
+        for family, columns in lines:
+            table.add_row(view, family, columns)
+    Console(stderr=True).print(table)

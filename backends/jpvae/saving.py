@@ -1,5 +1,5 @@
-"""What of a JPVAE goes into a checkpoint and comes back: options, model, raw parameters, scaling, moments, latent report; and,
-where training may go on, Adam's state and the best parameters so far of a training with early stopping."""
+"""What of a JPVAE goes into a checkpoint and comes back: options, model, columns, raw parameters, scaling, moments, latent
+report; and, where training may go on, Adam's state and the best parameters so far of a training with early stopping."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checkpoints, schedules, wide
+from .columns import Columns
 from .diagnosis import LatentReport
 from .early_stopping import Best
 from .errors import CheckpointError
 from .model import Model
-from .options import check_types, seed_of
+from .options import check_types, likelihood_from_json, likelihood_to_json, seed_of
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
@@ -54,9 +55,14 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
     """An estimator with everything that ``write`` kept but the options ``changed``, no engine yet. Raises CheckpointError."""
     tensors, header = checkpoints.load(path)
     try:
-        model = cls(**header["options"] | {"beta": schedules.from_json(header["options"]["beta"])} | changed)
+        given = header["options"]
+        decoded = {"beta": schedules.from_json(given["beta"]), "likelihood": likelihood_from_json(given["likelihood"])}
+        model = cls(**given | decoded | changed)
         check_types(model)
         model.model_, model.seed_ = Model.from_json(header["model"]), seed_of(model.seed)
+        model.table_columns_ = tuple(Columns.from_json(columns) for columns in header["columns"])
+        if tuple((c.width, c.spec) for c in model.table_columns_) != model.model_.widths_and_likelihoods:
+            raise CheckpointError(f"{str(path)!r}: its columns do not fit its model; the file is damaged")
         if model.view_slices is not None:
             wide.restore(model, header["feature_names"])
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
@@ -91,7 +97,7 @@ def resume(
     if path is not None:
         checkpoints.clear(path)
     if path is None or not os.path.exists(path):
-        return 0, model.model_.initial_parameters(model.seed_), None, [], None
+        return 0, model.model_.initial_parameters(model.seed_, model.scaling_), None, [], None
     tensors, header = checkpoints.load(path)
     for part, ours in (_identity(model) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
@@ -153,9 +159,11 @@ def _defaults(model: JPVAE) -> dict[str, Any]:
 
 def _identity(model: JPVAE) -> dict[str, Any]:
     """What makes two trainings the same: options, model and view names, as plain JSON."""
-    options = {name: getattr(model, name) for name in sorted(_defaults(model))} | {"beta": schedules.to_json(model.beta)}
+    options = {name: getattr(model, name) for name in sorted(_defaults(model))}
+    options |= {"beta": schedules.to_json(model.beta), "likelihood": likelihood_to_json(model.likelihood)}
     options |= {"seed": model.seed_, "view_slices": getattr(model, "view_columns_", None)}  # what they came to
-    identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_}
+    columns = [each.to_json() for each in model.table_columns_]
+    identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_, "columns": columns}
     identity["feature_names"] = getattr(model, "feature_names_in_", None)
     plain: dict[str, Any] = json.loads(json.dumps(identity, default=_plain))
     return plain

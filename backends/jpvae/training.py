@@ -22,6 +22,7 @@ from .engine import Batch, Engine
 from .errors import ConfigError, ViewError
 from .model import Model
 from .schedules import BetaSchedule, LearningRate
+from .units import Prepared, prepared
 
 _SHUFFLE, _NOISE, _SUBSETS, _SPLIT = 1, 2, 3, 7  # the streams of a seed (imputation.py has 4 to 6)
 _TRAINED, _HELD_OUT = 0, 1  # parts of the noise and subset streams
@@ -44,6 +45,7 @@ class Plan:
     seed: int = 0
     max_gradient_norm: float | None = None
     validation_fraction: float = 0.0
+    view_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):
@@ -56,6 +58,9 @@ class Plan:
             raise ConfigError(f"max_gradient_norm is {self.max_gradient_norm}; expected a positive number, or None")
         if min(self.weights, default=0.0) < 0 or not math.fsum(self.weights) > 0 or not all(map(math.isfinite, self.weights)):
             raise ConfigError(f"subset_weights is {self.weights}; expected non-negative numbers, at least one positive")
+        views = self.view_weights
+        if views is not None and not (all(math.isfinite(w) and w >= 0 for w in views) and math.fsum(views) > 0):
+            raise ConfigError(f"view_weights is {views}; expected non-negative numbers, at least one positive")
 
 
 def generator(seed: int, stream: int, index: int, part: int = 0) -> np.random.Generator:
@@ -76,9 +81,15 @@ class Batches:
     """
 
     def __init__(
-        self, views: list[np.ndarray], observed: np.ndarray, model: Model, plan: Plan, names: Sequence[str] | None = None
+        self,
+        views: Sequence[np.ndarray | Prepared],
+        observed: np.ndarray,
+        model: Model,
+        plan: Plan,
+        names: Sequence[str] | None = None,
     ) -> None:
-        self.views, self.observed, self.model, self.plan = views, observed, model, plan
+        self.views = [prepared(view) for view in views]
+        self.observed, self.model, self.plan = observed, model, plan
         self.names = names or [f"view{i}" for i in range(model.views)]
         self.trained, self._held_out = np.arange(len(observed)), np.arange(0)
         if plan.validation_fraction > 0:
@@ -108,20 +119,24 @@ class Batches:
         observed = self.observed[rows]
         subsets = np.stack([observed, *self._subsets(observed, index, part)])
         noise = generator(self.plan.seed, _NOISE, index, part)
+        views = [view[rows] for view in self.views]
         return Batch(
-            views=tuple(v[rows] for v in self.views),
+            views=tuple(view.inputs for view in views),
             observed=observed,
             subsets=subsets,
             weights=self._weights,
             posterior_noise=noise.standard_normal((len(rows), sum(self.model.latent_dims))),
             completion_noise=noise.standard_normal((len(subsets) - 1, len(rows), self.model.noise_dim)),
+            targets=None if all(v.targets is v.inputs for v in views) else tuple(v.targets for v in views),
+            view_weights=self.plan.view_weights,
         )
 
     def fingerprint(self) -> int:
         """A checksum of the data: a checkpoint goes on with the rows that it was made from."""
         checksum = zlib.crc32(self.observed.tobytes())
-        for values in self.views:
-            checksum = zlib.crc32(np.ascontiguousarray(values), checksum)
+        for view in self.views:
+            for values in [view.inputs] if view.targets is view.inputs else [view.inputs, view.targets]:
+                checksum = zlib.crc32(np.ascontiguousarray(values), checksum)
         return checksum
 
     def rows(self, step: int) -> np.ndarray:

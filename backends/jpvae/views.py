@@ -1,8 +1,9 @@
 """From what a person hands in to checked views: a list or dict of tables, a mask, and every complaint about them.
 
-A view is an (N, c_i) table (NumPy, pandas, torch). Missing is said by the mask, by None for a whole view, or by rows of
-NaN under ``missing="nan"``; zeros are never taken as missing. Inputs are not changed, and not copied: their values are
-read, converted and checked a block of rows at a time, so that a memory-mapped table is never whole in memory.
+A view is an (N, p_i) table (NumPy, pandas, torch). Missing is said by the mask, by None for a whole view, or by rows of
+NaN under ``missing="nan"``; zeros are never taken as missing. Under ``entries="marginalise"`` single cells may be NaN. Inputs
+are not changed, and tables of plain numbers not copied: their values are read, converted and checked a block of rows at a time,
+so that a memory-mapped table is never whole in memory.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from . import frames
+from .columns import Columns
 from .errors import ViewError
+from .frames import Table
+from .inferring import columns_of, per_view
 from .mapped import let_go
 
 BLOCK = 512  # rows that are read, checked and imputed at a time
@@ -27,13 +32,26 @@ def blocks(rows: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Views:
-    """Checked views: tables[i] (N, c_i) as it was handed in, None where nobody has it; observed (N, M) bool."""
+    """Checked views: tables[i] (N, p_i), numbers, None where nobody has it; observed (N, M) bool; given: what was handed in."""
 
     tables: tuple[np.ndarray | None, ...]
     observed: np.ndarray
+    complete: np.ndarray  # (N, M) bool: observed, in every cell (the same array unless cells may be NaN)
     names: tuple[str, ...]
-    features: tuple[int, ...]
+    columns: tuple[Columns, ...]
     keyed: bool  # handed in as a dict
+    given: tuple[Table | None, ...]
+    index: Any  # of the DataFrames among them
+
+    @property
+    def features(self) -> tuple[int, ...]:
+        """p_i, the number of each table's columns."""
+        return tuple(columns.count for columns in self.columns)
+
+    @property
+    def plain(self) -> bool:
+        """Whether results are arrays of numbers."""
+        return self.index is None and not any(columns.texts for columns in self.columns)
 
     def dtype(self, view: int) -> np.dtype[Any]:
         """float32 for a table of float32, float64 for any other: what ``read`` and an imputation have."""
@@ -48,9 +66,15 @@ class Views:
         values = _rows(table, rows).astype(dtype, copy=False)
         return values if seen.all() else np.where(seen[:, None], values, dtype.type(0))
 
-    def give_back(self, results: Sequence[Any]) -> Any:
-        """Results per view in the container that the views came in."""
-        return dict(zip(self.names, results, strict=True)) if self.keyed else list(results)
+    def give_back(self, results: Sequence[np.ndarray], kind: str = "decoded") -> Any:
+        """Results per view, (N, p_i) or draws (S, N, p_i), in the container that the views came in (see frames.give_back)."""
+        made: list[Any] = []
+        for values, columns, table in zip(results, self.columns, self.given, strict=True):
+            if values.ndim == 3 and frames.is_frame(columns, table, self.index):
+                made.append([frames.give_back(draw, columns, table, self.index, kind=kind) for draw in values])
+            else:
+                made.append(frames.give_back(values, columns, table, self.index, kind=kind))
+        return dict(zip(self.names, made, strict=True)) if self.keyed else made
 
 
 def read_views(
@@ -58,12 +82,70 @@ def read_views(
     mask: Any = None,
     *,
     missing: str = "error",
+    entries: str = "error",
+    likelihood: Any = "gaussian",
     names: tuple[str, ...] | None = None,
-    features: tuple[int, ...] | None = None,
+    columns: Sequence[Columns] | None = None,
 ) -> Views:
-    """Check and convert. ``names`` and ``features``: what a fitted model expects (views given by name may be left out)."""
+    """Check and convert. ``names`` and ``columns``: what a fitted model expects (views given by name may be left out);
+    without them ``likelihood`` says what the columns are (inferring.py)."""
     if missing not in ("error", "nan"):
         raise ViewError(f"missing is {missing!r}; expected 'error' (NaN is an error) or 'nan' (rows of NaN are missing)")
+    order, tables, keyed = _tables(views, mask, names)
+    lengths = {t.view: len(t) for t in tables if t is not None}
+    if not lengths:
+        raise ViewError("every view is None; expected at least one (N, c) table")
+    if len(set(lengths.values())) > 1:
+        raise ViewError(
+            f"views have different row counts {lengths}; expected one row per subject in every view; use mask for absences"
+        )
+    N = next(iter(lengths.values()))
+    if N == 0:
+        raise ViewError("views have no rows; expected at least one")
+    index = frames.shared_index(tables)
+    fitting = columns is None
+    observed = _mask(mask, N, len(order))
+    if columns is None:
+        columns = []
+        for i, (said, table, name) in enumerate(zip(per_view(likelihood, order), tables, order, strict=True)):
+            if table is None:
+                raise ViewError(f"view {name!r} is None; expected a table: fit cannot learn a view that nobody has")
+            columns.append(columns_of(said, table, observed[:, i]))
+    else:
+        tables = [t if t is None else frames.in_order(t, c) for t, c in zip(tables, columns, strict=True)]
+
+    arrays = [None if t is None else t.numbers(c, observed[:, i]) for i, (t, c) in enumerate(zip(tables, columns, strict=True))]
+    complete = observed.copy() if entries == "marginalise" else observed
+    for i, (a, c) in enumerate(zip(arrays, columns, strict=True)):
+        if a is None:
+            observed[:, i] = complete[:, i] = False
+            continue
+        filled = np.zeros(c.count, dtype=bool)  # the columns that somebody has
+        for rows in blocks(N):
+            values = _rows(a, rows)
+            if missing == "nan":
+                observed[rows, i] &= ~np.isnan(values).all(axis=1)
+            _finite(values, observed[rows, i], order[i], missing, entries, rows.start, c)
+            if entries == "marginalise":
+                filled |= ~np.isnan(values[observed[rows, i]]).all(axis=0)
+                complete[rows, i] = observed[rows, i] & ~np.isnan(values).any(axis=1)
+        if fitting and entries == "marginalise" and observed[:, i].any() and not filled.all():
+            raise ViewError(
+                f"view {order[i]!r}, column {c.title(int(np.argmin(filled)))!r} has no value in any row; leave the column out"
+            )
+    empty = np.flatnonzero(~observed.any(axis=1))
+    if empty.size:
+        raise ViewError(
+            f"mask leaves row {int(empty[0])} with no view ({empty.size} such rows); expected at least one observed per row"
+        )
+    if fitting:
+        for i in np.flatnonzero(~observed.any(axis=0)):
+            raise ViewError(f"view {order[i]!r} is missing in every row; expected at least one observed row to learn it from")
+    return Views(tuple(arrays), observed, complete, order, tuple(columns), keyed, tuple(tables), index)
+
+
+def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple[str, ...], list[Table | None], bool]:
+    """The views' names, their tables in that order, and whether they came in a dict."""
     keyed = isinstance(views, Mapping)
     if keyed:
         given = tuple(views)
@@ -77,7 +159,7 @@ def read_views(
             raise ViewError(
                 f"views come in the order {list(given)}, but mask's columns are those of {list(order)}; use that order"
             )
-        tables = [dict(zip(given, views.values(), strict=True)).get(name) for name in order]
+        tables = [views.get(name) for name in order]
     else:
         if isinstance(views, np.ndarray) or not isinstance(views, Sequence):
             raise ViewError(f"views is a {type(views).__name__}; expected a list or dict of (N, c) tables, one per view")
@@ -89,66 +171,12 @@ def read_views(
             )
     if not tables:
         raise ViewError("views is empty; expected at least one (N, c) table")
-
-    arrays = [None if t is None else _numeric(t, name) for t, name in zip(tables, order, strict=True)]
-    lengths = {name: len(a) for name, a in zip(order, arrays, strict=True) if a is not None}
-    if not lengths:
-        raise ViewError("every view is None; expected at least one (N, c) table")
-    if len(set(lengths.values())) > 1:
-        raise ViewError(
-            f"views have different row counts {lengths}; expected one row per subject in every view; use mask for absences"
-        )
-    N = next(iter(lengths.values()))
-    if N == 0:
-        raise ViewError("views have no rows; expected at least one")
-    for i, (name, a) in enumerate(zip(order, arrays, strict=True)):
-        if a is None and features is None:
-            raise ViewError(f"view {name!r} is None; expected a table: fit cannot learn a view that nobody has")
-        if a is not None and features is not None and a.shape[1] != features[i]:
-            raise ViewError(f"view {name!r} has {a.shape[1]} columns; expected {features[i]}, as in fit")
-
-    observed = _mask(mask, N, len(order))
-    for i, a in enumerate(arrays):
-        if a is None:
-            observed[:, i] = False
-            continue
-        for rows in blocks(N):
-            values = _rows(a, rows)
-            if missing == "nan":
-                observed[rows, i] &= ~np.isnan(values).all(axis=1)
-            _finite(values, observed[rows, i], order[i], missing, rows.start)
-    empty = np.flatnonzero(~observed.any(axis=1))
-    if empty.size:
-        raise ViewError(
-            f"mask leaves row {int(empty[0])} with no view ({empty.size} such rows); expected at least one observed per row"
-        )
-    if features is None:
-        for i in np.flatnonzero(~observed.any(axis=0)):
-            raise ViewError(f"view {order[i]!r} is missing in every row; expected at least one observed row to learn it from")
-    return Views(tuple(arrays), observed, order, features or tuple(a.shape[1] for a in arrays if a is not None), keyed)
+    return order, [None if t is None else frames.read_table(t, name) for t, name in zip(tables, order, strict=True)], keyed
 
 
 def _rows(table: np.ndarray, rows: slice) -> np.ndarray:
     let_go(table)  # of the rows before these
     return table[rows]
-
-
-def _numeric(table: Any, name: str) -> np.ndarray:
-    try:
-        if hasattr(table, "detach"):
-            table = table.detach().cpu().numpy()
-        if np.ma.is_masked(table):
-            raise ViewError(f"view {name!r} is a masked array with masked entries; say what is missing with mask or NaN")
-        a = np.asarray(table)
-        if a.dtype.kind in "cMm":
-            raise ViewError(f"view {name!r} has dtype {a.dtype}; expected real numbers")
-        if a.dtype.kind not in "biuf":
-            a = a.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ViewError(f"view {name!r} is not numeric ({error}); expected an (N, c) table of numbers") from error
-    if a.ndim != 2 or a.shape[1] == 0:
-        raise ViewError(f"view {name!r} has shape {a.shape}; expected (N, c): one row per subject, at least one column")
-    return a
 
 
 def _mask(mask: Any, N: int, M: int) -> np.ndarray:
@@ -162,12 +190,15 @@ def _mask(mask: Any, N: int, M: int) -> np.ndarray:
     return m.astype(bool)
 
 
-def _finite(a: np.ndarray, observed: np.ndarray, name: str, missing: str, first: int) -> None:
-    bad = ~np.isfinite(a) & observed[:, None]
+def _finite(a: np.ndarray, observed: np.ndarray, name: str, missing: str, entries: str, first: int, columns: Columns) -> None:
+    lacking = np.isnan(a).all(axis=1) if entries == "marginalise" else np.ones(len(a), dtype=bool)
+    bad = ~np.isfinite(a) & observed[:, None] & (lacking[:, None] | ~np.isnan(a))
     if bad.any():
         row, column = (int(k) for k in np.argwhere(bad)[0])
         hint = 'Mark the row missing with mask, or pass missing="nan" if rows of NaN mean that the view is absent.'
         if missing == "nan":
             hint = "Only a row that is NaN in every column of the view counts as missing; impute or drop single cells first."
-        place = f"view {name!r}, row {first + row}, column {column}"
+        if entries == "error":
+            hint += ' To leave single cells out and have them imputed: JPVAE(entries="marginalise").'
+        place = f"view {name!r}, row {first + row}, column {columns.title(column)!r}"
         raise ViewError(f"{place} is {a[row, column]}; expected a finite number. {hint}")

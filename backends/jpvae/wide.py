@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Columns:
+class Slices:
     """The columns of each view, by the view's name: positions in the wide matrix, every one in exactly one view."""
 
     positions: dict[str, list[int]]
 
     @classmethod
-    def of(cls, view_slices: Any, names: Sequence[str]) -> Columns:
+    def of(cls, view_slices: Any, names: Sequence[str]) -> Slices:
         """What ``view_slices`` means for a matrix with these column names (a plain array's: "x0", "x1", ...)."""
         C = len(names)
         if isinstance(view_slices, Mapping):
@@ -71,12 +71,18 @@ class Columns:
         return {name: rows[:, _side_by_side(at)] for name, at in self.positions.items()}
 
     def join(self, views: Mapping[str, Any], X: Any) -> Any:
-        """Views (..., N, c_i), arrays, as one array (..., N, C), or as a DataFrame with the index and the columns of X."""
-        parts = [np.asarray(views[name]) for name in self.positions]
+        """Views (..., N, c_i) as one array (..., N, C); DataFrames as one DataFrame like X, lists of DataFrames as a list."""
+        parts = [views[name] for name in self.positions]
+        if isinstance(parts[0], list):
+            return [self.join(dict(zip(self.positions, draw, strict=True)), X) for draw in zip(*parts, strict=True)]
+        if hasattr(X, "iloc"):
+            import pandas as pd
+
+            return pd.concat(parts, axis=1)[list(X.columns)]
         result = np.empty((*parts[0].shape[:-1], sum(p.shape[-1] for p in parts)), np.result_type(*parts))
         for part, at in zip(parts, self.positions.values(), strict=True):
             result[..., at] = part
-        return type(X)(result, index=X.index, columns=X.columns) if hasattr(X, "iloc") and result.ndim == 2 else result
+        return result
 
 
 def from_matrix(model: JPVAE, X: Any, y: Any, *, fit: bool) -> tuple[dict[str, Any], Callable[[Mapping[str, Any]], Any]]:
@@ -94,16 +100,16 @@ def from_matrix(model: JPVAE, X: Any, y: Any, *, fit: bool) -> tuple[dict[str, A
         X = validate_data(model, X, reset=fit, skip_check_array=frame, ensure_all_finite=False)
     names = list(getattr(model, "feature_names_in_", [f"x{k}" for k in range(model.n_features_in_)]))
     if fit:
-        model.view_columns_ = Columns.of(model.view_slices, names).positions
-    columns = Columns(model.view_columns_)
+        model.view_columns_ = Slices.of(model.view_slices, names).positions
+    slices = Slices(model.view_columns_)
     if not in_order:
-        columns = Columns.of({v: [names[k] for k in at] for v, at in columns.positions.items()}, list(X.columns))
-    if getattr(y, "dtype", None) == np.bool_ and y.shape == (len(X), len(columns.positions)):
+        slices = Slices.of({v: [names[k] for k in at] for v, at in slices.positions.items()}, list(X.columns))
+    if getattr(y, "dtype", None) == np.bool_ and y.shape == (len(X), len(slices.positions)):
         raise ViewError(
             f"the second argument has shape {y.shape} and is boolean like a mask, but with one wide matrix it is "
             "scikit-learn's y, which is ignored; say what is missing by rows of NaN and missing='nan', or take a list of views"
         )
-    return columns.cut(X), lambda views: columns.join(views, X)
+    return slices.cut(X), lambda views: slices.join(views, X)
 
 
 def restore(model: JPVAE, names: Sequence[str] | None) -> None:
@@ -111,7 +117,7 @@ def restore(model: JPVAE, names: Sequence[str] | None) -> None:
     if not isinstance(model.view_slices, Mapping):
         raise TypeError("columns by view")
     C = sum(map(len, model.view_slices.values()))
-    model.view_columns_ = Columns.of(model.view_slices, [f"x{k}" for k in range(C)]).positions
+    model.view_columns_ = Slices.of(model.view_slices, [f"x{k}" for k in range(C)]).positions
     model.n_features_in_ = C
     if names is not None:
         model.feature_names_in_ = np.asarray(names, dtype=object)

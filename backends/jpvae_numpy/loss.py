@@ -34,6 +34,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     model, p, gradients, each = state.model, state.parameters.named, state.gradients.named, state.threads.each
     B, K, views = len(batch.observed), len(batch.subsets), range(model.views)
     x = [state.asarray(v) for v in batch.views]
+    targets = x if batch.targets is None else [state.asarray(t) for t in batch.targets]
     joined = state.asarray(batch.posterior_noise)
     noise = [joined[:, a:b] for a, b in pairwise(accumulate(model.latent_dims, initial=0))]
     uniform = bool((batch.subsets == batch.subsets[:, :1]).all())  # one pattern of subsets for all rows
@@ -65,10 +66,10 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     def decode(i: int) -> tuple[Array, Array]:
         likelihood, own, crossed = model.likelihoods[i], model.own_parameters(p, i), decoded[i].crossed
         outputs = state.decoders[i].forward(np.concatenate([z[i], *(completed[i][k][rows] for k, rows in crossed)]))
-        targets = np.concatenate([x[i], *(x[i][rows] for _, rows in crossed)])
-        log_prob = likelihood.log_prob(xp, outputs, targets, own).sum(axis=-1)
+        wanted = np.concatenate([targets[i], *(targets[i][rows] for _, rows in crossed)])
+        log_prob = likelihood.log_prob(xp, outputs, wanted, own).sum(axis=-1)
         log_prob_bar = state.asarray(-1.0 / B * decoded[i].weights)[:, None]
-        outputs_bar, own_bar = likelihood.log_prob_vjp(xp, outputs, targets, own, log_prob_bar)
+        outputs_bar, own_bar = likelihood.log_prob_vjp(xp, outputs, wanted, own, log_prob_bar)
         for name, bar in own_bar.items():
             gradients[f"likelihood.{i}.{name}"][...] = bar
         return log_prob, state.decoders[i].backward(outputs_bar, to_input=True)

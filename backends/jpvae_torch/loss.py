@@ -40,6 +40,7 @@ def train_step(
     p, adam, likelihoods = state.parameters, state.adam, model.likelihoods
     B, K, views = len(batch.observed), len(batch.subsets), range(model.views)
     x = [asarray(v) for v in batch.views]
+    targets = x if batch.targets is None else [asarray(t) for t in batch.targets]
     noise = asarray(batch.posterior_noise).split(model.latent_dims, dim=-1)
     uniform = bool((batch.subsets == batch.subsets[:, :1]).all())  # one pattern of subsets for all rows
     masks = asarray(batch.subsets[:, :1] if uniform else batch.subsets)
@@ -77,10 +78,11 @@ def train_step(
             latents = [torch.cat([z[i], *(completed[i][k][rows] for k, rows in decoded[i].crossed)]) for i in together]
             kept = forward(layers, torch.stack(latents))
             for i, outputs in zip(together, kept[-1], strict=True):
-                own, targets = model.own_parameters(p, i), torch.cat([x[i], *(x[i][rows] for _, rows in decoded[i].crossed)])
-                log_probs[i] = likelihoods[i].log_prob(xp, outputs, targets, own).sum(dim=-1)
+                own = model.own_parameters(p, i)
+                wanted = torch.cat([targets[i], *(targets[i][rows] for _, rows in decoded[i].crossed)])
+                log_probs[i] = likelihoods[i].log_prob(xp, outputs, wanted, own).sum(dim=-1)
                 log_prob_bar = (-1.0 / B * row_weights[i])[:, None]
-                bar, own_bar = likelihoods[i].log_prob_vjp(xp, outputs, targets, own, log_prob_bar)
+                bar, own_bar = likelihoods[i].log_prob_vjp(xp, outputs, wanted, own, log_prob_bar)
                 outputs_bar.append(bar)
                 for name, cotangent in own_bar.items():
                     state.step(f"likelihood.{i}.{name}", cotangent, rate)

@@ -1,7 +1,8 @@
 """Independent answers about a whole model, in plain float64 NumPy: networks, the dense prior, its conditionals, the loss.
 
-Nothing here imports the packages. Parameters come in by their layout names; rotations are made with an inverse, square roots
-with an eigendecomposition, conditionals with solve: the textbook's route each time, never the package's.
+Nothing here imports the packages (densities.py is of the same kind). Parameters come in by their layout names; rotations are
+made with an inverse, square roots with an eigendecomposition, conditionals with solve: the textbook's route each time, never
+the package's.
 
 The loss takes complex parameters too: Im loss(p + i h d)/h is the derivative along d, without truncation and, h being as small
 as 1e-20, without rounding noise (Squire and Trapp, SIAM Review 40, 1998). rounding.py says how far floats may be off.
@@ -14,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
+from . import densities
 
 Arrays = dict[str, np.ndarray]
 
@@ -33,14 +36,25 @@ def encode(p: Arrays, view: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return mean, log_var
 
 
-def log_prob(p: Arrays, view: int, z: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """log p(x | z) of every entry: Gaussian where the view owns a variance, else Bernoulli (for moderate logits)."""
-    out = network(p, f"decoder.{view}", z)
-    if f"likelihood.{view}.log_var" in p:
-        var = np.exp(p[f"likelihood.{view}.log_var"])
-        return -((x - out) ** 2) / (2.0 * var) - 0.5 * np.log(2.0 * np.pi * var)
-    chance = 1.0 / (1.0 + np.exp(-out))
-    return x * np.log(chance) + (1.0 - x) * np.log(1.0 - chance)
+def log_prob(p: Arrays, view: int, z: np.ndarray, x: np.ndarray, model: Any = None) -> np.ndarray:
+    """log p(x | z) of every entry. Without a model: Gaussian where the view owns a variance, else Bernoulli."""
+    out, own = network(p, f"decoder.{view}", z), own_parameters(p, view)
+    if model is None:
+        return densities.log_prob("gaussian" if own else "bernoulli", own, out, x)
+    x, bits = cells(model, view, x)
+    return bits * densities.log_prob(model.likelihood_names[view], own, out, x)
+
+
+def cells(model: Any, view: int, x: np.ndarray) -> tuple[np.ndarray, Any]:
+    """A likelihood's target, and which of its cells there are (1 or 0)."""
+    c = model.features[view]
+    return (x[..., :-c], x[..., -c:]) if model.entries == "marginalise" else (x, 1.0)
+
+
+def own_parameters(p: Arrays, view: int) -> Arrays:
+    """A view's likelihood parameters, by their short names."""
+    head = f"likelihood.{view}."
+    return {name.removeprefix(head): value for name, value in p.items() if name.startswith(head)}
 
 
 def rotation(entries: np.ndarray, n: int) -> np.ndarray:
@@ -154,6 +168,7 @@ def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
     """sum_k w_k (beta KL_k - sum_j log p(x_j | z_j^k)) per row, subset by subset; and the two parts that engines report."""
     S, at, total, count = covariance(model, p), blocks(model), 0.0, len(batch.observed)
     mean, log_var = posteriors(p, batch.views)
+    targets, weights = batch.targets or batch.views, batch.view_weights or (1.0,) * model.views
     z, reconstruction, divergence = mean + np.exp(log_var / 2) * batch.posterior_noise, np.zeros(model.views, S.dtype), 0.0
     for k, w in enumerate(batch.weights):
         for rows, inside, observed in alike(batch, k):
@@ -161,8 +176,9 @@ def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
             at_o = np.ix_(rows, o)
             kls = kl(mean[at_o], np.exp(log_var[at_o])[:, None] * np.eye(len(o)), np.zeros(len(o)), S[np.ix_(o, o)]).sum()
             latents = z[rows] if k == 0 else complete(model, p, z[rows], inside, batch.completion_noise[k - 1, rows])
-            fits = {j: log_prob(p, j, latents[:, at[j]], batch.views[j][rows]).sum() for j in np.flatnonzero(observed)}
-            total += w * (beta * kls - sum(fits.values()))
+            seen = np.flatnonzero(observed)
+            fits = {j: log_prob(p, j, latents[:, at[j]], targets[j][rows], model).sum() for j in seen}
+            total += w * (beta * kls - sum(weights[j] * fit for j, fit in fits.items()))
             if k == 0:
                 divergence += kls
                 reconstruction[list(fits)] -= list(fits.values())

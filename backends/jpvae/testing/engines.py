@@ -31,7 +31,8 @@ STEP = 1e-20  # h: its square is nothing beside 1
 
 
 def check_engine(which: str | EngineClass, *, device: str = "cpu") -> Report:
-    """Check a training engine: every prior, both likelihoods, both objectives, missing views, float64 and float32.
+    """Check a training engine: every prior and likelihood, both objectives, missing views and cells, weights of views, float64
+    and float32.
 
     which: its name in the registry, or its class. Compared with dense NumPy: the loss, reconstruction and kl that each of
     three steps reports; the gradient of each, along a direction; the step, with Adam and coupling_rate;
@@ -139,8 +140,9 @@ def _check_training(report: Report, made: Engine, model: Model, pattern: tuple[s
 
 def _named(batch: Batch) -> Arrays:
     """The batch's arrays by name."""
-    views = {f"views[{i}]": x for i, x in enumerate(batch.views)}
-    return views | {name: x for name, x in vars(batch).items() if name != "views"}
+    views = {f"{part}[{i}]": x for part in ("views", "targets") for i, x in enumerate(getattr(batch, part) or ())}
+    rest = {name: np.asarray(x) for name, x in vars(batch).items() if name not in ("views", "targets") and x is not None}
+    return views | rest
 
 
 def _same(report: Report, name: str, found: Arrays, expected: Arrays, message: str = "has other numbers") -> None:
@@ -291,9 +293,11 @@ def _check_predictions(report: Report, made: Engine, model: Model, dtype: str) -
         outputs = made.decode(native, i, made.asarray(z))
         scale = dense.network(absolute, f"decoder.{i}", np.abs(z))
         report.compare("decode", made.numpy(outputs), dense.network(p, f"decoder.{i}", z), error * scale)
-        fit = made.numpy(model.likelihoods[i].log_prob(made.xp, outputs, given, model.own_parameters(native, i)))
-        bound = error * rounding.log_prob_scale(p, i, z, np.abs(z), x)
-        report.compare("the likelihood on its arrays", fit, dense.log_prob(p, i, z, x), bound)
+        target = (batch.targets or batch.views)[i]
+        own = model.own_parameters(native, i)
+        fit = made.numpy(model.likelihoods[i].log_prob(made.xp, outputs, made.asarray(target), own))
+        bound = error * rounding.log_prob_scale(model, p, i, z, np.abs(z), target)
+        report.compare("the likelihood on its arrays", fit, dense.log_prob(p, i, z, target, model), bound)
         report.require("numpy", fit.dtype == dtype, f"gives {fit.dtype}; expected {dtype}")
         copy = made.numpy(given)
         copy += 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,20 @@ import numpy as np
 from ..model import Model
 from ..schedules import Constant, LearningRate
 from ..training import Batches, Plan
+from ..units import Prepared
 
 Arrays = dict[str, np.ndarray]
 
 BINARY, REAL = "bernoulli", "gaussian"
+MIXED = (("gaussian", 2), ("categorical", 4, 2), ("poisson_unscaled", 1))
 MODELS = {
     "independent": Model((4, 3), (2, 3), (BINARY, REAL), hidden=(5,), prior="independent"),
+    "every likelihood": Model(
+        (3, 7, 3), (2, 3, 2), ("negative_binomial", MIXED, "categorical"), hidden=(5,), prior="independent"
+    ),
+    "missing cells": Model(
+        (4, 7, 3), (2, 2, 2), ("student_t", MIXED, "poisson"), hidden=(5,), prior="independent", entries="marginalise"
+    ),
     "orthogonal": Model((4, 3), (3, 3), (BINARY, REAL), hidden=(5, 4), prior="orthogonal", alpha=0.8),
     "orthogonal, negative": Model((4, 3), (2, 2), (REAL, REAL), hidden=(5,), prior="orthogonal", alpha=-0.6),
     "orthogonal, learned": Model((4, 3), (3, 3), (BINARY, REAL), hidden=(5,), prior="orthogonal", learn_alpha=True),
@@ -38,17 +47,46 @@ def batches(
 ) -> Batches:
     """Batches of the same rows with noise of their own; "holes" has every pattern of missing views.
 
-    Two views have K = 3 subsets under "subset", three have K = 2, and "elbo" has K = 1.
+    Two views have K = 3 subsets under "subset", three have K = 2, and "elbo" has K = 1. Where cells may be missing a fifth are,
+    and views have weights.
     """
     rng, M = np.random.default_rng(6), model.views
     patterns = [bits for bits in itertools.product([True, False], repeat=M) if any(bits)] if holes == "holes" else [(True,) * M]
     observed = np.asarray([patterns[r % len(patterns)] for r in range(rows)])
     views = []
-    for name, c, seen in zip(model.likelihood_names, model.features, observed.T, strict=True):
-        values = float32(rng.standard_normal((rows, c)))
-        views.append(np.where(seen[:, None], values > 0 if name == BINARY else values, 0.0))
+    for i, (c, seen) in enumerate(zip(model.features, observed.T, strict=True)):
+        values = _of_family(model.likelihood_names[i], float32(rng.standard_normal((rows, c))))
+        if model.entries == "marginalise":
+            values = np.where(rng.random((rows, c)) < 0.2, np.nan, values)
+        views.append(_prepared(model.likelihoods[i], np.where(seen[:, None], values, np.nan), seen))
     plan = Plan(9, rows, Constant(), LearningRate(), objective, weights or ((0.5, 0.2, 0.3) if M == 2 else (0.6, 0.4)))
+    if model.entries == "marginalise":
+        plan = replace(plan, view_weights=tuple(0.5 + i for i in range(M)))
     return Batches(views, observed, model, plan)
+
+
+def _of_family(spec: Any, normal: np.ndarray) -> np.ndarray:
+    """Data of a likelihood from standard normals (R, c)."""
+    if not isinstance(spec, str):
+        ends = np.cumsum([width for _, width, *_ in spec])[:-1]
+        pieces = zip(spec, np.split(normal, ends, axis=1), strict=True)
+        return np.concatenate([_of_family(name, piece) for (name, *_), piece in pieces], axis=1)
+    if spec == "categorical":  # in groups of two, and what is left
+        groups = np.split(normal, [2] if normal.shape[1] == 4 else [], axis=1)
+        return np.concatenate([(g == g.max(axis=1, keepdims=True)).astype(float) for g in groups], axis=1)
+    if "poisson" in spec or "binomial" in spec:
+        return np.floor(np.exp(1.0 + normal))
+    return (normal > 0).astype(float) if spec == BINARY else normal
+
+
+def _prepared(family: Any, values: np.ndarray, seen: np.ndarray) -> Prepared:
+    """What an encoder reads and what a likelihood is of, as units.py makes them."""
+    scaling = family.scaling(values, seen) if family.extra(values.shape[1]) else (np.zeros(1), np.ones(1))
+    location, scale = (np.broadcast_to(part, values.shape[1]) for part in scaling)
+    targets = family.targets(values, location, scale)
+    inputs = family.inputs(targets, location, scale)
+    held = float32(np.nan_to_num(inputs))
+    return Prepared(held, held if targets is inputs else float32(np.nan_to_num(targets)))
 
 
 def float32(x: Any) -> np.ndarray:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .dense import Arrays, alike, blocks, complete, coordinates, covariance, network, posteriors
+from . import densities
+from .dense import Arrays, alike, blocks, cells, complete, coordinates, covariance, network, own_parameters, posteriors
 
 
 def stiffness(S: np.ndarray) -> float:
@@ -71,13 +72,11 @@ def kl_scale(S: np.ndarray, mean: np.ndarray, variance: np.ndarray, log_var: np.
     return terms.sum(axis=-1) + abs(np.linalg.slogdet(S)[1])
 
 
-def log_prob_scale(p: Arrays, view: int, z: np.ndarray, size: np.ndarray, x: np.ndarray) -> np.ndarray:
+def log_prob_scale(model: Any, p: Arrays, view: int, z: np.ndarray, size: np.ndarray, x: np.ndarray) -> np.ndarray:
     """What an entry's rounding errors are relative to, where z's are to ``size``: its terms, and its slope times |W| size."""
     out, size = network(p, f"decoder.{view}", z), network({k: np.abs(v) for k, v in p.items()}, f"decoder.{view}", size)
-    if f"likelihood.{view}.log_var" not in p:
-        return 2.0 * size + 1.0
-    log_var, apart = p[f"likelihood.{view}.log_var"], np.abs(x - out)
-    return apart * (size + np.abs(x) + apart * (1.0 + np.abs(log_var))) * np.exp(-log_var) + np.abs(log_var) + 2.0
+    x, bits = cells(model, view, x)
+    return bits * densities.scale(model.likelihood_names[view], own_parameters(p, view), out, size, x)
 
 
 def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
@@ -87,6 +86,7 @@ def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]
     mean, spread = posteriors({name: np.abs(value) for name, value in p.items()}, [np.abs(x) for x in batch.views])
     deviation, variance = np.exp(log_var / 2) * batch.posterior_noise, np.exp(log_var) * (1.0 + spread)
     z, sizes = centre + deviation, mean + np.abs(deviation) * (1.0 + spread)
+    targets, weights = batch.targets or batch.views, batch.view_weights or (1.0,) * model.views
     reconstruction, divergence = np.zeros(model.views), 0.0
     for k, w in enumerate(batch.weights):
         for rows, inside, observed in alike(batch, k):
@@ -100,10 +100,10 @@ def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]
                 length = np.linalg.norm(size[:, o], axis=1) + np.linalg.norm(e, axis=1)
                 size = np.broadcast_to(length[:, None], size.shape)
             fits = {
-                j: log_prob_scale(p, j, latents[:, at[j]], size[:, at[j]], batch.views[j][rows]).sum()
+                j: log_prob_scale(model, p, j, latents[:, at[j]], size[:, at[j]], targets[j][rows]).sum()
                 for j in np.flatnonzero(observed)
             }
-            total += w * (beta * kls + sum(fits.values()))
+            total += w * (beta * kls + sum(weights[j] * fit for j, fit in fits.items()))
             if k == 0:
                 divergence += kls
                 reconstruction[list(fits)] += list(fits.values())

@@ -1,0 +1,49 @@
+"""Gaussian: the decoder gives means, each feature has its own learned variance. Data are standardised inside.
+
+log p = -((x - mean)^2 / var + log var + log 2 pi) / 2
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .family import Array, Floats, Likelihood, observed_moments, over_rows
+
+
+class Gaussian(Likelihood):
+    """Real entries."""
+
+    name = "gaussian"
+
+    def parameters(self, features: int) -> dict[str, Floats]:
+        """A log-variance per feature, from 0: data are standardised."""
+        return {"log_var": np.zeros(features)}
+
+    def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the observed cells; a constant column keeps scale 1."""
+        return observed_moments(values, observed)
+
+    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+        """-((x - mean)^2 / var + log var + log 2 pi) / 2 per entry."""
+        residual, log_var = x - outputs, own["log_var"]
+        return -0.5 * (residual * residual * xp.exp(-log_var) + log_var + math.log(2.0 * math.pi))
+
+    def log_prob_vjp(
+        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """r = x - mean: d/d(mean) = r/var; d/d(log var) = (r^2/var - 1)/2, summed over the rows, which all share it."""
+        residual = x - outputs
+        slope = residual * xp.exp(-own["log_var"])  # r/var
+        return cotangent * slope, {"log_var": over_rows(xp, 0.5 * cotangent * (residual * slope - 1.0))}
+
+    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+        """The decoder's output."""
+        return outputs
+
+    def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
+        """Mean plus noise of the learned variance."""
+        return mean + np.exp(0.5 * own["log_var"]) * rng.standard_normal(mean.shape, dtype=mean.dtype)

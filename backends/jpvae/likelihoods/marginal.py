@@ -1,0 +1,85 @@
+"""Marginal: any family with single entries missing. The entries of a row are independent given z, so leaving some out is
+
+    log p(x_seen | z) = sum_c b_c log p(x_c | z),    b_c = 1 where the cell was observed, else 0
+
+The target is the family's own, then the bits b (w + c columns). The encoder reads 0 where b is 0: a standardised mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .family import Array, Floats, Likelihood
+
+
+class Marginal(Likelihood):
+    """``family`` with cells left out."""
+
+    def __init__(self, family: Likelihood) -> None:
+        self.family, self.name, self.width = family, family.name, family.width
+
+    def extra(self, features: int) -> int:
+        """The family's, and a bit per feature."""
+        return self.family.extra(features) + features
+
+    def parameters(self, features: int) -> dict[str, Floats]:
+        """The family's."""
+        return self.family.parameters(features)
+
+    def check(
+        self, values: Floats, observed: np.ndarray, view: str, first: int = 0, labels: Sequence[Any] | None = None
+    ) -> None:
+        """The family's, of the cells that were observed."""
+        self.family.check(values, observed, view, first, labels)
+
+    def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
+        """The family's, of the cells that were observed."""
+        return self.family.scaling(values, observed)
+
+    def targets(self, values: Floats, location: Floats, scale: Floats) -> Floats:
+        """The family's target, then 1 where there is a value and 0 where there is none."""
+        bits = (~np.isnan(values)).astype(values.dtype)
+        return np.concatenate([self.family.targets(values, location, scale), bits], axis=1)
+
+    def inputs(self, targets: Floats, location: Floats, scale: Floats) -> Floats:
+        """The family's."""
+        return self.family.inputs(targets[:, : -len(location)], location, scale)
+
+    def to_data(self, mean: Floats, location: Floats, scale: Floats) -> Floats:
+        """The family's."""
+        return self.family.to_data(mean, location, scale)
+
+    def std_to_data(self, std: Floats, scale: Floats) -> Floats:
+        """The family's."""
+        return self.family.std_to_data(std, scale)
+
+    def log_units(self, scale: Floats) -> Floats:
+        """The family's."""
+        return self.family.log_units(scale)
+
+    def initial_outputs(self, location: Floats, scale: Floats) -> Floats:
+        """The family's."""
+        return self.family.initial_outputs(location, scale)
+
+    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+        """b log p."""
+        c = outputs.shape[-1]
+        return x[..., -c:] * self.family.log_prob(xp, outputs, x[..., :-c], own)
+
+    def log_prob_vjp(
+        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """The family's, with the cotangent b times what it was."""
+        c = outputs.shape[-1]
+        return self.family.log_prob_vjp(xp, outputs, x[..., :-c], own, cotangent * x[..., -c:])
+
+    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+        """The family's."""
+        return self.family.mean(xp, outputs, None if x is None else x[..., : -outputs.shape[-1]])
+
+    def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
+        """The family's."""
+        return self.family.draw(mean, own, rng)

@@ -1,0 +1,112 @@
+"""Mixed: a view whose columns are of several families, side by side; everything is done part by part and put together.
+
+A part's own parameters are called <number of the part>.<name>. Its target is its own columns of the mixed target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+
+from .family import Array, Floats, Likelihood
+
+
+class Mixed(Likelihood):
+    """parts: families with the number of their model columns, in the order of the columns."""
+
+    name = "mixed"
+
+    def __init__(self, parts: Sequence[tuple[Likelihood, int]]) -> None:
+        families, widths = zip(*parts, strict=True)
+        self.width = sum(widths)
+        self._families: tuple[Likelihood, ...] = families
+        self._columns = [slice(a, b) for a, b in pairwise(accumulate(widths, initial=0))]
+        self._widths = [n + family.extra(n) for family, n in parts]
+        self._targets = [slice(a, b) for a, b in pairwise(accumulate(self._widths, initial=0))]
+
+    def _own(self, k: int, own: Mapping[str, Any]) -> dict[str, Any]:
+        return {name.removeprefix(f"{k}."): value for name, value in own.items() if name.startswith(f"{k}.")}
+
+    def _parts(self) -> Iterator[tuple[int, Likelihood, slice, slice]]:
+        return zip(range(len(self._families)), self._families, self._columns, self._targets, strict=True)  # type: ignore
+
+    def _joined(self, of_part: Callable[[Likelihood, slice, slice], Floats], axis: int = -1) -> Floats:
+        return np.concatenate([of_part(family, columns, target) for _, family, columns, target in self._parts()], axis=axis)
+
+    def extra(self, features: int) -> int:
+        """All that the parts need."""
+        return sum(self._widths) - features
+
+    def parameters(self, features: int) -> dict[str, Floats]:
+        """Those of all parts."""
+        named = {}
+        for k, family, columns, _ in self._parts():
+            named |= {f"{k}.{name}": v for name, v in family.parameters(columns.stop - columns.start).items()}
+        return named
+
+    def check(
+        self, values: Floats, observed: np.ndarray, view: str, first: int = 0, labels: Sequence[Any] | None = None
+    ) -> None:
+        """Every part's values suit its family."""
+        for _, family, columns, _ in self._parts():
+            family.check(values[:, columns], observed, view, first, (labels or range(values.shape[1]))[columns])
+
+    def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
+        """Part by part."""
+        pairs = [family.scaling(values[:, columns], observed) for _, family, columns, _ in self._parts()]
+        location, scale = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        return location, scale
+
+    def targets(self, values: Floats, location: Floats, scale: Floats) -> Floats:
+        """Part by part."""
+        return self._joined(lambda family, c, _: family.targets(values[:, c], location[c], scale[c]))
+
+    def inputs(self, targets: Floats, location: Floats, scale: Floats) -> Floats:
+        """Part by part."""
+        return self._joined(lambda family, c, t: family.inputs(targets[:, t], location[c], scale[c]))
+
+    def to_data(self, mean: Floats, location: Floats, scale: Floats) -> Floats:
+        """Part by part."""
+        return self._joined(lambda family, c, _: family.to_data(mean[..., c], location[c], scale[c]))
+
+    def std_to_data(self, std: Floats, scale: Floats) -> Floats:
+        """Part by part."""
+        return self._joined(lambda family, c, _: family.std_to_data(std[..., c], scale[c]))
+
+    def log_units(self, scale: Floats) -> Floats:
+        """Part by part."""
+        return self._joined(lambda family, c, _: family.log_units(scale[c]))
+
+    def initial_outputs(self, location: Floats, scale: Floats) -> Floats:
+        """Part by part."""
+        return self._joined(lambda family, c, _: family.initial_outputs(location[c], scale[c]))
+
+    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+        """Part by part."""
+        parts = [family.log_prob(xp, outputs[..., c], x[..., t], self._own(k, own)) for k, family, c, t in self._parts()]
+        return xp.concat(parts, axis=-1)
+
+    def log_prob_vjp(
+        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """Part by part."""
+        bars, own_bars = [], {}
+        for k, family, c, t in self._parts():
+            part = cotangent if cotangent.shape[-1] == 1 else cotangent[..., c]
+            bar, own_bar = family.log_prob_vjp(xp, outputs[..., c], x[..., t], self._own(k, own), part)
+            bars.append(bar)
+            own_bars |= {f"{k}.{name}": v for name, v in own_bar.items()}
+        return xp.concat(bars, axis=-1), own_bars
+
+    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+        """Part by part."""
+        means = [family.mean(xp, outputs[..., c], None if x is None else x[..., t]) for _, family, c, t in self._parts()]
+        return xp.concat(means, axis=-1)
+
+    def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
+        """Part by part."""
+        drawn = [family.draw(mean[..., c], self._own(k, own), rng) for k, family, c, _ in self._parts()]
+        return np.concatenate(drawn, axis=-1)

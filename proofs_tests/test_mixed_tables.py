@@ -1,0 +1,309 @@
+"""Tables as people have them: kinds of columns side by side, DataFrames in and out, single cells missing, weights of views."""
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import OPTIONS, three_views
+
+from jpvae import JPVAE
+from jpvae.errors import ConfigError, ViewError
+from jpvae.testing import dense
+
+RNG, N = np.random.default_rng(0), 60
+U = RNG.standard_normal((N, 2))
+INDEX = [f"s{i}" for i in range(N)]
+CLINIC = pd.DataFrame(
+    {
+        "age": np.round(50 + 10 * U[:, 0]).astype(int),
+        "sex": np.where(U[:, 1] > 0, "f", "m"),
+        "bmi": (25 + 3 * U[:, 1]).astype(np.float32),
+        "smoker": U[:, 0] > 0.3,
+        "stage": pd.Categorical(np.asarray(["I", "II", "III"])[np.digitize(U[:, 0], [-0.5, 0.5])]),
+        "site": np.asarray([10, 20, 40])[np.digitize(U[:, 1], [-0.5, 0.5])],
+        "left": (U[:, 0] < 0).astype(int),
+        "right": (U[:, 0] >= 0).astype(int),
+    },
+    index=INDEX,
+)
+READS = pd.DataFrame(RNG.poisson(np.exp(U @ RNG.standard_normal((2, 5)) + 1.5)), columns=list("vwxyz"), index=INDEX)
+SCAN = U @ RNG.standard_normal((2, 4)) + 0.1 * RNG.standard_normal((N, 4))
+MASK = RNG.random((N, 3)) < 0.75
+MASK[~MASK.any(axis=1), 0] = True
+CELL = RNG.random(N) < 0.2
+GAPS = CLINIC.assign(sex=CLINIC["sex"].where(~CELL, None), age=CLINIC["age"].where(~CELL))
+VIEWS = {"clinic": GAPS, "reads": READS, "scan": np.where(CELL[:, None] & (np.arange(4) == 2), np.nan, SCAN)}
+LIKELIHOOD = {
+    "clinic": {"site": "categorical", ("left", "right"): "categorical"},  # the other columns are inferred
+    "reads": "negative_binomial",
+    "scan": "student_t",
+}
+SHORT = OPTIONS | {"likelihood": LIKELIHOOD, "entries": "marginalise", "steps": 30, "backend": "numpy"}
+
+
+@functools.cache
+def model():
+    return JPVAE(**SHORT).fit(VIEWS, MASK)
+
+
+def test_both_engines_take_the_same_first_step():
+    """float64. Gradients agree to rounding, and Adam's first step is the rate times their sign: g / (|g| + 1e-8)."""
+    one, other = (JPVAE(**SHORT | {"steps": 1, "backend": backend}).fit(VIEWS, MASK) for backend in ("numpy", "torch"))
+    assert one.history_[0]["loss"] == pytest.approx(other.history_[0]["loss"], rel=1e-12)
+    assert all(np.abs(x - other.parameters_[k]).max(initial=0) <= 1e-7 for k, x in one.parameters_.items())
+
+
+def test_families_by_column():
+    assert model().inferred_ == {
+        "clinic": [
+            ("gaussian", "age, bmi"),
+            ("categorical", "sex (f, m)"),
+            ("bernoulli", "smoker"),
+            ("categorical", "stage (I, II, III), site (10, 20, 40)"),
+            ("categorical", "left, right"),
+        ],
+        "reads": [("negative_binomial", "v, w, x, y, z")],
+        "scan": [("student_t", "0, 1, 2, 3")],
+    }
+    assert model().columns_ == {"clinic": tuple(CLINIC), "reads": tuple("vwxyz"), "scan": None}
+    assert model().model_.features == (2 + 2 + 1 + 3 + 3 + 2, 5, 4)
+
+
+def test_a_table_comes_back_as_it_was_with_its_holes_filled():
+    filled = model().impute(VIEWS, MASK)
+    clinic, reads, scan = filled.values()
+    assert clinic.index.equals(CLINIC.index)
+    assert list(clinic) == list(CLINIC)
+    kinds = {"sex": GAPS["sex"].dtype, "stage": CLINIC["stage"].dtype, "bmi": np.float32, "site": np.int64}
+    assert clinic.dtypes.to_dict() == dict.fromkeys(CLINIC, np.dtype(float)) | kinds
+    assert reads.dtypes.tolist() == [np.dtype(float)] * 5
+    pd.testing.assert_frame_equal(clinic[MASK[:, 0] & ~CELL], CLINIC[MASK[:, 0] & ~CELL], check_dtype=False)
+    pd.testing.assert_frame_equal(reads[MASK[:, 1]], READS[MASK[:, 1]], check_dtype=False, check_exact=True)
+    known = MASK[:, 2, None] & ~np.isnan(VIEWS["scan"])
+    assert np.array_equal(scan[known], SCAN[known])
+    assert not np.isnan(scan).any()
+    assert not clinic.isna().any(axis=None)
+    assert set(clinic["sex"]) == {"f", "m"}
+    assert set(clinic["site"]) <= {10, 20, 40}
+    sides = clinic.loc[~MASK[:, 0], ["left", "right"]]  # one-hot groups come back as probabilities
+    assert sides.sum(axis=1).to_numpy() == pytest.approx(1.0)
+    assert sides["left"].between(0, 1, inclusive="neither").all()
+    assert (reads[~MASK[:, 1]] > 0).all(axis=None)
+    whole = model().impute({"clinic": CLINIC, "reads": READS, "scan": SCAN})
+    pd.testing.assert_frame_equal(whole["clinic"], CLINIC)  # nothing was missing: dtypes and all
+    pd.testing.assert_frame_equal(whole["reads"], READS)
+
+
+def test_the_most_probable_category_and_how_sure_it_is():
+    """The level of the largest of the decoded probabilities, averaged over the draws that sample_imputations gives."""
+    filled, std = model().impute(VIEWS, MASK, return_std=True)
+    decoded, count = [], 64
+    for draw in model().sample_imputations(VIEWS, MASK, n_draws=count)["clinic"]:
+        assert set(draw["stage"]) <= {"I", "II", "III"}
+        decoded.append(draw[["left", "right"]].to_numpy())
+    missing = ~MASK[:, 0]
+    assert np.mean(decoded, axis=0)[missing] == pytest.approx(filled["clinic"].loc[missing, ["left", "right"]].to_numpy())
+    unsure = std["clinic"]["stage"]
+    assert (unsure[~missing] == 0).all()
+    assert unsure[missing].between(0, 2 / 3).all()
+
+
+def test_draws_of_observations_are_observations():
+    draws = model().sample_imputations(VIEWS, MASK, n_draws=5, observation_noise=True)
+    for clinic, reads in zip(draws["clinic"], draws["reads"], strict=True):
+        assert clinic.index.equals(READS.index)
+        assert (clinic["left"] + clinic["right"] == 1).all()
+        assert clinic["smoker"].isin([0, 1]).all()
+        assert (reads == np.floor(reads)).all(axis=None)
+        pd.testing.assert_frame_equal(reads[MASK[:, 1]], READS[MASK[:, 1]], check_dtype=False)
+    assert draws["scan"].shape == (5, N, 4)
+    assert len({tuple(clinic["sex"]) for clinic in draws["clinic"]}) > 1
+
+
+def test_saved_and_loaded(tmp_path):
+    model().save(tmp_path / "m.safetensors")
+    again = JPVAE.load(tmp_path / "m.safetensors")
+    assert (again.likelihood, again.entries, again.columns_) == (LIKELIHOOD, "marginalise", model().columns_)
+    for view, table in again.impute(VIEWS, MASK, n_draws=3).items():
+        expected = model().impute(VIEWS, MASK, n_draws=3)[view]
+        assert table.equals(expected) if view != "scan" else np.array_equal(table, expected)
+    assert again.score(VIEWS, MASK) == model().score(VIEWS, MASK)
+
+
+def test_columns_go_by_name_and_an_absent_table_by_the_fit_s():
+    turned = VIEWS | {"clinic": GAPS[GAPS.columns[::-1]]}
+    pd.testing.assert_frame_equal(model().impute(turned, MASK)["clinic"], model().impute(VIEWS, MASK)["clinic"])
+    alone = model().impute({"reads": READS}, n_draws=2)
+    assert list(alone["clinic"]) == list(CLINIC)
+    assert alone["clinic"].index.equals(READS.index)
+    assert isinstance(alone["scan"], np.ndarray)
+    decoded = model().reconstruct(VIEWS, MASK)["clinic"]
+    assert set(decoded["sex"]) <= {"f", "m"}
+    assert decoded.index.equals(READS.index)
+
+
+def test_cells_are_decoded_from_all_that_the_row_has():
+    """Without hidden layers the decoded mean is linear in z: a cell is W m + b, m the posterior of the row with a 0 there."""
+    views = [v[:80].copy() for v in three_views(80, 2)[0]]
+    views[1][5, 2], views[1][6, :2] = np.nan, np.nan
+    linear = JPVAE(**OPTIONS | {"hidden": (), "steps": 60, "entries": "marginalise"}).fit(views)
+    (filled, std), p = linear.impute(views, n_draws=4000, return_std=True), linear.parameters_
+    location, scale = linear.scaling_[1]
+    kept = [np.asarray([x for x in column if x == x]) for column in views[1].T]
+    assert location == pytest.approx([x.mean() for x in kept])
+    given = np.nan_to_num((views[1] - location) / scale)
+    expected = dense.network(p, "decoder.1", dense.encode(p, 1, given)[0]) * scale + location
+    gaps = np.isnan(views[1])
+    assert np.array_equal(filled[1][~gaps], views[1][~gaps])
+    assert (std[1][gaps] > 0).all()
+    assert np.all(np.abs(filled[1] - expected)[gaps] <= 5 * std[1][gaps] / np.sqrt(4000))
+
+
+def test_nothing_left_out_is_the_model_without():
+    views, mask = three_views(60, 1)
+    one, other = (JPVAE(**OPTIONS | {"steps": 5, "entries": entries}).fit(views, mask) for entries in ("error", "marginalise"))
+    assert all(np.array_equal(x, other.parameters_[k]) for k, x in one.parameters_.items())
+    assert one.score(views, mask) == other.score(views, mask)
+
+
+def test_a_score_counts_the_cells_that_there_are():
+    """In data units, as of the target's: halving a column's unit adds log 2 for each of its cells that was observed."""
+    views = [v.copy() for v in three_views(40, 3)[0]]
+    views[0][:10, 1] = np.nan
+    halved = [views[0] * np.asarray([1, 0.5, 1, 1, 1]), *views[1:]]
+    one, other = (JPVAE(**OPTIONS | {"steps": 3, "entries": "marginalise"}).fit(v) for v in (views, halved))
+    assert other.score(halved) - one.score(views) == pytest.approx(30 / 40 * np.log(2.0), rel=1e-9)
+
+
+def test_weights_of_views():
+    views, mask = three_views(60, 1)
+    plain, ones, first, named = (
+        JPVAE(**OPTIONS | {"steps": 5, "view_weights": weights}).fit(dict(zip("abc", views, strict=True)), mask)
+        for weights in (None, (1, 1, 1), (1, 0, 0), {"c": 0, "a": 1.0, "b": 0})
+    )
+    assert all(np.array_equal(x, ones.parameters_[k]) for k, x in plain.parameters_.items())
+    assert all(np.array_equal(x, named.parameters_[k]) for k, x in first.parameters_.items())
+    start = first.model_.initial_parameters(0)
+    still = {k for k, x in first.parameters_.items() if np.array_equal(x, start[k])}
+    assert {k for k in start if k.startswith(("decoder.1", "likelihood.2"))} <= still  # they have no weight, and learn nothing
+    assert not {k for k in start if k.startswith("decoder.0")} & still
+
+
+INFERRED = {
+    "texts": (pd.DataFrame({"a": ["x", "y"] * 5, "b": np.arange(10.0)}), ["categorical", "gaussian"]),
+    "zeros and ones": (np.eye(10)[:, :3], ["bernoulli"]),
+    "counts": (np.arange(20).reshape(10, 2), ["negative_binomial"]),
+    "whole numbers without a zero": (np.arange(1, 21).reshape(10, 2), ["gaussian"]),
+    "a count beside a measurement": (np.stack([np.arange(10), np.arange(10) + 0.5], axis=1), ["gaussian"]),
+    "negative": (np.arange(20).reshape(10, 2) - 5, ["gaussian"]),
+    "fractions": (np.arange(10)[:, None] / 9, ["gaussian"]),
+    "objects": (np.asarray([["x", 1.5], ["y", 2.0]] * 5, dtype=object), ["categorical", "gaussian"]),
+    "pandas' own types": (pd.DataFrame({"a": pd.array([1, 2, 0, 1] * 3, "Int64"), "b": pd.array([True, False] * 6)}), None),
+}
+
+
+@pytest.mark.parametrize(("table", "families"), INFERRED.values(), ids=INFERRED.keys())
+def test_inferred(table, families):
+    options = {"latent_dims": 1, "prior": "independent", "likelihood": "infer", "hidden": (2,), "steps": 1}
+    fitted = JPVAE(**OPTIONS | options).fit([table])
+    found = [family for family, _ in fitted.inferred_["view0"]]
+    assert found == (families or ["gaussian", "bernoulli"])
+
+
+def test_what_was_inferred_is_printed(capsys):
+    options = {"latent_dims": 1, "prior": "independent", "likelihood": "infer", "hidden": (2,), "steps": 1}
+    JPVAE(**OPTIONS | options | {"progress": "auto"}).fit({"clinic": CLINIC[["sex", "bmi"]]})
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "categorical" in err
+    assert "sex (f, m)" in err
+    JPVAE(**OPTIONS | options | {"progress": False}).fit({"clinic": CLINIC[["sex", "bmi"]]})
+    assert capsys.readouterr().err == ""
+
+
+ERRORS = {
+    "category": (
+        {"clinic": CLINIC.assign(sex="x")},
+        r"view 'clinic', row 0, column 'sex' is 'x', a category.*one of \['f', 'm'\]",
+    ),
+    "code": (
+        {"clinic": CLINIC.assign(site=30)},
+        r"view 'clinic', row 0, column 'site' is 30, a category.*\[10.0, 20.0, 40.0\]",
+    ),
+    "absent": ({"clinic": CLINIC.drop(columns="age")}, r"view 'clinic' has no columns \['age'\]; expected those of the fit"),
+    "unknown": ({"reads": READS.assign(q=1)}, r"view 'reads' has unknown columns \['q'\]"),
+    "twice": ({"reads": READS[["v", "v"]]}, r"view 'reads' has the columns \['v'\] more than once"),
+    "indexes": ({"clinic": CLINIC, "reads": READS[::-1]}, r"views 'clinic' and 'reads' have different indexes"),
+    "negative": ({"reads": READS - 50}, r"view 'reads', row 0, column 'v' is -\d+; a count likelihood"),
+    "a text": (
+        {"reads": READS.astype(object).assign(w="many")},
+        r"view 'reads' is not numeric .*column 'w'.*likelihood=\"infer\"",
+    ),
+    "infinite": ({"scan": np.full((N, 4), np.inf)}, r"view 'scan', row 0, column 0 is inf"),
+    "empty row": ({"scan": np.full((N, 4), np.nan)}, r"view 'scan', row 0, column 0 is nan; .*missing=\"nan\""),
+}
+
+
+@pytest.mark.parametrize(("views", "message"), ERRORS.values(), ids=ERRORS.keys())
+def test_tables_that_do_not_fit(views, message):
+    with pytest.raises(ViewError, match=message):
+        model().impute(views)
+
+
+def test_out_is_for_numbers():
+    with pytest.raises(ViewError, match="out takes numbers only"):
+        model().impute(VIEWS, MASK, out={})
+
+
+OPTION_ERRORS = {
+    "view": ({"likelihood": {"clinic": "infer"}}, r"likelihood names the views \['clinic'\]; expected one entry for each of"),
+    "column": (
+        {"likelihood": {"clinic": {"x": "gaussian"}, "reads": "poisson"}},
+        r"likelihood names the column 'x' of view 'clin",
+    ),
+    "family": ({"likelihood": {"clinic": {"age": "flow"}, "reads": "poisson"}}, r"likelihood is 'flow'"),
+    "group": (
+        {"likelihood": {"clinic": {("left", "right"): "gaussian"}, "reads": "poisson"}},
+        r"as one group; expected 'categ",
+    ),
+    "twice": (
+        {"likelihood": {"clinic": {("left", "right"): "categorical", "left": "bernoulli"}, "reads": "poisson"}},
+        r"names a column of view 'clinic' twice",
+    ),
+    "one count": (
+        {"likelihood": {"clinic": {"age": "poisson"}, "reads": "poisson"}},
+        r"column 'age' of view 'clinic' is 'poisson', whose size factor.*'poisson_unscaled'",
+    ),
+    "weights": ({"view_weights": (1,)}, r"view_weights is \(1,\); expected one number per view \(2 views\)"),
+    "negative weight": ({"view_weights": (1, -1)}, r"view_weights is \(1\.0, -1\.0\); expected non-negative"),
+    "weight's name": ({"view_weights": {"x": 1}}, r"view_weights names the views \['x'\]; expected \['clinic', 'reads'\]"),
+    "entries": ({"entries": "drop"}, r"entries is 'drop'; expected 'error'"),
+}
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(("changes", "message"), OPTION_ERRORS.values(), ids=OPTION_ERRORS.keys())
+def test_options_that_do_not_fit(changes, message):
+    views = {"clinic": CLINIC, "reads": READS}
+    options = OPTIONS | {"latent_dims": 2, "likelihood": {"clinic": "infer", "reads": "poisson"}} | changes
+    with pytest.raises(ConfigError, match=message):
+        JPVAE(**options).fit(views)
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (INDEX, r"view 'clinic', column 'who' has 60 categories in 60 rows.*identifier"),
+        ("same", r"view 'clinic', column 'who' has 1 categories; expected at least 2"),
+    ],
+)
+def test_texts_that_are_no_categories(column, message):
+    with pytest.raises(ViewError, match=message):
+        JPVAE(**OPTIONS | {"likelihood": "infer", "latent_dims": 2}).fit({"clinic": CLINIC.assign(who=column), "reads": READS})
+
+
+def test_a_column_that_nobody_has():
+    with pytest.raises(ViewError, match=r"view 'view0', column 1 has no value in any row"):
+        JPVAE(**OPTIONS | {"entries": "marginalise", "latent_dims": 2}).fit([SCAN * [1, np.nan, 1, 1], SCAN])
