@@ -41,7 +41,7 @@ def test_the_rows_are_split_by_the_seed():
     assert len(held) == 7  # of 23, 0.3 are 6.9
     assert trained | set(held.tolist()) == set(range(23))
     assert not trained & set(held.tolist())
-    assert all(np.array_equal(batch.views[0], data.views[0][rows]) for rows, batch in data.held_out())
+    assert all(np.array_equal(batch.views[0], data.views[0].inputs[rows]) for rows, batch in data.held_out())
     for again in (data, batches()):
         assert all(same(one, other) for (_, one), (_, other) in zip(data.held_out(), again.held_out(), strict=True))
     assert sorted(held) != sorted(np.concatenate([rows for rows, _ in batches(seed=1).held_out()]))
@@ -117,7 +117,7 @@ def test_a_finished_checkpoint_is_the_result_and_trains_no_more(stopped, tmp_pat
 def test_an_evaluation_that_is_not_finite_stops_the_training():
     data = batches()
     row = int(next(data.held_out())[0][1])
-    data.views[1][row, 0] = np.inf
+    data.views[1].inputs[row, 0] = np.inf
     held_out = HeldOut(engine("numpy", MODEL, "float64"), data, 3, None)
     with pytest.raises(
         TrainingDiverged, match=rf"at the evaluation after step 49 .*view 'view1', row {row} is the first: its KL"
