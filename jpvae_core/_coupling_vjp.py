@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ._xp import Array, Namespace, eye_like
+from ._xp import Array, Namespace
 from .bounds import Bounded
 from .pair import Bits, Pair
-from .source import Source
+from .source import Source, differences, off, others, stack
 
 Arrays = Sequence[Array]
 
@@ -35,16 +35,16 @@ def pair_excess(xp: Namespace, pair: Pair, m: Arrays, v: Arrays, bits: Bits, hal
 def source_excess(xp: Namespace, source: Source, m: Arrays, v: Arrays, bits: Bits, half: Array) -> tuple[Any, ...]:
     """The same of a Source; its logits' cotangent is (..., M, d)."""
     a, e, share, inverse_tau, m_all, D, toward = _source_terms(xp, source, m, bits)
-    variance, half = _stack(xp, v), half[..., None]
+    variance, half = stack(xp, v), half[..., None]
     pull = xp.sum(_over(xp, a * (1.0 + e), inverse_tau) * D, axis=-2) - toward
     residual = inverse_tau * m_all + xp.sum(share[..., None, :, :] * D, axis=-2)
-    joint, others = _off(xp, e) * _over(xp, e, inverse_tau), inverse_tau * _others(xp, e)
+    joint, shared = off(xp, e) * _over(xp, e, inverse_tau), inverse_tau * others(xp, e)
     x = xp.sum(joint, axis=-2)  # (Sigma^{-1})_ii - 1
     # d log|Sigma|/dt_i = e_i/tau - e_i/h_i = -a_i^2 (tau - h_i)/tau,   tau - h_i = the others' e
-    log_det = -a * a * others
+    log_det = -a * a * shared
     quad = a * residual * pull
     # d x_i/dt_i = x_i (tau - e_i)/tau,   d x_j/dt_i = (e_i e_j/tau) h_j/tau
-    trace = x * (inverse_tau + others) * variance
+    trace = x * (inverse_tau + shared) * variance
     trace = trace + xp.sum(joint * (inverse_tau * (1.0 + e) * variance)[..., None, :, :], axis=-2)
     logits_bar = sum_to(xp, xp.sum(half * (log_det + quad + trace), axis=-3), source.logits)
     return xp.unstack(2.0 * half * a * pull, axis=-2), xp.unstack(half * x, axis=-2), logits_bar
@@ -68,9 +68,9 @@ def _source_terms(xp: Namespace, source: Source, y: Arrays, bits: Bits) -> tuple
     """
     seen = 1.0 if bits is None else xp.concat(bits, axis=-1)[..., None]
     a, _, e = (seen * t[..., None, :, :] for t in source.loadings)
-    m, inverse_tau = _stack(xp, y), 1.0 / (1.0 + xp.sum(e, axis=-2, keepdims=True))
-    share, D = a * (1.0 + e) * inverse_tau, a[..., None, :, :] * m[..., :, None, :] - a[..., :, None, :] * m[..., None, :, :]
-    return a, e, share, inverse_tau, m, _off(xp, a) * D, _others(xp, share * m)
+    m, inverse_tau = stack(xp, y), 1.0 / (1.0 + xp.sum(e, axis=-2, keepdims=True))
+    share, D = a * (1.0 + e) * inverse_tau, differences(xp, a, m)
+    return a, e, share, inverse_tau, m, D, others(xp, share * m)
 
 
 def pair_draw(xp: Namespace, pair: Pair, y: Arrays, bits: Arrays, _: Array, e: Arrays, bar: Arrays) -> tuple[Any, ...]:
@@ -96,7 +96,7 @@ def source_draw(
     """The same of a Source, whose draw is u = u^ + noise tau^{-1/2}; its logits' cotangent is (..., M, d)."""
     seen, odds, share, inverse_tau, m, D, toward = _source_terms(xp, source, y, bits)
     a, rest, _ = (t[..., None, :, :] for t in source.loadings)
-    own, bar = _stack(xp, e), _stack(xp, bar)
+    own, bar = stack(xp, e), stack(xp, bar)
     spread = xp.sqrt(inverse_tau) * noise[..., None, :]
     u, u_bar = xp.sum(share * m, axis=-2, keepdims=True) + spread, xp.sum(a * bar, axis=-2, keepdims=True)
     # y_i = a_i u + rest_i e_i,   rest - 1 = -a^2/(1+rest),   da/dt = a rest^2/2,   d rest/dt = -rest a^2/2
@@ -107,21 +107,6 @@ def source_draw(
     through_u = (seen * (0.5 * inverse_tau * m + seen * pull) - 0.5 * (odds * inverse_tau) * spread) * u_bar
     logits_bar = sum_to(xp, xp.sum(direct + through_u, axis=-3), source.logits)
     return *(xp.unstack(t, axis=-2) for t in (a * u + less * own, share * u_bar, less * bar)), logits_bar
-
-
-def _stack(xp: Namespace, rows: Arrays) -> Array:
-    """M arrays (..., B, d) as one (..., B, M, d)."""
-    return xp.stack(xp.broadcast_arrays(*rows), axis=-2)
-
-
-def _off(xp: Namespace, x: Array) -> Array:
-    """(M, M, 1): 1 off the diagonal, 0 on it. x: (..., M, d)."""
-    return (1.0 - eye_like(xp, x, x.shape[-2]))[..., None]
-
-
-def _others(xp: Namespace, x: Array) -> Array:
-    """Per view the sum over the other views, without a subtraction: (..., M, d) -> (..., M, d)."""
-    return xp.sum(_off(xp, x) * x[..., None, :, :], axis=-2)
 
 
 def _over(xp: Namespace, x: Array, inverse_tau: Array) -> Array:

@@ -59,4 +59,5 @@ def log_density(prior: JointPrior, latents: Sequence[Array], mask: Array | None 
             outside = z - expand(xp, inside, frame)
             total = total + xp.sum(outside * outside, axis=-1)
         m.append(inside)
-    return -0.5 * (total + prior.coupling.divergence(xp, m, [0.0] * len(m), bits))
+    nothing = [xp.zeros_like(y) for y in m]
+    return -0.5 * (total + prior.coupling.divergence(xp, m, nothing, bits))

@@ -31,7 +31,7 @@ def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: Join
     view at all has KL 0.
     -> (..., B) (or () for a single row). Parameters' leading axes broadcast against the data's (a stack of models).
     Error: at most c eps K, K the same sum with every term in absolute value: c = 3n/2 + d + M/2 + 22, n = max n_i, for two
-    views; on a shared source 2 F_a + M(M+1)/4 + 3M/2 + 2 more, F_a = 4 + 2 max softplus|logits|. No factor grows as s -> 1.
+    views; on a shared source 2 F_a + 5M/2 + 2 more, F_a = 4 + 2 max softplus|logits|. No factor grows as s -> 1.
     Raises ShapeError, DtypeError, LibraryError.
     Source: Eq. 7 in the rotated coordinates of ``JointPrior``; equals Eq. 9 and Eq. 16 where they apply.
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._xp import Array, Namespace
+from ._xp import Array, Namespace, asarray_like, eye_like
 from .pair import Bits
 
 
@@ -76,32 +76,25 @@ class Source:
 
     def divergence(self, xp: Namespace, m: Sequence[Array], v: Sequence[Array], bits: Bits) -> Array:
         """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
-        views = self._views()
-        loadings = [a for a, _, _ in views]
-        es = [e if bits is None else bits[i] * e for i, (_, _, e) in enumerate(views)]
-        hs = [1.0 + e if bits is None else bits[i] * (1.0 + e) for i, (_, _, e) in enumerate(views)]
-        tau = 1.0 + sum(es)
-        quad, trace, log_det, before = 0.0, 0.0, 0.0, xp.zeros_like(tau)
-        for i in range(len(views)):
-            share = hs[i] / tau
-            quad = quad + share * m[i] * m[i]
-            for j in range(i):
-                apart = loadings[j] * m[i] - loadings[i] * m[j]
-                quad = quad + hs[j] * share * apart * apart
-            others = sum(es[:i] + es[i + 1 :], xp.zeros_like(tau))
-            trace = trace + _over(xp, es[i], others, tau) * v[i]
-            log_det = log_det - xp.log1p(_over(xp, es[i], before, 1.0 + before + es[i]))
-            before = before + es[i]
-        return xp.sum(log_det, axis=-1) + xp.sum(quad + trace, axis=-1)
+        a, _, e = (t[..., None, :, :] for t in self.loadings)
+        h, m_all = 1.0 + e, stack(xp, m)
+        if bits is not None:
+            seen = xp.concat(bits, axis=-1)[..., None]
+            e, h = seen * e, seen * h
+        tau = 1.0 + xp.sum(e, axis=-2, keepdims=True)
+        share, D = h / tau, differences(xp, a, m_all)
+        pairs = h[..., None, :, :] * share[..., :, None, :] * D * D  # (i, j) and (j, i) are the same number
+        quad = share * m_all * m_all + 0.5 * xp.sum(pairs, axis=-2)
+        trace = _over(xp, e, others(xp, e), tau) * stack(xp, v)
+        before = _before(xp, e)
+        log_det = -xp.log1p(_over(xp, e, before, 1.0 + before + e))
+        return xp.sum(xp.sum(log_det, axis=-2), axis=-1) + xp.sum(xp.sum(quad + trace, axis=-2), axis=-1)
 
     def log_det(self, xp: Namespace) -> Array:
         """log|Sigma|, shape (...)."""
         _, _, e = self.loadings
-        before, total = xp.zeros_like(e[..., 0, :]), xp.zeros_like(e[..., 0, :])
-        for i in range(e.shape[-2]):
-            total = total - xp.log1p(_over(xp, e[..., i, :], before, 1.0 + before + e[..., i, :]))
-            before = before + e[..., i, :]
-        return xp.sum(total, axis=-1)
+        before = _before(xp, e)
+        return -xp.sum(xp.sum(xp.log1p(_over(xp, e, before, 1.0 + before + e)), axis=-2), axis=-1)
 
     def correlation(self, xp: Namespace, i: int, j: int) -> Array:
         """diag of Cov(y_i, y_j), i != j: a_i a_j, shape (..., d)."""
@@ -143,6 +136,33 @@ class Source:
         mean, tau = self._posterior(m, bits)
         u = mean + source / xp.sqrt(tau)
         return [a * u + rest * own for (a, rest, _), own in zip(self._views(), e, strict=True)]
+
+
+def stack(xp: Namespace, rows: Sequence[Array]) -> Array:
+    """M arrays (..., B, d) as one (..., B, M, d)."""
+    return xp.stack(xp.broadcast_arrays(*rows), axis=-2)
+
+
+def differences(xp: Namespace, a: Array, m: Array) -> Array:
+    """D_ij = a_j m_i - a_i m_j, and 0 for i = j also where a compiler fuses the two: (..., M, d)  ->  (..., M, M, d)."""
+    return off(xp, a) * (a[..., None, :, :] * m[..., :, None, :] - a[..., :, None, :] * m[..., None, :, :])
+
+
+def off(xp: Namespace, x: Array) -> Array:
+    """(M, M, 1): 1 off the diagonal, 0 on it. x: (..., M, d)."""
+    return (1.0 - eye_like(xp, x, x.shape[-2]))[..., None]
+
+
+def others(xp: Namespace, x: Array) -> Array:
+    """Per view the sum over the other views, without a subtraction: (..., M, d) -> (..., M, d)."""
+    return xp.sum(off(xp, x) * x[..., None, :, :], axis=-2)
+
+
+def _before(xp: Namespace, x: Array) -> Array:
+    """Per view the sum over the views before it: (..., M, d) -> (..., M, d)."""
+    views = range(x.shape[-2])
+    below = asarray_like(xp, x, [[float(j < i) for j in views] for i in views])
+    return xp.sum(below[..., None] * x[..., None, :, :], axis=-2)
 
 
 def _over(xp: Namespace, x: Array, y: Array, tau: Array) -> Array:

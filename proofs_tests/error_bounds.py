@@ -160,7 +160,7 @@ class Bounds:
     def _kl_roundings(self) -> float:
         c = 1.5 * self.n + self.d + 4 * F + self.M / 2 + 6
         if self.coupling.source:
-            c += 2 * self.coupling.a_error + self.M * (self.M + 1) / 4 + 1.5 * self.M + 2
+            c += 2 * self.coupling.a_error + 2.5 * self.M + 2
         return c
 
     def log_density(self, latents: Sequence[Floats], bits: Floats) -> Floats:

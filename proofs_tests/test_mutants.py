@@ -55,11 +55,14 @@ SAMPLE = (
     ("skew.py", "signs[j, i] = 1.0, -1.0", "signs[j, i] = 1.0, 1.0", "a symmetric matrix"),
     (
         "source.py",
-        "loadings[j] * m[i] - loadings[i] * m[j]",
-        "loadings[i] * m[i] - loadings[j] * m[j]",
+        "(a[..., None, :, :] * m[..., :, None, :] - ",
+        "(a[..., :, None, :] * m[..., :, None, :] - ",
         "i for j, Lagrange",
     ),
-    ("source.py", "before, 1.0 + before + es[i])", "before, 1.0 + before)", "the telescoped log|Sigma| one term off"),
+    (
+        *("source.py", "log_det = -xp.log1p(_over(xp, e, before, 1.0 + before + e))"),
+        *("log_det = -xp.log1p(_over(xp, e, before, 1.0 + before))", "the telescoped log|Sigma| one term off"),
+    ),
     ("source.py", "a = xp.exp(-0.5 * xp.log", "a = xp.exp(-1.0 * xp.log", "a^2 for a"),
     (
         *("source.py", "[a * u + rest * own for", "[a * mean + xp.sqrt(rest * rest + a * a / tau) * own for"),
