@@ -38,6 +38,7 @@ from mutations import Mutant, Source
 from rich.progress import track
 
 import jpvae_core
+from jpvae_core._checks import _NAMES
 from jpvae_core.skew import _KEPT
 
 CORE = Path(jpvae_core.__file__).parent
@@ -119,7 +120,8 @@ def install(mutant: Mutant) -> None:
         live = vars(live)[name]
     live = getattr(live, "fget", None) or getattr(live, "__func__", live)  # properties and static methods
     assert isinstance(live, FunctionType)
-    _KEPT.clear()  # of tables that the unmutated core made
+    for kept in (_KEPT, _NAMES):  # what the unmutated core has made
+        kept.clear()
     codes = code_objects(compile(mutant.source, path, "exec", dont_inherit=True))
     live.__code__ = next(code for code in codes if code.co_qualname == mutant.function)
 
@@ -186,7 +188,8 @@ class Mutation:
         failures, traced = [], {function_of(item) for item in items} - set(self.reach)
         for item in items:
             lines = self.reach.setdefault(function_of(item), set())
-            _KEPT.clear()  # every test that needs a table shall meet the lines that make it
+            for kept in (_KEPT, _NAMES):  # every test that needs such an entry shall meet the lines that make it
+                kept.clear()
             start = time.perf_counter()
             if function_of(item) in traced and "float32" not in item.nodeid:
                 sys.settrace(functools.partial(_trace, lines))

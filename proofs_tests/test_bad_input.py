@@ -122,6 +122,7 @@ SHAPES = {
         lambda: jc.kl_dense([Z3], [Z2], EYE),
         r"log_vars\[0\] has shape \(4, 2\); expected last axis 3",
     ),
+    "views of a density": (lambda: jc.log_density(TWO, [Z2]), r"latents has 1 arrays; expected 2"),
     "mask of a conditional": (
         lambda: jc.conditional_mean(SVD, [Z2, Z3], np.ones(3, dtype=bool)),
         r"mask has shape \(3,\); expected",
@@ -176,29 +177,33 @@ DTYPES = {
         lambda: jc.JointPrior.canonical([EYE.astype(int)] * 2, np.zeros((2, 3))),
         r"frames\[0\] has dtype int64",
     ),
-    "float32 cotangent of the KL": (
+    "narrow cotangent of the KL": (
         lambda: vjp.kl_divergence([Z2, Z3], [Z2, Z3], SVD, None, np.float32(ROWS)),
         r"means\[0\] has dtype float64 but cotangent has float32",
     ),
-    "float32 log_vars of a gradient": (
+    "narrow log_vars of a gradient": (
         lambda: vjp.kl_divergence([Z2, Z3], [np.float32(Z2), Z3], SVD, None, ROWS),
         r"log_vars\[0\] has dtype float32 but cotangent has float64",
     ),
-    "float32 noise of a gradient": (
+    "narrow noise of a gradient": (
         lambda: vjp.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 5), np.float32), [Z2, Z3]),
         r"latents\[0\] has dtype float64 but noise has float32",
     ),
-    "float32 cotangents of a draw": (
+    "narrow cotangents of a draw": (
         lambda: vjp.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 5)), [np.float32(Z2), Z3]),
         r"cotangents\[0\] has dtype float32 but noise has float64",
     ),
-    "float32 cotangent of a sample": (
+    "narrow cotangent of a sample": (
         lambda: vjp.reparameterize(Z2, Z2, np.float32(Z2)),
         "cotangent has dtype float32 but log_var has float64",
     ),
-    "float32 cotangent of a frame": (
+    "narrow cotangent of a frame": (
         lambda: vjp.frame(np.zeros(3), EYE, np.float32(EYE)),
         "cotangent has dtype float32 but params has float64",
+    ),
+    "narrow latents of a density": (
+        lambda: jc.log_density(TWO, [Z2, np.float32(Z3)]),
+        r"latents\[1\] has dtype float32 but latents\[0\] has float64",
     ),
     "half logits": (lambda: jc.JointPrior.svd(EYE, half(np.zeros(3)), EYE), "logits has dtype float16; expected"),
     "mixed svd": (lambda: jc.JointPrior.svd(EYE, np.zeros(3, np.float32), EYE), "logits has dtype float32 but U has float64"),

@@ -34,6 +34,7 @@ MASK = np.asarray([[True, False, True], [False, False, True]])
 
 FUNCTIONS = {
     "skew": (lambda p: jc.skew(p, 4), normal(6)),
+    "skew of size 1": (lambda p: jc.skew(p, 1), normal(0)),
     "cayley": (lambda p: jc.cayley(jc.skew(p, 4)), normal(6)),
     "inverse_cayley": (lambda p: jc.inverse_cayley(jc.cayley(jc.skew(p, 4))), normal(6)),
     "orthogonal matrix": (lambda p, s: jc.orthogonal(p, 4, s), normal(6), SIGNS),
