@@ -1,4 +1,4 @@
-"""Poisson: log p(x) = x m - e^m - log x!, with mean e^m. With Z = x + 9, d = m - log Z and the rest T of log x! (gamma.py) it is
+"""Poisson: log p(x) = x m - e^m - log x!, with mean e^m. With Z = x + 9, d = m - log Z and the rest T of log x! (gamma.py),
 
     log p = x d - Z (e^d - 1) - T
 

@@ -3,8 +3,10 @@
     r = (x - mean) / sigma
     log p = log G((nu + 1)/2) - log G(nu/2) - log(nu pi)/2 - log sigma - (nu + 1)/2 log(1 + r^2 / nu)
 
-The encoder reads arsinh(x) of a standardised x, which is x near 0 and 28 at 1e12: read as it is, one outlier of 1,000 deviations
-would give its row a posterior that no float can hold. A far point pulls at the mean with (nu + 1) r / (nu + r^2), which falls off as 1/r. nu is fixed at 4, the choice of Lange,
+The encoder reads arsinh(x) of a standardised x, which is x near 0 and 28 at 1e12: read as it is, one outlier of 1,000
+deviations would give its row a posterior that no float can hold.
+
+A far point pulls at the mean with (nu + 1) r / (nu + r^2), which falls off as 1/r. nu is fixed at 4, the choice of Lange,
 Little and Taylor (JASA 84, 1989): a likelihood that is to be robust should not be taught by the outliers how robust to be.
 """
 
