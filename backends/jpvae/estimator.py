@@ -248,7 +248,8 @@ class JPVAE(TransformerMixin, BaseEstimator):
 
         method="predictive": the mean of the decoded means over ``n_draws`` draws of the missing latents given what is
         observed: the better imputation by far. return_std=True adds these means' standard deviation per entry (0 where
-        observed), without the likelihood's own noise.  method="plug-in" (the paper): decode the conditional mean once; moments="prior" takes the closed form under
+        observed), without the likelihood's own noise.  method="plug-in" (the paper): decode the conditional mean once;
+        moments="prior" takes the closed form under
         the prior, "training" Eq. 12 with the moments of training latents.
         -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with
         their index, columns and, where a column had no hole, dtype; with return_std a pair of these. A category, coded or text,
