@@ -128,3 +128,11 @@ def test_a_framework_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "jpvae_torch", None)
     with pytest.raises(MissingDependency, match=r"backend='torch' needs .*pip install 'jpvae\[torch\]'"):
         JPVAE(**OPTIONS).fit([A, B, C])
+
+
+@pytest.mark.usefixtures("no_training")
+def test_more_latents_than_columns_is_a_warning():
+    """no_training makes a fit that passes its checks fail: the warning comes before any work."""
+    warned = pytest.warns(UserWarning, match=r"latent_dims gives view 'view2' 9 latents for 3 columns; fewer would do")
+    with warned, pytest.raises(AssertionError, match="training began"):
+        JPVAE(**OPTIONS | {"latent_dims": (2, 2, 9), "prior": "canonical"}).fit([A, B, C])

@@ -4,6 +4,7 @@ found and what was expected."""
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from synthetic import OPTIONS, fitted, three_views
 
 from jpvae import JPVAE
@@ -34,7 +35,7 @@ VIEW_ERRORS = {
     "no columns": (([A, B[:, :0], C], None), r"view 'view1' has shape \(20, 0\); expected \(N, c\).*at least one column"),
     "text": (([A, [["a"]] * 20, C], None), r"view 'view1' is not numeric .*expected an \(N, c\) table of numbers"),
     "half precision": (([A, torch.ones(20, 4, dtype=torch.bfloat16), C], None), r"view 'view1' is not numeric"),
-    "one array": ((np.zeros((3, 20, 2)), None), r"views is a ndarray; expected a list or dict of \(N, c\) tables"),
+    "one array": ((np.zeros((3, 20, 2)), None), r"views is a ndarray; expected a list or dict of .*view_slices=\.\.\.\) says"),
     "nothing": (([], None), r"views is empty; expected"),
     "no rows": (([A[:0], B[:0], C[:0]], None), r"views have no rows; expected"),
     "None at fit": (([A, None, C], None), r"view 'view1' is None; expected a table"),
@@ -53,8 +54,11 @@ VIEW_ERRORS = {
     ),
     "inf": (
         (dict(zip("abc", [A, B, cell(C, 1, 0, -np.inf)], strict=True)), ONES),
-        r"view 'c', row 1, column 0 is -inf",
+        r"view 'c', row 1, column 0 is -inf; expected a finite number\. Correct the value, or mark the row missing",
     ),
+    "one row": (([A[:1], B[:1], C[:1]], None), r"views have one row \(n_samples = 1\); expected at least two"),
+    "sparse": (([A, csr_matrix(B), C], None), r"view 'view1' is a sparse csr_matrix; expected a dense .*\.toarray\(\)"),
+    "masked": (([A, np.ma.masked_greater(B, 0), C], None), r"^view 'view1' is a masked array with masked entries; say what"),
 }
 
 

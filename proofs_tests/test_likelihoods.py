@@ -18,7 +18,7 @@ import torch
 
 from jpvae.errors import ConfigError, ViewError
 from jpvae.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Marginal, StudentT, family, likelihood
-from jpvae.likelihoods.gamma import digamma_rise, log_gamma, log_gamma_rise
+from jpvae.likelihoods.gamma import digamma_rise, log_factorial_rest, log_gamma_rise_rest
 
 OUTPUTS = [-200.0, -37.5, -20.5, -3.0, -(2.0**-30), 0.0, 0.6875, 12.0, 20.5, 36.875, 200.0]  # float32 numbers
 OWN = [-6.0, 0.0, 2.5]  # a log-variance, log-scale, log-dispersion
@@ -295,18 +295,48 @@ def test_categories_are_drawn_whole():
 @pytest.mark.parametrize("z", [1e-6, 0.3, 1.0, 7.5, 1e3, 1e8])
 def test_gamma_functions_in_arbitrary_precision(z):
     """Within the rounding of the terms that they add up, and the series' 9e-16."""
-    xp, n = array_api_compat.numpy, np.asarray([0.0, 1.0, 2.0, 17.0, 1e4, 1e6])
+    xp, n = array_api_compat.numpy, np.asarray([0.0, 1.0, 2.0, 17.0, 1e4, 1e6, 1e12])
     with mp.workdps(40):
-        exact = float(mp.loggamma(z))
-        rises = [float(mp.loggamma(mp.mpf(z) + k) - mp.loggamma(z)) for k in n.tolist()]
-        slopes = [float(mp.digamma(mp.mpf(z) + k) - mp.digamma(z)) for k in n.tolist()]
+        z_, n_ = mp.mpf(z), [mp.mpf(k) for k in n.tolist()]
+        rests = [float(mp.loggamma(k + 1) - k * mp.log(k + 9) + k + 9) for k in n_]
+        rises = [float(mp.loggamma(z_ + k) - mp.loggamma(z_) - k * mp.log(z_ + k + 8) + k) for k in n_]
+        slopes = [float(mp.digamma(z_ + k) - mp.digamma(z_)) for k in n_]
     eps, Z = 2.0**-52, z + 8
-    assert abs(log_gamma(xp, np.asarray(z)) - exact) <= 4 * eps * (2 * Z * np.log(Z) + abs(np.log(z)) + 30)
-    # n log(Z + n), (Z - 1/2) log(1 + n/Z) <= n, eight logs, S: no term grows with z, but for the logs of n's
-    assert np.all(
-        np.abs(log_gamma_rise(xp, np.asarray(z), n) - rises) <= 8 * eps * (n * (np.log(Z + n) + 2) + np.abs(rises) + 40)
-    )
+    # Eight logs of at most log 9, half a log of n, S.
+    assert np.all(np.abs(log_factorial_rest(xp, n) - rests) <= 8 * eps * (np.log(n + 9) + 20))
+    # (Z - 1/2) log(1 + n/Z), which is below n, and eight logs of at most log(1 + n/z).
+    size = Z * np.log1p(n / Z) + 8 * np.log1p(n / z) + 1
+    assert np.all(np.abs(log_gamma_rise_rest(xp, np.asarray(z), n) - rises) <= 8 * eps * size)
     assert np.all(np.abs(digamma_rise(xp, np.asarray(z), n) - slopes) <= 16 * eps * (np.abs(slopes) + 0.1 * (n > 0)))
+
+
+@pytest.mark.parametrize("count", [1e6, 1e9, 1e12])
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_large_counts_in_float32(name, library, count):
+    """Summed term by term, as SciPy does, log p of a count of 1e9 would be off by 1,000 nats in float32."""
+    xp, array = LIBRARIES[library]
+    x, m = np.full((1, 1), count, "float32"), np.full((1, 1), np.log(count) + 0.7 / np.sqrt(count), "float32")
+    own = {"log_dispersion": array(np.full(1, -1.0, "float32"))} if name == "negative_binomial" else {}
+    found = float(likelihood(name).distribution.log_pmf(xp, array(x), array(m), own)[0, 0])
+    with mp.workdps(40):
+        k, rate = mp.mpf(float(x[0, 0])), mp.exp(mp.mpf(float(m[0, 0])))
+        r = mp.exp(1)
+        truth = k * mp.log(rate) - rate - mp.loggamma(k + 1)
+        if own:
+            truth = mp.loggamma(k + r) - mp.loggamma(r) - mp.loggamma(k + 1) - r * mp.log1p(rate / r) - k * mp.log1p(r / rate)
+    # d = m - log(x + 9), of size 1/sqrt(x) + |its rounding, eps log x|: log p moves by x d eps log x, and x d^2 of it by eps d.
+    eps, d = 2.0**-23, abs(float(m[0, 0]) - math.log(count)) + 2.0**-23 * math.log(count)
+    assert abs(found - float(truth)) <= 8 * eps * (math.log(count) * (count * d if not own else 1) + 40)
+
+
+def test_an_outlier_reaches_the_student_s_encoder_as_a_few_units():
+    """arsinh x = log(x + sqrt(x^2 + 1)); the target, whose density it is, stays as it was."""
+    values = np.asarray([[0.0], [1.0], [-1.0], [1e12]])
+    targets = StudentT().targets(values, np.zeros(1), np.ones(1))
+    assert targets is values
+    expected = [0.0, math.log(1 + math.sqrt(2)), -math.log(1 + math.sqrt(2)), math.log(2e12)]
+    assert StudentT().inputs(targets, np.zeros(1), np.ones(1))[:, 0] == pytest.approx(expected, rel=1e-14)
 
 
 def test_the_likelihood_of_the_guide():
@@ -397,6 +427,7 @@ CELLS = [
     ("bernoulli", 255.0, r"is 255; a Bernoulli"),
     ("poisson", -1.0, r"is -1; a count likelihood expects whole numbers of at least 0"),
     ("negative_binomial_unscaled", 2.5, r"is 2\.5; a count likelihood expects whole"),
+    ("poisson", 2e12, r"is 2e\+12; a count likelihood expects whole numbers of at least 0, up to 1e12"),
 ]
 
 

@@ -40,6 +40,7 @@ LIKELIHOOD = {
     "scan": "student_t",
 }
 SHORT = OPTIONS | {"likelihood": LIKELIHOOD, "entries": "marginalise", "steps": 30, "backend": "numpy"}
+TWO = {"likelihood": ["student_t", "poisson"], "latent_dims": 2}  # of these views
 
 
 @functools.cache
@@ -133,7 +134,8 @@ def test_saved_and_loaded(tmp_path):
 
 def test_columns_go_by_name_and_an_absent_table_by_the_fit_s():
     turned = VIEWS | {"clinic": GAPS[GAPS.columns[::-1]]}
-    pd.testing.assert_frame_equal(model().impute(turned, MASK)["clinic"], model().impute(VIEWS, MASK)["clinic"])
+    expected = model().impute(VIEWS, MASK)["clinic"][CLINIC.columns[::-1]]  # in the order in which they came
+    pd.testing.assert_frame_equal(model().impute(turned, MASK)["clinic"], expected)
     alone = model().impute({"reads": READS}, n_draws=2)
     assert list(alone["clinic"]) == list(CLINIC)
     assert alone["clinic"].index.equals(READS.index)
@@ -141,6 +143,26 @@ def test_columns_go_by_name_and_an_absent_table_by_the_fit_s():
     decoded = model().reconstruct(VIEWS, MASK)["clinic"]
     assert set(decoded["sex"]) <= {"f", "m"}
     assert decoded.index.equals(READS.index)
+
+
+def test_what_the_fit_took_for_missing_is_no_option_any_more():
+    """NaN cells are an error to a model that was fitted with entries="error", and no zeros, whatever the option is now."""
+    scan, reads = np.where(np.isnan(VIEWS["scan"]), 0.0, VIEWS["scan"]), READS.to_numpy()
+    whole = JPVAE(**SHORT | TWO | {"entries": "error", "steps": 1}).fit([scan, reads])
+    scan[3, 1] = np.nan
+    with pytest.raises(ViewError, match=r"view 'view0', row 3, column 1 is nan"):
+        whole.set_params(entries="marginalise").score([scan, reads])
+
+
+def test_an_outlier_of_student_s_table_spoils_nothing():
+    """One cell of 1e12: the fit ends, and what is imputed from it and elsewhere stays within the range of the other cells."""
+    scan, reads = SCAN.copy(), READS.to_numpy()
+    scan[3, 1] = 1e12
+    robust = JPVAE(**SHORT | TWO).fit([scan, reads])
+    assert np.isfinite(robust.score([scan, reads], n_draws=4))
+    assert np.isfinite(robust.impute([scan, None])[1]).all()
+    largest = np.abs(SCAN).max(axis=0)
+    assert (np.abs(robust.impute([None, reads])[0]) <= largest).all()
 
 
 def test_cells_are_decoded_from_all_that_the_row_has():

@@ -65,6 +65,8 @@ def test_not_fitted_is_theirs_and_ours():
     for error in (NotFittedError, NotFitted, ValueError, AttributeError):
         with pytest.raises(error, match=r"no parameters yet; call fit\(views\) first"):
             JPVAE().transform(VIEWS)
+        with pytest.raises(error, match=r"no parameters yet"):
+            JPVAE().get_feature_names_out()
     with pytest.raises(NotFittedError):
         check_is_fitted(wide())
     check_is_fitted(wide().fit(X))

@@ -247,8 +247,9 @@ class JPVAE(TransformerMixin, BaseEstimator):
         """Fill the missing views, in data units; observed rows come back as they were. Any mix of patterns in one call.
 
         method="predictive": the mean of the decoded means over ``n_draws`` draws of the missing latents given what is
-        observed: the better imputation by far. return_std=True adds the draws' standard deviation per entry (0 where
-        observed).  method="plug-in" (the paper): decode the conditional mean once; moments="prior" takes the closed form under
+        observed: the better imputation by far. return_std=True adds these means' standard deviation per entry (0 where
+        observed), without the likelihood's own noise.  method="plug-in" (the paper): decode the conditional mean once;
+        moments="prior" takes the closed form under
         the prior, "training" Eq. 12 with the moments of training latents.
         -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with
         their index, columns and, where a column had no hole, dtype; with return_std a pair of these. A category, coded or text,
@@ -332,7 +333,8 @@ class JPVAE(TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of ``transform``'s columns: <view>_latent<k>. input_features (scikit-learn's) has no part in it."""
-        sizes = zip(self.view_names_, self.predictor().model.latent_dims, strict=True)
+        dims = self.predictor().model.latent_dims
+        sizes = zip(self.view_names_, dims, strict=True)
         return np.asarray([f"{name}_latent{k}" for name, n in sizes for k in range(n)], dtype=object)
 
     def reconstruct(self, views: Any, mask: Any = None, *, missing: str | None = None) -> Any:
@@ -435,9 +437,8 @@ class JPVAE(TransformerMixin, BaseEstimator):
             views, join = wide.from_matrix(self, views, mask, fit=False)
             mask = None
         missing = self.missing if missing is None else missing
-        data = read_views(
-            views, mask, missing=missing, entries=self.entries, names=self.view_names_, columns=self.table_columns_
-        )
+        entries = predictor.model.entries  # the fit's: the option may have been set to another since
+        data = read_views(views, mask, missing=missing, entries=entries, names=self.view_names_, columns=self.table_columns_)
         options.check_values(self.model_, data)
         scaled = self._in_model_units(data)
         for view in scaled:

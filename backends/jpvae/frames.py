@@ -6,7 +6,7 @@ pandas is used only where a DataFrame came in. A missing text is None, NaN or pd
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class Table:
     view: str
     values: np.ndarray | None  # None where the frame has more than numbers
     frame: Any = None
+    came_as: tuple[str | int, ...] | None = None  # the frame's columns, where they came in another order than the fit's
 
     def __len__(self) -> int:
         return len(self.frame if self.values is None else self.values)
@@ -108,12 +109,12 @@ def read_table(table: Any, view: str) -> Table:
             raise ViewError(f"view {view!r} has shape {table.shape}; expected (N, c): one row per subject, at least one column")
         numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in table.dtypes)
         return Table(view, np.asarray(table) if numeric or set(table.dtypes) == {np.dtype(bool)} else None, table)
+    if np.ma.is_masked(table):
+        raise ViewError(f"view {view!r} is a masked array with masked entries; say what is missing with mask or NaN")
+    if hasattr(table, "toarray"):
+        raise ViewError(f"view {view!r} is a sparse {type(table).__name__}; expected a dense (N, c) table: hand in .toarray()")
     try:
-        if hasattr(table, "detach"):
-            table = table.detach().cpu().numpy()
-        if np.ma.is_masked(table):
-            raise ViewError(f"view {view!r} is a masked array with masked entries; say what is missing with mask or NaN")
-        a = np.asarray(table)
+        a = np.asarray(table.detach().cpu() if hasattr(table, "detach") else table)
     except (TypeError, ValueError) as error:
         raise ViewError(f"view {view!r} is not numeric ({error}); expected an (N, c) table of numbers") from error
     if a.dtype.kind in "cMm":
@@ -132,7 +133,7 @@ def in_order(table: Table, columns: Columns) -> Table:
             found = f"unknown columns {unknown}" if unknown else f"no columns {absent}"
             also = f", and no columns {absent}" if unknown and absent else ""
             raise ViewError(f"view {table.view!r} has {found}{also}; expected those of the fit: {list(columns.names)}")
-        return read_table(table.frame[list(columns.names)], table.view)
+        return replace(read_table(table.frame[list(columns.names)], table.view), came_as=table.names)
     if table.count != columns.count:
         raise ViewError(f"view {table.view!r} has {table.count} columns; expected {columns.count}, as in fit")
     return table
@@ -156,7 +157,7 @@ def is_frame(columns: Columns, table: Table | None, index: Any) -> bool:
 
 
 def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: Any, *, kind: str) -> Any:
-    """Results (N, p) in the form of the table that came in (None: of the others): array, or DataFrame with index and names.
+    """Results (N, p) in the form of the table that came in (None: of the others): array, or DataFrame with index and columns.
 
     kind: "filled" (a column in which nothing was missing comes back as it was, dtype and all), "decoded", or "numbers" (codes
     and deviations stay numbers). Codes become the texts that they stand for.
@@ -185,7 +186,8 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
             small = given is not None and isinstance(given.dtype, np.dtype) and given.dtype.kind == "f"
             whole = kind != "numbers" and j in columns.coded and given is not None and getattr(given.dtype, "kind", "") in "iu"
             made[name] = pd.Series(values[:, j], index=index).astype(given.dtype if small or whole else np.float64)
-    return pd.DataFrame(made, index=index)
+    result = pd.DataFrame(made, index=index)
+    return result if table is None or table.came_as is None else result[list(table.came_as)]
 
 
 def _known(given: Any, columns: Columns, j: int) -> np.ndarray:

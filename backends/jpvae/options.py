@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -85,9 +86,9 @@ def at_least(name: str, value: Any, least: int) -> int:
 
 
 def model_of(options: JPVAE, data: Views) -> Model:
-    """The model that these options mean for these views. Raises ConfigError."""
+    """The model that these options mean for these views. Raises ConfigError; warns of more latents than columns."""
     M = len(data.names)
-    return Model(
+    model = Model(
         features=tuple(columns.width for columns in data.columns),
         latent_dims=_per_view(options.latent_dims, M),
         likelihood_names=tuple(columns.spec for columns in data.columns),
@@ -99,6 +100,12 @@ def model_of(options: JPVAE, data: Views) -> Model:
         rank=None if options.rank is None else int(options.rank),
         entries=options.entries,
     )
+    for name, c, n in zip(data.names, model.features, model.latent_dims, strict=True):
+        if n > c:
+            warnings.warn(
+                f"latent_dims gives view {name!r} {n} latents for {c} columns; fewer would do", UserWarning, stacklevel=3
+            )
+    return model
 
 
 def plan_of(options: JPVAE, model: Model, rows: int, names: Sequence[str] = ()) -> Plan:

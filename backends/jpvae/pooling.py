@@ -10,7 +10,9 @@ nu_c: the degrees of freedom that the analysis would have on complete data. With
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -69,8 +71,8 @@ def pool(estimates: Any, variances: Any, *, complete_df: float | None = None) ->
         raise ViewError(f"variances has shape {U.shape}; expected that of estimates, {Q.shape}")
     if (U < 0).any():
         raise ViewError(f"variances has the negative entry {U.min():g}; expected squared standard errors")
-    if complete_df is not None and not complete_df > 0:
-        raise ConfigError(f"complete_df is {complete_df}; expected a positive number, or None where it is large")
+    if complete_df is not None and not (isinstance(complete_df, Real) and 0 < complete_df < math.inf):
+        raise ConfigError(f"complete_df is {complete_df!r}; expected one positive number, or None where it is large")
     m = len(Q)
     within, between = U.mean(axis=0), Q.var(axis=0, ddof=1)
     extra = (1.0 + 1.0 / m) * between

@@ -104,6 +104,8 @@ def read_views(
         raise ViewError("views have no rows; expected at least one")
     index = frames.shared_index(tables)
     fitting = columns is None
+    if fitting and N == 1:
+        raise ViewError("views have one row (n_samples = 1); expected at least two to learn from how they differ")
     observed = _mask(mask, N, len(order))
     if columns is None:
         columns = []
@@ -162,7 +164,10 @@ def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple
         tables = [views.get(name) for name in order]
     else:
         if isinstance(views, np.ndarray) or not isinstance(views, Sequence):
-            raise ViewError(f"views is a {type(views).__name__}; expected a list or dict of (N, c) tables, one per view")
+            raise ViewError(
+                f"views is a {type(views).__name__}; expected a list or dict of (N, c) tables, one per view; of one table that "
+                "has all views side by side JPVAE(view_slices=...) says which columns are whose"
+            )
         tables = list(views)
         order = names or tuple(f"view{i}" for i in range(len(tables)))
         if len(tables) != len(order):
@@ -196,9 +201,11 @@ def _finite(a: np.ndarray, observed: np.ndarray, name: str, missing: str, entrie
     if bad.any():
         row, column = (int(k) for k in np.argwhere(bad)[0])
         hint = 'Mark the row missing with mask, or pass missing="nan" if rows of NaN mean that the view is absent.'
-        if missing == "nan":
+        if not np.isnan(a[row, column]):
+            hint = "Correct the value, or mark the row missing with mask."
+        elif missing == "nan":
             hint = "Only a row that is NaN in every column of the view counts as missing; impute or drop single cells first."
-        if entries == "error":
+        if entries == "error" and np.isnan(a[row, column]):
             hint += ' To leave single cells out and have them imputed: JPVAE(entries="marginalise").'
         place = f"view {name!r}, row {first + row}, column {columns.title(column)!r}"
         raise ViewError(f"{place} is {a[row, column]}; expected a finite number. {hint}")

@@ -18,6 +18,7 @@ import numpy as np
 from .family import Array, Floats, Likelihood, observed_moments, over_rows
 
 _BOUND = 30.0
+_LARGEST = 1e12  # count: e^27.6, within the bound's reach
 
 
 class CountDistribution(Protocol):
@@ -41,7 +42,7 @@ class CountDistribution(Protocol):
 class Counts(Likelihood):
     """Counts of a distribution; sized: rows have size factors (else s = 1). The target: the counts, then log s."""
 
-    expects = 'a count likelihood expects whole numbers of at least 0. Use likelihood="gaussian" for measurements.'
+    expects = 'a count likelihood expects whole numbers of at least 0, up to 1e12. Use likelihood="gaussian" for measurements.'
 
     def __init__(self, distribution: CountDistribution, *, sized: bool) -> None:
         self.distribution, self.sized = distribution, sized
@@ -56,8 +57,8 @@ class Counts(Likelihood):
         return self.distribution.parameters(features)
 
     def valid(self, values: Floats) -> np.ndarray:
-        """Whole and not negative."""
-        return (values >= 0) & (values == np.floor(values))
+        """Whole, not negative, and not beyond the rates."""
+        return (values >= 0) & (values == np.floor(values)) & (values <= _LARGEST)
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """log(1 + t), and the deviation of log(1 + x/s): of the encoder's input. (t is expm1 of the first.)"""

@@ -9,6 +9,10 @@ others: an array has no branches. A difference log Gamma(z + n) - log Gamma(z) i
     (Z - 1/2) log(1 + n/Z) + n log(Z + n) - n + S(Z + n) - S(Z) - sum_{k<8} log(1 + n/(z + k))
 
 which keeps its accuracy however large z is; its derivative in z, psi(z + n) - psi(z), is that of each term.
+
+In a probability of a count x the large terms, x log of something, cancel: of 1e6 counts they come to 1e7, and a float32 of that
+is off by a nat. The functions here therefore give what is left without them, and poisson.py and negative_binomial.py put the
+large ones together by hand.
 """
 
 from __future__ import annotations
@@ -22,22 +26,22 @@ _SHIFT = 8
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)  # B_2k / (2k (2k - 1))
 
 
-def log_gamma(xp: Any, z: Array) -> Array:
-    """log Gamma(z), 0 < z <= 1e9 (then no product of four overflows a float32)."""
-    Z = z + _SHIFT
-    low, high = ((z + a) * (z + (a + 1)) * (z + (a + 2)) * (z + (a + 3)) for a in (0, 4))
-    return (Z - 0.5) * xp.log(Z) - Z + 0.5 * math.log(2.0 * math.pi) + _series(Z) - (xp.log(low) + xp.log(high))
+def log_factorial_rest(xp: Any, x: Array) -> Array:
+    """T of log x! = x log(x + 9) - (x + 9) + T, x >= 0: what is left is small, a few logs of x."""
+    Z = x + (_SHIFT + 1)
+    ratios = sum(xp.log1p(-k / Z) for k in range(1, _SHIFT + 1))  # log((x + 1) ... (x + 8)) - 8 log Z
+    return 0.5 * xp.log(Z) + 0.5 * math.log(2.0 * math.pi) + _series(Z) - ratios
 
 
-def log_gamma_rise(xp: Any, z: Array, n: Array) -> Array:
-    """log Gamma(z + n) - log Gamma(z), z > 0, n >= 0."""
+def log_gamma_rise_rest(xp: Any, z: Array, n: Array) -> Array:
+    """R of log Gamma(z + n) - log Gamma(z) = n log(z + n + 8) - n + R, z > 0, n >= 0."""
     Z = z + _SHIFT
     shift = sum(xp.log1p(n / (z + k)) for k in range(_SHIFT))
-    return (Z - 0.5) * xp.log1p(n / Z) + n * xp.log(Z + n) - n + (_series(Z + n) - _series(Z)) - shift
+    return (Z - 0.5) * xp.log1p(n / Z) + (_series(Z + n) - _series(Z)) - shift
 
 
 def digamma_rise(xp: Any, z: Array, n: Array) -> Array:
-    """psi(z + n) - psi(z), the derivative of ``log_gamma_rise`` in z."""
+    """psi(z + n) - psi(z), the derivative of log Gamma(z + n) - log Gamma(z) in z."""
     Z = z + _SHIFT
     shift = sum(n / ((z + k) * (z + n + k)) for k in range(_SHIFT))
     return xp.log1p(n / Z) + 0.5 * n / (Z * (Z + n)) + (_series_slope(Z + n) - _series_slope(Z)) + shift

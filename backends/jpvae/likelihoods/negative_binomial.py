@@ -2,7 +2,11 @@
 
     log p(x) = log G(x + r) - log G(r) - log x! - r log(1 + mu/r) - x log(1 + r/mu)
 
-As phi goes to 0 it is the Poisson distribution, and this form of it (gamma.py) keeps its accuracy on the way.
+As phi goes to 0 it is the Poisson distribution. With R and T what gamma.py leaves of its two first terms and of the third,
+
+    log p(x) = x [log(1 + (r - 1)/(x + 9)) - log(1 + r/mu)] + 9 + R - T - r log(1 + mu/r)
+
+because log(x + r + 8) - log(x + 9) = log(1 + (r - 1)/(x + 9)): counts may be large, and phi small, at no loss.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .family import Array, Floats
-from .gamma import digamma_rise, log_gamma, log_gamma_rise
+from .gamma import digamma_rise, log_factorial_rest, log_gamma_rise_rest
 
 
 class NegativeBinomial:
@@ -26,12 +30,12 @@ class NegativeBinomial:
         return {"log_dispersion": np.full(features, -1.0)}
 
     def log_pmf(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> Array:
-        """The log-probability above; its last two terms are softplus(m - log r) and softplus(log r - m)."""
+        """The log-probability above; log(1 + r/mu) is softplus(log r - m), and log(1 + mu/r) softplus(m - log r)."""
         log_r = -own["log_dispersion"]
         r = xp.exp(log_r)
         ratio = m - log_r
-        binomial = log_gamma_rise(xp, r, x) - log_gamma(xp, x + 1.0)
-        return binomial - r * _softplus(xp, ratio) - x * _softplus(xp, -ratio)
+        large = x * (xp.log1p((r - 1.0) / (x + 9.0)) - _softplus(xp, -ratio)) - r * _softplus(xp, ratio)
+        return large + 9.0 + log_gamma_rise_rest(xp, r, x) - log_factorial_rest(xp, x)
 
     def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
         """With q = mu/(r + mu): d/dm = x (1 - q) - r q.

@@ -1,4 +1,9 @@
-"""Poisson: log p(x) = x m - e^m - log x!, with mean e^m."""
+"""Poisson: log p(x) = x m - e^m - log x!, with mean e^m. With Z = x + 9, d = m - log Z and the rest T of log x! (gamma.py),
+
+    log p = x d - Z (e^d - 1) - T
+
+whose terms are small where the mean is near x, however large both are.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .family import Array, Floats
-from .gamma import log_gamma
+from .gamma import log_factorial_rest
 
 
 class Poisson:
@@ -21,8 +26,10 @@ class Poisson:
         return {}
 
     def log_pmf(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> Array:
-        """x m - e^m - log x!"""
-        return x * m - xp.exp(m) - log_gamma(xp, x + 1.0)
+        """x d - Z (e^d - 1) - T."""
+        Z = x + 9.0
+        d = m - xp.log(Z)
+        return x * d - Z * xp.expm1(d) - log_factorial_rest(xp, x)
 
     def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
         """d/dm = x - e^m."""
