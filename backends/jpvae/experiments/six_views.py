@@ -27,7 +27,9 @@ from ..estimator import JPVAE
 from ..tables.scoring import column_scales, error
 
 Views = Mapping[str, np.ndarray]
-PART, HEAVY, TRAIN_ROWS = 0.3, 0.85, 1_500
+Fill = Callable[[Views, Views], Views]
+PART, HEAVY = 0.3, 0.85
+TEST_ROWS, VALIDATION_ROWS = 500, 300
 _LIGHT = (PART - 0.3 * HEAVY) / 0.7
 
 
@@ -47,17 +49,11 @@ MECHANISMS = {"at random": at_random, "by label": by_label}
 
 def holes(probability: np.ndarray, seed: int) -> np.ndarray:
     """The mask (N, views), True where observed, of holes with these probabilities; no row is without a view."""
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng(seed)
     observed = rng.random(probability.shape) >= probability
     lost = np.flatnonzero(~observed.any(axis=1))
     observed[lost, rng.integers(probability.shape[1], size=len(lost))] = True
     return observed
-
-
-def split(rows: int, train: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows are fitted to, and which are filled."""
-    order = np.random.default_rng([seed, 0]).permutation(rows)
-    return order[:train], order[train:]
 
 
 def errors(truth: Views, filled: Views, observed: np.ndarray, scales: Views) -> dict[str, float]:
@@ -66,20 +62,10 @@ def errors(truth: Views, filled: Views, observed: np.ndarray, scales: Views) -> 
     return {name: error(truth[name][rows], filled[name][rows], scales[name]) for name, rows in missing.items()}
 
 
-def jpvae(train: Views, seen: np.ndarray, test: Views, observed: np.ndarray, **options: Any) -> Views:
-    """The test views, filled by a JPVAE with these options."""
-    return JPVAE(**options).fit(train, seen).impute(test, observed)
-
-
-def of_scikit_learn(
-    make: Callable[[np.ndarray], Any], train: Views, seen: np.ndarray, test: Views, observed: np.ndarray
-) -> Views:
+def of_scikit_learn(make: Callable[[np.ndarray], Any], train: Views, test: Views) -> Views:
     """The test views, filled by the imputer that ``make(table)`` gives, on the joined table, columns standardised."""
     owner = np.repeat(np.arange(len(train)), [x.shape[1] for x in train.values()])
-    table, holed = (
-        np.where(mask[:, owner], np.concatenate(list(views.values()), axis=1), np.nan)
-        for views, mask in ((train, seen), (test, observed))
-    )
+    table, holed = (np.concatenate(list(views.values()), axis=1) for views in (train, test))  # NaN where missing
     location, scale = np.nanmean(table, axis=0), column_scales(table)
     table, holed = (table - location) / scale, (holed - location) / scale
     with warnings.catch_warnings():
@@ -88,16 +74,17 @@ def of_scikit_learn(
     return {name: filled[:, owner == i] for i, name in enumerate(test)}
 
 
-def methods(options: Mapping[str, Any], *, neighbours: int, nearest: int, rounds: int) -> dict[str, Callable[..., Views]]:
-    """What is compared, by name: fill(train, seen, test, observed). options: of JPVAE; the others' are scikit-learn's defaults
-    but for these three, and IterativeImputer stays within the values seen: on rows with many holes it runs away otherwise."""
+def methods(options: Mapping[str, Any], *, neighbours: int, nearest: int, rounds: int) -> dict[str, Fill]:
+    """What is compared, by name: fill(train, test) gives test with its NaN filled. options: of JPVAE; the others' are
+    scikit-learn's defaults but for these three, and IterativeImputer stays within the values seen: on rows with many holes it
+    runs away otherwise."""
 
     def iterative(table: np.ndarray) -> IterativeImputer:
         seen = {"min_value": np.nanmin(table, axis=0), "max_value": np.nanmax(table, axis=0)}
         return IterativeImputer(n_nearest_features=nearest, max_iter=rounds, random_state=0, **seen)
 
     return {
-        "JPVAE": lambda *data: jpvae(*data, **options),
+        "JPVAE": lambda train, test: JPVAE(**options, missing="nan").fit(train).impute(test),
         "column means": lambda *data: of_scikit_learn(lambda _: SimpleImputer(), *data),
         "nearest neighbours": lambda *data: of_scikit_learn(lambda _: KNNImputer(n_neighbors=neighbours), *data),
         "IterativeImputer": lambda *data: of_scikit_learn(iterative, *data),
@@ -105,28 +92,24 @@ def methods(options: Mapping[str, Any], *, neighbours: int, nearest: int, rounds
 
 
 def compare(
-    views: Views,
-    digits: np.ndarray,
-    mechanism: str,
-    fills: Mapping[str, Callable[..., Views]],
-    *,
-    seed: int,
-    validate: bool = False,
+    views: Views, digits: np.ndarray, mechanism: str, fills: Mapping[str, Fill], *, seed: int, validate: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """{method: {"errors": {view: error}, "seconds": to fit and fill}}.
+    """{method: {"errors": {view: error}, "seconds": CPU time to fit and fill}}.
 
-    validate: for choosing settings. The 500 rows are left alone; 300 of the others are filled after fitting to the rest.
+    seed: of the holes. validate: for choosing settings: the 500 rows to be filled are left alone, and 300 of the others filled.
     """
     observed = holes(MECHANISMS[mechanism](digits, len(views)), seed)
-    train, test = split(len(digits), TRAIN_ROWS, seed)
+    order = np.random.default_rng(0).permutation(len(digits))  # the same rows for every seed: settings were chosen without them
+    train, test = order[:-TEST_ROWS], order[-TEST_ROWS:]
     if validate:
-        train, test = train[:-300], train[-300:]
-    old, new = ({name: x[rows] for name, x in views.items()} for rows in (train, test))
-    scales = {name: column_scales(x[seen]) for (name, x), seen in zip(old.items(), observed[train].T, strict=True)}
+        train, test = train[:-VALIDATION_ROWS], train[-VALIDATION_ROWS:]
+    holed = {n: np.where(seen[:, None], x, np.nan) for (n, x), seen in zip(views.items(), observed.T, strict=True)}
+    old, new, truth = ({name: x[rows] for name, x in of.items()} for of, rows in ((holed, train), (holed, test), (views, test)))
+    scales = {name: column_scales(x) for name, x in old.items()}
     result: dict[str, dict[str, Any]] = {}
     for method, fill in fills.items():
-        began = time.perf_counter()
-        filled = fill(old, observed[train], new, observed[test])
-        seconds = time.perf_counter() - began
-        result[method] = {"errors": errors(new, filled, observed[test], scales), "seconds": seconds}
+        began = time.process_time()
+        filled = fill(old, new)
+        seconds = time.process_time() - began
+        result[method] = {"errors": errors(truth, filled, observed[test], scales), "seconds": seconds}
     return result
