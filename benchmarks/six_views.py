@@ -24,12 +24,12 @@ from jpvae.experiments.six_views import MECHANISMS, compare, methods
 KEPT = suites.RESULTS / "six_views.json"
 SEEDS = (0, 1, 2)
 JPVAE_OPTIONS: dict[str, Any] = {
-    "latent_dims": 48,
+    "latent_dims": 32,
     "prior": "canonical",
     "likelihood": "gaussian",
     "hidden": (256,),
-    "epochs": 120,
-    "learning_rate": 5e-3,
+    "epochs": 100,
+    "learning_rate": 1e-2,
     "backend": "numpy",
     "progress": False,
 }
@@ -37,12 +37,13 @@ SETTINGS: dict[str, dict[str, int]] = {
     "at random": {"neighbours": 20, "nearest": 50, "rounds": 5},
     "by label": {"neighbours": 10, "nearest": 50, "rounds": 5},
 }
-NEIGHBOURS, REGRESSIONS = (5, 10, 20, 40), ((20, 5), (50, 5), (100, 3))
+NEIGHBOURS, REGRESSIONS = (5, 10, 20, 40), ((20, 5), (50, 5))
 JPVAE_CHANGES: tuple[dict[str, Any], ...] = (
     {},
     {"learning_rate": 2e-3},
-    {"learning_rate": 1e-2},
+    {"learning_rate": 5e-3},
     {"latent_dims": 16},
+    {"latent_dims": 48},
     {"hidden": (128, 128)},
     {"coupling_rate": 1.0},
     {"subset_weights": (1.0, 4.0)},

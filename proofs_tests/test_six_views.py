@@ -134,7 +134,7 @@ def test_holes_have_their_probability_and_leave_a_view(mechanism):
     probability = six_views.MECHANISMS[mechanism](digits, 6)
     observed = six_views.holes(probability, seed=0)
     assert observed.any(axis=1).all()
-    # A rate over the 1000 rows of a digit has a standard deviation of at most 0.016. One row in a thousand at most (0.3^6) loses
+    # A rate over the 1000 rows of a digit has a standard deviation of at most 0.016. At most one row in a thousand (0.3^6) loses
     # all six and gets one back, which moves a rate by less than 0.001.
     for k in range(10):
         rows = digits == k
