@@ -1,7 +1,8 @@
 """Measure who fills six tables of digits best (jpvae/experiments/six_views.py says how): results/six_views.json.
 
     python benchmarks/six_views.py           three draws of the holes, at random and by label; about half an hour on one core
-    python benchmarks/six_views.py --tune    print the validation errors by which SETTINGS were chosen; longer
+    python benchmarks/six_views.py --tune    print the validation errors by which the settings were chosen; longer
+    python benchmarks/six_views.py --tune "nearest neighbours"                        of this method alone
 
 six_views_page.py draws what was measured.
 """
@@ -97,8 +98,8 @@ def write(head: dict[str, Any], cases: list[dict[str, Any]]) -> None:
     write_atomically(KEPT, (text + ',\n "cases": [\n  ' + ",\n  ".join(map(json.dumps, cases)) + "\n ]\n}\n").encode())
 
 
-def tune() -> None:
-    """Errors on 300 of the 1,500 rows, after fitting to the others; seed 0."""
+def tune(only: list[str]) -> None:
+    """Errors on 300 of the 1,500 rows, after fitting to the others; seed 0. only: these methods, or all if none."""
     views, digits = six_views()
     chosen = SETTINGS["at random"]
     tried = [(f"{change}", JPVAE_OPTIONS | change, chosen, "JPVAE") for change in JPVAE_CHANGES]
@@ -106,7 +107,8 @@ def tune() -> None:
     tried += [
         (f"{n} nearest, {r} rounds", {}, chosen | {"nearest": n, "rounds": r}, "IterativeImputer") for n, r in REGRESSIONS
     ]
-    for (what, options, settings, method), mechanism in product(tried, MECHANISMS):
+    chosen_methods = [each for each in tried if each[-1] in only or not only]
+    for (what, options, settings, method), mechanism in product(chosen_methods, MECHANISMS):
         fills = {method: methods(options, **settings)[method]}
         print(
             mechanism,
@@ -118,4 +120,4 @@ def tune() -> None:
 
 
 if __name__ == "__main__":
-    tune() if sys.argv[1:] == ["--tune"] else measure()
+    tune(sys.argv[2:]) if sys.argv[1:2] == ["--tune"] else measure()

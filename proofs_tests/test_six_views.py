@@ -134,8 +134,8 @@ def test_holes_have_their_probability_and_leave_a_view(mechanism):
     probability = six_views.MECHANISMS[mechanism](digits, 6)
     observed = six_views.holes(probability, seed=0)
     assert observed.any(axis=1).all()
-    # A rate over the 1000 rows of a digit has a standard deviation of at most 0.016. At most one row in a thousand (0.3^6) loses
-    # all six and gets one back, which moves a rate by less than 0.001.
+    # A rate over the 1000 rows of a digit has a standard deviation of at most 0.016. At most one row in a thousand loses all
+    # six (0.3^6) and gets one back, which moves a rate by less than 0.001.
     for k in range(10):
         rows = digits == k
         assert np.abs((~observed[rows]).mean(axis=0) - probability[rows][0]).max() < 5 * 0.016
