@@ -1,6 +1,6 @@
 """Measure who fills six tables of digits best (jpvae/experiments/six_views.py says how): results/six_views.json.
 
-    python benchmarks/six_views.py           three draws of the holes, at random and by label; about half an hour on one core
+    python benchmarks/six_views.py           three draws of the holes, at random and by label; some ten minutes on one core
     python benchmarks/six_views.py --tune    print the validation errors by which the settings were chosen; longer
     python benchmarks/six_views.py --tune "nearest neighbours"                        of this method alone
 
