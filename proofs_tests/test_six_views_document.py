@@ -1,0 +1,87 @@
+"""docs/six-views.md is true: its tables are what was measured, their means and spreads are right, its claims hold in them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import six_views
+import six_views_page
+
+KEPT = json.loads(six_views.KEPT.read_text())
+OURS, *_ = METHODS = ("JPVAE", "column means", "nearest neighbours", "IterativeImputer")
+
+
+def cases(mechanism, method):
+    found = [c for c in KEPT["cases"] if (c["mechanism"], c["method"]) == (mechanism, method)]
+    assert [c["seed"] for c in found] == [0, 1, 2]
+    return found
+
+
+def text():
+    return " ".join(six_views_page.PAGE.read_text().split())
+
+
+def test_the_page_shows_what_was_measured():
+    assert six_views_page.PAGE.read_text() == six_views_page.page()
+
+
+@pytest.mark.parametrize("mechanism", ["at random", "by label"])
+def test_means_and_spreads(mechanism):
+    assert list(KEPT["summary"][mechanism]) == list(METHODS)
+    for method, found in KEPT["summary"][mechanism].items():
+        for view in KEPT["views"]:
+            errors = [case["errors"][view] for case in cases(mechanism, method)]
+            # Both were rounded to four digits from the errors to four digits.
+            assert found[view] == pytest.approx([np.mean(errors), np.std(errors, ddof=1)], abs=0.6e-4)
+        over_views = [np.mean(list(case["errors"].values())) for case in cases(mechanism, method)]
+        assert found["mean"] == pytest.approx([np.mean(over_views), np.std(over_views, ddof=1)], abs=1.2e-4)
+
+
+def test_the_settings_are_those_of_the_script():
+    assert KEPT["imputers"] == six_views.SETTINGS
+    assert KEPT["jpvae"] == json.loads(json.dumps(six_views.JPVAE_OPTIONS))
+
+
+def claim(pattern):
+    """The one number in the page's text where a pattern has its group."""
+    (found,) = re.findall(pattern, text())
+    return float(found)
+
+
+def leads(mechanism, view):
+    """By how much JPVAE's error is below the best of the others, in per cent, means over the draws."""
+    of = {method: np.mean([{**c["errors"], "mean": c["mean"]}[view] for c in cases(mechanism, method)]) for method in METHODS}
+    return 100 * (1 - of[OURS] / min(e for method, e in of.items() if method != OURS))
+
+
+def test_where_it_is_the_best():
+    assert "smallest error on every table in each of the three draws, but for kar by label" in text()
+    for mechanism in KEPT["summary"]:
+        for draw in zip(*(cases(mechanism, method) for method in METHODS), strict=True):
+            best = {view: min(draw, key=lambda case, view=view: case["errors"][view])["method"] for view in KEPT["views"]}
+            first_on_kar = "IterativeImputer" if mechanism == "by label" else OURS
+            assert best == dict.fromkeys(KEPT["views"], OURS) | {"kar": first_on_kar}
+            assert min(draw, key=lambda case: case["mean"])["method"] == OURS
+
+
+def test_the_leads():
+    mean = {mechanism: leads(mechanism, "mean") for mechanism in KEPT["summary"]}
+    assert claim(r"(\d+) % below the best of the others at random") == round(mean["at random"])
+    assert claim(r"at random, and (\d+) % by label") == round(mean["by label"])
+    for pattern, (mechanism, view) in {
+        r"kar by label its error is (\d+) % above": ("by label", "kar"),
+        r"JPVAE is (\d+) % below it on kar": ("at random", "kar"),
+        r"short on fou as well, (\d+) % at random": ("at random", "fou"),
+        r"% at random and (\d+) % by label: on that table": ("by label", "fou"),
+    }.items():
+        assert claim(pattern) == abs(round(leads(mechanism, view)))
+
+
+def test_what_missing_by_label_costs():
+    of = {
+        method: [np.mean([c["mean"] for c in cases(mechanism, method)]) for mechanism in KEPT["summary"]] for method in METHODS
+    }
+    for pattern, method in {r"error of JPVAE by (\S+) %": OURS, r"neighbours by (\S+) %": "nearest neighbours"}.items():
+        at_random, by_label = of[method]
+        assert claim(pattern) == round(100 * (by_label / at_random - 1), 1)
