@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import schedules
+from . import frames, schedules
 from .columns import Columns
 from .errors import ConfigError, ViewError
 from .model import Model
@@ -101,6 +102,19 @@ def model_of(options: JPVAE, data: Views) -> Model:
     )
 
 
+def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
+    """Warn of views with more latents than columns, which have nothing to tell by the others."""
+    idle = [i for i, (n, c) in enumerate(zip(model.latent_dims, model.features, strict=True)) if n > c]
+    if idle:
+        found = ", ".join(f"{names[i]!r} has {model.latent_dims[i]} for {model.features[i]}" for i in idle)
+        fewer = tuple(min(n, c) for n, c in zip(model.latent_dims, model.features, strict=True))
+        also = ", and a prior for unequal sizes, 'canonical'" if len(set(fewer)) > 1 and model.prior == "orthogonal" else ""
+        warnings.warn(
+            f"more latents than columns (view {found}): the rest cost time and tell nothing; give latent_dims={fewer}{also}",
+            stacklevel=3,
+        )
+
+
 def plan_of(options: JPVAE, model: Model, rows: int, names: Sequence[str] = ()) -> Plan:
     """The training that these options mean for so many rows. Raises ConfigError."""
     fraction = float(options.validation_fraction) if options.early_stopping else 0.0
@@ -132,9 +146,9 @@ def check_values(model: Model, data: Views) -> None:
     for i, (likelihood, columns) in enumerate(zip(model.likelihoods, data.columns, strict=True)):
         titles = [columns.title(j) for j in columns.sources]
         for rows in blocks(len(data.observed)):
-            values, seen = data.read(i, rows), data.observed[rows, i]
-            columns.check(values, seen, data.names[i], rows.start)
-            likelihood.check(columns.encode(values), seen, data.names[i], rows.start, titles)
+            values, seen, called = data.read(i, rows), data.observed[rows, i], frames.row_titles(data.index, rows)
+            columns.check(values, seen, data.names[i], called)
+            likelihood.check(columns.encode(values), seen, data.names[i], called, titles)
 
 
 def scaling_of(model: Model, data: Views) -> list[tuple[np.ndarray, np.ndarray]]:
