@@ -71,13 +71,13 @@ STEPS = [
     ("", "", "jpvae fit --view top=top.csv --view middle=numbered.parquet --id scan --out other.safetensors"),
     ("", "", f"jpvae fit {VIEWS} --id scan --out other.safetensors"),
 ]
-NAMES = np.array("zero one two three four five six seven eight nine".split())
+NAMES = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 OPENING = """# Your tables on the command line
 
 *A transcript: `python docs/tables.py` ran these commands and wrote this page.*
 
-The tables are 1,797 handwritten digits (scikit-learn's, 8 × 8 grey values from 0 to 1) cut into three views: the top in a csv; the
-middle in a parquet file; the bottom in an Excel sheet, with how many of its pixels have ink and the digit's name. Each table lacks
+The tables are 1,797 handwritten digits (scikit-learn's, 8 × 8 grey values from 0 to 1) cut into three views: the top in a csv;
+the middle in a parquet file; the bottom in an Excel sheet, with how many of its pixels have ink and the digit's name. Each lacks
 30 % of the digits at random, and the middle one cell in 200. The last 200 digits are kept for later.
 """
 

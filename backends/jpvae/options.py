@@ -12,7 +12,7 @@ import numpy as np
 
 from . import frames, schedules
 from .columns import Columns
-from .errors import ConfigError, ViewError
+from .errors import ConfigError, JPVAEWarning, ViewError
 from .model import Model
 from .schedules import LearningRate
 from .training import Plan, held_out_rows
@@ -111,6 +111,7 @@ def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
         also = ", and a prior for unequal sizes, 'canonical'" if len(set(fewer)) > 1 and model.prior == "orthogonal" else ""
         warnings.warn(
             f"more latents than columns (view {found}): the rest cost time and tell nothing; give latent_dims={fewer}{also}",
+            JPVAEWarning,
             stacklevel=3,
         )
 

@@ -28,9 +28,9 @@ def command(
     MODEL gives the options: a model with these options is trained anew on a part
     of the tables' rows, as the file's own may have seen them all. Errors: root
     mean square, each column in units of its standard deviation; of categories,
-    how many are filled right. For the other methods a category is one column of
-    zeros and ones per level, and the level with the largest is taken: column means
-    then give the most frequent one, and neighbours vote.
+    how many are filled right. The other methods fill columns of zeros and ones for
+    them, and the level with the most is taken: column means then give the most
+    frequent one, and neighbours vote.
     """
     from ..tables.evaluation import JPVAE_NAME, evaluate
     from ..tables.joining import join
@@ -45,22 +45,20 @@ def command(
         return
     rows, views = result["rows"], result["views"]
     title = f"error on {rows['held_out']:,} held-out rows ({rows['train']:,} to learn from), in standard deviations"
-    if any(found["categories"] for found in views.values()):
-        title += "; of categories, how many are right"
     table = Table(title=title, title_justify="left")
     table.add_column("hidden view")
     for method in result["seconds"]:
         table.add_column(method, justify="right")
     won = lines = 0
     for name, found in views.items():
-        for measure, best_of, form in (("error", min, "{:.3f}"), ("accuracy", max, "{:.1%}")):
+        for measure, best_of, form in (("error", min, "{:.3f}"), ("accuracy", max, "{:.0%}")):
             scores = found[measure]
             if scores is None:
                 continue
             best = best_of(scores.values())
             cells = [f"[bold]{form.format(score)}[/]" if score == best else form.format(score) for score in scores.values()]
-            what = f"{found['rows']:,} rows" if measure == "error" else ", ".join(found["categories"])
-            table.add_row(f"{escape(name)} ({escape(what)})", *cells)
+            what = f"({found['rows']:,} rows)" if measure == "error" else f"right in {', '.join(found['categories'])}"
+            table.add_row(f"{escape(name)} {escape(what)}", *cells)
             won, lines = won + (scores[JPVAE_NAME] == best), lines + 1
     table.add_section()
     table.add_row("seconds", *(f"{s:.1f}" for s in result["seconds"].values()))

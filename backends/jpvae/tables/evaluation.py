@@ -7,8 +7,9 @@ hidden in turn where a row has it and another one; every method fills it from wh
     nearest neighbours scikit-learn's KNNImputer on the joined table, columns standardised, its defaults (5 neighbours)
     IterativeImputer   scikit-learn's, on the same table, its defaults (Bayesian ridge regression, 10 rounds)
 
-For these three a category is one column of zeros and ones per level, standardised as all are; of what they fill in there, the
-level with the largest is their answer: the most frequent one (column means), the neighbours' vote, the largest regression.
+For these three a category of K levels is K - 1 columns of zeros and ones, standardised as all are. (With all K, each would
+follow from the others, and IterativeImputer's rounds would stay at the means that they begin with.) The last level has what is
+left of 1, and the level with the most is their answer: the most frequent one (column means), or the neighbours' vote.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..columns import Columns
 from ..errors import ConfigError, MissingDependency, ViewError
 from ..estimator import JPVAE
 from ..options import check_values
+from ..progress import progress_bar
 from ..views import Views, read_views
 from .joining import Joined
 from .scoring import accuracy, column_scales, error
@@ -132,13 +134,21 @@ def _methods(fitted: JPVAE, data: Views, tables: list[np.ndarray], train: np.nda
     coded = [columns.encode(table) for columns, table in zip(data.columns, tables, strict=True)]
     owner = np.repeat(np.arange(len(coded)), [t.shape[1] for t in coded])
     wide = np.concatenate(coded, axis=1)
+    starts = np.cumsum([0, *(t.shape[1] for t in coded)])[:-1]
+    levels = [
+        start + np.flatnonzero(np.equal(columns.sources, k))
+        for columns, start in zip(data.columns, starts, strict=True)
+        for k in columns.coded
+    ]
+    free = np.setdiff1d(np.arange(len(owner)), [at[-1] for at in levels])
     location, scale = np.nanmean(wide[train], axis=0), column_scales(wide[train])
     wide = (wide - location) / scale
 
     def jpvae() -> Fill:
         likelihood = dict(zip(data.names, map(_said, data.columns), strict=True))
-        model = JPVAE(**fitted.get_params() | {"likelihood": likelihood, "view_slices": None})
-        model.fit(dict(zip(data.names, [t[train] for t in tables], strict=True)), data.observed[train])
+        model = JPVAE(**fitted.get_params() | {"likelihood": likelihood, "view_slices": None, "progress": False})
+        given = dict(zip(data.names, [t[train] for t in tables], strict=True))
+        model.fit(given, data.observed[train], callbacks=progress_bar(fitted.progress))
 
         def fill(rows: np.ndarray, view: int) -> np.ndarray:
             seen = data.observed[rows] & (np.arange(len(tables)) != view)
@@ -150,11 +160,16 @@ def _methods(fitted: JPVAE, data: Views, tables: list[np.ndarray], train: np.nda
     def of_scikit_learn(imputer: Any) -> Fill:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # ten rounds are the default that is compared with
-            imputer.fit(wide[train])
+            imputer.fit(wide[train][:, free])
 
         def fill(rows: np.ndarray, view: int) -> np.ndarray:
-            filled = imputer.transform(np.where(owner == view, np.nan, wide[rows]))
-            return data.columns[view].decode((filled * scale + location)[:, owner == view])
+            filled = np.empty((len(rows), len(owner)))
+            filled[:, free] = (
+                imputer.transform(np.where(owner == view, np.nan, wide[rows])[:, free]) * scale[free] + location[free]
+            )
+            for at in levels:
+                filled[:, at[-1]] = 1.0 - filled[:, at[:-1]].sum(axis=1)
+            return data.columns[view].decode(filled[:, owner == view])
 
         return fill
 
