@@ -394,7 +394,7 @@ def test_evaluate_prints_the_errors(command, monkeypatch):
         line = next(line for line in out.splitlines() if f"{name} ({found['rows']} rows)" in line)
         assert [cell.strip() for cell in line.split("│")[2:-1]] == [f"{e:.3f}" for e in found["error"].values()]
     result["views"]["a"] |= {"categories": ["sex"], "accuracy": dict.fromkeys(found["error"], 0.5)}
-    line = next(line for line in command(*evaluate)[1].splitlines() if "a right in sex" in line)
+    line = next(line for line in command(*evaluate)[1].splitlines() if "a: sex right" in line)
     assert [cell.strip() for cell in line.split("│")[2:-1]] == ["50%"] * 4
 
 
@@ -584,7 +584,7 @@ def test_constant_columns_one_row_and_too_many_latents(command, folder):
     write(folder / "l.csv", pd.DataFrame({"who": who[:20], "y": values[:20, 1]}))
     both = views(["k=k.csv", "l=l.csv"])
     fit = ["fit", *both, "--id", "who", "--out", "k.safetensors", *FIT, "--steps", "150", "--learning-rate", "0.05"]
-    code, out, err = command(*fit)
+    code, _, err = command(*fit)
     assert code == 0
     assert err.startswith(
         "warning: more latents than columns (view 'l' has 2 for 1): the rest cost time and tell nothing; give "

@@ -201,7 +201,7 @@ def _finite(
         hint = 'Mark the row missing with mask, or pass missing="nan" if rows of NaN mean that the view is absent.'
         if missing == "nan":
             hint = "Only a row that is NaN in every column of the view counts as missing; impute or drop single cells first."
-        if entries == "error":
+        if entries == "error" and np.isnan(a[row, column]):
             hint += ' To leave single cells out and have them imputed: JPVAE(entries="marginalise"), or --entries marginalise.'
         place = f"view {name!r}, row {called[row]}, column {columns.title(column)!r}"
         raise ViewError(f"{place} is {a[row, column]}; expected a finite number. {hint}")

@@ -57,8 +57,8 @@ def command(
                 continue
             best = best_of(scores.values())
             cells = [f"[bold]{form.format(score)}[/]" if score == best else form.format(score) for score in scores.values()]
-            what = f"({found['rows']:,} rows)" if measure == "error" else f"right in {', '.join(found['categories'])}"
-            table.add_row(f"{escape(name)} {escape(what)}", *cells)
+            what = f" ({found['rows']:,} rows)" if measure == "error" else f": {', '.join(found['categories'])} right"
+            table.add_row(escape(name + what), *cells)
             won, lines = won + (scores[JPVAE_NAME] == best), lines + 1
     table.add_section()
     table.add_row("seconds", *(f"{s:.1f}" for s in result["seconds"].values()))
