@@ -76,9 +76,9 @@ OPENING = """# Your tables on the command line
 
 *A transcript: `python docs/tables.py` ran these commands and wrote this page.*
 
-The tables are 1,797 handwritten digits (scikit-learn's, 8 × 8 grey values from 0 to 1) cut into three views: the top in a csv;
-the middle in a parquet file; the bottom in an Excel sheet, with how many of its pixels have ink and the digit's name. Each lacks
-30 % of the digits at random, and the middle lacks one cell in 200. The last 200 digits are kept for later.
+The tables are 1,797 handwritten digits (scikit-learn's, 8 × 8 grey values from 0 to 1) cut into three views: the top in a
+csv; the middle in a parquet file; the bottom in an Excel sheet, with how many of its pixels have ink and the digit's name. Each
+lacks 30 % of the digits at random, and the middle lacks one cell in 200. The last 200 digits are kept for later.
 """
 
 

@@ -183,7 +183,7 @@ class JPVAE(TransformerMixin, BaseEstimator):
         options.warn_of_idle_latents(model, data.names)
         scaling = options.scaling_of(model, data)
         self.model_, self.view_names_, self.scaling_, self.table_columns_ = model, data.names, scaling, data.columns
-        self.index_name_ = outputs.index_name(data)
+        self.index_name_ = data.index_name
         show_families(self.inferred_, self.likelihood, self.progress)
         backend = engine(self.backend, model, self.dtype, self.device)
         batches = Batches([view[:] for view in self._in_model_units(data)], data.observed, model, plan, data.names)

@@ -16,12 +16,6 @@ from .mapped import let_go
 from .views import Views, blocks
 
 
-def index_name(data: Views) -> str | None:
-    """Of the DataFrames' index, where it has one (a text)."""
-    name = getattr(data.index, "name", None)
-    return name if isinstance(name, str) else None
-
-
 def places(data: Views, out: Any, *, with_std: bool) -> list[list[np.ndarray]]:
     """The arrays (N, c_i) to fill; with_std, those for the standard deviations too. Raises ViewError for an unfit ``out``."""
     shapes = [(len(data.observed), c) for c in data.features]

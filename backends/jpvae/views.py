@@ -53,6 +53,12 @@ class Views:
         """Whether results are arrays of numbers."""
         return self.index is None and not any(columns.texts for columns in self.columns)
 
+    @property
+    def index_name(self) -> str | None:
+        """Of the DataFrames' index, where it has one that is a text."""
+        name = getattr(self.index, "name", None)
+        return name if isinstance(name, str) else None
+
     def dtype(self, view: int) -> np.dtype[Any]:
         """float32 for a table of float32, float64 for any other: what ``read`` and an imputation have."""
         table = self.tables[view]
