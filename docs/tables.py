@@ -1,9 +1,10 @@
 """Makes docs/tables.md and docs/tables.png: the whole path on real tables, typed as a person would and printed as it came out.
 
-    python docs/tables.py        about two minutes; needs pip install 'jpvae[tables,torch]'
+    python docs/tables.py        two to three minutes; needs pip install 'jpvae[tables]'
 
 The tables are scikit-learn's 1,797 handwritten digits (8 x 8 grey values, UCI) cut into three views: rows 1-3 of the picture in
-a csv, 4-5 in a parquet, 6-8 in an Excel sheet. Each digit is absent from each table with probability 0.3, but never from all.
+a csv; 4-5 in a parquet; 6-8 in an Excel sheet, with a count (how many of its pixels have ink) and a category (which digit it
+is, in words). Each digit is absent from each table with probability 0.3, but never from all; the middle lacks single cells too.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ VIEWS = "--view top=top.csv --view middle=middle.parquet --view bottom=bottom.xl
 STEPS = [
     (
         "## Fit",
-        "`fit` joins the tables on the id, says what it found, and trains.",
-        f"jpvae fit {VIEWS} --id digit --out model.safetensors",
+        "`fit` joins the tables on the id, looks at every column, says what it found, and trains. Here one column is told: "
+        "`inked` is a count. Cells that are empty in a row with others would be an error; `marginalise` leaves them out.",
+        f"jpvae fit {VIEWS} --id scan --out model.safetensors \\\n"
+        "    --likelihood bottom:inked=negative_binomial_unscaled --entries marginalise --backend numpy",
     ),
     (
         "## Inspect",
@@ -35,19 +38,28 @@ STEPS = [
     ),
     (
         "## Impute",
-        "New digits, of which only two tables exist. The third is filled for all of them; three draws for multiple imputation.",
+        "New scans, of which only two tables exist. The third is filled for all of them; three draws for multiple imputation.",
         "jpvae impute model.safetensors --view top=new_top.csv --view middle=new_middle.parquet --out filled --draws 3",
     ),
     (
         "",
-        "What was seen is copied bit for bit, and the last column says which rows were filled:",
+        "What was seen comes back bit for bit, and the last column says in which rows anything was filled:",
         "head -n 4 filled/top.csv | cut -d, -f1-6,26",
     ),
-    ("", "Draws are complete tables below each other:", "tail -n 3 filled/top.draws.csv | cut -d, -f1-7,27"),
+    (
+        "",
+        "The third table, which nobody gave: two of its grey values, the count, and the most probable name.",
+        "head -n 4 filled/bottom.csv | cut -d, -f1,4,5,26-",
+    ),
+    (
+        "",
+        "Draws are complete tables below each other; one scan in all three (a count is drawn whole):",
+        "grep -e scan -e d1609 filled/bottom.draws.csv | cut -d, -f1,2,5,6,27-",
+    ),
     (
         "## Evaluate",
         "Is it worth it? `evaluate` trains the same options anew on four fifths of the rows, hides each view of the others in "
-        "turn, and compares with what is usually done. Errors are in standard deviations of each column.",
+        "turn, and compares with what is usually done. For names, column means are the most frequent one.",
         f"jpvae evaluate model.safetensors {VIEWS}",
     ),
     (
@@ -55,40 +67,42 @@ STEPS = [
         "Each is one message, before any work, and exit code 2:",
         "jpvae impute model.safetensors --view top=renamed.csv --out more",
     ),
-    ("", "", "jpvae fit --view top=top.csv --view middle=numbered.parquet --id digit --out other.safetensors"),
-    ("", "", "jpvae impute model.safetensors --view top=new_top.csv --out filled"),
+    ("", "", "jpvae impute model.safetensors --view top=new_top.csv --view bottom=eleven.csv --out more"),
+    ("", "", "jpvae fit --view top=top.csv --view middle=numbered.parquet --id scan --out other.safetensors"),
+    ("", "", f"jpvae fit {VIEWS} --id scan --out other.safetensors"),
 ]
+NAMES = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 OPENING = """# Your tables on the command line
 
 *A transcript: `python docs/tables.py` ran these commands and wrote this page.*
 
-The tables are 1,797 handwritten digits (scikit-learn's, 8 × 8 pixels) cut into three views: the top in a csv, the middle in a
-parquet file, the bottom in an Excel sheet, each lacking 30 % of the digits at random. The last 200 digits are kept for later.
+The tables are 1,797 handwritten digits (scikit-learn's, 8 × 8 grey values from 0 to 1) cut into three views: the top in a
+csv; the middle in a parquet file; the bottom in an Excel sheet, with how many of its pixels have ink and the digit's name. Each
+lacks 30 % of the digits at random, and the middle lacks one cell in 200. The last 200 digits are kept for later.
 """
 
 
 def make_tables(folder: Path) -> None:
-    """The views of the first 1,597 digits, two views of the others, and two tables with mistakes."""
-    pixels = load_digits().data
-    views = {"top": pixels[:, :24], "middle": pixels[:, 24:40], "bottom": pixels[:, 40:]}
-    has = np.random.default_rng(0).random((len(pixels), 3)) < 0.7
+    """The views of the first 1,597 digits, two views of the others, and three tables with mistakes."""
+    digits, rng = load_digits(), np.random.default_rng(0)
+    frame = pd.DataFrame(digits.data / 16, columns=[f"pixel_{k}" for k in range(1, 65)])
+    scan = pd.Series([f"d{k:04}" for k in range(len(frame))], name="scan")
+    has = rng.random((len(frame), 3)) < 0.7
     has[~has.any(axis=1), 0] = True
-    ids = np.array([f"d{k:04}" for k in range(len(pixels))])
-    tables = {}
-    for (name, values), own in zip(views.items(), has.T, strict=True):
-        first = 1 + (0, 24, 40)[list(views).index(name)]
-        frame = pd.DataFrame(values, columns=[f"pixel_{k}" for k in range(first, first + values.shape[1])])
-        frame.insert(0, "digit", ids)
-        tables[name] = frame[own]
-    old = {name: t[t["digit"] < "d1597"] for name, t in tables.items()}
-    new = {name: t[t["digit"] >= "d1597"] for name, t in tables.items()}
+    middle = frame.iloc[:, 24:40].mask(rng.random((len(frame), 16)) < 0.005)
+    bottom = frame.iloc[:, 40:].assign(inked=(digits.data[:, 40:] > 0).sum(axis=1), name=NAMES[digits.target])
+    views = {"top": frame.iloc[:, :24], "middle": middle, "bottom": bottom}
+    tables = {name: pd.concat([scan, view], axis=1)[own] for (name, view), own in zip(views.items(), has.T, strict=True)}
+    old = {name: t[t["scan"] < "d1597"] for name, t in tables.items()}
+    new = {name: t[t["scan"] >= "d1597"] for name, t in tables.items()}
     old["top"].to_csv(folder / "top.csv", index=False)
     old["middle"].to_parquet(folder / "middle.parquet", index=False)
     old["bottom"].to_excel(folder / "bottom.xlsx", index=False)
     new["top"].to_csv(folder / "new_top.csv", index=False)
     new["middle"].to_parquet(folder / "new_middle.parquet", index=False)
     new["top"].rename(columns={"pixel_7": "pixel_seven"}).to_csv(folder / "renamed.csv", index=False)
-    old["middle"].assign(digit=range(len(old["middle"]))).to_parquet(folder / "numbered.parquet", index=False)
+    new["bottom"].replace({"name": "nine"}, "eleven").to_csv(folder / "eleven.csv", index=False)
+    old["middle"].assign(scan=range(len(old["middle"]))).to_parquet(folder / "numbered.parquet", index=False)
 
 
 def run(command: str, folder: Path) -> str:

@@ -44,6 +44,25 @@ def three_tables(seed: int = 0, rows: int = 40) -> dict[str, pd.DataFrame]:
     return tables
 
 
+def mixed_tables(seed: int = 0, rows: int = 60) -> dict[str, pd.DataFrame]:
+    """Tables a (text, whole, bool, measured with empty cells), b (a count, measured) and c (text in three stages, measured with
+    empty cells) with the id ``who``, each without some subjects; one shared number per subject. (Rounded: pandas writes 16
+    digits to an xlsx.)"""
+    rng = np.random.default_rng(seed)
+    u, has = rng.standard_normal(rows), rng.random((rows, 3)) < 0.8
+    has[np.arange(rows), rng.integers(3, size=rows)] = True
+    who = [f"p{k:03}" for k in range(rows)]
+    sex, stage = np.where(u > 0, "f", "m"), np.array(["I", "II", "III"])[np.digitize(u, (-0.5, 0.5))]
+    bmi, crp = (np.where(rng.random(rows) < 0.1, np.nan, np.round(u + 0.1 * rng.standard_normal(rows), 4)) for _ in "xy")
+    age, visits = np.round(50 + 10 * u).astype(int), rng.poisson(np.exp(u))
+    frames = {
+        "a": pd.DataFrame({"who": who, "sex": sex, "age": age, "smoker": u + rng.standard_normal(rows) > 0, "bmi": bmi}),
+        "b": pd.DataFrame({"visits": visits, "who": who, "score": u**2}),
+        "c": pd.DataFrame({"who": who, "stage": stage, "crp": crp}),
+    }
+    return {name: frame[own].reset_index(drop=True) for (name, frame), own in zip(frames.items(), has.T, strict=True)}
+
+
 def views_of(folder: Path, tables: dict[str, pd.DataFrame], endings: tuple[str, ...]) -> list[str]:
     """Write the tables: -> the words name=path of ``--view``."""
     return [f"{n}={write(folder / (n + e), t)}" for (n, t), e in zip(tables.items(), endings, strict=True)]

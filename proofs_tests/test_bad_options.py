@@ -3,12 +3,13 @@ that names the argument, what was found and what was expected."""
 
 import sys
 
+import numpy as np
 import pytest
 from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
 from jpvae.callbacks import Callback
-from jpvae.errors import CheckpointError, ConfigError, MissingDependency, ViewError
+from jpvae.errors import CheckpointError, ConfigError, JPVAEWarning, MissingDependency, ViewError
 from jpvae.schedules import Linear
 
 A, B, C = (v[:20] for v in three_views(20, 0)[0])  # 5, 4 and 3 columns
@@ -131,8 +132,16 @@ def test_a_framework_that_is_not_installed(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_training")
-def test_more_latents_than_columns_is_a_warning():
-    """no_training makes a fit that passes its checks fail: the warning comes before any work."""
-    warned = pytest.warns(UserWarning, match=r"latent_dims gives view 'view2' 9 latents for 3 columns; fewer would do")
-    with warned, pytest.raises(AssertionError, match="training began"):
-        JPVAE(**OPTIONS | {"latent_dims": (2, 2, 9), "prior": "canonical"}).fit([A, B, C])
+def test_more_latents_than_columns_are_a_warning_that_says_what_to_do():
+    views = [np.random.default_rng(0).standard_normal((9, c)) for c in (3, 1)]
+    for dims, prior, message in (
+        (
+            2,
+            "orthogonal",
+            r"\(view 'view1' has 2 for 1\).*give latent_dims=\(2, 1\), and a prior for unequal sizes, 'canonical'",
+        ),
+        (4, "canonical", r"\(view 'view0' has 4 for 3, 'view1' has 4 for 1\).*give latent_dims=\(3, 1\)$"),
+    ):
+        model = JPVAE(latent_dims=dims, prior=prior, likelihood="gaussian", hidden=(2,), backend="numpy", progress=False)
+        with pytest.warns(JPVAEWarning, match=message), pytest.raises(AssertionError, match="training began"):
+            model.fit(views)

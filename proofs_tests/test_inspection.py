@@ -1,4 +1,4 @@
-"""What `inspect` says of a prior, against dense matrices: singular values of every block, the smallest eigenvalue, activity."""
+"""What `inspect` says of a prior, against dense matrices: singular values of every block, the smallest eigenvalue."""
 
 import itertools
 from types import SimpleNamespace
@@ -6,10 +6,9 @@ from types import SimpleNamespace
 import mpmath
 import numpy as np
 import pytest
-from synthetic import OPTIONS, fitted, three_views
 from test_every_prior import PRIORS
 
-from jpvae import JPVAE, heat_map, inspection
+from jpvae import heat_map, inspection
 from jpvae.model import Model
 from jpvae.testing import dense
 
@@ -66,22 +65,6 @@ def test_strong_couplings_keep_their_digits(logit):
         true = 1 - mpmath.sqrt(s * (1 - next_one))  # the 2 x 2 matrix has eigenvalues 1 -+ a_1 a_2
         assert lower <= true * (1 + 10 * EPS)
         assert true <= upper * (1 + 10 * EPS)
-
-
-def test_activity_is_the_variance_of_the_posterior_means():
-    model, (views, mask) = fitted(), three_views(90, 5)
-    found = inspection.posterior_variances(model, views, mask)
-    for i, (view, (location, scale)) in enumerate(zip(views, model.scaling_, strict=True)):
-        mean, _ = dense.encode(model.parameters_, i, (view[mask[:, i]] - location) / scale)
-        assert found[i] == pytest.approx(mean.var(axis=0), rel=1e-9)  # float64 sums of at most 16 terms, layer by layer
-
-
-def test_a_view_that_nothing_depends_on_has_no_active_latent():
-    model, (views, mask) = JPVAE(**OPTIONS | {"steps": 1}).fit(*three_views(90, 5)), three_views(90, 5)
-    model.parameters_["encoder.1.1.weight"][...] = 0.0
-    model.predictor().p["encoder.1.1.weight"][...] = 0.0
-    variances = inspection.posterior_variances(model, views, mask)
-    assert [(v > inspection.ACTIVE).any() for v in variances] == [True, False, True]
 
 
 def test_the_figure_shows_the_covariance_without_its_diagonal_blocks(tmp_path, monkeypatch):

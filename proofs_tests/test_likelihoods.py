@@ -439,7 +439,7 @@ def test_a_value_that_a_family_cannot_have_is_named(name, value, message):
     with pytest.raises(ViewError, match=rf"view 'ink', row 2, column 1 {message}"):
         made.check(values, np.ones(4, dtype=bool), "ink")
     with pytest.raises(ViewError, match=rf"view 'ink', row 12, column 'b' {message}"):
-        made.check(values, np.ones(4, dtype=bool), "ink", 10, ["a", "b", "c"])
+        made.check(values, np.ones(4, dtype=bool), "ink", range(10, 14), ["a", "b", "c"])
     Gaussian().check(values, np.ones(4, dtype=bool), "ink")
 
 

@@ -247,17 +247,17 @@ def test_what_was_inferred_is_printed(capsys):
 ERRORS = {
     "category": (
         {"clinic": CLINIC.assign(sex="x")},
-        r"view 'clinic', row 0, column 'sex' is 'x', a category.*one of \['f', 'm'\]",
+        r"view 'clinic', row s0, column 'sex' is 'x', a category.*one of \['f', 'm'\]",
     ),
     "code": (
         {"clinic": CLINIC.assign(site=30)},
-        r"view 'clinic', row 0, column 'site' is 30, a category.*\[10.0, 20.0, 40.0\]",
+        r"view 'clinic', row s0, column 'site' is 30, a category.*\[10.0, 20.0, 40.0\]",
     ),
     "absent": ({"clinic": CLINIC.drop(columns="age")}, r"view 'clinic' has no columns \['age'\]; expected those of the fit"),
     "unknown": ({"reads": READS.assign(q=1)}, r"view 'reads' has unknown columns \['q'\]"),
     "twice": ({"reads": READS[["v", "v"]]}, r"view 'reads' has the columns \['v'\] more than once"),
     "indexes": ({"clinic": CLINIC, "reads": READS[::-1]}, r"views 'clinic' and 'reads' have different indexes"),
-    "negative": ({"reads": READS - 50}, r"view 'reads', row 0, column 'v' is -\d+; a count likelihood"),
+    "negative": ({"reads": READS - 50}, r"view 'reads', row s0, column 'v' is -\d+; a count likelihood"),
     "a text": (
         {"reads": READS.astype(object).assign(w="many")},
         r"view 'reads' is not numeric .*column 'w'.*likelihood=\"infer\"",

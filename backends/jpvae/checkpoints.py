@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import uuid
 import zlib
 from collections.abc import Mapping
@@ -56,11 +57,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def clear(path: str | os.PathLike[str]) -> None:
-    """Remove what processes that were killed while they wrote ``path`` have left beside it."""
+    """Remove what processes that were killed while they wrote ``path``, a file or a folder, have left beside it."""
     name = re.compile(rf"\.{re.escape(Path(path).name)}\.[0-9a-f]{{32}}")
     for leftover in Path(path).parent.iterdir():
         if name.fullmatch(leftover.name):
-            leftover.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def checksum(tensors: Mapping[str, np.ndarray], header: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from rich.table import Table
 from jpvae_core import JPVAEError
 
 from .commands import evaluate, fit, impute, inspect
+from .errors import JPVAEWarning
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,11 +35,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON a
 
 def run() -> None:
     """The command; a JPVAEError or an unusable path ends it with one message and exit code 2."""
-    try:
-        app()
-    except (JPVAEError, OSError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
-        raise SystemExit(2) from error
+    screen = Console(stderr=True, soft_wrap=True, highlight=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", JPVAEWarning)
+        warnings.showwarning = lambda message, *_: screen.print(f"[bold yellow]warning:[/] {escape(str(message))}")
+        try:
+            app()
+        except (JPVAEError, OSError) as error:
+            screen.print(f"[bold red]error:[/] {escape(str(error))}")
+            raise SystemExit(2) from error
 
 
 @app.callback(epilog="Example: jpvae demo --out demo")

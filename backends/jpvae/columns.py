@@ -11,7 +11,7 @@ Model columns are ordered by family (categories by K too), so that each family c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -122,12 +122,12 @@ class Columns:
     def _plain(self) -> bool:
         return not self.coded and self.order == list(range(self.count))
 
-    def check(self, values: np.ndarray, observed: np.ndarray, view: str, first: int) -> None:
-        """Raise ViewError for the first category of the rows (R, p) that fit never saw."""
+    def check(self, values: np.ndarray, observed: np.ndarray, view: str, rows: Sequence[Any]) -> None:
+        """Raise ViewError for the first category of the rows (R, p), called ``rows``, that fit never saw."""
         for j, levels in self.coded.items():
             unknown = np.flatnonzero(~np.isin(values[:, j], levels) & ~np.isnan(values[:, j]) & observed)
             if unknown.size:
-                raise unknown_category(view, first + int(unknown[0]), self.title(j), f"{values[unknown[0], j]:g}", levels)
+                raise unknown_category(view, rows[unknown[0]], self.title(j), f"{values[unknown[0], j]:g}", levels)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Table columns (R, p), NaN where nothing was observed -> model columns (R, c), NaN there too."""
@@ -164,7 +164,7 @@ class Columns:
         return result
 
 
-def unknown_category(view: str, row: int, column: str | int, value: str, known: Any) -> ViewError:
+def unknown_category(view: str, row: Any, column: str | int, value: str, known: Any) -> ViewError:
     """The complaint about a category that fit never saw."""
     return ViewError(
         f"view {view!r}, row {row}, column {column!r} is {value}, a category that fit never saw; expected one of "

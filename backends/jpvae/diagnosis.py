@@ -28,6 +28,20 @@ class LatentReport:
     views: dict[str, dict[str, Any]]
     advice: str
 
+    @classmethod
+    def from_json(cls, value: Any, latents: Mapping[str, int]) -> LatentReport | None:
+        """From its fields as a header has them, None if it has none. Raises ValueError where they do not fit the views."""
+        if value is None:
+            return None
+        made = cls(**value)
+        for name, view in made.views.items():
+            numbers = [*view["kl"], *view["variance"]]
+            if len(view["kl"]) != latents[name] or len(numbers) != 2 * latents[name] or not isinstance(made.advice, str):
+                raise ValueError(f"its report on view {name!r} is {view}")
+            if view["latents"] != latents[name] or not all(isinstance(x, float) for x in numbers):
+                raise ValueError(f"its report on view {name!r} is {view}")
+        return made
+
     def __str__(self) -> str:
         width = max(len("view"), *map(len, self.views))
         lines = [f"{'view':<{width}}  active latents   KL in nats, largest first"]

@@ -30,6 +30,10 @@ class MissingDependency(JPVAEError, ImportError):
     """An optional package is not installed; the message says which extra brings it."""
 
 
+class JPVAEWarning(UserWarning):
+    """What was asked for can be done, but is hardly what was meant."""
+
+
 def unwritten(error: OSError, path: str | os.PathLike[str], state: str) -> OSError:
     """The same failure with a message that names the file and what became of it; a full disk's own names none."""
     return OSError(error.errno or errno.EIO, f"{error.strerror or error}; {state}", str(path))

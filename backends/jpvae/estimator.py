@@ -67,8 +67,9 @@ class JPVAE(TransformerMixin, BaseEstimator):
     (X, y), y ignored, as Pipeline and GridSearchCV call it, and gives back one matrix like X where else it gives views.
     progress: True, False, or "auto" (only where stderr is a terminal).
 
-    After fit: parameters_, history_, scaling_, moments_, model_, view_names_, seed_ (the integer that was used); of one matrix
-    X also view_columns_ (positions by view), n_features_in_ and, for a DataFrame, feature_names_in_.
+    After fit: parameters_, history_, scaling_, moments_, model_, view_names_, seed_ (the integer that was used), report_,
+    columns_, inferred_, index_name_ (the DataFrames' index's, or None); of one matrix X also view_columns_ (positions by view),
+    n_features_in_ and, for a DataFrame, feature_names_in_.
 
     >>> model = JPVAE(latent_dims=8, prior="orthogonal", likelihood="gaussian")   # doctest: +SKIP
     >>> model.fit([rna, protein], mask)                                           # doctest: +SKIP
@@ -180,7 +181,10 @@ class JPVAE(TransformerMixin, BaseEstimator):
         model = options.model_of(self, data)
         plan = options.plan_of(self, model, len(data.observed), data.names)
         scaling = options.scaling_of(model, data)
+        options.warn_of_idle_latents(model, data.names)
+        options.warn_of_constant_columns(data)
         self.model_, self.view_names_, self.scaling_, self.table_columns_ = model, data.names, scaling, data.columns
+        self.index_name_ = data.index_name
         show_families(self.inferred_, self.likelihood, self.progress)
         backend = engine(self.backend, model, self.dtype, self.device)
         batches = Batches([view[:] for view in self._in_model_units(data)], data.observed, model, plan, data.names)

@@ -89,7 +89,8 @@ class Table:
             if not gap and value in code:
                 codes[row] = code[value]
             elif not gap and observed[row]:
-                raise unknown_category(self.view, row, columns.title(j), repr(value), columns.texts[j])
+                called = row if self.frame is None else self.frame.index[row]
+                raise unknown_category(self.view, called, columns.title(j), repr(value), columns.texts[j])
         return codes
 
     def _title(self, j: int) -> Any:
@@ -132,11 +133,16 @@ def in_order(table: Table, columns: Columns) -> Table:
         if unknown or absent:
             found = f"unknown columns {unknown}" if unknown else f"no columns {absent}"
             also = f", and no columns {absent}" if unknown and absent else ""
-            raise ViewError(f"view {table.view!r} has {found}{also}; expected those of the fit: {list(columns.names)}")
+            raise ViewError(f"view {table.view!r} has {found}{also}; expected those of the fit: {_some(columns.names)}")
         return replace(read_table(table.frame[list(columns.names)], table.view), came_as=table.names)
     if table.count != columns.count:
         raise ViewError(f"view {table.view!r} has {table.count} columns; expected {columns.count}, as in fit")
     return table
+
+
+def _some(names: Sequence[str | int]) -> str:
+    """The first of them, in the order of the fit."""
+    return f"[{', '.join(map(repr, names[:10]))}{f', ... ({len(names)} in all)' if len(names) > 10 else ''}], in any order"
 
 
 def shared_index(tables: Sequence[Table | None]) -> Any:
@@ -149,6 +155,11 @@ def shared_index(tables: Sequence[Table | None]) -> Any:
                 "Join the tables on their index (pandas.concat(tables, axis=1)) and say what is missing with NaN or mask."
             )
     return frames[0][1] if frames else None
+
+
+def row_titles(index: Any, rows: slice) -> Sequence[Any]:
+    """What the person calls these rows: by their DataFrames' index, else their positions."""
+    return range(rows.start, rows.stop) if index is None else index[rows]
 
 
 def is_frame(columns: Columns, table: Table | None, index: Any) -> bool:

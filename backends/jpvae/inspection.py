@@ -12,7 +12,7 @@ So the lower end is positive for every parameter value: it certifies that Sigma 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import array_api_compat.numpy as xp
 import numpy as np
@@ -23,8 +23,6 @@ from jpvae_core.source import Source
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
-
-ACTIVE = 0.01  # a latent is active where the variance of its posterior mean exceeds this (Burda et al. 2016)
 
 
 def prior_of(model: JPVAE) -> jc.JointPrior:
@@ -52,10 +50,3 @@ def smallest_eigenvalue(prior: jc.JointPrior) -> tuple[float, float]:
         d = np.sort(1.0 / (1.0 + e), axis=0)
         return float(d[0].min()), float(d[1].min())
     return 1.0, 1.0
-
-
-def posterior_variances(model: JPVAE, views: Any, observed: np.ndarray) -> list[np.ndarray]:
-    """Per view, the variance (n_i,) of each latent's posterior mean over the rows with the view. views, observed: as fit's."""
-    n = np.cumsum((0, *model.model_.latent_dims))
-    latents = model.transform(views, observed)  # where a view is observed: its posterior means
-    return [latents[observed[:, i], n[i] : n[i + 1]].var(axis=0) for i in range(len(n) - 1)]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import schedules
+from . import frames, schedules
 from .columns import Columns
-from .errors import ConfigError, ViewError
+from .errors import ConfigError, JPVAEWarning, ViewError
 from .model import Model
 from .schedules import LearningRate
 from .training import Plan, held_out_rows
@@ -86,9 +86,9 @@ def at_least(name: str, value: Any, least: int) -> int:
 
 
 def model_of(options: JPVAE, data: Views) -> Model:
-    """The model that these options mean for these views. Raises ConfigError; warns of more latents than columns."""
+    """The model that these options mean for these views. Raises ConfigError."""
     M = len(data.names)
-    model = Model(
+    return Model(
         features=tuple(columns.width for columns in data.columns),
         latent_dims=_per_view(options.latent_dims, M),
         likelihood_names=tuple(columns.spec for columns in data.columns),
@@ -100,12 +100,37 @@ def model_of(options: JPVAE, data: Views) -> Model:
         rank=None if options.rank is None else int(options.rank),
         entries=options.entries,
     )
-    for name, c, n in zip(data.names, model.features, model.latent_dims, strict=True):
-        if n > c:
+
+
+def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
+    """Warn of views with more latents than columns, which have nothing to tell by the others."""
+    idle = [i for i, (n, c) in enumerate(zip(model.latent_dims, model.features, strict=True)) if n > c]
+    if idle:
+        found = ", ".join(f"{names[i]!r} has {model.latent_dims[i]} for {model.features[i]}" for i in idle)
+        fewer = tuple(min(n, c) for n, c in zip(model.latent_dims, model.features, strict=True))
+        also = ", and a prior for unequal sizes, 'canonical'" if len(set(fewer)) > 1 and model.prior == "orthogonal" else ""
+        warnings.warn(
+            f"more latents than columns (view {found}): the rest cost time and tell nothing; give latent_dims={fewer}{also}",
+            JPVAEWarning,
+            stacklevel=3,
+        )
+
+
+def warn_of_constant_columns(data: Views) -> None:
+    """Warn of measured columns that never vary: there is nothing to learn, and their density rises without bound."""
+    for i, columns in enumerate(data.columns):
+        values = data.read(i)[data.observed[:, i]]
+        measured = [j for group in columns.groups if group.likelihood in ("gaussian", "student_t") for j in group.columns]
+        cells = ((j, values[~np.isnan(values[:, j]), j]) for j in measured)
+        constant = [columns.title(j) for j, x in cells if x.size > 1 and x.min() == x.max()]
+        if constant:
+            some = ", ".join(f"{title!r}" for title in constant[:5]) + (", ..." if len(constant) > 5 else "")
             warnings.warn(
-                f"latent_dims gives view {name!r} {n} latents for {c} columns; fewer would do", UserWarning, stacklevel=3
+                f"view {data.names[i]!r} has {len(constant)} constant columns ({some}): they tell nothing, and each adds more "
+                "nats to score the longer the training; leave them out",
+                JPVAEWarning,
+                stacklevel=3,
             )
-    return model
 
 
 def plan_of(options: JPVAE, model: Model, rows: int, names: Sequence[str] = ()) -> Plan:
@@ -139,9 +164,9 @@ def check_values(model: Model, data: Views) -> None:
     for i, (likelihood, columns) in enumerate(zip(model.likelihoods, data.columns, strict=True)):
         titles = [columns.title(j) for j in columns.sources]
         for rows in blocks(len(data.observed)):
-            values, seen = data.read(i, rows), data.observed[rows, i]
-            columns.check(values, seen, data.names[i], rows.start)
-            likelihood.check(columns.encode(values), seen, data.names[i], rows.start, titles)
+            values, seen, called = data.read(i, rows), data.observed[rows, i], frames.row_titles(data.index, rows)
+            columns.check(values, seen, data.names[i], called)
+            likelihood.check(columns.encode(values), seen, data.names[i], called, titles)
 
 
 def scaling_of(model: Model, data: Views) -> list[tuple[np.ndarray, np.ndarray]]:

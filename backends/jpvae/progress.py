@@ -10,6 +10,8 @@ from .callbacks import Callback
 from .inferring import leaves_to_us
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from .estimator import JPVAE
 
 
@@ -57,13 +59,19 @@ class ProgressBar(Callback):
 
 def show_families(families: Mapping[str, list[tuple[str, str]]], said: Any, wanted: bool | str) -> None:
     """Print which likelihood each column was found to want, where ``said`` leaves some to us; not if progress=False."""
-    if wanted is False or not leaves_to_us(said):
-        return
-    from rich.console import Console
+    if wanted is not False and leaves_to_us(said):
+        from rich.console import Console
+
+        Console(stderr=True).print(families_table(families))
+
+
+def families_table(families: Mapping[str, list[tuple[str, str]]]) -> Table:
+    """Which likelihood each column has."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("view", "likelihood", "columns", title="likelihoods", title_justify="left")
     for view, lines in families.items():
         for family, columns in lines:
-            table.add_row(view, family, columns)
-    Console(stderr=True).print(table)
+            table.add_row(escape(view), family, escape(columns))
+    return table

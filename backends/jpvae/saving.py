@@ -47,7 +47,7 @@ def write(
     header = _identity(model) | {"step": step, "history": model.history_, "fingerprint": fingerprint}
     header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
     header["report"] = asdict(model.report_) if model.report_ else None
-    header["tables"] = getattr(model, "tables_", None)  # of the command; tables/described.py knows what is in it
+    header["index_name"] = model.index_name_
     checkpoints.save(path, tensors, header)
 
 
@@ -66,14 +66,17 @@ def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVA
         if model.view_slices is not None:
             wide.restore(model, header["feature_names"])
         model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
-        model.tables_ = header.get("tables")
+        model.index_name_ = header.get("index_name")
         if not _fits(tensors, model.model_):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
         pairs = [(f"scaling.{i}.location", f"scaling.{i}.scale") for i in range(model.model_.views)]
-        model.report_ = LatentReport(**header["report"]) if header.get("report") else None
+        latents = dict(zip(model.view_names_, model.model_.latent_dims, strict=True))
+        model.report_ = LatentReport.from_json(header.get("report"), latents)
         model.scaling_ = [(tensors[location], tensors[scale]) for location, scale in pairs]
         if len(model.view_names_) != model.model_.views or not isinstance(model.history_, list):
             raise CheckpointError(f"{str(path)!r} has a damaged header (view names or history)")
+        if not isinstance(model.index_name_, str | None):
+            raise CheckpointError(f"{str(path)!r} has a damaged header (the name of its index)")
     except CheckpointError:
         raise
     except KeyError as error:

@@ -53,6 +53,12 @@ class Views:
         """Whether results are arrays of numbers."""
         return self.index is None and not any(columns.texts for columns in self.columns)
 
+    @property
+    def index_name(self) -> str | None:
+        """Of the DataFrames' index, where it has one that is a text."""
+        name = getattr(self.index, "name", None)
+        return name if isinstance(name, str) else None
+
     def dtype(self, view: int) -> np.dtype[Any]:
         """float32 for a table of float32, float64 for any other: what ``read`` and an imputation have."""
         table = self.tables[view]
@@ -127,7 +133,7 @@ def read_views(
             values = _rows(a, rows)
             if missing == "nan":
                 observed[rows, i] &= ~np.isnan(values).all(axis=1)
-            _finite(values, observed[rows, i], order[i], missing, entries, rows.start, c)
+            _finite(values, observed[rows, i], order[i], missing, entries, frames.row_titles(index, rows), c)
             if entries == "marginalise":
                 filled |= ~np.isnan(values[observed[rows, i]]).all(axis=0)
                 complete[rows, i] = observed[rows, i] & ~np.isnan(values).any(axis=1)
@@ -138,7 +144,8 @@ def read_views(
     empty = np.flatnonzero(~observed.any(axis=1))
     if empty.size:
         raise ViewError(
-            f"mask leaves row {int(empty[0])} with no view ({empty.size} such rows); expected at least one observed per row"
+            f"mask leaves row {frames.row_titles(index, slice(0, N))[int(empty[0])]} with no view ({empty.size} such rows); "
+            "expected at least one observed per row"
         )
     if fitting:
         for i in np.flatnonzero(~observed.any(axis=0)):
@@ -195,7 +202,9 @@ def _mask(mask: Any, N: int, M: int) -> np.ndarray:
     return m.astype(bool)
 
 
-def _finite(a: np.ndarray, observed: np.ndarray, name: str, missing: str, entries: str, first: int, columns: Columns) -> None:
+def _finite(
+    a: np.ndarray, observed: np.ndarray, name: str, missing: str, entries: str, called: Sequence[Any], columns: Columns
+) -> None:
     lacking = np.isnan(a).all(axis=1) if entries == "marginalise" else np.ones(len(a), dtype=bool)
     bad = ~np.isfinite(a) & observed[:, None] & (lacking[:, None] | ~np.isnan(a))
     if bad.any():
@@ -206,6 +215,6 @@ def _finite(a: np.ndarray, observed: np.ndarray, name: str, missing: str, entrie
         elif missing == "nan":
             hint = "Only a row that is NaN in every column of the view counts as missing; impute or drop single cells first."
         if entries == "error" and np.isnan(a[row, column]):
-            hint += ' To leave single cells out and have them imputed: JPVAE(entries="marginalise").'
-        place = f"view {name!r}, row {first + row}, column {columns.title(column)!r}"
+            hint += ' To leave single cells out and have them imputed: JPVAE(entries="marginalise"), or --entries marginalise.'
+        place = f"view {name!r}, row {called[row]}, column {columns.title(column)!r}"
         raise ViewError(f"{place} is {a[row, column]}; expected a finite number. {hint}")

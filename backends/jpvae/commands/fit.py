@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from .. import checkpoints
+from ..callbacks import Callback
 from ..errors import ConfigError
 from ..estimator import JPVAE
-from ..inspection import ACTIVE, posterior_variances
+from ..inferring import INFER
+from ..progress import families_table, progress_bar
 from .arguments import AsJson, ViewFiles, console
+
+if TYPE_CHECKING:
+    from ..tables.joining import Joined
+    from ..tables.sources import Source
 
 EXAMPLE = "jpvae fit --view rna=rna.csv --view protein=protein.parquet --id subject --out model.safetensors"
 
@@ -27,7 +33,18 @@ def command(
         str | None, typer.Option("--id", help="The column that says which subject a row is; not for arrays.")
     ] = None,
     likelihood: Annotated[
-        list[str] | None, typer.Option(metavar="[NAME=]KIND", help="gaussian (the default) | bernoulli.")
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME[:COLUMN]=]KIND",
+            help="gaussian | student_t | bernoulli | categorical | poisson | negative_binomial | infer (the default: by what "
+            "is in each column; it is printed). For all, a view or a column.",
+        ),
+    ] = None,
+    entries: Annotated[
+        str, typer.Option(help="Empty cells in a row of a table: error | marginalise (leave them out, and impute them).")
+    ] = "error",
+    view_weight: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=WEIGHT", help="How much a view counts in the loss; 1 if not said.")
     ] = None,
     latent_dims: Annotated[
         str | None, typer.Option(help="One size, or one per view as 8,8,4. By default half the columns, at most 16.")
@@ -41,6 +58,11 @@ def command(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="The highest rate of the cosine.")] = 2e-3,
+    early_stopping: Annotated[
+        str | None,
+        typer.Option(metavar="PART[,PATIENCE]", help="Hold out this part of the rows, as 0.1; stop when they get no better."),
+    ] = None,
+    max_gradient_norm: Annotated[float | None, typer.Option(help="Shorten longer gradients: 1 to 10 calm a training.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     backend: Annotated[str | None, typer.Option(help="torch | numpy. torch where it is installed.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
@@ -52,7 +74,6 @@ def command(
     missing view is a row of NaN.
     """
     from ..tables import defaults
-    from ..tables.described import Described, record
     from ..tables.joining import join
     from ..tables.sources import sources
 
@@ -70,40 +91,38 @@ def command(
         "prior": prior or defaults.prior(len(features)),
         "alpha": alpha,
         "likelihood": _likelihoods(likelihood or [], joined.names),
+        "view_weights": _weights(view_weight or [], joined.names),
+        "entries": entries,
+        "missing": "nan",
         "hidden": _integers("--hidden", hidden),
         "epochs": 30 if epochs is None else epochs,
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "max_gradient_norm": max_gradient_norm,
         "seed": seed,
         "backend": backend or defaults.backend(),
         "device": device,
-        "progress": False if as_json else "auto",
+        **_early_stopping(early_stopping),
     }
-    model = JPVAE(**options)
-    columns = {name: list(table.frame.columns) for name, table in joined.tables.items()} or None
-    tables = Described(id_column, columns)
-    model.tables_ = tables.to_json()
-    begun = checkpoints.load(out)[1].get("step") if out.exists() else None
-    if not as_json:
-        _print_plan(joined, given, options, begun)
-    model.fit(joined.views, joined.observed, checkpoint=out)
-    variances = posterior_variances(model, joined.views, joined.observed)
-    activity = {name: v.tolist() for name, v in zip(joined.names, variances, strict=True)}
-    record(out, Described(id_column, columns, activity))
-    last, active = model.history_[-1], {name: int((v > ACTIVE).sum()) for name, v in zip(joined.names, variances, strict=True)}
+    announcement = Announcement(joined, given, silent=as_json)
+    listeners = [announcement, *progress_bar(False if as_json else "auto")]
+    model = JPVAE(**options, progress=False).fit(joined.views, joined.observed, checkpoint=out, callbacks=listeners)
+    last, report = model.history_[-1], model.report_
     if as_json:
         patterns = [
             {"observed": [n for n, seen in zip(joined.names, p, strict=True) if seen], "rows": k} for p, k in joined.patterns()
         ]
-        result = {"file": str(out), "rows": len(joined.observed), "patterns": patterns, "began_at": begun or 0}
-        typer.echo(
-            json.dumps(result | {"steps": last["step"], "loss": last["loss"], "active_units": active, "options": options})
-        )
+        active = {name: found["active"] for name, found in report.views.items()}
+        result = {"file": str(out), "rows": len(joined.observed), "patterns": patterns, "began_at": announcement.began_at}
+        result |= {"likelihoods": model.inferred_, "empty_cells": joined.empty_cells()}
+        result |= {"steps": last["step"], "loss": last["loss"], "active_units": active, "advice": report.advice}
+        typer.echo(json.dumps(result | {"options": options}))
         return
-    units = ", ".join(f"{name} {active[name]} of {n}" for name, n in zip(joined.names, model.model_.latent_dims, strict=True))
+    units = ", ".join(f"{name} {found['active']} of {found['latents']}" for name, found in report.views.items())
     console().print(
         f"Trained {last['step']} steps: loss {last['loss']:.2f} nats per row; active latents: {escape(units)}.\n"
+        f"{escape(report.advice)}\n"
         f"The model is in [bold]{escape(str(out))}[/]. Next:\n"
         f"  jpvae inspect {escape(str(out))}\n"
         f"  jpvae impute {escape(str(out))} {' '.join(f'--view {escape(word)}' for word in view)} --out filled",
@@ -111,30 +130,44 @@ def command(
     )
 
 
-def _print_plan(joined: Any, given: Sequence[Any], options: dict[str, Any], begun: int | None) -> None:
-    screen, N, dims = console(), len(joined.observed), options["latent_dims"]
-    found = Table(title=f"{N:,} subjects in {len(given)} views", title_justify="left")
-    for heading in ("view", "file", "rows", "columns", "likelihood", "latents"):
-        found.add_column(heading, justify="left" if heading in ("view", "file", "likelihood") else "right")
-    for i, (source, values) in enumerate(zip(given, joined.views.values(), strict=True)):
-        rows, kind, latents = f"{joined.observed[:, i].sum():,}", options["likelihood"][i], dims[i] if i < len(dims) else "?"
-        found.add_row(escape(source.view), escape(str(source.path)), rows, f"{values.shape[1]:,}", kind, str(latents))
-    screen.print(found)
-    patterns = Table(title="who has which views", title_justify="left")
-    for name in joined.names:
-        patterns.add_column(escape(name), justify="center")
-    patterns.add_column("rows", justify="right")
-    patterns.add_column("", justify="right")
-    for pattern, count in joined.patterns():
-        patterns.add_row(*("yes" if seen else "–" for seen in pattern), f"{count:,}", f"{100 * count / N:.1f} %")
-    screen.print(patterns)
-    length = f"{options['steps']:,} steps" if options["steps"] is not None else f"{options['epochs']:g} epochs"
-    screen.print(
-        f"prior {options['prior']}, {length} of {options['batch_size']} rows, backend {options['backend']}, "
-        f"seed {options['seed']}"
-    )
-    if begun is not None:
-        screen.print(f"The file exists: if it is of this training, it goes on at step {begun:,}.")
+class Announcement(Callback):
+    """Prints what was found in the tables and what will be done, when everything is checked and the training starts."""
+
+    def __init__(self, joined: Joined, given: Sequence[Source], *, silent: bool) -> None:
+        self.joined, self.given, self.silent = joined, given, silent
+        self.began_at = 0
+
+    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+        """One screen."""
+        self.began_at = step
+        if self.silent:
+            return
+        screen, joined, N = console(), self.joined, len(self.joined.observed)
+        found = Table(title=f"{N:,} subjects in {len(self.given)} views", title_justify="left")
+        for heading in ("view", "file", "rows", "columns", "latents"):
+            found.add_column(heading, justify="left" if heading in ("view", "file") else "right")
+        for source, rows, columns, n in zip(
+            self.given, joined.observed.sum(axis=0), model.table_columns_, model.model_.latent_dims, strict=True
+        ):
+            found.add_row(escape(source.view), escape(str(source.path)), f"{rows:,}", f"{columns.count:,}", str(n))
+        screen.print(found)
+        screen.print(families_table(model.inferred_))
+        patterns = Table(title="who has which views", title_justify="left")
+        for name in joined.names:
+            patterns.add_column(escape(name), justify="center")
+        patterns.add_column("rows", justify="right")
+        patterns.add_column("", justify="right")
+        for pattern, count in joined.patterns():
+            patterns.add_row(*("yes" if seen else "–" for seen in pattern), f"{count:,}", f"{100 * count / N:.1f} %")
+        screen.print(patterns)
+        if empty := joined.empty_cells():
+            screen.print(f"{empty:,} single cells are empty: they are left out of the likelihood, and imputed.")
+        stop = f", or until {model.validation_fraction:g} of the rows get no better" if model.early_stopping else ""
+        screen.print(
+            f"prior {model.prior}, {steps:,} steps of {model.batch_size} rows{stop}, backend {model.backend}, seed {model.seed}"
+        )
+        if step:
+            screen.print(f"The file is of this training and goes on at step {step:,}.")
 
 
 def _integers(option: str, text: str) -> tuple[int, ...]:
@@ -144,14 +177,53 @@ def _integers(option: str, text: str) -> tuple[int, ...]:
         raise ConfigError(f"{option} is {text!r}; expected integers with commas between them, as 128,128") from error
 
 
-def _likelihoods(words: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """One per view, from name=kind, or kind for all."""
-    chosen = dict.fromkeys(names, "gaussian")
+def _likelihoods(words: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """By view, from kind (for all), view=kind or view:column=kind; columns of which nothing is said have their view's."""
+    chosen: dict[str, Any] = dict.fromkeys(names, INFER)
+    columns: dict[str, dict[str, str]] = {}
     for word in words:
-        name, equals, kind = word.rpartition("=")
+        place, equals, kind = word.rpartition("=")
+        name, colon, column = place.partition(":")
         if equals and name not in chosen:
             raise ConfigError(
-                f"--likelihood is {word!r}; expected name=kind with a view's name, among {list(names)}, or kind for all"
+                f"--likelihood is {word!r}; expected view=kind or view:column=kind with a view's name, among {list(names)}, or "
+                "kind for all"
             )
-        chosen |= {name: kind} if equals else dict.fromkeys(names, kind)
-    return tuple(chosen.values())
+        if colon:
+            columns.setdefault(name, {})[column] = kind
+        else:
+            chosen |= {name: kind} if equals else dict.fromkeys(names, kind)
+    for name, said in columns.items():
+        if chosen[name] != INFER:
+            raise ConfigError(
+                f"--likelihood says {chosen[name]!r} of view {name!r} and something of its columns {list(said)}; expected "
+                "one of them: columns of which nothing is said are inferred"
+            )
+    return chosen | columns
+
+
+def _weights(words: Sequence[str], names: Sequence[str]) -> Mapping[str, float] | None:
+    weights = dict.fromkeys(names, 1.0)
+    for word in words:
+        name, _, number = word.rpartition("=")
+        try:
+            weights[name] = float(number)
+        except ValueError:
+            name = ""
+        if name not in names:
+            raise ConfigError(f"--view-weight is {word!r}; expected view=number with a view's name, among {list(names)}")
+    return weights if words else None
+
+
+def _early_stopping(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    part, _, patience = text.partition(",")
+    try:
+        chosen = {"validation_fraction": float(part)} | ({"patience": int(patience)} if patience else {})
+    except ValueError as error:
+        raise ConfigError(
+            f"--early-stopping is {text!r}; expected a part of the rows, as 0.1, or with it how many evaluations in a row may "
+            "be no better, as 0.1,20"
+        ) from error
+    return {"early_stopping": True, **chosen}

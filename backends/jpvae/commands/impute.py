@@ -27,27 +27,25 @@ def command(
 ) -> None:
     """Fill the missing views of every subject in the tables. Views that are not given are filled for everyone.
 
-    What was observed is copied, bit for bit; the column "imputed" marks the rows
-    that were filled. Of arrays these are marked in an array of their own; a .npy
+    What was observed comes back bit for bit; the column "imputed" marks the rows
+    in which anything was filled, be it a single cell. Of arrays these are marked in an array of their own; a .npy
     goes through in blocks and may be larger than the memory.
     """
     from ..tables import results, writing
-    from ..tables.described import described
     from ..tables.joining import join
     from ..tables.sources import sources
 
     given = sources(view)
     writing.check_new_folder(out)
     fitted = JPVAE.load(model, backend=backend, device=device)
-    tables = described(fitted)
-    joined = join(given, tables.id, columns=tables.columns, names=fitted.view_names_)
-    if tables.id is not None:
-        results.check_names(tables.id, tables.columns, draws=draws > 0)
+    joined = join(given, fitted.index_name_, names=fitted.view_names_)
+    if fitted.index_name_ is not None:
+        results.check_names(fitted, draws=draws > 0)
     with writing.new_folder(out) as folder:
-        if tables.id is None:
+        if fitted.index_name_ is None:
             imputed = results.write_arrays(folder, fitted, joined, given, draws)
         else:
-            imputed = results.write_tables(folder, fitted, joined, tables.columns, given[0].format, draws)
+            imputed = results.write_tables(folder, fitted, joined, given[0].format, draws)
     files = sorted(path.name for path in out.iterdir())
     if as_json:
         counts = {name: {"rows": len(flags), "imputed": int(flags.sum())} for name, flags in imputed.items()}

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from .. import checkpoints, inspection
 from ..estimator import JPVAE
+from ..progress import families_table
 from .arguments import AsJson, ModelFile, console
 
 EXAMPLE = "jpvae inspect model.safetensors --figure correlations.png"
@@ -23,7 +24,7 @@ def command(
     figure: Annotated[Path | None, typer.Option(help="Draw the correlations between all latents as a heat map, .png.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Views, options, length of training, active latents, singular values of every C_ij, smallest eigenvalue of Sigma.
+    """Views, likelihoods, training, active latents, singular values of every C_ij, smallest eigenvalue of Sigma.
 
     The smallest eigenvalue comes from the closed form, not from a numerical
     eigensolver. With prior canonical it is enclosed: each direction's matrix is
@@ -31,13 +32,12 @@ def command(
     smallest 1 - a_i^2.
     """
     from ..heat_map import correlation_figure
-    from ..tables.described import described
 
     if figure is not None:
         checkpoints.check_folder(figure)
     fitted = JPVAE.load(model, backend="numpy", device="cpu")
-    tables, prior = described(fitted), inspection.prior_of(fitted)
-    report = _report(fitted, tables, prior)
+    prior = inspection.prior_of(fitted)
+    report = _report(fitted, prior)
     if figure is not None:
         correlation_figure(prior, fitted.view_names_, figure)
     if as_json:
@@ -48,23 +48,27 @@ def command(
         console().print(f"heat map: [bold]{escape(str(figure))}[/]")
 
 
-def _report(fitted: JPVAE, tables: Any, prior: Any) -> dict[str, Any]:
-    shape, names, views = fitted.model_, fitted.view_names_, {}
-    for i, name in enumerate(names):
+def _report(fitted: JPVAE, prior: Any) -> dict[str, Any]:
+    names, views = fitted.view_names_, {}
+    latents = {} if fitted.report_ is None else fitted.report_.views  # none before the end of a training
+    for name, columns, n in zip(names, fitted.table_columns_, fitted.model_.latent_dims, strict=True):
+        found = latents.get(name, {})
         views[name] = {
-            "columns": [str(k) for k in range(shape.features[i])] if tables.columns is None else tables.columns[name],
-            "likelihood": shape.likelihood_names[i],
-            "latents": shape.latent_dims[i],
-            "active": None if tables.activity is None else sum(v > inspection.ACTIVE for v in tables.activity[name]),
+            "columns": [str(columns.title(j)) for j in range(columns.count)],
+            "likelihoods": fitted.inferred_[name],
+            "latents": n,
+            "active": found.get("active"),
+            "kl": found.get("kl"),
         }
     lower, upper = inspection.smallest_eigenvalue(prior)
     last = fitted.history_[-1]
     return {
-        "id": tables.id,
+        "id": fitted.index_name_,
         "views": views,
         "options": {name: getattr(fitted, name) for name in OPTIONS},
         "steps": last["step"],
         "loss": last["loss"],
+        "advice": None if fitted.report_ is None else fitted.report_.advice,
         "singular_values": {f"{names[i]}, {names[j]}": s.tolist() for (i, j), s in inspection.singular_values(prior).items()},
         "smallest_eigenvalue": {"at_least": lower, "at_most": upper},
     }
@@ -73,13 +77,17 @@ def _report(fitted: JPVAE, tables: Any, prior: Any) -> dict[str, Any]:
 def _print(report: dict[str, Any], file: str) -> None:
     screen = console()
     views = Table(title=escape(file), title_justify="left")
-    for heading in ("view", "columns", "likelihood", "latents", "active", "names"):
+    for heading in ("view", "columns", "latents", "active", "KL of each latent in nats, largest first"):
         views.add_column(heading, justify="right" if heading in ("columns", "latents", "active") else "left")
     for name, view in report["views"].items():
         active = "–" if view["active"] is None else str(view["active"])
-        shown = ", ".join(view["columns"][:4]) + (", ..." if len(view["columns"]) > 4 else "")
-        views.add_row(escape(name), str(len(view["columns"])), view["likelihood"], str(view["latents"]), active, escape(shown))
+        kl = sorted(view["kl"] or [], reverse=True)
+        shown = " ".join(f"{x:.2f}" for x in kl[:8]) + (" ..." if len(kl) > 8 else "")
+        views.add_row(escape(name), str(len(view["columns"])), str(view["latents"]), active, shown)
     screen.print(views)
+    screen.print(families_table({name: view["likelihoods"] for name, view in report["views"].items()}))
+    if report["advice"] is not None:
+        screen.print(escape(report["advice"]))
     matched = "position" if report["id"] is None else f"the id {report['id']!r}"
     screen.print(
         f"Rows are matched by {escape(matched)}. Trained {report['steps']:,} steps, loss {report['loss']:.2f} nats per row.\n"

@@ -41,17 +41,22 @@ class Likelihood:
         return np.ones(values.shape, dtype=bool)
 
     def check(
-        self, values: Floats, observed: np.ndarray, view: str, first: int = 0, labels: Sequence[Any] | None = None
+        self,
+        values: Floats,
+        observed: np.ndarray,
+        view: str,
+        rows: Sequence[Any] | None = None,
+        labels: Sequence[Any] | None = None,
     ) -> None:
         """Raise ViewError, naming the view, row and column of the first value that cannot have this likelihood.
 
-        values (R, c): rows of the view from row ``first`` on; observed (R,) bool; labels: what the columns are called.
+        values (R, c); observed (R,) bool; rows, labels: what the rows and the columns are called (else: by position).
         """
         bad = ~self.valid(values) & observed[:, None] & ~np.isnan(values)
         if bad.any():
             row, column = (int(k) for k in np.argwhere(bad)[0])
-            place = f"view {view!r}, row {first + row}, column {column if labels is None else labels[column]!r}"
-            raise ViewError(f"{place} is {values[row, column]:g}; {self.expects}")
+            called, title = row if rows is None else rows[row], column if labels is None else labels[column]
+            raise ViewError(f"view {view!r}, row {called}, column {title!r} is {values[row, column]:g}; {self.expects}")
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """Location and scale (c,) from the observed rows of values (N, c), NaN where a cell is left out."""

@@ -30,10 +30,15 @@ class Marginal(Likelihood):
         return self.family.parameters(features)
 
     def check(
-        self, values: Floats, observed: np.ndarray, view: str, first: int = 0, labels: Sequence[Any] | None = None
+        self,
+        values: Floats,
+        observed: np.ndarray,
+        view: str,
+        rows: Sequence[Any] | None = None,
+        labels: Sequence[Any] | None = None,
     ) -> None:
         """The family's, of the cells that were observed."""
-        self.family.check(values, observed, view, first, labels)
+        self.family.check(values, observed, view, rows, labels)
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """The family's, of the cells that were observed."""

@@ -48,11 +48,16 @@ class Mixed(Likelihood):
         return named
 
     def check(
-        self, values: Floats, observed: np.ndarray, view: str, first: int = 0, labels: Sequence[Any] | None = None
+        self,
+        values: Floats,
+        observed: np.ndarray,
+        view: str,
+        rows: Sequence[Any] | None = None,
+        labels: Sequence[Any] | None = None,
     ) -> None:
         """Every part's values suit its family."""
         for _, family, columns, _ in self._parts():
-            family.check(values[:, columns], observed, view, first, (labels or range(values.shape[1]))[columns])
+            family.check(values[:, columns], observed, view, rows, (labels or range(values.shape[1]))[columns])
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """Part by part."""

@@ -7,7 +7,7 @@ which the tables, as given, first name them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,13 @@ from .sources import Source
 class Joined:
     """N subjects in M views.
 
-    views: per given view an (N, c_i) DataFrame of floats indexed by id (or the array itself); observed: (N, M) bool;
-    names: of the M views; tables: the given ones as they were read (arrays: none).
+    views: per given view an (N, p_i) DataFrame indexed by id (or the array itself); observed: (N, M) bool; complete: (N, M)
+    bool, observed in every cell; names: of the M views; tables: the given ones as they were read (arrays: none).
     """
 
     views: dict[str, Any]
     observed: np.ndarray
+    complete: np.ndarray
     names: tuple[str, ...]
     ids: pd.Index | None
     tables: dict[str, Table]
@@ -39,6 +40,14 @@ class Joined:
     def rows(self, which: np.ndarray) -> dict[str, Any]:
         """The views at some of the rows, (R, c_i)."""
         return {name: v.iloc[which] if isinstance(v, pd.DataFrame) else v[which] for name, v in self.views.items()}
+
+    def empty_cells(self) -> int:
+        """How many cells are empty in rows that have others of the view."""
+        partial, total = self.observed & ~self.complete, 0
+        for name, view in self.rows(partial.any(axis=1)).items():
+            j = self.names.index(name)
+            total += int(pd.DataFrame(view)[partial[partial.any(axis=1), j]].isna().to_numpy().sum())
+        return total
 
     def patterns(self) -> list[tuple[tuple[bool, ...], int]]:
         """Which views a row has, and how many rows do, the most frequent first."""
@@ -50,10 +59,9 @@ def join(
     given: Sequence[Source],
     id_column: str | None,
     *,
-    columns: Mapping[str, Sequence[str]] | None = None,
     names: Sequence[str] | None = None,
 ) -> Joined:
-    """Read and join. columns, names: a fitted model's, in its order; unknown or absent ones are a ViewError."""
+    """Read and join. names: a fitted model's views, in its order, of which others are a ViewError."""
     order = tuple(names or (source.view for source in given))
     unknown = [source.view for source in given if source.view not in order]
     if unknown:
@@ -66,19 +74,19 @@ def join(
             )
         return _by_position(given, order)
     if id_column is None:
-        raise ViewError(f"{given[0]} is a table, whose rows are matched by an id; name its column with --id, as --id subject")
+        hint = "name its column with --id, as --id subject"
+        if names is not None:
+            hint = "the model was fitted without one; give arrays (.npy, .npz), or fit on tables"
+        raise ViewError(f"{given[0]} is a table, whose rows are matched by an id; {hint}")
     tables = {source.view: read(source, id_column) for source in given}
-    if columns is not None:
-        for table in tables.values():
-            _check_columns(table, columns[table.source.view])
     ids = _all_ids(list(tables.values()))
-    views, observed = {}, np.zeros((len(ids), len(order)), bool)
-    for name, table in tables.items():
-        views[name] = _as_floats(table.frame if columns is None else table.frame[list(columns[name])]).reindex(ids)
-        observed[:, order.index(name)] = views[name].notna().any(axis=1)
-        _check_cells(table.source, views[name])
+    views = {name: table.frame.reindex(ids) for name, table in tables.items()}
+    observed, complete = np.zeros((2, len(ids), len(order)), bool)
+    for name, view in views.items():
+        there = view.notna()
+        observed[:, order.index(name)], complete[:, order.index(name)] = there.any(axis=1), there.all(axis=1)
     _check_rows(observed, lambda row: f"{id_column} {ids[row]!r}")
-    return Joined(views, observed, order, ids, tables)
+    return Joined(views, observed, complete, order, ids, tables)
 
 
 def _by_position(given: Sequence[Source], order: tuple[str, ...]) -> Joined:
@@ -89,13 +97,14 @@ def _by_position(given: Sequence[Source], order: tuple[str, ...]) -> Joined:
             f"arrays have no ids and their rows are matched by position, but their row counts differ: {rows}; expected one row "
             "per subject in each, NaN in every column where a subject lacks the view"
         )
-    observed = np.zeros((next(iter(rows.values())), len(order)), bool)
+    observed, complete = np.zeros((2, next(iter(rows.values())), len(order)), bool)
     for name, array in arrays.items():
         for at in blocks(len(array)):
-            observed[at, order.index(name)] = ~np.isnan(array[at]).all(axis=1)
+            there = ~np.isnan(array[at])
+            observed[at, order.index(name)], complete[at, order.index(name)] = there.any(axis=1), there.all(axis=1)
             let_go(array)
     _check_rows(observed, lambda row: f"row {row} of the arrays")
-    return Joined(arrays, observed, order, None, {})
+    return Joined(arrays, observed, complete, order, None, {})
 
 
 def _all_ids(tables: list[Table]) -> pd.Index:
@@ -117,33 +126,4 @@ def _check_rows(observed: np.ndarray, name: Callable[[int], str]) -> None:
         raise ViewError(
             f"{name(int(empty[0]))} has no value in any view that was given ({empty.size} such rows); expected at least one "
             "view for each: delete these rows, or give the view that they have"
-        )
-
-
-def _check_columns(table: Table, expected: Sequence[str]) -> None:
-    found = list(table.frame.columns)
-    unknown, absent = [c for c in found if c not in expected], [c for c in expected if c not in found]
-    if unknown or absent:
-        said = [f"{kind} {names}" for kind, names in (("unknown", unknown), ("absent", absent)) if names]
-        raise ViewError(
-            f"{table.source}: its columns are not those that the model was fitted on ({'; '.join(said)}); expected the same "
-            "names, in any order: rename or drop columns, or fit again"
-        )
-
-
-def _as_floats(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns as the model reads them: float32 where all are, else float64."""
-    return frame.astype(np.float32 if (frame.dtypes == np.float32).all() else np.float64)
-
-
-def _check_cells(source: Source, view: pd.DataFrame) -> None:
-    values = view.to_numpy()
-    bad = ~np.isfinite(values) & ~np.isnan(values).all(axis=1, keepdims=True)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        what = "is empty" if np.isnan(values[row, column]) else f"is {values[row, column]}"
-        place = f"{view.index.name} {view.index[row]!r}, column {view.columns[column]!r}"
-        raise ViewError(
-            f"{source}: {place} {what} ({bad.sum()} such cells). Expected a number, or a row that is empty in every column (a "
-            "missing view): fill or drop the row or the column"
         )

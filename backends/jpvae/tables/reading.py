@@ -1,4 +1,4 @@
-"""One table from a file: its ids, its columns of numbers, and every complaint about them.
+"""One table from a file: its ids and its columns, as they are in it, and every complaint about their names.
 
 A number written with all its digits comes back bit for bit (pandas reads them so from 3.1 on). An id of a csv is text unless
 every id is an integer without leading zeros: 007 stays 007.
@@ -22,12 +22,13 @@ from . import xlsx
 from .sources import Source
 
 _NEEDS = {".parquet": "pyarrow", ".xlsx": "openpyxl"}
+_STRAY = 0.2  # of a column's different texts: so few that are no numbers are taken for mistakes
 _LARGEST = 2**53  # integers up to here are exact as float64, which a column becomes once it has holes
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with ids. frame (rows, c): all columns but the id's, in the file's order, of NumPy's dtypes; indexed by id."""
+    """A table with ids. frame (rows, c): all columns but the id's, in the file's order; indexed by id."""
 
     source: Source
     frame: pd.DataFrame
@@ -55,7 +56,9 @@ def read(source: Source, id_column: str) -> Table:
         raise ViewError(f"{source} has no rows; expected one per subject")
     ids = _ids(source, whole[id_column])
     frame = whole.drop(columns=id_column).set_index(ids)
-    return Table(source, frame.apply(lambda column: _numbers(source, column)), names.index(id_column))
+    for name in frame:
+        _check_column(source, frame[name])
+    return Table(source, frame, names.index(id_column))
 
 
 def _separated(separator: str) -> Callable[[Path, str], tuple[list[str], pd.DataFrame]]:
@@ -125,20 +128,21 @@ def _ids(source: Source, column: pd.Series) -> pd.Index:
     return pd.Index(values, dtype="int64" if pd.api.types.is_integer_dtype(values) else "str", name=column.name)
 
 
-def _numbers(source: Source, column: pd.Series) -> pd.Series:
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
-        wrong = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
-        found = f"{wrong.iloc[0]!r} at {column.index.name} {wrong.index[0]!r}" if len(wrong) else f"of dtype {column.dtype}"
-        raise ViewError(
-            f"{source}: column {column.name!r} is not numeric ({found}); expected numbers: drop the column, or code it"
-        )
-    if pd.api.types.is_extension_array_dtype(column):
-        column = pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index, name=column.name)
-    if column.dtype.kind in "iu" and (column.abs() > _LARGEST).any():
+def _check_column(source: Source, column: pd.Series) -> None:
+    """Raise ViewError for what can hardly be meant: text where nearly all are numbers, integers that a float64 cannot hold."""
+    if pd.api.types.is_integer_dtype(column) and ((column > _LARGEST) | (column < -_LARGEST)).any():
         raise ViewError(
             f"{source}: column {column.name!r} has integers beyond 2**53; expected values, not codes: drop the column"
         )
-    return column
+    if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
+        found = column.dropna().drop_duplicates()
+        wrong = found[pd.to_numeric(found, errors="coerce").isna()]
+        if 0 < len(wrong) <= _STRAY * len(found):
+            raise ViewError(
+                f"{source}: column {column.name!r} is not numeric ({wrong.iloc[0]!r} at {column.index.name} "
+                f"{wrong.index[0]!r}), yet {len(found) - len(wrong)} of its {len(found)} values are numbers; expected numbers, "
+                "or texts that are none: correct or empty such cells, or give the categories other names"
+            )
 
 
 def _some(names: list[str]) -> str:

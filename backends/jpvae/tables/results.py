@@ -1,7 +1,9 @@
 """What an imputation gives back: per view one table of all subjects, in the input's columns, order and types.
 
-A cell that was there is copied from the input, never through the model; one that was not has the model's value. The last
-column, ``imputed``, is True where the row has such a cell. A long table of draws has each subject once per ``draw`` (from 1).
+A cell that was there comes back to the bit, in the column's type where nothing was missing (else numbers are floats, for an
+imputed count is no integer); one that was not has the model's value: of a category the most probable one. The last column,
+``imputed``, is True for a row in which anything was filled: the whole view, or (entries="marginalise") a single cell. A long
+table of draws has each subject once per ``draw`` (from 1).
 """
 
 from __future__ import annotations
@@ -26,19 +28,19 @@ if TYPE_CHECKING:
 IMPUTED, DRAW = "imputed", "draw"
 
 
-def check_names(id_column: str, columns: dict[str, list[str]], *, draws: bool) -> None:
-    """Raise ViewError where a column has a name that the results add."""
-    for view, names in columns.items():
+def check_names(model: JPVAE, *, draws: bool) -> None:
+    """Raise ViewError where a view's columns have no names, or one that the results add."""
+    for view, names in model.columns_.items():
+        if names is None:
+            raise ViewError(f"view {view!r} was an array without column names in fit; expected tables in all views: fit again")
         for name in (IMPUTED, DRAW) if draws else (IMPUTED,):
-            if name in (id_column, *names):
+            if name in (model.index_name_, *names):
                 raise ViewError(
                     f"view {view!r} has a column {name!r}, which the results add; rename it in the table and fit again"
                 )
 
 
-def write_tables(
-    folder: Path, model: JPVAE, joined: Joined, columns: dict[str, list[str]], ending: str, draws: int
-) -> dict[str, np.ndarray]:
+def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, draws: int) -> dict[str, np.ndarray]:
     """<view><ending of its input> for each view (``ending`` for views not given), <view>.draws too; -> imputed (N,) by view."""
     endings = {name: joined.tables[name].source.format if name in joined.tables else ending for name in joined.names}
     for name, suffix in endings.items():
@@ -47,19 +49,17 @@ def write_tables(
                 f"view {name!r} would have {len(joined.observed)} rows x {max(1, draws)} draws, more than an .xlsx holds "
                 f"({xlsx.ROWS}); take fewer draws, or give the view as .csv or .parquet"
             )
-    filled, imputed = model.impute(joined.views, joined.observed), {}
+    filled = model.impute(joined.views, joined.observed)
     for name, suffix in endings.items():
-        frame = _filled(joined, name, columns[name], filled[name])
-        imputed[name] = frame[IMPUTED].to_numpy()
-        writing.write_frame(folder / f"{name}{suffix}", frame)
+        writing.write_frame(folder / f"{name}{suffix}", _named(joined, name, filled[name]))
     if draws:
         drawn = model.sample_imputations(joined.views, joined.observed, n_draws=draws, observation_noise=True)
         for name, suffix in endings.items():
-            frames = [_filled(joined, name, columns[name], one) for one in drawn[name]]
+            frames = [_named(joined, name, one) for one in drawn[name]]
             for number, frame in enumerate(frames, start=1):
                 frame.insert(frame.columns.get_loc(joined.ids.name) + 1, DRAW, number)
             writing.write_frame(folder / f"{name}.draws{suffix}", pd.concat(frames, ignore_index=True))
-    return imputed
+    return _imputed(joined)
 
 
 def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Source], draws: int) -> dict[str, np.ndarray]:
@@ -78,7 +78,7 @@ def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Sou
     drawn: dict[str, Any] = {}
     if draws:
         drawn = model.sample_imputations(joined.views, joined.observed, n_draws=draws, observation_noise=True)
-    imputed = {name: ~joined.observed[:, i] for i, name in enumerate(joined.names)}
+    imputed = _imputed(joined)
     for name, array in out.items():
         source = by_view.get(name, given[0])
         if source.format == ".npy":
@@ -95,25 +95,17 @@ def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Sou
     return imputed
 
 
-def _filled(joined: Joined, view: str, columns: list[str], values: Any) -> pd.DataFrame:
-    """One view's table, all subjects. values: (N, c) in the order of ``columns``, the model's."""
-    ids, table = joined.ids, joined.tables.get(view)
-    found = pd.DataFrame(values, index=ids, columns=columns)
-    imputed = np.ones(len(ids), bool)
-    place = 0
+def _imputed(joined: Joined) -> dict[str, np.ndarray]:
+    """Per view, the rows (N,) in which anything is filled."""
+    return {name: ~joined.complete[:, i] for i, name in enumerate(joined.names)}
+
+
+def _named(joined: Joined, view: str, filled: pd.DataFrame) -> pd.DataFrame:
+    """One view's table: its input's columns in their order, the ids where they were, and which rows were imputed."""
+    table, place = joined.tables.get(view), 0
     if table is not None:
-        cells = table.frame.reindex(ids)
-        holes = cells.isna()
-        imputed = holes.any(axis=1).to_numpy()
-        found = pd.DataFrame({name: _column(table.frame[name].dtype, cells[name], found[name], holes[name]) for name in cells})
-        place = table.id_place
-    found.insert(place, ids.name, ids)
-    found[IMPUTED] = imputed
-    return found.reset_index(drop=True)
-
-
-def _column(dtype: np.dtype[Any], cells: pd.Series, values: pd.Series, holes: pd.Series) -> pd.Series:
-    if not holes.any():
-        return cells
-    kept = np.dtype(np.float64) if dtype.kind in "biu" else dtype  # an imputed count is no integer
-    return cells.astype(kept).mask(holes, values.astype(kept))
+        filled, place = filled[list(table.frame.columns)], table.id_place
+    filled = filled.copy()
+    filled.insert(place, joined.ids.name, joined.ids)
+    filled[IMPUTED] = ~joined.complete[:, joined.names.index(view)]
+    return filled.reset_index(drop=True)

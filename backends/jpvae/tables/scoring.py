@@ -1,6 +1,7 @@
-"""The error of a filling: root mean square over rows and columns, each column in units of its standard deviation in training.
+"""How good a filling is, over the cells of which the truth is known (not NaN).
 
-error = ( mean over r, c of ((filled_rc - truth_rc) / sd_c)^2 )^{1/2}        column means give about 1
+error    = ( mean over r, c of ((filled_rc - truth_rc) / sd_c)^2 )^{1/2}    sd_c: in training; column means give about 1
+accuracy = mean over r, c of [filled_rc = truth_rc]                         for categories
 """
 
 from __future__ import annotations
@@ -16,4 +17,10 @@ def column_scales(values: np.ndarray) -> np.ndarray:
 
 def error(truth: np.ndarray, filled: np.ndarray, scale: np.ndarray) -> float:
     """One number, from (rows, c), (rows, c) and (c,)."""
-    return float(np.sqrt(np.mean(((filled - truth) / scale) ** 2)))
+    return float(np.sqrt(np.nanmean(((filled - truth) / scale) ** 2)))
+
+
+def accuracy(truth: np.ndarray, filled: np.ndarray) -> float:
+    """The part that is right, of (rows, c) codes."""
+    known = ~np.isnan(truth)
+    return float(np.mean(filled[known] == truth[known]))

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from ..checkpoints import clear
 from ..errors import ViewError, unwritten
 from . import xlsx
 
@@ -37,9 +38,12 @@ def check_new_folder(path: Path) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside ``path``, renamed to it at the end; removed, and ``path`` as it was, where anything fails.
 
+    Where the process is killed, the next one removes it.
+
     Raises OSError naming ``path`` where writing failed (a full disk, say).
     """
     path = path.absolute()
+    clear(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         temporary.mkdir()
