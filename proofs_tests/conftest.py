@@ -110,4 +110,4 @@ def no_training(monkeypatch):
     def train(*_, **__):
         raise AssertionError("training began")
 
-    monkeypatch.setattr("jpvae.estimator.train", train)
+    monkeypatch.setattr("jpvae.fitting.train", train)

@@ -169,6 +169,13 @@ def test_data_may_have_more_axes_than_the_parameters(name):
                 assert np.all(np.abs(got[k] - want) <= 500 * 2.0**-52 * (1 + np.abs(want).max(initial=0)))
 
 
+def test_a_stack_of_one_model():
+    U, V, t = np.eye(4, 2), np.eye(3, 2), np.asarray([0.5, -1.0])
+    one, stack = jc.JointPrior.svd(U, t, V), jc.JointPrior.svd(U, t[None], V)
+    np.testing.assert_array_equal(stack.covariance(), one.covariance()[None])
+    np.testing.assert_array_equal(stack.precision(), one.precision()[None])
+
+
 def test_two_leading_axes():
     A = jc.skew(np.stack([normal(6), normal(6)]), 4)
     stack = jc.cayley(A)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from numbers import Integral
 from typing import Any
 
@@ -12,21 +11,18 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from . import filling, options, outputs, saving, wide
-from .callbacks import Callback, OnLog, StopTraining, check, listening
+from . import filling, fitting, options, outputs, saving, wide
+from .callbacks import Callback, OnLog, check
 from .checkpoints import check_folder
-from .diagnosis import diagnose
-from .divergence import check_finite
-from .early_stopping import HeldOut
 from .engine import engine
-from .errors import ConfigError, NotFitted, ViewError
+from .errors import ConfigError, NotFitted
 from .frames import give_back as as_table
 from .imputation import Predictor
 from .inferring import describe
 from .progress import progress_bar, show_families
 from .schedules import BetaSchedule
-from .training import Batches, Recorder, train
-from .units import Scaled, Units, check_imputed, log_units, overflow_is_found
+from .scores import Scores
+from .units import Scaled, Units, check_imputed, overflow_is_found
 from .views import Views, blocks, read_views
 
 
@@ -34,7 +30,7 @@ class NotFittedJPVAE(NotFitted, NotFittedError):
     """``NotFitted``, which scikit-learn knows for its own."""
 
 
-class JPVAE(TransformerMixin, BaseEstimator):
+class JPVAE(Scores, TransformerMixin, BaseEstimator):
     """A variational autoencoder per view, tied by one joint Gaussian prior over their latents.
 
     latent_dims: one size, or one per view.  prior: "independent", "orthogonal" (C = alpha * rotation), "svd" (two views,
@@ -186,54 +182,9 @@ class JPVAE(TransformerMixin, BaseEstimator):
         self.model_, self.view_names_, self.scaling_, self.table_columns_ = model, data.names, scaling, data.columns
         self.index_name_ = data.index_name
         show_families(self.inferred_, self.likelihood, self.progress)
-        backend = engine(self.backend, model, self.dtype, self.device)
-        batches = Batches([view[:] for view in self._in_model_units(data)], data.observed, model, plan, data.names)
-        fingerprint = None if checkpoint is None else batches.fingerprint()
-        done, parameters, optimizer, history, best = saving.resume(self, checkpoint, fingerprint, plan.steps)
-        state = backend.start(parameters, optimizer)
-        self.history_, self.moments_, self.report_ = history, None, None
         listeners = [*progress_bar(self.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
-        record = Recorder(plan, history, lambda record: [one.on_log(record) for one in listeners])
-        held_out = HeldOut(backend, batches, int(self.patience), best) if self.early_stopping else None
-
-        def finite_arrays(done: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-            parameters, optimizer = backend.to_arrays(state)
-            check_finite(parameters | optimizer, done, data.names)
-            return parameters, optimizer
-
-        def write(done: int, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray]) -> None:
-            best = held_out.best if held_out else None
-            if checkpoint is not None:
-                saving.write(self, checkpoint, parameters, optimizer, step=done, fingerprint=fingerprint, best=best)
-
-        def on_step(step: int, report: dict[str, Any]) -> None:
-            done = step + 1
-            record(step, report, held_out.after(done, state) if held_out else None)
-            for one in listeners:
-                one.on_step(done, report)
-            if checkpoint is not None and done % checkpoint_every == 0 and done < plan.steps:
-                write(done, *finite_arrays(done))
-            if held_out and held_out.exhausted:
-                raise StopTraining
-
-        with listening(listeners, self, done, plan.steps):
-            if not (held_out and held_out.exhausted):
-                done = train(backend, state, batches, first=done, on_step=on_step)
-            with suppress(StopTraining):  # it has come already
-                record.close(done)
-        parameters, optimizer = finite_arrays(done)
-        native = backend.parameters(state)
-        self.parameters_ = parameters
-        if held_out and held_out.best:
-            self.parameters_ = dict(held_out.best.parameters)
-            native = {name: backend.asarray(x) for name, x in self.parameters_.items()}
-        self._predictor = Predictor(backend, model, native, self.seed_)
-        full = data.observed.all(axis=1)
-        if full.sum() > sum(model.latent_dims):  # fewer rows have a singular covariance
-            moments = self._predictor.training_moments(batches.views, data.observed)
-            self.moments_ = (moments.mean, moments.covariance)
-        self.report_ = diagnose(self._predictor, batches.views, data.observed, data.names)
-        write(done, parameters, optimizer)
+        file = None if checkpoint is None else fitting.File(checkpoint, checkpoint_every)
+        self._predictor = fitting.run(self, data, self._in_model_units(data), plan, file, listeners)
         return self
 
     def impute(
@@ -359,49 +310,6 @@ class JPVAE(TransformerMixin, BaseEstimator):
         return [
             as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self.table_columns_, strict=True)
         ]
-
-    def score(self, views: Any, mask: Any = None, *, y: Any = None, missing: str | None = None, n_draws: int = 64) -> float:
-        """The mean of ``score_samples`` over the rows: nats per row, data units, higher is better. y: ignored."""
-        return float(self.score_samples(views, mask, missing=missing, n_draws=n_draws).mean())
-
-    def score_samples(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 64) -> np.ndarray:
-        """log p(x_O) of each row's observed views by K = ``n_draws`` importance-weighted draws: (N,) nats, data units.
-
-            log 1/K sum_k p(x_O | z^k) p(z_O^k) / q(z_O^k | x_O),    z^k ~ q
-
-        Its expectation is the ELBO for K = 1, grows with K and has log p(x_O) for its limit (Burda, Grosse and Salakhutdinov
-        2016); scores are comparable for equal K only.
-        """
-        n_draws = options.at_least("n_draws", n_draws, 1)
-        data, scaled, predictor, _ = self._read(views, mask, missing)
-        return predictor.log_evidence(scaled, data.observed, n_draws) - log_units(scaled, data.observed).sum(axis=1)
-
-    def score_conditional(
-        self, views: Any, mask: Any = None, *, target: int | str, missing: str | None = None, n_draws: int = 64
-    ) -> np.ndarray:
-        """log p(x_j | x_O) of view j = ``target`` (name or position) given a row's other observed views: (N,) nats, data units.
-
-        NaN where view j is not observed; log p(x_j) where it is the only one. The difference of the importance-weighted
-        log p(x_j, x_O) and log p(x_O) with the same draws of z_O; consistent as K = ``n_draws`` grows, a bound on neither side.
-        (Weighing draws of z_j from the conditional, which know nothing of x_j, by p(x_j | z_j) is consistent too, but of a view
-        with many columns hardly any such draw explains x_j: one weight then stands for all.)
-        """
-        n_draws = options.at_least("n_draws", n_draws, 1)
-        data, scaled, predictor, _ = self._read(views, mask, missing)
-        j = data.names.index(target) if target in data.names else target
-        if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= j < len(data.names):
-            raise ViewError(f"target is {target!r}; expected one of the views {list(data.names)} or its position")
-        others = data.observed & (np.arange(len(data.names)) != j)
-        both, given = (predictor.log_evidence(scaled, seen, n_draws) for seen in (data.observed, others))
-        seen = data.observed[:, j]
-        return np.where(seen, both - given - log_units(scaled, data.observed)[:, j], np.nan)
-
-    def elbo(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 1) -> float:
-        """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
-        n_draws = options.at_least("n_draws", n_draws, 1)
-        data, scaled, predictor, _ = self._read(views, mask, missing)
-        per_row = predictor.elbo(scaled, data.observed, n_draws)
-        return float((per_row - log_units(scaled, data.observed).sum(axis=1)).mean())
 
     def predictor(self) -> Predictor:
         """The fitted model with its parameters, for measures and experiments. Raises NotFitted before ``fit``."""
