@@ -1,6 +1,7 @@
 """The frame of all suites: one thread, each case checked and then timed, a table at the end, results kept of whole suites.
 
     pytest benchmarks --benchmark-only
+    pytest benchmarks --benchmark-only --device cuda        torch's lines on a GPU; kept as results/<suite>-cuda.json
 
 A suite is a module test_bench_*.py with a ``SUITE`` (suites.py) whose tests call the fixture ``timed``. A run that leaves out
 or fails a test of a suite (-k, a node id, an error) prints its table but leaves results/ and the targets alone.
@@ -29,10 +30,16 @@ CASES = pytest.StashKey[dict[suites.Suite, list[suites.Case]]]()
 PARTIAL = pytest.StashKey[set[str]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where torch computes."""
+    parser.addoption("--device", default="cpu", help="torch's device in the benchmarks: cpu (default), cuda")
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-benchmark reads its options in its own pytest_configure
 def pytest_configure(config: pytest.Config) -> None:
     """Our tables in place of pytest-benchmark's."""
     config.option.benchmark_quiet = True
+    torch.set_default_device(config.getoption("--device", "cpu"))
     config.stash[CASES], config.stash[PARTIAL] = {}, set()
 
 
@@ -49,10 +56,16 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def timed(benchmark: Any, request: pytest.FixtureRequest) -> Callable[..., None]:
     """``timed(step, method=, sweep=, x=, error=, bound=, peak_bytes=)``: error against bound, then a step that ran before."""
-    suite = request.module.SUITE
+    suite, on_gpu = request.module.SUITE, request.config.getoption("--device", "cpu").startswith("cuda")
 
-    def run(step: Callable[[], Any], *, bound: float, **case: Any) -> None:
+    def run(work: Callable[[], Any], *, bound: float, **case: Any) -> None:
         assert case["error"] <= bound
+
+        def step() -> None:
+            work()
+            if on_gpu:
+                torch.cuda.synchronize()
+
         begin = time.perf_counter()
         step()
         rounds = int(BUDGET / (time.perf_counter() - begin))

@@ -29,7 +29,7 @@ def draw(suite: suites.Suite, results: suites.Results) -> None:
         draw_panel(axis, suite, results, panel)
     for axis in axes[0]:
         name_lines(axis, suite.ours)
-    figure.savefig(suites.RESULTS / f"{suite.name}.png", dpi=130, bbox_inches="tight")
+    figure.savefig(suites.place(suite, "png"), dpi=130, bbox_inches="tight")
     plt.close(figure)
 
 

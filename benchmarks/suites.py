@@ -20,6 +20,7 @@ from typing import Any
 
 import cpuinfo
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -168,13 +169,21 @@ def made_with() -> dict[str, Any]:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results")
+    device = torch.get_default_device().type
     return {
         "commit": (git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else ""),
         "machine": f"{platform.system()} {platform.machine()}, {cpuinfo.get_cpu_info()['brand_raw']}, {os.cpu_count()} cores",
         "threads": 1,
+        **({} if device == "cpu" else {"device": torch.cuda.get_device_name()}),
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "torch", "jax")},
     }
+
+
+def place(suite: Suite, ending: str) -> Path:
+    """The file of a suite's results, by the device that torch computes on."""
+    device = torch.get_default_device().type
+    return RESULTS / f"{suite.name}{'' if device == 'cpu' else '-' + device}.{ending}"
 
 
 def save(suite: Suite, results: Results) -> None:
@@ -190,10 +199,10 @@ def save(suite: Suite, results: Results) -> None:
         for c in results.cases
     ]
     text = json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
-    (RESULTS / f"{suite.name}.json").write_text(text + ',\n "cases": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n")
+    place(suite, "json").write_text(text + ',\n "cases": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n")
 
 
 def load(suite: Suite) -> Results:
     """What ``save`` kept."""
-    kept = json.loads((RESULTS / f"{suite.name}.json").read_text())
+    kept = json.loads(place(suite, "json").read_text())
     return Results([Case(**case) for case in kept["cases"]])

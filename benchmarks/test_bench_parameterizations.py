@@ -70,7 +70,8 @@ SUITE = Suite(
 
 def entries(n: int, seed: int) -> torch.Tensor:
     """n x n normal numbers with standard deviation n^-1/2: a skew matrix of these has norm about 2 for every n."""
-    return torch.randn(n, n, generator=torch.Generator().manual_seed(seed)) / math.sqrt(n)
+    numbers = torch.randn(n, n, generator=torch.Generator().manual_seed(seed), device="cpu")
+    return numbers.to(torch.get_default_device()) / math.sqrt(n)
 
 
 def ours(X: torch.Tensor) -> tuple[torch.Tensor, Callable[[], torch.Tensor]]:
@@ -119,7 +120,7 @@ METHODS: dict[str, Callable[[torch.Tensor], Any]] = {
 
 def defect(Q: torch.Tensor) -> float:
     """|Q^T Q - I|_F of the float32 numbers as they are."""
-    wide = Q.detach().double().numpy()
+    wide = Q.detach().double().cpu().numpy()
     return float(np.linalg.norm(wide.T @ wide - np.eye(len(wide))))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import torch
 from peer_jax import ALPHA, HIDDEN, LATENT, PIXELS, Peer
 from suites import Case, Panel, Results, Suite, Target
 
@@ -89,7 +90,8 @@ def test_step(benchmark: Any, request: pytest.FixtureRequest, objective: str, ro
         state = engine.start(start, None)
         return lambda: float(engine.train_step(state, batch, beta=1.0, learning_rate=1e-3, coupling_rate=1.0)["loss"])
 
-    steps = {TORCH: stepper(TorchEngine(MODEL)), NUMPY: stepper(NumpyEngine(MODEL, threads=1))}
+    in_torch = TorchEngine(MODEL, device=str(torch.get_default_device()))
+    steps = {TORCH: stepper(in_torch), NUMPY: stepper(NumpyEngine(MODEL, threads=1))}
     if objective == "elbo":
         steps[PEER] = lambda: peer.step(batch.views)
     truth = stepper(NumpyEngine(MODEL, "float64", threads=1))()
