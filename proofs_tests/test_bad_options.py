@@ -145,3 +145,14 @@ def test_more_latents_than_columns_are_a_warning_that_says_what_to_do():
         model = JPVAE(latent_dims=dims, prior=prior, likelihood="gaussian", hidden=(2,), backend="numpy", progress=False)
         with pytest.warns(JPVAEWarning, match=message), pytest.raises(AssertionError, match="training began"):
             model.fit(views)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_small_table_may_have_as_many_latents_as_the_prior_couples():
+    """Fewer there would be fewer coupled directions for all views. (A warning would be raised here as an error.)"""
+    views = [np.random.default_rng(0).standard_normal((9, c)) for c in (4, 1, 5)]
+    options = {"likelihood": "gaussian", "hidden": (2,), "backend": "numpy", "progress": False, "prior": "canonical"}
+    with pytest.raises(AssertionError, match="training began"):
+        JPVAE(latent_dims=3, **options).fit(views)
+    with pytest.warns(JPVAEWarning, match="'view1' has 4 for 1"), pytest.raises(AssertionError, match="training began"):
+        JPVAE(latent_dims=(3, 4, 3), **options).fit(views)

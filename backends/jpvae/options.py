@@ -103,8 +103,13 @@ def model_of(options: JPVAE, data: Views) -> Model:
 
 
 def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
-    """Warn of views with more latents than columns, which have nothing to tell by the others."""
+    """Warn of views with more latents than columns, which have nothing to tell by the others.
+
+    But the smallest size is how many directions a canonical prior couples: a small table among larger ones may have as many.
+    """
     idle = [i for i, (n, c) in enumerate(zip(model.latent_dims, model.features, strict=True)) if n > c]
+    if model.prior == "canonical" and len(idle) < model.views:
+        idle = [i for i in idle if model.latent_dims[i] > model.directions]
     if idle:
         found = ", ".join(f"{names[i]!r} has {model.latent_dims[i]} for {model.features[i]}" for i in idle)
         fewer = tuple(min(n, c) for n, c in zip(model.latent_dims, model.features, strict=True))
