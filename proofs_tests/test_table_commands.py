@@ -584,10 +584,11 @@ def test_constant_columns_one_row_and_too_many_latents(command, folder):
     write(folder / "l.csv", pd.DataFrame({"who": who[:20], "y": values[:20, 1]}))
     both = views(["k=k.csv", "l=l.csv"])
     fit = ["fit", *both, "--id", "who", "--out", "k.safetensors", *FIT, "--steps", "150", "--learning-rate", "0.05"]
+    fit += ["--latent-dims", "2,3"]
     code, _, err = command(*fit)
     assert code == 0
     assert err.startswith(
-        "warning: more latents than columns (view 'l' has 2 for 1): the rest cost time and tell nothing; give "
+        "warning: more latents than columns (view 'l' has 3 for 1): the rest cost time and tell nothing; give "
     )
     assert "latent_dims=(2, 1)\nwarning: view 'k' has 1 constant columns ('five'): they tell nothing" in err
     write(folder / "one.csv", pd.DataFrame({"who": ["q"], "y": [0.5]}))
