@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Our tables in place of pytest-benchmark's; a device that torch has not is an error before any work."""
     config.option.benchmark_quiet = True
     device = config.getoption("--device", "cpu")
-    if device != "cpu":  # where a default is set, even "cpu", torch looks it up in every call: half as long again for small ones
+    if device != "cpu":  # a default, even "cpu", costs torch time in every call: small steps take half as long again
         if not device.startswith("cuda") or not torch.cuda.is_available():
             here = "cpu, cuda" if torch.cuda.is_available() else "cpu (torch finds no CUDA device here)"
             raise pytest.UsageError(f"--device is {device!r}, expected one of: {here}.")

@@ -147,7 +147,8 @@ def table(suite: Suite, results: Results) -> str:
     with console.capture() as capture:
         console.print(grid)
     below = [f"error: {suite.error}; the worst of the line. memory: peak above the inputs, at the line's last point."]
-    below += ["!: the faster of the two, that or ours, has the larger error. growth: p of time ~ x^p, fitted on the upper half of the points.", *suite.notes]
+    below += ["!: the faster of the two, that or ours, has the larger error."]
+    below += ["growth: p of time ~ x^p, fitted on the upper half of the points.", *suite.notes]
     return capture.get() + "\n".join(below)
 
 
