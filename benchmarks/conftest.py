@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 BUDGET, FEWEST, MOST = 0.2, 3, 200  # seconds of timing per case; rounds
 CASES = pytest.StashKey[dict[suites.Suite, list[suites.Case]]]()
+UNKEPT = pytest.StashKey[dict[suites.Suite, OSError]]()
 PARTIAL = pytest.StashKey[set[str]]()
 
 
@@ -37,10 +38,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-benchmark reads its options in its own pytest_configure
 def pytest_configure(config: pytest.Config) -> None:
-    """Our tables in place of pytest-benchmark's."""
+    """Our tables in place of pytest-benchmark's; a device that torch has not is an error before any work."""
     config.option.benchmark_quiet = True
-    torch.set_default_device(config.getoption("--device", "cpu"))
-    config.stash[CASES], config.stash[PARTIAL] = {}, set()
+    device = config.getoption("--device", "cpu")
+    if device != "cpu":  # a default, even "cpu", costs torch time in every call: small steps take half as long again
+        if not device.startswith("cuda") or not torch.cuda.is_available():
+            here = "cpu, cuda" if torch.cuda.is_available() else "cpu (torch finds no CUDA device here)"
+            raise pytest.UsageError(f"--device is {device!r}, expected one of: {here}.")
+        torch.set_default_device(device)
+    config.stash[CASES], config.stash[PARTIAL], config.stash[UNKEPT] = {}, set(), {}
 
 
 @pytest.fixture(autouse=True)
@@ -107,8 +113,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     for suite, cases in session.config.stash[CASES].items():
         if whole(session.config, suite):
             results = suites.Results(cases)
-            suites.save(suite, results)
-            suite_figure.draw(suite, results)
+            try:
+                suites.save(suite, results)
+                suite_figure.draw(suite, results)
+            except OSError as error:  # the table is worth more than the file
+                session.config.stash[UNKEPT][suite] = error
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
             if not all(target.report(results)[0] for target in suite.targets if target.asserted):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -123,5 +133,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             for target in suite.targets:
                 met, text = target.report(results)
                 terminalreporter.write_line(text, green=met, red=not met)
+            if suite in config.stash[UNKEPT]:
+                terminalreporter.write_line(f"The results could not be kept: {config.stash[UNKEPT][suite]}", red=True)
         else:
             terminalreporter.write_line("A partial run, or one without --benchmark-only: targets and results/ were left alone.")

@@ -1,7 +1,7 @@
 """A benchmark suite: the cases that were timed, the one table of ratios that is printed, the JSON that is kept.
 
 A case is one method at one point x of one sweep. Its error, against an independent float64 reference, was checked before
-it was timed, and stands in the table: a faster case with a larger error is not a win and is marked "!".
+it was timed, and stands in the table: a faster case with a larger error is not a win, ours neither, and is marked "!".
 A module test_bench_<name>.py has its Suite in ``SUITE``; conftest.py times the cases and calls what is here.
 """
 
@@ -147,7 +147,8 @@ def table(suite: Suite, results: Results) -> str:
     with console.capture() as capture:
         console.print(grid)
     below = [f"error: {suite.error}; the worst of the line. memory: peak above the inputs, at the line's last point."]
-    below += ["!: faster, with a larger error. growth: p of time ~ x^p, fitted on the upper half of the points.", *suite.notes]
+    below += ["!: the faster of the two, that or ours, has the larger error."]
+    below += ["growth: p of time ~ x^p, fitted on the upper half of the points.", *suite.notes]
     return capture.get() + "\n".join(below)
 
 
@@ -158,7 +159,8 @@ def cell(suite: Suite, results: Results, sweep: str, x: float, method: str) -> s
         return "–"
     if ours is None or case is ours:
         return duration(case.minimum)
-    mark = " !" if case.minimum < ours.minimum and case.error > ours.error else ""
+    faster, slower = (case, ours) if case.minimum < ours.minimum else (ours, case)
+    mark = " !" if faster.error > slower.error else ""
     return f"× {case.minimum / ours.minimum:,.3g}{mark}"
 
 

@@ -1,7 +1,9 @@
 """One training step of the paper's model: torch engine, NumPy engine, and a peer, jit-compiled JAX + optax as a user writes it.
 
 Two 392-512-512-2x20 encoders, 20-512-512-392 decoders, orthogonal prior, float32, the KL of all rows and Adam. All start from
-one set of parameters; the first step's loss, on one batch with one noise, is compared with the NumPy engine's in float64. Then
+one set of parameters; the first step's loss, on one batch with one noise, is compared with the NumPy engine's in float64 (the
+loss alone: gradients and Adam are compared between our engines, in proofs_tests). After it the peer draws its noise within its
+step, 1 % of it at most, and the engines are given theirs. Then
 they take turns, step by step, so that whatever else the machine does hits all alike. Times are CPU seconds of the process,
 all its threads: on one idle core that is wall-clock time, and other people's work does not count.
 """
