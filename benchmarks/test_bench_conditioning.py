@@ -80,7 +80,7 @@ def loop(library: Any, p: Problem) -> tuple[Callable[..., Any], int]:
 
     def fill(latents: Any, mask: Any, noise: Any) -> Any:
         filled = library.asarray(latents, copy=True)
-        patterns, member = np.unique(np.asarray(mask), axis=0, return_inverse=True)
+        patterns, member = np.unique(on_host(mask), axis=0, return_inverse=True)
         for k, pattern in enumerate(patterns):
             seen = np.repeat(pattern, N)
             o, h, rows = (library.asarray(np.flatnonzero(x)) for x in (seen, ~seen, member == k))
@@ -105,6 +105,11 @@ METHODS: dict[str, tuple[Callable[..., Any], Any]] = {
 }
 
 
+def on_host(x: Any) -> np.ndarray:
+    """As a NumPy array, from whatever device."""
+    return np.asarray(x.cpu() if isinstance(x, torch.Tensor) else x)
+
+
 def check_mean(p: Problem, fill: Callable[..., Any], library: Any) -> float:
     """The error of all rows' means."""
     exact, P = p.latents.copy(), np.linalg.inv(p.covariance)
@@ -112,7 +117,7 @@ def check_mean(p: Problem, fill: Callable[..., Any], library: Any) -> float:
         seen, rows = np.repeat(pattern, N), (p.mask == pattern).all(1)  # E[z_h | z_o] = -P_hh^-1 P_ho z_o
         gain = -P[np.ix_(seen, ~seen)] @ np.linalg.inv(P[np.ix_(~seen, ~seen)])
         exact[np.ix_(rows, ~seen)] = p.latents[np.ix_(rows, seen)] @ gain
-    found = np.asarray(fill(library.asarray(p.latents), library.asarray(p.mask), None))
+    found = on_host(fill(library.asarray(p.latents), library.asarray(p.mask), None))
     return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
 
 
@@ -123,7 +128,7 @@ def check_draw(p: Problem, fill: Callable[..., Any], library: Any, noise_dim: in
         hidden = ~np.repeat(pattern, N)
         mask = library.asarray(np.tile(pattern, (noise_dim, 1)))
         nothing = library.asarray(np.zeros((noise_dim, len(hidden))))
-        T = np.asarray(fill(nothing, mask, library.asarray(np.eye(noise_dim))))[:, hidden]
+        T = on_host(fill(nothing, mask, library.asarray(np.eye(noise_dim))))[:, hidden]
         exact = np.linalg.inv(P[np.ix_(hidden, hidden)])
         worst = max(worst, float(np.linalg.norm(T.T @ T - exact) / np.linalg.norm(exact)))
     return worst
