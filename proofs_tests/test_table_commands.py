@@ -159,7 +159,7 @@ def test_fit_goes_on_and_says_so(command, folder, monkeypatch):
     assert all(np.array_equal(tensors[name], whole[name]) for name in whole)
     code, _, err = command("fit", *once, "--seed", "1")
     assert code == 2
-    assert "checkpoint 'long.safetensors' is of another training" in err
+    assert "checkpoint 'long.safetensors' is of another training (options: {'seed': 0}; here {'seed': 1})" in err
 
 
 def filled_matches(before, after, id_place):
@@ -297,6 +297,26 @@ def test_impute_gives_categories_as_texts_and_marks_single_cells(command, folder
             assert after[column].tolist() == theirs, column
     visits = read(folder / "filled" / "mb.draws.csv")["visits"]
     assert (visits == visits.round()).all()  # a drawn count is one
+
+
+def test_a_column_of_texts_that_is_empty_in_every_row_is_filled(command, folder):
+    """A file without one text gives pandas a column of numbers."""
+    new = MIXED["a"].head(3).assign(sex=np.nan)
+    for ending in ENDINGS:
+        write(folder / f"new{ending}", new)
+        out = f"filled{ending}"
+        assert command("impute", "mixed.safetensors", *views([f"ma=new{ending}"]), "--out", out, "--draws", "1")[0] == 0
+        for file in ("ma", "ma.draws"):
+            assert set(read(folder / out / f"{file}{ending}")["sex"]) <= {"f", "m"}
+
+
+def test_views_without_a_common_subject_are_a_warning(command, folder):
+    write(folder / "others.csv", TABLES["b"].assign(who=[f"x{k}" for k in range(len(TABLES["b"]))]))
+    for words, names in ((["a=a.csv", "b=others.csv"], "['a', 'b']"), (["a=a.csv", "b=b.parquet", "d=others.csv"], "['d']")):
+        options = [*FIT, "--out", f"{len(words)}.safetensors", "--steps", "1"]
+        code, _, err = command("fit", *views(words), "--id", "who", *options)
+        assert code == 0
+        assert f"warning: no subject of {names} is in another view" in " ".join(err.split())
 
 
 def test_an_array_s_single_cells(command):

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -141,6 +142,15 @@ REFUSED = {
     "long rows": (["a=t.csv"], {"t.csv": "who,x\np,1,2\nq,1,2\n"}, ViewError, "cannot be read as .csv (Length of header"),
     "one long row": (["a=t.csv"], {"t.csv": GOOD + "r,1,2,3\n"}, ViewError, "cannot be read as .csv (Error tokenizing data"),
     "huge integer": (["a=t.csv"], {"t.csv": f"who,x\np,{2**53 + 1}\n"}, ViewError, "'x' has integers beyond 2**53"),
+    "semicolons": (["a=t.csv"], {"t.csv": "who;x\np;1,5\n"}, ViewError, "are 'who;x'. A .csv has commas between its columns"),
+    "decimal commas": (
+        ["a=t.tsv"],
+        {"t.tsv": "who\tx\np\t7\nq\t1,5\nr\t1,5\n"},
+        ViewError,
+        "column 'x' has numbers that are written with commas ('1,5' at who 'q')",
+    ),
+    "padded id": (["a=t.csv"], {"t.csv": GOOD + "p ,5,6\n"}, ViewError, "the id 'p ' in 'who' begins or ends with white space"),
+    "open quote": (["a=t.csv"], {"t.csv": '"' + GOOD * 9999}, ViewError, "cannot be read as .csv (field larger than"),
     "no csv": (["a=t.csv"], {"t.csv": b"\xff\xfe\x00w"}, ViewError, "view 'a' (t.csv) cannot be read as .csv ('utf-8' codec"),
     "no parquet": (["a=t.parquet"], {"t.parquet": GOOD}, ViewError, "view 'a' (t.parquet) cannot be read as .parquet ("),
     "no xlsx": (["a=t.xlsx"], {"t.xlsx": GOOD}, ViewError, "view 'a' (t.xlsx) cannot be read as .xlsx ("),
@@ -202,6 +212,43 @@ def test_refused_archives_and_missing_ids(tmp_path):
     (tmp_path / "t.csv").write_text(GOOD)
     with pytest.raises(ViewError, match=r"is a table, whose rows are matched by an id; name its column with --id"):
         join([source(tmp_path / "t.csv")], None)
+
+
+@pytest.mark.parametrize("ending", [".xlsx", ".npz"])
+def test_damaged_archives(tmp_path, ending):
+    """Forty bytes of what is compressed inverted, one at a time, and broken XML in a sound zip: refused, or read."""
+    path, whole = tmp_path / f"t{ending}", tmp_path / f"whole{ending}"
+    values = np.random.default_rng(0).standard_normal((100, 2))
+    if ending == ".npz":
+        np.savez_compressed(whole, x=values)
+    else:
+        write(whole, pd.DataFrame({"who": range(100), "x": values[:, 0]}))
+    content, refused = whole.read_bytes(), 0
+    for place in np.linspace(60, len(content) // 2, 40, dtype=int):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        try:
+            join([source(path)], None if ending == ".npz" else "who")
+        except ViewError as error:
+            assert f"cannot be read as {ending}" in str(error)  # noqa: PT017 - some bytes are read by nobody
+            refused += 1
+    assert refused > 10
+    if ending == ".xlsx":
+        with zipfile.ZipFile(whole) as book, zipfile.ZipFile(path, "w") as broken:
+            for name in book.namelist():
+                broken.writestr(name, book.read(name)[: -9 if "sheet1" in name else None])
+        with pytest.raises(ViewError, match=r"cannot be read as \.xlsx"):
+            read(source(path), "who")
+
+
+def test_text_that_is_no_mistake(tmp_path):
+    """An empty first line; digits that are text in a typed file, and texts with commas, are categories."""
+    (tmp_path / "t.csv").write_text('\nwho,x\np,"a,b"\nq,c\n')
+    assert read(source(tmp_path / "t.csv"), "who").frame["x"].tolist() == ["a,b", "c"]
+    frame = pd.DataFrame({"who": pd.Categorical(["p", "q"]), "stage": ["1", "2"]})
+    assert read(source(write(tmp_path / "t.parquet", frame)), "who").frame.to_dict("index") == {
+        "p": {"stage": "1"},
+        "q": {"stage": "2"},
+    }
 
 
 def test_sheets_as_people_leave_them(tmp_path):

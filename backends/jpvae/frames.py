@@ -192,6 +192,8 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
         elif kind != "numbers" and j in columns.texts:
             texts = [columns.texts[j][int(code)] for code in values[:, j]]
             fits = given is not None and not (hasattr(given.dtype, "categories") and set(texts) - set(given.dtype.categories))
+            if fits and pd.api.types.is_numeric_dtype(given.dtype):  # a column without a text: all its cells are empty
+                fits = not any(isinstance(text, str) for text in texts)
             made[name] = pd.Series(texts, index=index, dtype=given.dtype if fits else None)
         else:
             small = given is not None and isinstance(given.dtype, np.dtype) and given.dtype.kind == "f"

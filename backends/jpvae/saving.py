@@ -107,8 +107,11 @@ def resume(
         if part == "options" and isinstance(theirs, dict):
             theirs = _defaults(model) | theirs | {name: ours[name] for name in ("backend", "device")}
         if theirs != ours:
+            if isinstance(theirs, dict) and isinstance(ours, dict):
+                differing = [name for name in ours if name not in theirs or theirs[name] != ours[name]] or list(theirs)
+                theirs, ours = ({name: found.get(name) for name in differing} for found in (theirs, ours))
             raise CheckpointError(
-                f"checkpoint {str(path)!r} is of another training ({part}: {header.get(part)}; here {ours}). "
+                f"checkpoint {str(path)!r} is of another training ({part}: {theirs}; here {ours}). "
                 "Give another path, or delete the file to start anew."
             )
     adam = checkpoints.select(tensors, "adam.")

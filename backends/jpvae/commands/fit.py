@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from .. import checkpoints
 from ..callbacks import Callback
-from ..errors import ConfigError
+from ..errors import ConfigError, JPVAEWarning
 from ..estimator import JPVAE
 from ..inferring import INFER
 from ..progress import families_table, progress_bar
@@ -105,6 +106,11 @@ def command(
         "device": device,
         **_early_stopping(early_stopping),
     }
+    shared = joined.observed[joined.observed.sum(axis=1) > 1].any(axis=0)
+    alone = [name for name, other in zip(joined.names, shared, strict=True) if not other]
+    if alone and len(features) > 1:
+        message = f"no subject of {alone} is in another view, so that nothing can be learned of how they go together: "
+        warnings.warn(message + "are the ids written alike in all tables?", JPVAEWarning, stacklevel=1)
     announcement = Announcement(joined, given, silent=as_json)
     listeners = [announcement, *progress_bar(False if as_json else "auto")]
     model = JPVAE(**options, progress=False).fit(joined.views, joined.observed, checkpoint=out, callbacks=listeners)

@@ -6,14 +6,13 @@ A .npy is memory-mapped, so that it is never whole in memory; a .npz holds one a
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ViewError
-from .sources import Source
+from .sources import UNREADABLE, Source
 
 
 def open_arrays(given: Sequence[Source]) -> dict[str, np.ndarray]:
@@ -25,7 +24,7 @@ def open_arrays(given: Sequence[Source]) -> dict[str, np.ndarray]:
             if source.format == ".npz":
                 with array as archive:
                     array = archive[key_of(source)]
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise ViewError(f"{source} cannot be read as {source.format} ({error}); is it damaged, or no array?") from error
         if array.dtype.kind not in "biuf" or array.ndim != 2 or 0 in array.shape:
             raise ViewError(

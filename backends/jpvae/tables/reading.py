@@ -7,8 +7,8 @@ every id is an integer without leading zeros: 007 stays 007.
 from __future__ import annotations
 
 import csv
+import re
 import warnings
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ import pandas as pd
 
 from ..errors import MissingDependency, ViewError
 from . import xlsx
-from .sources import Source
+from .sources import UNREADABLE, Source
 
 _NEEDS = {".parquet": "pyarrow", ".xlsx": "openpyxl"}
 _STRAY = 0.2  # of a column's different texts: so few that are no numbers are taken for mistakes
@@ -47,7 +47,7 @@ def read(source: Source, id_column: str) -> Table:
     check_format(source)
     try:
         names, whole = _READERS[source.format](source.path, id_column)
-    except (ValueError, KeyError, EOFError, OSError, pd.errors.ParserWarning, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, pd.errors.ParserWarning) as error:
         raise ViewError(
             f"{source} cannot be read as {source.format} ({error}); is it damaged, or of another format?"
         ) from error
@@ -64,7 +64,9 @@ def read(source: Source, id_column: str) -> Table:
 def _separated(separator: str) -> Callable[[Path, str], tuple[list[str], pd.DataFrame]]:
     def read_text(path: Path, id_column: str) -> tuple[list[str], pd.DataFrame]:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            names = next(csv.reader(file, delimiter=separator), [])
+            names = next(filter(None, csv.reader(file, delimiter=separator)), [])  # as pandas, which passes over empty lines
+        if names and id_column not in names:
+            return names, pd.DataFrame()  # of another separator, say: a complaint about the names says more than pandas'
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
             frame = pd.read_csv(
@@ -101,9 +103,10 @@ def _check_names(source: Source, names: list[str], id_column: str) -> None:
     if twice:
         raise ViewError(f"{source} has more than one column named {twice}; expected different names")
     if id_column not in names:
-        raise ViewError(
-            f"{source} has no column {id_column!r} (the id); its columns are {_some(names)}. Give --id, or rename it"
-        )
+        advice = "Give --id, or rename it"
+        if len(names) == 1 and re.search(r"[;\t,]", names[0]):
+            advice = "A .csv has commas between its columns, a .tsv tabs, and both have decimal points: save it anew"
+        raise ViewError(f"{source} has no column {id_column!r} (the id); its columns are {_some(names)}. {advice}")
     if len(names) == 1:
         raise ViewError(f"{source} has no column beside the id {id_column!r}; expected at least one")
 
@@ -117,6 +120,12 @@ def _ids(source: Source, column: pd.Series) -> pd.Index:
     if pd.api.types.is_string_dtype(column):
         if column.str.fullmatch(r"0|-?[1-9]\d{0,17}").all() and source.format in (".csv", ".tsv"):
             values = column.astype("int64")
+        padded = column[column.str.fullmatch(r"\s.*|.*\s")]
+        if len(padded):
+            raise ViewError(
+                f"{source}: the id {padded.iloc[0]!r} in {column.name!r} begins or ends with white space ({len(padded)} such "
+                "rows), so that it would not match the same id without; expected ids without: remove it in every table"
+            )
     elif not pd.api.types.is_integer_dtype(column):
         raise ViewError(f"{source}: the ids in {column.name!r} are {column.dtype}; expected integers or text")
     twice = values[values.duplicated()]
@@ -142,6 +151,13 @@ def _check_column(source: Source, column: pd.Series) -> None:
                 f"{source}: column {column.name!r} is not numeric ({wrong.iloc[0]!r} at {column.index.name} "
                 f"{wrong.index[0]!r}), yet {len(found) - len(wrong)} of its {len(found)} values are numbers; expected numbers, "
                 "or texts that are none: correct or empty such cells, or give the categories other names"
+            )
+        texts = [value for value in found if isinstance(value, str)]
+        commas = found[[isinstance(value, str) and "," in value for value in found]]
+        if len(commas) and all(re.fullmatch(r"-?\d*(,\d+)*", text) for text in texts):
+            raise ViewError(
+                f"{source}: column {column.name!r} has numbers that are written with commas ({commas.iloc[0]!r} at "
+                f"{column.index.name} {commas.index[0]!r}); expected decimal points, and nothing between thousands"
             )
 
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import csv
 import re
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError, ViewError
 
+# What csv, zipfile, openpyxl, pyarrow, pandas and NumPy raise on a damaged file. (Broken XML is a SyntaxError, a zip with a
+# password a RuntimeError, a broken header of a .npy a TokenError.)
+UNREADABLE = (
+    ValueError,
+    LookupError,
+    EOFError,
+    OSError,
+    SyntaxError,
+    RuntimeError,
+    csv.Error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 TABLES, ARRAYS = (".csv", ".tsv", ".parquet", ".xlsx"), (".npy", ".npz")
 
 
