@@ -122,6 +122,10 @@ SHAPES = {
         lambda: jc.kl_dense([Z3], [Z2], EYE),
         r"log_vars\[0\] has shape \(4, 2\); expected last axis 3",
     ),
+    "mask of a density": (
+        lambda: jc.log_density(SVD, [Z2, Z3], np.ones((3, 2))),
+        r"mask has shape \(3, 2\); expected .* \(4, 2\)",
+    ),
     "views of a density": (lambda: jc.log_density(TWO, [Z2]), r"latents has 1 arrays; expected 2"),
     "mask of a conditional": (
         lambda: jc.conditional_mean(SVD, [Z2, Z3], np.ones(3, dtype=bool)),

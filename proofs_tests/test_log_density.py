@@ -76,3 +76,11 @@ def test_nan_in_a_missing_view_has_gradient_zero(structure):
         # The frames' error and n roundings in each of two products with them: oracles.kl_and_condition's factor.
         room = 64 * oracles.frame_condition(model) * largest * (1 + np.abs(z).sum()) * 2.0**-52
         assert np.all(np.abs(found[row] - want) <= room)
+
+
+def test_a_single_row_needs_no_row_axis():
+    prior = jc.JointPrior.svd(np.eye(3, 2), np.asarray([0.5, -1.0]), np.eye(2))
+    rows = [np.random.default_rng(n).standard_normal((4, n)) for n in (2, 3)]
+    every, one = jc.log_density(prior, rows), jc.log_density(prior, [z[1] for z in rows])
+    assert np.shape(one) == ()
+    assert one == every[1]  # the same operations, whatever the number of rows: elementwise, and frames of zeros and ones
