@@ -15,6 +15,7 @@ from rich.table import Table
 from jpvae_core import JPVAEError
 
 from .commands import evaluate, fit, impute, inspect
+from .commands.arguments import AsJson, console
 from .errors import JPVAEWarning
 
 app = typer.Typer(
@@ -30,7 +31,6 @@ for on_tables in (fit, impute, inspect, evaluate):
     app.command(name, epilog=f"Example: {on_tables.EXAMPLE}")(on_tables.command)
 
 Backend = Annotated[str, typer.Option(help="torch | numpy")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
 def run() -> None:
@@ -80,16 +80,15 @@ def demo(
         table.add_row(label, *(f"{m[key][0]:.1f} / {m[key][1]:.1f}" for m in models))
     table.add_row("active units", *(f"{m['active_units']} of {m['latents']}" for m in models))
     table.add_row("cross-correlation", *(f"{m['cross_correlation_norm']:.2f}" for m in models))
-    console = Console(width=None if Console().is_terminal else 100)
-    console.print(table)
-    console.print(
+    screen = console()
+    screen.print(table)
+    screen.print(
         "Each cell: top half / bottom half; an imputation is made from the other half alone.\n"
         "Plug-in decodes one conditional mean: by training moments (Eq. 12), or under the\n"
         "prior, which says nothing where C = 0. Predictive averages 64 draws.\n"
-        "Cross-correlation: Frobenius norm, between the two halves' latents.",
-        highlight=False,
+        "Cross-correlation: Frobenius norm, between the two halves' latents."
     )
-    console.print(f"{result['seconds']:.0f} s in all; figure: [bold]{escape(result['figure'])}[/]", highlight=False)
+    screen.print(f"{result['seconds']:.0f} s in all; figure: [bold]{escape(result['figure'])}[/]")
 
 
 @app.command(
@@ -129,10 +128,9 @@ def _print_result(result: dict[str, Any]) -> None:
     }
     for name, (first, second) in rows.items():
         table.add_row(name, f"{first:.2f}", f"{second:.2f}")
-    console = Console(width=None if Console().is_terminal else 100)
-    console.print(table)
-    console.print(
+    screen = console()
+    screen.print(table)
+    screen.print(
         f"-ELBO {result['negative_elbo']:.2f}; active units {result['table_2']['active_units_percent']:.1f} % (Table 2); "
-        f"cross-correlation norm {result['cross_correlation_norm']:.2f}; trained in {result['seconds']['training']:.0f} s",
-        highlight=False,
+        f"cross-correlation norm {result['cross_correlation_norm']:.2f}; trained in {result['seconds']['training']:.0f} s"
     )

@@ -46,11 +46,14 @@ class LatentReport:
         width = max(len("view"), *map(len, self.views))
         lines = [f"{'view':<{width}}  active latents   KL in nats, largest first"]
         for name, view in self.views.items():
-            kl = sorted(view["kl"], reverse=True)
-            numbers = " ".join(f"{x:.2f}" for x in kl[:8]) + (" ..." if len(kl) > 8 else "")
             count = f"{view['active']} of {view['latents']}{' (collapsed)' if view['collapsed'] else ''}"
-            lines.append(f"{name:<{width}}  {count:<15}  {numbers}")
+            lines.append(f"{name:<{width}}  {count:<15}  {largest(view['kl'])}")
         return "\n".join([*lines, self.advice])
+
+
+def largest(kl: Sequence[float]) -> str:
+    """The eight largest numbers, for people."""
+    return " ".join(f"{x:.2f}" for x in sorted(kl, reverse=True)[:8]) + (" ..." if len(kl) > 8 else "")
 
 
 def diagnose(predictor: Predictor, views: Sequence[np.ndarray], observed: np.ndarray, names: Sequence[str]) -> LatentReport:

@@ -59,7 +59,7 @@ class Table:
         if hasattr(column.dtype, "categories"):
             return tuple(v for v in column.dtype.categories.tolist() if v in found)
         if not all(isinstance(v, str | int | float | bool) for v in found):
-            raise ViewError(f"view {self.view!r}, column {self._title(j)!r} holds {found}; expected texts or numbers")
+            raise ViewError(f"view {self.view!r}, column {self.title(j)!r} holds {found}; expected texts or numbers")
         return tuple(sorted(found, key=lambda v: (isinstance(v, str), v)))
 
     def numbers(self, columns: Columns, observed: np.ndarray) -> np.ndarray:
@@ -73,11 +73,11 @@ class Table:
         """Column j as float64 (N,), NaN where it has nothing. Raises ViewError where it is not numeric."""
         column = self.column(j)
         if getattr(column.dtype, "kind", "O") in "Mmc":
-            raise ViewError(f"view {self.view!r}, column {self._title(j)!r} has dtype {column.dtype}; expected real numbers")
+            raise ViewError(f"view {self.view!r}, column {self.title(j)!r} has dtype {column.dtype}; expected real numbers")
         try:
             return np.asarray(column.to_numpy(np.float64, na_value=np.nan) if self.frame is not None else column, np.float64)
         except (TypeError, ValueError) as error:
-            place = f"view {self.view!r} is not numeric ({error}, column {self._title(j)!r})"
+            place = f"view {self.view!r} is not numeric ({error}, column {self.title(j)!r})"
             raise ViewError(
                 f'{place}; expected an (N, c) table of numbers. Texts need likelihood="infer", or {{column: "categorical"}}'
             ) from error
@@ -93,7 +93,8 @@ class Table:
                 raise unknown_category(self.view, called, columns.title(j), repr(value), columns.texts[j])
         return codes
 
-    def _title(self, j: int) -> Any:
+    def title(self, j: int) -> Any:
+        """What the person calls column j."""
         return j if self.names is None else self.names[j]
 
 

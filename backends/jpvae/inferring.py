@@ -157,7 +157,7 @@ def _grouped(table: Table, names: Mapping[tuple[int, ...], str], observed: np.nd
         columns = tuple(j for at, _ in members for j in at)
         if name in _COUNTS and len(columns) == 1:
             raise ConfigError(
-                f"likelihood of column {_title(table, columns[0])!r} of view {table.view!r} is {name!r}, whose size factor "
+                f"likelihood of column {table.title(columns[0])!r} of view {table.view!r} is {name!r}, whose size factor "
                 f"would be the count itself; expected '{name}_unscaled' for a single column of counts"
             )
         size = K if name == "categorical" and not coded else 0
@@ -166,7 +166,7 @@ def _grouped(table: Table, names: Mapping[tuple[int, ...], str], observed: np.nd
 
 
 def _check_levels(table: Table, j: int, found: int, rows: int) -> None:
-    place = f"view {table.view!r}, column {_title(table, j)!r}"
+    place = f"view {table.view!r}, column {table.title(j)!r}"
     if found < 2:
         raise ViewError(f"{place} has {found} categories; expected at least 2. Leave the column out")
     if found > _MOST_LEVELS or (found == rows and rows > 2):
@@ -174,7 +174,3 @@ def _check_levels(table: Table, j: int, found: int, rows: int) -> None:
             f"{place} has {found} categories in {rows} rows; expected at most {_MOST_LEVELS}, and fewer than rows. Leave an "
             "identifier out, use it as the index, or join rare categories"
         )
-
-
-def _title(table: Table, j: int) -> Any:
-    return j if table.names is None else table.names[j]

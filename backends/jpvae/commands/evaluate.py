@@ -9,7 +9,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..estimator import JPVAE
 from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
 
 EXAMPLE = "jpvae evaluate model.safetensors --view rna=rna.csv --view protein=protein.parquet"
@@ -32,6 +31,7 @@ def command(
     them, and the level with the most is taken: column means then give the most
     frequent one, and neighbours vote.
     """
+    from ..estimator import JPVAE
     from ..tables.evaluation import JPVAE_NAME, evaluate
     from ..tables.joining import join
     from ..tables.sources import sources

@@ -15,12 +15,12 @@ from rich.table import Table
 from .. import checkpoints
 from ..callbacks import Callback
 from ..errors import ConfigError, JPVAEWarning
-from ..estimator import JPVAE
 from ..inferring import INFER
 from ..progress import families_table, progress_bar
 from .arguments import AsJson, ViewFiles, console
 
 if TYPE_CHECKING:
+    from ..estimator import JPVAE
     from ..tables.joining import Joined
     from ..tables.sources import Source
 
@@ -74,6 +74,7 @@ def command(
     Arrays (.npy, .npz) have no ids: their rows are matched by position, and a
     missing view is a row of NaN.
     """
+    from ..estimator import JPVAE
     from ..tables import defaults
     from ..tables.joining import join
     from ..tables.sources import sources

@@ -10,7 +10,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..estimator import JPVAE
 from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
 
 EXAMPLE = "jpvae impute model.safetensors --view rna=new.csv --out filled --draws 20"
@@ -31,6 +30,7 @@ def command(
     in which anything was filled, be it a single cell. Of arrays these are marked in an array of their own; a .npy
     goes through in blocks and may be larger than the memory.
     """
+    from ..estimator import JPVAE
     from ..tables import results, writing
     from ..tables.joining import join
     from ..tables.sources import sources

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from .. import checkpoints, inspection
-from ..estimator import JPVAE
+from ..diagnosis import largest
 from ..progress import families_table
 from .arguments import AsJson, ModelFile, console
+
+if TYPE_CHECKING:
+    from ..estimator import JPVAE
 
 EXAMPLE = "jpvae inspect model.safetensors --figure correlations.png"
 OPTIONS = ("prior", "alpha", "objective", "hidden", "batch_size", "learning_rate", "dtype", "seed")
@@ -31,6 +34,7 @@ def command(
     diag(1 - a_i^2) + a a^T, whose smallest eigenvalue lies between the two
     smallest 1 - a_i^2.
     """
+    from ..estimator import JPVAE
     from ..heat_map import correlation_figure
 
     if figure is not None:
@@ -81,9 +85,7 @@ def _print(report: dict[str, Any], file: str) -> None:
         views.add_column(heading, justify="right" if heading in ("columns", "latents", "active") else "left")
     for name, view in report["views"].items():
         active = "–" if view["active"] is None else str(view["active"])
-        kl = sorted(view["kl"] or [], reverse=True)
-        shown = " ".join(f"{x:.2f}" for x in kl[:8]) + (" ..." if len(kl) > 8 else "")
-        views.add_row(escape(name), str(len(view["columns"])), str(view["latents"]), active, shown)
+        views.add_row(escape(name), str(len(view["columns"])), str(view["latents"]), active, largest(view["kl"] or []))
     screen.print(views)
     screen.print(families_table({name: view["likelihoods"] for name, view in report["views"].items()}))
     if report["advice"] is not None:
