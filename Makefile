@@ -20,7 +20,7 @@ bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
 mutants: $(VENV)/dev.stamp  ## every slip in the core that no test would notice (an hour)
-	$(BIN)/python proofs_tests/mutants.py
+	$(BIN)/python proofs_tests/_support/mutants.py
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from jpvae import JPVAE
-from jpvae.data import halves, mnist
+from jpvae.experiments.data import halves, mnist
 from jpvae.experiments.hvdmnist import PRIORS, TRAINING_IMAGES, options
 from jpvae.experiments.measures import measure
 

@@ -10,14 +10,16 @@ import sys
 
 import numpy as np
 
-from jpvae import checkpoints
-from jpvae.data import halves, mnist
-from jpvae.engine import engine
+from jpvae.engines import engine
+from jpvae.experiments.data import halves, mnist
 from jpvae.experiments.hvdmnist import TRAINING_IMAGES, options
-from jpvae.imputation import Predictor
-from jpvae.model import Model
-from jpvae.schedules import Constant, LearningRate
-from jpvae.training import Batches, Plan, train
+from jpvae.files import checkpoints
+from jpvae.inference.predictor import Predictor
+from jpvae.model.model import Model
+from jpvae.training.batches import Batches
+from jpvae.training.loop import train
+from jpvae.training.plan import Plan
+from jpvae.training.schedules import Constant, LearningRate
 
 EVERY, TIMES = 50, 16
 

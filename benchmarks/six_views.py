@@ -18,8 +18,8 @@ from typing import Any
 
 import suites
 
-from jpvae.checkpoints import write_atomically
-from jpvae.data import six_views
+from jpvae.atomic import write_atomically
+from jpvae.experiments.data import six_views
 from jpvae.experiments.six_views import MECHANISMS, compare, methods
 
 KEPT = suites.RESULTS / "six_views.json"

@@ -28,9 +28,10 @@ import torch  # noqa: E402
 from peer_jax import Peer  # noqa: E402
 
 import jpvae_core as jc  # noqa: E402
-from jpvae.model import Model  # noqa: E402
-from jpvae.schedules import Constant, LearningRate  # noqa: E402
-from jpvae.training import Batches, Plan  # noqa: E402
+from jpvae.model.model import Model  # noqa: E402
+from jpvae.training.batches import Batches  # noqa: E402
+from jpvae.training.plan import Plan  # noqa: E402
+from jpvae.training.schedules import Constant, LearningRate  # noqa: E402
 from jpvae_core import vjp  # noqa: E402
 from jpvae_numpy import Engine as NumpyEngine  # noqa: E402
 from jpvae_torch import Engine as TorchEngine  # noqa: E402

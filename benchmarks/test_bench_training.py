@@ -23,9 +23,10 @@ import torch
 from peer_jax import ALPHA, HIDDEN, LATENT, PIXELS, Peer
 from suites import Case, Panel, Results, Suite, Target
 
-from jpvae.model import Model
-from jpvae.schedules import Constant, LearningRate
-from jpvae.training import Batches, Plan
+from jpvae.model.model import Model
+from jpvae.training.batches import Batches
+from jpvae.training.plan import Plan
+from jpvae.training.schedules import Constant, LearningRate
 from jpvae_numpy import Engine as NumpyEngine
 from jpvae_torch import Engine as TorchEngine
 

@@ -76,7 +76,7 @@ def run_peer(clock: Clock) -> None:
     import optax
     import peer_jax
 
-    from jpvae.data import halves, mnist
+    from jpvae.experiments.data import halves, mnist
 
     assert PROTOCOL["alpha"] == peer_jax.ALPHA
     train, test = halves(mnist("train")[0][:TRAINING]), tuple(halves(mnist("test")[0][:TEST]))
@@ -122,11 +122,12 @@ def run_engine(backend: str, clock: Clock) -> None:
     import numpy as np
 
     from jpvae import JPVAE, options
-    from jpvae.data import halves, mnist
-    from jpvae.engine import engine
-    from jpvae.imputation import Predictor, log_mean_exp
-    from jpvae.training import Batches, train
-    from jpvae.views import read_views
+    from jpvae.engines import engine
+    from jpvae.experiments.data import halves, mnist
+    from jpvae.inference.predictor import Predictor, log_mean_exp
+    from jpvae.training.batches import Batches
+    from jpvae.training.loop import train
+    from jpvae.views.reading import read_views
 
     data, test = read_views(halves(mnist("train")[0][:TRAINING])), halves(mnist("test")[0][:TEST])
     chosen = JPVAE(**RECIPE, backend=backend)

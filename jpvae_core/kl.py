@@ -5,7 +5,7 @@ in every direction with x_i >= 0, and the complement of each frame is standard n
 
     2 KL = sum_i sum_j [ sigma_ij^2 - 1 - log sigma_ij^2 ]       ordinary: what independent VAEs pay
          + sum_i | mu_i - Q_i Q_i^T mu_i |^2                     outside the frames
-         + [ log|Sigma| + quad(m) + sum_i x_i . v_i ]            the coupling (pair.py, source.py)
+         + [ log|Sigma| + quad(m) + sum_i x_i . v_i ]            the coupling (pair.py, loadings.py)
 
 Cost O(B sum n_i d); no inverse, factorisation, determinant or jitter. No term is a difference of large numbers: the two
 signs that remain are log|Sigma| <= 0 and sigma^2 - 1 - log sigma^2, computed as expm1(l) - l.

@@ -5,7 +5,7 @@ y_i = Q_i^T z_i, in which the d directions are independent of each other; the co
 
     C_ij = Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T.
 
-Two views are coupled by signed correlations (pair.py), any number of views by loadings on a shared source (source.py).
+Two views are coupled by signed correlations (pair.py), any number of views by loadings on a shared source (loadings.py).
 Either way Sigma is positive definite for every parameter value; nothing is checked, clipped or jittered at run time.
 """
 
@@ -22,8 +22,8 @@ from ._checks import check_dtype, check_frame, check_last, check_square
 from ._xp import Array, Namespace, device, eye_like, namespace
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .errors import ShapeError
+from .loadings import Source
 from .pair import Pair
-from .source import Source
 
 Frame = Array | None  # None is the identity: no product to compute
 

@@ -10,7 +10,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         print(f"jpvae needs {error.name} for its command: pip install 'jpvae[train,torch]'", file=sys.stderr)
         raise SystemExit(2) from error
-    from .cli import run
+    from .commands.main import run
 
     run()
 

@@ -11,19 +11,23 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from . import filling, fitting, options, outputs, saving, wide
-from .callbacks import Callback, OnLog, check
-from .checkpoints import check_folder
-from .engine import engine
+from . import fitting, options
+from .atomic import check_folder
+from .engines import engine
 from .errors import ConfigError, NotFitted
-from .frames import give_back as as_table
-from .imputation import Predictor
-from .inferring import describe
-from .progress import progress_bar, show_families
-from .schedules import BetaSchedule
-from .scores import Scores
-from .units import Scaled, Units, check_imputed, overflow_is_found
-from .views import Views, blocks, read_views
+from .files import saving
+from .inference import filling
+from .inference.predictor import Predictor
+from .inference.scores import Scores
+from .training.callbacks import Callback, OnLog, check
+from .training.progress import progress_bar, show_families
+from .training.schedules import BetaSchedule
+from .views import outputs
+from .views import slices as wide
+from .views.dataframes import give_back as as_table
+from .views.inferring import describe
+from .views.reading import Views, blocks, read_views
+from .views.units import Scaled, Units, check_imputed, overflow_is_found
 
 
 class NotFittedJPVAE(NotFitted, NotFittedError):
@@ -155,8 +159,8 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         option of that name.  y: ignored.  With view_slices one matrix (N, C) comes for the views and y for the mask.
         checkpoint: a file to write every ``checkpoint_every`` steps and at the end, and to go on from where it exists:
         a run that was killed and started again gives the same parameters, bit for bit, as one that was not.
-        on_log: called with each record of the history.  callbacks: listeners (jpvae.callbacks: JSONLines, TensorBoard, your
-        own), which may raise StopTraining. ``history_`` says how it went, ``report_`` which latents are used.
+        on_log: called with each record of the history.  callbacks: listeners (jpvae.training.callbacks: JSONLines,
+        TensorBoard, your own), which may raise StopTraining. ``history_`` says how it went, ``report_`` which latents are used.
         Raises ViewError, ConfigError, CheckpointError; TrainingDiverged at the first loss, gradient norm, checkpoint or end
         that is not finite: the checkpoint file then is the last good one, which ``load`` reads.
         """

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import saving
-from .callbacks import Callback, StopTraining, listening
-from .diagnosis import diagnose
-from .divergence import check_finite
-from .early_stopping import HeldOut
-from .engine import engine
-from .imputation import Predictor
-from .training import Batches, Plan, Recorder, train
-from .units import Scaled
-from .views import Views
+from .engines import engine
+from .files import saving
+from .inference.latent_report import diagnose
+from .inference.predictor import Predictor
+from .training.batches import Batches
+from .training.callbacks import Callback, StopTraining, listening
+from .training.divergence import check_finite
+from .training.early_stopping import HeldOut
+from .training.history import Recorder
+from .training.loop import train
+from .training.plan import Plan
+from .views.reading import Views
+from .views.units import Scaled
 
 if TYPE_CHECKING:
     from .estimator import JPVAE

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import frames, schedules
-from .columns import Columns
 from .errors import ConfigError, JPVAEWarning, ViewError
-from .model import Model
-from .schedules import LearningRate
-from .training import Plan, held_out_rows
-from .units import Units
-from .views import Views, blocks
+from .model.model import Model
+from .training import schedules
+from .training.plan import Plan, held_out_rows
+from .training.schedules import LearningRate
+from .views import dataframes as frames
+from .views.columns import Columns
+from .views.reading import Views, blocks
+from .views.units import Units
 
 if TYPE_CHECKING:
     from .estimator import JPVAE

@@ -12,11 +12,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .. import checkpoints
-from ..callbacks import Callback
+from ..atomic import check_folder
 from ..errors import ConfigError, JPVAEWarning
-from ..inferring import INFER
-from ..progress import families_table, progress_bar
+from ..training.callbacks import Callback
+from ..training.progress import families_table, progress_bar
+from ..views.inferring import INFER
 from .arguments import AsJson, ViewFiles, console
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def command(
     from ..tables.joining import join
     from ..tables.sources import sources
 
-    checkpoints.check_folder(out)
+    check_folder(out)
     given = sources(view)
     joined = join(given, id_column)
     features = [v.shape[1] for v in joined.views.values()]

@@ -10,9 +10,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .. import checkpoints, inspection
-from ..diagnosis import largest
-from ..progress import families_table
+from ..atomic import check_folder
+from ..inference import inspection
+from ..inference.latent_report import largest
+from ..training.progress import families_table
 from .arguments import AsJson, ModelFile, console
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ def command(
     smallest 1 - a_i^2.
     """
     from ..estimator import JPVAE
-    from ..heat_map import correlation_figure
+    from ..inference.heat_map import correlation_figure
 
     if figure is not None:
-        checkpoints.check_folder(figure)
+        check_folder(figure)
     fitted = JPVAE.load(model, backend="numpy", device="cpu")
     prior = inspection.prior_of(fitted)
     report = _report(fitted, prior)

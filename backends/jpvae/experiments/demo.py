@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints import write_atomically
-from ..data import halves, small_digits
+from ..atomic import write_atomically
 from ..estimator import JPVAE
+from .data import halves, small_digits
 from .figures import digits_figure
 from .measures import latent_report, measure
 

@@ -18,10 +18,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import write_atomically
-from ..data import halves, mnist
+from ..atomic import write_atomically
 from ..errors import ConfigError
 from ..estimator import JPVAE
+from .data import halves, mnist
 from .measures import latent_report, measure
 
 TRAINING_IMAGES = 50_000

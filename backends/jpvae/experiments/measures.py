@@ -17,7 +17,7 @@ import numpy as np
 import jpvae_core as jc
 
 from ..estimator import JPVAE
-from ..imputation import Block, Predictor, log_mean_exp
+from ..inference.predictor import Block, Predictor, log_mean_exp
 
 
 def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import Columns
 from ..errors import ConfigError, MissingDependency, ViewError
 from ..estimator import JPVAE
 from ..options import check_values
-from ..progress import progress_bar
-from ..views import Views, read_views
+from ..training.progress import progress_bar
+from ..views.columns import Columns
+from ..views.reading import Views, read_views
 from .joining import Joined
 from .scoring import accuracy, column_scales, error
 

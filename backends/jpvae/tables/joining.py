@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ViewError
-from ..mapped import let_go
-from ..views import blocks
+from ..views.memory_map import let_go
+from ..views.reading import blocks
 from .arrays import open_arrays
 from .reading import Table, read
 from .sources import Source

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ViewError
-from ..mapped import let_go
+from ..views.memory_map import let_go
 from . import writing, xlsx
 from .arrays import key_of, new_array
 from .joining import Joined

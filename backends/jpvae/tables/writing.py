@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from ..checkpoints import clear
+from ..atomic import clear
 from ..errors import ViewError, unwritten
 from . import xlsx
 

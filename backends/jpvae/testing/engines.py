@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Batch, Engine, engine
-from ..model import Model
+from ..engines import Batch, Engine, engine
+from ..model.model import Model
 from . import dense, rounding
 from .examples import MODELS, PATTERNS, Arrays, batches, parameters
 from .report import Report

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..model import Model
-from ..schedules import Constant, LearningRate
-from ..training import Batches, Plan
-from ..units import Prepared
+from ..model.model import Model
+from ..training.batches import Batches
+from ..training.plan import Plan
+from ..training.schedules import Constant, LearningRate
+from ..views.units import Prepared
 
 Arrays = dict[str, np.ndarray]
 

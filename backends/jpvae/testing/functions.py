@@ -14,7 +14,7 @@ import numpy as np
 
 import jpvae_core as jc
 
-from ..model import Model
+from ..model.model import Model
 from . import dense, rounding
 from .examples import float32
 

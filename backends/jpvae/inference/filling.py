@@ -1,0 +1,105 @@
+"""Filling holes: what goes into the rows of each view that lack something, in the target's units, block by block.
+
+A row lacks a view, or single cells of one that is there: these are decoded from the view's own posterior.
+
+Everything is computed for whole blocks and cut to the holes at the end: the bits of a product depend on its shape, and a row's
+filling must not depend on where other rows have holes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .predictor import Block, Predictor, Rows
+
+
+class Filling(NamedTuple):
+    """The filling of one view's rows that lack something, in one block: means (R, c), and std (R, c) where asked for."""
+
+    view: int
+    rows: np.ndarray  # of the whole data
+    mean: np.ndarray
+    std: np.ndarray
+
+
+def plug_in(
+    predictor: Predictor,
+    views: Sequence[Rows],
+    complete: np.ndarray,
+    observed: np.ndarray,
+    moments: tuple[np.ndarray, np.ndarray] | None,
+) -> Iterator[Filling]:
+    """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12. The std is 0."""
+    for block, holes in _blocks_with_holes(predictor, views, complete, observed):
+        latents = predictor.conditional_latents(block) if moments is None else predictor.regressed_latents(block, *moments)
+        for j, rows in holes.items():
+            mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j]))[rows]
+            yield Filling(j, block.rows.start + rows, mean, np.zeros_like(mean))
+
+
+def predictive(
+    predictor: Predictor, views: Sequence[Rows], complete: np.ndarray, observed: np.ndarray, draws: int
+) -> Iterator[Filling]:
+    """Mean and standard deviation of the decoded means over draws of the missing latents."""
+    for block, holes in _blocks_with_holes(predictor, views, complete, observed):
+        statistics = {j: DrawStatistics() for j in holes}
+        for j, _, means in predictor.decoded_draws(block, list(holes), draws):
+            statistics[j].update(means)
+        for j, rows in holes.items():
+            yield Filling(j, block.rows.start + rows, statistics[j].mean[rows], statistics[j].std[rows])
+
+
+def completed_draws(
+    predictor: Predictor,
+    views: Sequence[Rows],
+    complete: np.ndarray,
+    observed: np.ndarray,
+    draws: int,
+    *,
+    observation_noise: bool,
+) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
+    """(view, which draws, rows, values (s, R, c)): the draws themselves, with the likelihood's own noise where asked for."""
+    for block, holes in _blocks_with_holes(predictor, views, complete, observed):
+        noise = {j: predictor.observation_noise(block, j) for j in holes}
+        for j, which, means in predictor.decoded_draws(block, list(holes), draws):
+            values = means
+            if observation_noise:
+                own = {name: predictor.engine.numpy(x) for name, x in predictor.own[j].items()}
+                values = predictor.model.likelihoods[j].draw(means, own, noise[j])
+            yield j, which, block.rows.start + holes[j], values[:, holes[j]]
+
+
+def _blocks_with_holes(
+    predictor: Predictor, views: Sequence[Rows], complete: np.ndarray, observed: np.ndarray
+) -> Iterator[tuple[Block, dict[int, np.ndarray]]]:
+    for block in predictor.blocks(views, observed):
+        missing = {j: np.flatnonzero(~whole) for j, whole in enumerate(complete[block.rows].T)}
+        holes = {j: rows for j, rows in missing.items() if rows.size}
+        if holes:
+            yield block, holes
+
+
+class DrawStatistics:
+    """Streaming mean and standard deviation over draws (Chan, Golub and LeVeque 1983), float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: np.ndarray = np.zeros(())
+        self._squares: np.ndarray = np.zeros(())
+
+    def update(self, values: np.ndarray) -> None:
+        """Add draws (s, R, c)."""
+        s, mean = len(values), values.mean(axis=0, dtype=np.float64)
+        squares = ((values - mean) ** 2).sum(axis=0)
+        total, delta = self.count + s, mean - self.mean
+        self._squares = self._squares + squares + delta**2 * (self.count * s / total)
+        self.mean = self.mean + delta * (s / total)
+        self.count = total
+
+    @property
+    def std(self) -> np.ndarray:
+        """The sample standard deviation (divisor count - 1)."""
+        return np.sqrt(self._squares / max(1, self.count - 1))

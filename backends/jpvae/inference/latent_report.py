@@ -1,0 +1,96 @@
+"""Which latents a fitted model uses: active units, each latent's KL, posterior collapse, and what to do about it.
+
+    active:  Var_rows(E[z | x]) > 0.01          (Burda, Grosse and Salakhutdinov 2016, section 5.2)
+    kl:      mean over rows of (mean^2 + var - 1 - log var)/2, nats, against N(0, 1), which is every latent's own prior
+
+A view none of whose latents is active has collapsed: its posterior says the same of every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .predictor import Predictor
+
+ACTIVE = 0.01  # variance of a posterior mean over rows
+ROWS = 2000  # at most, evenly spread over the data
+
+
+@dataclass(frozen=True)
+class LatentReport:
+    """views: by name, "latents" and "active" (counts), "kl" and "variance" (one number per latent), "collapsed"; advice: a
+    sentence. ``print(report)`` is a table."""
+
+    views: dict[str, dict[str, Any]]
+    advice: str
+
+    @classmethod
+    def from_json(cls, value: Any, latents: Mapping[str, int]) -> LatentReport | None:
+        """From its fields as a header has them, None if it has none. Raises ValueError where they do not fit the views."""
+        if value is None:
+            return None
+        made = cls(**value)
+        for name, view in made.views.items():
+            numbers = [*view["kl"], *view["variance"]]
+            if len(view["kl"]) != latents[name] or len(numbers) != 2 * latents[name] or not isinstance(made.advice, str):
+                raise ValueError(f"its report on view {name!r} is {view}")
+            if view["latents"] != latents[name] or not all(isinstance(x, float) for x in numbers):
+                raise ValueError(f"its report on view {name!r} is {view}")
+        return made
+
+    def __str__(self) -> str:
+        width = max(len("view"), *map(len, self.views))
+        lines = [f"{'view':<{width}}  active latents   KL in nats, largest first"]
+        for name, view in self.views.items():
+            count = f"{view['active']} of {view['latents']}{' (collapsed)' if view['collapsed'] else ''}"
+            lines.append(f"{name:<{width}}  {count:<15}  {largest(view['kl'])}")
+        return "\n".join([*lines, self.advice])
+
+
+def largest(kl: Sequence[float]) -> str:
+    """The eight largest numbers, for people."""
+    return " ".join(f"{x:.2f}" for x in sorted(kl, reverse=True)[:8]) + (" ..." if len(kl) > 8 else "")
+
+
+def diagnose(predictor: Predictor, views: Sequence[np.ndarray], observed: np.ndarray, names: Sequence[str]) -> LatentReport:
+    """Look at each view's latents over the rows that have the view. views: (N, c_i) in the model's units; observed (N, M)."""
+    chosen = np.unique(np.linspace(0, len(observed) - 1, min(ROWS, len(observed))).astype(int))
+    seen = observed[chosen]
+    blocks = list(predictor.blocks([v[chosen] for v in views], seen))
+    found: dict[str, dict[str, Any]] = {}
+    for i, name in enumerate(names):
+        mean, log_var = (
+            np.concatenate([predictor.engine.numpy(part[i])[: block.size] for block, part in pairs])[seen[:, i]].astype(float)
+            for pairs in ([(b, b.means) for b in blocks], [(b, b.log_vars) for b in blocks])
+        )
+        if not len(mean):  # none of the chosen rows has it
+            continue
+        variance = mean.var(axis=0)
+        active = int((variance > ACTIVE).sum())
+        found[name] = {
+            "latents": len(variance),
+            "active": active,
+            "kl": (0.5 * (mean**2 + np.exp(log_var) - 1.0 - log_var).mean(axis=0)).tolist(),
+            "variance": variance.tolist(),
+            "collapsed": active == 0,
+        }
+    return LatentReport(found, _advice(found))
+
+
+def _advice(views: Mapping[str, Mapping[str, Any]]) -> str:
+    collapsed = [name for name, view in views.items() if view["collapsed"]]
+    if collapsed:
+        return (
+            f"The latents of {', '.join(collapsed)} say nothing of the data: take more steps, let the KL in slowly "
+            "(beta='linear' or 'cyclical'), or a smaller alpha."
+        )
+    latents, active = (sum(view[part] for view in views.values()) for part in ("latents", "active"))
+    if 2 * active < latents:
+        return f"Only {active} of {latents} latents are used: fewer latent_dims would do, or more steps might wake the others."
+    if active == latents:
+        return "All latents are used: if imputations are poor, try more latent_dims."
+    return f"{active} of {latents} latents are used: enough, and none are missing."

@@ -1,0 +1,208 @@
+"""Encoding, conditioning, drawing and decoding with a trained model, written once for every engine.
+
+Rows go through in blocks of a fixed size (the last one padded), each with noise from its own counter-based generator.
+A row's result therefore depends on the model, the seed, the row's data and its position, never on a batch size, and is
+bit-equal from call to call. Memory is that of one block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+import jpvae_core as jc
+
+from ..engines import Array, Engine
+from ..model.model import Model
+from ..streams import Stream, generator
+from ..views.reading import BLOCK, blocks
+from ..views.units import Prepared, prepared
+
+_ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
+
+
+class Rows(Protocol):
+    """A view, as an array or made as it is asked for: view[rows] is (R, c_i), or what units.py prepared of it."""
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray | Prepared: ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of rows as native arrays: views (R, w_i), the likelihoods' targets; observed (R, M); posteriors (R, n_i)."""
+
+    rows: slice  # of the whole data; the block's first rows.stop - rows.start rows are real, the rest padding
+    views: tuple[Array, ...]
+    observed: Array
+    means: tuple[Array, ...]
+    log_vars: tuple[Array, ...]
+
+    @property
+    def size(self) -> int:
+        """How many rows are real."""
+        return self.rows.stop - self.rows.start
+
+
+class Predictor:
+    """A model with fixed parameters: what turns blocks of rows into latents, draws and decoded views."""
+
+    def __init__(self, engine: Engine, model: Model, parameters: dict[str, Array], seed: int) -> None:
+        self.engine, self.model, self.p, self.seed = engine, model, parameters, seed
+        self.prior = model.joint_prior(parameters)
+        self.own = [model.own_parameters(parameters, i) for i in range(model.views)]
+
+    @property
+    def xp(self) -> Any:
+        """The engine's array namespace (not stored: modules can't be copied or pickled)."""
+        return self.engine.xp
+
+    def blocks(self, views: Sequence[Rows], observed: np.ndarray) -> Iterator[Block]:
+        """The rows, block by block, encoded. views: zeros where missing; only slices of them are read."""
+        for rows in blocks(len(observed)):
+            short = BLOCK - (rows.stop - rows.start)
+            read = [prepared(v[rows]) for v in views]
+            x = [self.engine.asarray(np.pad(v.inputs, ((0, short), (0, 0)))) for v in read]
+            targets = [
+                xi if v.targets is v.inputs else self.engine.asarray(np.pad(v.targets, ((0, short), (0, 0))))
+                for xi, v in zip(x, read, strict=True)
+            ]
+            seen = self.engine.asarray(np.pad(observed[rows], ((0, short), (0, 0)), constant_values=True))
+            posteriors = [self.engine.encode(self.p, i, xi) for i, xi in enumerate(x)]
+            yield Block(rows, tuple(targets), seen, tuple(m for m, _ in posteriors), tuple(v for _, v in posteriors))
+
+    def noise(self, block: Block) -> np.random.Generator:
+        """The block's own generator."""
+        return generator(self.seed, Stream.DRAWS, block.rows.start // BLOCK)
+
+    def observation_noise(self, block: Block, view: int) -> np.random.Generator:
+        """The block's generator for drawing a view's x from its likelihood."""
+        return generator(self.seed, Stream.OBSERVATION, block.rows.start // BLOCK, view)
+
+    def prior_means(self, n: int, seed: int) -> list[np.ndarray]:
+        """Decoded means of n draws from the joint prior, per view (n, c_i), in the model's units."""
+        parts: list[list[np.ndarray]] = []
+        for start in range(0, n, BLOCK):
+            eps = generator(seed, Stream.PRIOR, start // BLOCK).standard_normal((BLOCK, self.model.noise_dim))
+            z = jc.sample(self.prior, self.engine.asarray(eps))
+            parts.append([self.engine.numpy(self.decoded_mean(j, zj))[: n - start] for j, zj in enumerate(z)])
+        return [np.concatenate(view) for view in zip(*parts, strict=True)]
+
+    def conditional_latents(self, block: Block) -> tuple[Array, ...]:
+        """Plug-in latents under the prior: posterior means where observed, their conditional means elsewhere (R, n_i)."""
+        return jc.conditional_mean(self.prior, list(block.means), block.observed)
+
+    def regressed_latents(
+        self, block: Block, mean: np.ndarray, covariance: np.ndarray, observed: Array | None = None
+    ) -> tuple[Array, ...]:
+        """Plug-in latents by the paper's Eq. 12: given moments (of training latents) in place of the prior's."""
+        seen = self.engine.numpy(block.observed if observed is None else observed)
+        latents = np.concatenate([self.engine.numpy(m) for m in block.means], axis=-1).astype(np.float64)
+        ends = np.cumsum(self.model.latent_dims)
+        owner = np.repeat(np.arange(self.model.views), self.model.latent_dims)
+        for pattern in np.unique(seen, axis=0):
+            rows = (seen == pattern).all(axis=1)
+            columns = np.flatnonzero(pattern[owner])
+            if columns.size < owner.size:
+                # for every row of the block: a product's bits depend on its shape, and how many rows share a pattern varies
+                means, _ = jc.condition_gaussian(mean, covariance, columns.tolist(), latents[:, columns])
+                latents[np.ix_(rows, np.flatnonzero(~pattern[owner]))] = means[rows]
+        return tuple(self.engine.asarray(part) for part in np.split(latents, ends[:-1], axis=-1))
+
+    def draw_latents(
+        self, block: Block, rng: np.random.Generator, draws: int, observed: Array | None = None
+    ) -> tuple[Array, ...]:
+        """Draws of all latents given the observed views: z_O ~ q(z_O | x_O), then the prior's conditional. (S, R, n_i)."""
+        seen = block.observed if observed is None else observed
+        dims, R = self.model.latent_dims, block.observed.shape[0]
+        eps = self.engine.asarray(rng.standard_normal((draws, R, sum(dims) + self.model.noise_dim)))
+        z, start = [], 0
+        for mean, log_var, n in zip(block.means, block.log_vars, dims, strict=True):
+            z.append(jc.reparameterize(mean, log_var, eps[..., start : start + n]))
+            start += n
+        return jc.complete(self.prior, z, seen, eps[..., start:])
+
+    def decoded_mean(self, view: int, z: Array, x: Array | None = None) -> Array:
+        """E[x_i | z_i] in the target's units; x: a block's targets, whose rows' size factors then count."""
+        return self.model.likelihoods[view].mean(self.xp, self.engine.decode(self.p, view, z), x)
+
+    def log_prob_entries(self, view: int, z: Array, x: Array) -> Array:
+        """log p(x | z) of every entry, (..., R, c)."""
+        outputs = self.engine.decode(self.p, view, z)
+        return self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view])
+
+    def decoded_draws(self, block: Block, views: Sequence[int], draws: int) -> Iterator[tuple[int, slice, np.ndarray]]:
+        """(view, which draws, decoded means (s, R, c), padding included), as many draws at a time as fit in memory."""
+        rng = self.noise(block)
+        size = self.group(max(self.model.features))
+        for start in range(0, draws, size):
+            which = slice(start, min(start + size, draws))
+            z = self.draw_latents(block, rng, which.stop - start)
+            for j in views:
+                yield j, which, self.engine.numpy(self.decoded_mean(j, z[j], block.views[j]))
+
+    @staticmethod
+    def group(features: int) -> int:
+        """How many draws of a block to decode at once: a function of the model's size alone, so results do not vary."""
+        return max(1, _ENTRIES // (BLOCK * features))
+
+    def training_moments(self, views: Sequence[Rows], observed: np.ndarray) -> jc.Moments:
+        """Moments of one posterior sample per row that has every view (the paper's estimate for Eq. 12)."""
+        moments = jc.Moments()
+        full = observed.all(axis=1)
+        for block in self.blocks([v[full] for v in views], observed[full]):
+            z = self.draw_latents(block, self.noise(block), 1)
+            moments.update(np.concatenate([self.engine.numpy(part[0])[: block.size] for part in z], axis=-1))
+        return moments
+
+    def elbo(self, views: Sequence[Rows], observed: np.ndarray, draws: int = 1) -> np.ndarray:
+        """Eq. 5 per row over its observed views, in nats of the targets' units, averaged over ``draws`` posterior samples."""
+        result = np.zeros(len(observed))
+        for block in self.blocks(views, observed):
+            kl = jc.kl_divergence(block.means, block.log_vars, self.prior, block.observed)
+            z = self.draw_latents(block, self.noise(block), draws)
+            total = -self.engine.numpy(kl).astype(np.float64)
+            seen = self.engine.numpy(block.observed)
+            for j in range(self.model.views):
+                entries = self.log_prob_entries(j, z[j], block.views[j])
+                per_row = self.engine.numpy(self.xp.sum(entries, axis=-1)).astype(np.float64).mean(axis=0)
+                total += np.where(seen[:, j], per_row, 0.0)
+            result[block.rows] = total[: block.size]
+        return result
+
+    def log_evidence(self, views: Sequence[Rows], observed: np.ndarray, draws: int) -> np.ndarray:
+        """log 1/K sum_k p(x_O | z^k) p(z_O^k) / q(z_O^k | x_O), z^k ~ q, K = draws: (N,) nats of the model's units.
+
+        The importance-weighted bound (Burda, Grosse and Salakhutdinov 2016): the ELBO for K = 1 in expectation, no smaller for
+        larger K, and log p(x_O) in the limit; 0 for a row with no view. A row's z_i^k are the same whatever is observed.
+        """
+        result = np.zeros(len(observed))
+        for block in self.blocks(views, observed):
+            rng, total, size = self.noise(block), np.full(len(block.observed), -np.inf), self.group(max(self.model.features))
+            for start in range(0, draws, size):
+                weights = self._log_weights(block, rng, min(size, draws - start))
+                total = np.logaddexp(total, np.logaddexp.reduce(weights, axis=0))
+            result[block.rows] = total[: block.size] - np.log(draws)
+        return result
+
+    def _log_weights(self, block: Block, rng: np.random.Generator, draws: int) -> np.ndarray:
+        """log p(x_O | z) + log p(z_O) - log q(z_O | x_O) of so many draws z ~ q, (S, R) float64."""
+        xp, dims, seen = self.xp, self.model.latent_dims, self.engine.numpy(block.observed)
+        eps = rng.standard_normal((draws, len(seen), sum(dims)))
+        noise = [self.engine.asarray(e) for e in np.split(eps, np.cumsum(dims)[:-1], axis=-1)]
+        z = [jc.reparameterize(*each) for each in zip(block.means, block.log_vars, noise, strict=True)]
+        total = self.engine.numpy(jc.log_density(self.prior, z, block.observed)).astype(np.float64)
+        for j, (log_var, e) in enumerate(zip(block.log_vars, noise, strict=True)):
+            minus_log_q = 0.5 * xp.sum(e * e + log_var + math.log(2.0 * math.pi), axis=-1)
+            log_p = xp.sum(self.log_prob_entries(j, z[j], block.views[j]), axis=-1)
+            total += np.where(seen[:, j], self.engine.numpy(log_p + minus_log_q).astype(np.float64), 0.0)
+        return total
+
+
+def log_mean_exp(xp: Any, values: Array) -> Array:
+    """log of the mean of exp(values) over the first axis, without overflow."""
+    top = xp.max(values, axis=0)
+    return top + xp.log(xp.mean(xp.exp(values - top), axis=0))

@@ -1,0 +1,61 @@
+"""How probable a fitted model finds data: log-likelihoods and the ELBO, in nats of the data's units. A part of JPVAE."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from .. import options
+from ..errors import ViewError
+from ..views.units import log_units
+
+
+class Scores:
+    """The scoring methods of the estimator, which has ``_read``."""
+
+    _read: Any
+
+    def score(self, views: Any, mask: Any = None, *, y: Any = None, missing: str | None = None, n_draws: int = 64) -> float:
+        """The mean of ``score_samples`` over the rows: nats per row, data units, higher is better. y: ignored."""
+        return float(self.score_samples(views, mask, missing=missing, n_draws=n_draws).mean())
+
+    def score_samples(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 64) -> np.ndarray:
+        """log p(x_O) of each row's observed views by K = ``n_draws`` importance-weighted draws: (N,) nats, data units.
+
+            log 1/K sum_k p(x_O | z^k) p(z_O^k) / q(z_O^k | x_O),    z^k ~ q
+
+        Its expectation is the ELBO for K = 1, grows with K and has log p(x_O) for its limit (Burda, Grosse and Salakhutdinov
+        2016); scores are comparable for equal K only.
+        """
+        n_draws = options.at_least("n_draws", n_draws, 1)
+        data, scaled, predictor, _ = self._read(views, mask, missing)
+        return predictor.log_evidence(scaled, data.observed, n_draws) - log_units(scaled, data.observed).sum(axis=1)
+
+    def score_conditional(
+        self, views: Any, mask: Any = None, *, target: int | str, missing: str | None = None, n_draws: int = 64
+    ) -> np.ndarray:
+        """log p(x_j | x_O) of view j = ``target`` (name or position) given a row's other observed views: (N,) nats, data units.
+
+        NaN where view j is not observed; log p(x_j) where it is the only one. The difference of the importance-weighted
+        log p(x_j, x_O) and log p(x_O) with the same draws of z_O; consistent as K = ``n_draws`` grows, a bound on neither side.
+        (Weighing draws of z_j from the conditional, which know nothing of x_j, by p(x_j | z_j) is consistent too, but of a view
+        with many columns hardly any such draw explains x_j: one weight then stands for all.)
+        """
+        n_draws = options.at_least("n_draws", n_draws, 1)
+        data, scaled, predictor, _ = self._read(views, mask, missing)
+        j = data.names.index(target) if target in data.names else target
+        if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= j < len(data.names):
+            raise ViewError(f"target is {target!r}; expected one of the views {list(data.names)} or its position")
+        others = data.observed & (np.arange(len(data.names)) != j)
+        both, given = (predictor.log_evidence(scaled, seen, n_draws) for seen in (data.observed, others))
+        seen = data.observed[:, j]
+        return np.where(seen, both - given - log_units(scaled, data.observed)[:, j], np.nan)
+
+    def elbo(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 1) -> float:
+        """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
+        n_draws = options.at_least("n_draws", n_draws, 1)
+        data, scaled, predictor, _ = self._read(views, mask, missing)
+        per_row = predictor.elbo(scaled, data.observed, n_draws)
+        return float((per_row - log_units(scaled, data.observed).sum(axis=1)).mean())

@@ -1,0 +1,1 @@
+"""The model: sizes, parameters, the joint prior, the likelihoods, the loss."""

@@ -1,0 +1,24 @@
+"""Every random stream's number in one place, and counter-based generators: nothing random is carried from step to step."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Stream(IntEnum):
+    """What a seed's random numbers are for. A number, once given, is never given to something else: results depend on it."""
+
+    SHUFFLE = 1  # the order of the rows in each pass
+    NOISE = 2  # of a training step
+    SUBSETS = 3  # which views of a row a training step hides
+    DRAWS = 4  # of latents, block by block
+    OBSERVATION = 5  # the likelihood's own noise on a draw
+    PRIOR = 6  # new subjects
+    SPLIT = 7  # which rows are held out
+
+
+def generator(seed: int, stream: Stream, index: int, part: int = 0) -> np.random.Generator:
+    """A counter-based generator for one (seed, stream, index, part): no state to save."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, part, index, stream]))

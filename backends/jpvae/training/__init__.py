@@ -1,0 +1,1 @@
+"""Training: plans, batches, the loop and what listens to it."""

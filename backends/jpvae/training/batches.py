@@ -1,0 +1,123 @@
+"""Batches, subsets and noise as pure functions of (seed, step), so that a resumed run repeats the same bits.
+
+Rows come from an endless stream of shuffled passes, cut into batches that may span two passes.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..engines import Batch
+from ..errors import ConfigError, ViewError
+from ..model.model import Model
+from ..streams import Stream, generator
+from ..views.units import Prepared, prepared
+from .plan import Plan, held_out_rows
+
+_TRAINED, _HELD_OUT = 0, 1  # parts of the noise and subset streams
+
+
+class Batches:
+    """``at(step)`` is the batch of that step, whatever was asked before; ``held_out`` has those rows that no step sees.
+
+    Which these are is a function of the seed and the number of rows. names: of the views, for messages. Raises ViewError
+    where too few rows are left to train on.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[np.ndarray | Prepared],
+        observed: np.ndarray,
+        model: Model,
+        plan: Plan,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.views = [prepared(view) for view in views]
+        self.observed, self.model, self.plan = observed, model, plan
+        self.names = names or [f"view{i}" for i in range(model.views)]
+        self.trained, self._held_out = np.arange(len(observed)), np.arange(0)
+        if plan.validation_fraction > 0:
+            count = held_out_rows(plan.validation_fraction, len(observed))
+            shuffled = generator(plan.seed, Stream.SPLIT, 0).permutation(len(observed))
+            self._held_out, self.trained = np.sort(shuffled[:count]), np.sort(shuffled[count:])
+            for i in np.flatnonzero(~observed[self.trained].any(axis=0)):
+                raise ViewError(
+                    f"view {self.names[i]!r} is observed in no row that is left to train on, after {count} of {len(observed)} "
+                    "were held out; expected at least one. Lower validation_fraction, or take early_stopping=False."
+                )
+        self.size = min(plan.batch_size, len(self.trained))
+        self._passes: dict[int, np.ndarray] = {}
+        self._weights, self._two_views = _weights(model, plan)
+
+    def at(self, step: int) -> Batch:
+        """The batch of ``step`` (from 0)."""
+        return self._batch(self.rows(step), step, _TRAINED)
+
+    def held_out(self) -> Iterator[tuple[np.ndarray, Batch]]:
+        """The held-out rows and their batches: the same noise and subsets every time."""
+        for k, start in enumerate(range(0, len(self._held_out), self.size)):
+            rows = self._held_out[start : start + self.size]
+            yield rows, self._batch(rows, k, _HELD_OUT)
+
+    def _batch(self, rows: np.ndarray, index: int, part: int) -> Batch:
+        observed = self.observed[rows]
+        subsets = np.stack([observed, *self._subsets(observed, index, part)])
+        noise = generator(self.plan.seed, Stream.NOISE, index, part)
+        views = [view[rows] for view in self.views]
+        return Batch(
+            views=tuple(view.inputs for view in views),
+            observed=observed,
+            subsets=subsets,
+            weights=self._weights,
+            posterior_noise=noise.standard_normal((len(rows), sum(self.model.latent_dims))),
+            completion_noise=noise.standard_normal((len(subsets) - 1, len(rows), self.model.noise_dim)),
+            targets=None if all(v.targets is v.inputs for v in views) else tuple(v.targets for v in views),
+            view_weights=self.plan.view_weights,
+        )
+
+    def fingerprint(self) -> int:
+        """A checksum of the data: a checkpoint goes on with the rows that it was made from."""
+        checksum = zlib.crc32(self.observed.tobytes())
+        for view in self.views:
+            for values in [view.inputs] if view.targets is view.inputs else [view.inputs, view.targets]:
+                checksum = zlib.crc32(np.ascontiguousarray(values), checksum)
+        return checksum
+
+    def rows(self, step: int) -> np.ndarray:
+        """Which rows the batch of ``step`` has."""
+        N, start = len(self.trained), step * self.size
+        first, last = start // N, (start + self.size - 1) // N
+        for k in range(first, last + 1):
+            if k not in self._passes:
+                self._passes = {j: p for j, p in self._passes.items() if j >= first}
+                self._passes[k] = generator(self.plan.seed, Stream.SHUFFLE, k).permutation(N)
+        joined = np.concatenate([self._passes[k] for k in range(first, last + 1)])
+        return self.trained[joined[start - first * N : start - first * N + self.size]]
+
+    def _subsets(self, observed: np.ndarray, index: int, part: int) -> list[np.ndarray]:
+        """Non-empty parts of each row's observed views: {1} and {2} for two views, one random part for more."""
+        if len(self._weights) == 1:
+            return []
+        if self._two_views:
+            wanted = [np.broadcast_to(np.arange(2) == i, observed.shape) for i in range(2)]
+        else:
+            wanted = [generator(self.plan.seed, Stream.SUBSETS, index, part).random(observed.shape) < 0.5]
+        kept = [w & observed for w in wanted]
+        return [np.where(k.any(axis=1, keepdims=True), k, observed) for k in kept]
+
+
+def _weights(model: Model, plan: Plan) -> tuple[np.ndarray, bool]:
+    if plan.objective == "elbo" or model.views == 1:
+        return np.ones(1), False
+    two = model.views == 2
+    expected = 3 if two else 2
+    if len(plan.weights) != expected:
+        meaning = "(both views, first alone, second alone)" if two else "(all observed views, a random part of them)"
+        raise ConfigError(
+            f"subset_weights has {len(plan.weights)} entries; expected {expected} for {model.views} views: {meaning}"
+        )
+    return np.asarray(plan.weights) / math.fsum(plan.weights), two

@@ -1,0 +1,122 @@
+"""Callbacks: what ``fit(callbacks=[...])`` tells while it trains, and ready-made listeners.
+
+    on_start(model, step, steps)    before the first step; ``step`` are done already (a resumed run), ``steps`` are planned
+    on_step(step, report)           after each; ``step`` are done, report is the engine's (loss, reconstruction, kl)
+    on_log(record)                  with each record of ``model.history_``
+    on_end()                        at the end, after an error too
+
+What a callback raises goes through ``fit``, but StopTraining, which ends the training as if its last step had come.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from ..atomic import check_folder, write_atomically
+from ..errors import ConfigError, MissingDependency
+
+if TYPE_CHECKING:
+    from ..estimator import JPVAE
+
+
+class StopTraining(Exception):
+    """Raised in ``on_step`` or ``on_log`` to end a training early; the model is fitted, its checkpoint can be gone on from."""
+
+
+@runtime_checkable
+class Callback(Protocol):
+    """Subclass it and write the methods that are needed; the others do nothing.
+
+    >>> class StopBelow(Callback):
+    ...     def on_step(self, step, report):
+    ...         if report["loss"] < 10.0:
+    ...             raise StopTraining
+    """
+
+    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+        """Before the first step."""
+
+    def on_step(self, step: int, report: Mapping[str, Any]) -> None:
+        """After each step."""
+
+    def on_log(self, record: Mapping[str, Any]) -> None:
+        """With each record of the history."""
+
+    def on_end(self) -> None:
+        """At the end, after an error too."""
+
+
+class OnLog(Callback):
+    """A function that is called with each record."""
+
+    def __init__(self, function: Callable[[dict[str, Any]], None]) -> None:
+        self.on_log = function  # type: ignore[method-assign]
+
+
+class JSONLines(Callback):
+    """Keeps a .jsonl file, one record per line; a resumed run first takes it back to where its checkpoint stands."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+        """Raises CheckpointError where the file cannot be written."""
+        check_folder(self.path)
+        write_atomically(self.path, "".join(json.dumps(record) + "\n" for record in model.history_).encode())
+
+    def on_log(self, record: Mapping[str, Any]) -> None:
+        """One line."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+class TensorBoard(Callback):
+    """Writes every number of a record as a scalar to ``folder``, for ``tensorboard --logdir folder``.
+
+    Raises MissingDependency where torch or tensorboard is not installed.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ModuleNotFoundError as error:
+            raise MissingDependency(f"TensorBoard needs {error.name}: pip install torch tensorboard") from error
+        self._open, self._folder = SummaryWriter, str(folder)
+
+    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+        """A resumed run hides what was written after its checkpoint."""
+        self._writer, self._names = self._open(self._folder, purge_step=step + 1), model.view_names_
+
+    def on_log(self, record: Mapping[str, Any]) -> None:
+        """Numbers under their names, a number per view under name/view."""
+        for name, value in record.items():
+            many = zip(self._names, value, strict=True) if isinstance(value, list) else [(None, value)]
+            for view, number in many:
+                self._writer.add_scalar(name if view is None else f"{name}/{view}", number, record["step"])
+
+    def on_end(self) -> None:
+        """Close the file."""
+        self._writer.close()
+
+
+def check(callbacks: Sequence[Any]) -> None:
+    """Raise ConfigError, naming the first that is no callback."""
+    for one in callbacks:
+        if isinstance(one, type) or not isinstance(one, Callback):
+            methods = "on_start, on_step, on_log and on_end: subclass jpvae.training.callbacks.Callback"
+            raise ConfigError(f"callbacks has {one!r}; expected objects with the methods {methods}")
+
+
+@contextmanager
+def listening(callbacks: Sequence[Callback], model: JPVAE, step: int, steps: int) -> Iterator[None]:
+    """Start them, and end those that have started, the last one first, however the block ends."""
+    with ExitStack() as started:
+        for one in callbacks:
+            one.on_start(model, step, steps)
+            started.callback(one.on_end)
+        yield

@@ -1,0 +1,46 @@
+"""The training loop. Its state is the step count, the parameters and the optimiser's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..engines import Engine
+from .batches import Batches
+from .callbacks import StopTraining
+from .divergence import check_report
+
+
+def train(
+    engine: Engine,
+    state: Any,
+    batches: Batches,
+    *,
+    first: int = 0,
+    last: int | None = None,
+    on_step: Callable[[int, Any], None] | None = None,
+) -> int:
+    """Run steps ``first`` to ``last`` (all by default), in place; ``on_step(step, report)`` after each, until it raises
+    StopTraining. Returns the number of steps done since step 0.
+
+    Raises TrainingDiverged at the first loss or gradient norm that is not finite, naming the step, row, view and term.
+    """
+    plan = batches.plan
+    guard = {} if plan.max_gradient_norm is None else {"max_gradient_norm": plan.max_gradient_norm}
+    last = plan.steps if last is None else last
+    for step in range(first, last):
+        report = engine.train_step(
+            state,
+            batches.at(step),
+            beta=plan.beta.beta(step, plan.steps),
+            learning_rate=plan.learning_rate.at(step, plan.steps),
+            coupling_rate=plan.coupling_rate,
+            **guard,
+        )
+        check_report(report, f"step {step}", batches.rows(step), batches.names)
+        if on_step is not None:
+            try:
+                on_step(step, report)
+            except StopTraining:
+                return step + 1
+    return max(first, last)

@@ -1,0 +1,49 @@
+"""How to train: objective, weights, steps, schedules; plain numbers, checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+from .schedules import BetaSchedule, LearningRate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: objective "elbo" (Eq. 5) or "subset", its weights, steps, schedules.
+
+    validation_fraction: of the rows, held out of all steps for early stopping; 0 without.
+    """
+
+    steps: int
+    batch_size: int
+    beta: BetaSchedule
+    learning_rate: LearningRate
+    objective: str = "subset"
+    weights: tuple[float, ...] = (1.0, 0.5, 0.5)
+    coupling_rate: float = 0.1
+    seed: int = 0
+    max_gradient_norm: float | None = None
+    validation_fraction: float = 0.0
+    view_weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.objective not in ("elbo", "subset"):
+            raise ConfigError(f"objective is {self.objective!r}; expected 'elbo' (Eq. 5) or 'subset'")
+        if self.steps < 1 or self.batch_size < 1:
+            raise ConfigError(f"steps is {self.steps} and batch_size {self.batch_size}; expected at least 1")
+        if not (math.isfinite(self.coupling_rate) and self.coupling_rate >= 0):
+            raise ConfigError(f"coupling_rate is {self.coupling_rate}; expected a finite number of at least 0")
+        if self.max_gradient_norm is not None and not self.max_gradient_norm > 0:
+            raise ConfigError(f"max_gradient_norm is {self.max_gradient_norm}; expected a positive number, or None")
+        if min(self.weights, default=0.0) < 0 or not math.fsum(self.weights) > 0 or not all(map(math.isfinite, self.weights)):
+            raise ConfigError(f"subset_weights is {self.weights}; expected non-negative numbers, at least one positive")
+        views = self.view_weights
+        if views is not None and not (all(math.isfinite(w) and w >= 0 for w in views) and math.fsum(views) > 0):
+            raise ConfigError(f"view_weights is {views}; expected non-negative numbers, at least one positive")
+
+
+def held_out_rows(fraction: float, rows: int) -> int:
+    """How many of the rows are held out: none, or the fraction of them, rounded, at least one."""
+    return max(1, round(fraction * rows)) if fraction > 0 else 0

@@ -1,0 +1,179 @@
+"""One view's columns: those of the person's table, those of the model, and the way from each to the other.
+
+    table column                              model columns
+    a measurement, a count, a zero or one     itself
+    a category out of K, as a code or a text  K columns, one of which is 1          back: the level of the largest
+    K columns that are one-hot already        themselves, side by side              back: probabilities
+
+Model columns are ordered by family (categories by K too), so that each family computes all its columns at once. Texts are codes
+0, 1, ... in their order of ``labels`` wherever this file meets them. All of it is plain JSON, for a checkpoint's header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..errors import ViewError
+from ..model.likelihoods import Spec
+
+Label: TypeAlias = "str | int | float | bool"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Table columns of one family. levels: of coded categories, the values; size: of one-hot groups, columns per group."""
+
+    likelihood: str
+    columns: tuple[int, ...]
+    levels: tuple[tuple[float, ...], ...] = ()
+    size: int = 0
+
+    @property
+    def width(self) -> int:
+        """How many model columns."""
+        return sum(map(len, self.levels)) if self.levels else len(self.columns)
+
+    @property
+    def spec(self) -> tuple[str | int, ...]:
+        """The group as a part of a mixed likelihood."""
+        K = len(self.levels[0]) if self.levels else self.size
+        return (self.likelihood, self.width, K) if K else (self.likelihood, self.width)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """p table columns and c model columns. names: of a DataFrame's columns; labels: table column -> the texts of its codes."""
+
+    groups: tuple[Group, ...]
+    names: tuple[str | int, ...] | None = None
+    labels: tuple[tuple[int, tuple[Label, ...]], ...] = ()
+
+    @classmethod
+    def of_one_family(cls, likelihood: str, count: int, names: tuple[str | int, ...] | None = None) -> Columns:
+        """A table whose columns are the model's."""
+        return cls((Group(likelihood, tuple(range(count)), size=count if likelihood == "categorical" else 0),), names)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Columns:
+        """From ``to_json``. Raises KeyError, TypeError, AttributeError or ValueError where it is none."""
+        groups = tuple(Group(**tuples(group)) for group in value["groups"])
+        made = cls(groups, tuples(value["names"]), tuples(value["labels"]))
+        named = made.names is None or len(made.names) == made.count
+        coded = all(len(texts) == len(made.coded[j]) for j, texts in made.texts.items())
+        if sorted(made.order) != list(range(made.count)) or not (named and coded and len(made.sources) == made.width):
+            raise ViewError(f"its columns are {value}")
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON (tuples become lists)."""
+        return asdict(self)
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The table columns in the order in which the groups have them."""
+        return [j for group in self.groups for j in group.columns]
+
+    @property
+    def count(self) -> int:
+        """p."""
+        return len(self.order)
+
+    @property
+    def width(self) -> int:
+        """c."""
+        return sum(group.width for group in self.groups)
+
+    @cached_property
+    def sources(self) -> list[int]:
+        """The table column of each model column."""
+        return [
+            j
+            for group in self.groups
+            for j, K in zip(group.columns, map(len, group.levels) if group.levels else [1] * len(group.columns), strict=True)
+            for _ in range(K)
+        ]
+
+    @property
+    def spec(self) -> Spec:
+        """The view's likelihood: a name, where one family has all columns (as one group, if categorical)."""
+        alone = len(self.groups) == 1 and (not self.groups[0].levels) and self.groups[0].size in (0, self.width)
+        return self.groups[0].likelihood if alone else tuple(group.spec for group in self.groups)
+
+    def title(self, column: int) -> str | int:
+        """What the person calls a table column."""
+        return column if self.names is None else self.names[column]
+
+    @cached_property
+    def texts(self) -> dict[int, tuple[Label, ...]]:
+        """``labels`` by table column."""
+        return dict(self.labels)
+
+    @cached_property
+    def coded(self) -> dict[int, tuple[float, ...]]:
+        """The levels of each table column that is a coded category."""
+        return {j: levels for group in self.groups for j, levels in zip(group.columns, group.levels, strict=False)}
+
+    @cached_property
+    def _plain(self) -> bool:
+        return not self.coded and self.order == list(range(self.count))
+
+    def check(self, values: np.ndarray, observed: np.ndarray, view: str, rows: Sequence[Any]) -> None:
+        """Raise ViewError for the first category of the rows (R, p), called ``rows``, that fit never saw."""
+        for j, levels in self.coded.items():
+            unknown = np.flatnonzero(~np.isin(values[:, j], levels) & ~np.isnan(values[:, j]) & observed)
+            if unknown.size:
+                raise unknown_category(view, rows[unknown[0]], self.title(j), f"{values[unknown[0], j]:g}", levels)
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Table columns (R, p), NaN where nothing was observed -> model columns (R, c), NaN there too."""
+        if self._plain:
+            return values
+        parts = []
+        for group in self.groups:
+            if not group.levels:
+                parts.append(values[:, group.columns])
+            for j, levels in zip(group.columns, group.levels, strict=False):
+                one_hot = (values[:, j, None] == np.asarray(levels)).astype(values.dtype)
+                parts.append(np.where(np.isnan(values[:, j, None]), np.nan, one_hot))
+        return np.concatenate(parts, axis=1, dtype=values.dtype)
+
+    def decode(self, values: np.ndarray) -> np.ndarray:
+        """Model columns (..., c) in the data's units -> table columns (..., p): of a coded category the most probable level."""
+        return self._to_table(values, values, lambda p, levels: np.asarray(levels)[np.argmax(p, axis=-1)])
+
+    def decode_std(self, std: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Standard deviations; of a coded category, the probability that another level than the one given is true."""
+        return self._to_table(std, mean, lambda p, _: 1.0 - np.max(p, axis=-1))
+
+    def _to_table(self, plain: np.ndarray, of_categories: np.ndarray, category: Any) -> np.ndarray:
+        if self._plain:
+            return plain
+        result, start = np.empty((*plain.shape[:-1], self.count), plain.dtype), 0
+        for group in self.groups:
+            if not group.levels:
+                result[..., group.columns] = plain[..., start : start + group.width]
+                start += group.width
+            for j, levels in zip(group.columns, group.levels, strict=False):
+                result[..., j] = category(of_categories[..., start : start + len(levels)], levels)
+                start += len(levels)
+        return result
+
+
+def unknown_category(view: str, row: Any, column: str | int, value: str, known: Any) -> ViewError:
+    """The complaint about a category that fit never saw."""
+    return ViewError(
+        f"view {view!r}, row {row}, column {column!r} is {value}, a category that fit never saw; expected one of "
+        f"{list(known)}. Leave the cell or the row out, or fit with data that have it."
+    )
+
+
+def tuples(value: Any) -> Any:
+    """Lists as tuples, at every depth; the values of a dict too."""
+    if isinstance(value, dict):
+        return {key: tuples(part) for key, part in value.items()}
+    return tuple(map(tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,220 @@
+"""A table as a person hands it in (pandas, NumPy, torch, lists): its column names, its columns, and its numbers.
+
+pandas is used only where a DataFrame came in. A missing text is None, NaN or pd.NA; all of them become NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import ViewError
+from .columns import Columns, Label, unknown_category
+
+
+@dataclass(frozen=True)
+class Table:
+    """A view: values (N, p) as an array, of which ``frame`` is the DataFrame if there is one."""
+
+    view: str
+    values: np.ndarray | None  # None where the frame has more than numbers
+    frame: Any = None
+    came_as: tuple[str | int, ...] | None = None  # the frame's columns, where they came in another order than the fit's
+
+    def __len__(self) -> int:
+        return len(self.frame if self.values is None else self.values)
+
+    @property
+    def count(self) -> int:
+        """p."""
+        return int((self.frame if self.values is None else self.values).shape[1])
+
+    @property
+    def names(self) -> tuple[str | int, ...] | None:
+        """The DataFrame's column names."""
+        return None if self.frame is None else tuple(self.frame.columns.tolist())
+
+    def column(self, j: int) -> Any:
+        """Column j, of the frame if there is one: (N,)."""
+        return self.values[:, j] if self.frame is None else self.frame.iloc[:, j]
+
+    def is_text(self, j: int) -> bool:
+        """Whether the column holds anything but numbers: texts, or pandas categories."""
+        column = self.column(j)
+        if getattr(column.dtype, "kind", "O") in "biufMmc" and not hasattr(column.dtype, "categories"):
+            return False
+        values, missing = _texts(column)
+        return hasattr(column.dtype, "categories") or any(
+            isinstance(v, str) for v, gap in zip(values, missing, strict=True) if not gap
+        )
+
+    def labels(self, j: int, rows: np.ndarray) -> tuple[Label, ...]:
+        """The texts of a column in the rows (bool), in pandas' order of categories or sorted."""
+        column = self.column(j)
+        values, missing = _texts(column)
+        found = {v for v, gap, wanted in zip(values, missing, rows, strict=True) if wanted and not gap}
+        if hasattr(column.dtype, "categories"):
+            return tuple(v for v in column.dtype.categories.tolist() if v in found)
+        if not all(isinstance(v, str | int | float | bool) for v in found):
+            raise ViewError(f"view {self.view!r}, column {self.title(j)!r} holds {found}; expected texts or numbers")
+        return tuple(sorted(found, key=lambda v: (isinstance(v, str), v)))
+
+    def numbers(self, columns: Columns, observed: np.ndarray) -> np.ndarray:
+        """(N, p): texts as codes, NaN where nothing was observed. Raises ViewError for a text that fit never saw."""
+        if self.values is not None and self.values.dtype.kind in "biuf" and not columns.texts:
+            return self.values
+        parts = [self._codes(j, columns, observed) if j in columns.texts else self.number(j) for j in range(self.count)]
+        return np.stack(parts, axis=1)
+
+    def number(self, j: int) -> np.ndarray:
+        """Column j as float64 (N,), NaN where it has nothing. Raises ViewError where it is not numeric."""
+        column = self.column(j)
+        if getattr(column.dtype, "kind", "O") in "Mmc":
+            raise ViewError(f"view {self.view!r}, column {self.title(j)!r} has dtype {column.dtype}; expected real numbers")
+        try:
+            return np.asarray(column.to_numpy(np.float64, na_value=np.nan) if self.frame is not None else column, np.float64)
+        except (TypeError, ValueError) as error:
+            place = f"view {self.view!r} is not numeric ({error}, column {self.title(j)!r})"
+            raise ViewError(
+                f'{place}; expected an (N, c) table of numbers. Texts need likelihood="infer", or {{column: "categorical"}}'
+            ) from error
+
+    def _codes(self, j: int, columns: Columns, observed: np.ndarray) -> np.ndarray:
+        code = {label: k for k, label in enumerate(columns.texts[j])}
+        codes = np.full(len(self), np.nan)
+        for row, (value, gap) in enumerate(zip(*_texts(self.column(j)), strict=True)):
+            if not gap and value in code:
+                codes[row] = code[value]
+            elif not gap and observed[row]:
+                called = row if self.frame is None else self.frame.index[row]
+                raise unknown_category(self.view, called, columns.title(j), repr(value), columns.texts[j])
+        return codes
+
+    def title(self, j: int) -> Any:
+        """What the person calls column j."""
+        return j if self.names is None else self.names[j]
+
+
+def read_table(table: Any, view: str) -> Table:
+    """Look at what was handed in. Raises ViewError for what is no (N, c) table, or has two columns of one name."""
+    if hasattr(table, "iloc") and hasattr(table, "columns"):
+        names = table.columns.tolist()
+        twice = sorted({str(n) for n in names if names.count(n) > 1})
+        if twice:
+            raise ViewError(f"view {view!r} has the columns {twice} more than once; expected different names")
+        if not all(isinstance(n, str | int) for n in names):
+            raise ViewError(f"view {view!r} has columns named {names}; expected texts or integers")
+        if table.shape[1] == 0:
+            raise ViewError(f"view {view!r} has shape {table.shape}; expected (N, c): one row per subject, at least one column")
+        numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in table.dtypes)
+        return Table(view, np.asarray(table) if numeric or set(table.dtypes) == {np.dtype(bool)} else None, table)
+    if np.ma.is_masked(table):
+        raise ViewError(f"view {view!r} is a masked array with masked entries; say what is missing with mask or NaN")
+    if hasattr(table, "toarray"):
+        raise ViewError(f"view {view!r} is a sparse {type(table).__name__}; expected a dense (N, c) table: hand in .toarray()")
+    try:
+        a = np.asarray(table.detach().cpu() if hasattr(table, "detach") else table)
+    except (TypeError, ValueError) as error:
+        raise ViewError(f"view {view!r} is not numeric ({error}); expected an (N, c) table of numbers") from error
+    if a.dtype.kind in "cMm":
+        raise ViewError(f"view {view!r} has dtype {a.dtype}; expected real numbers")
+    if a.ndim != 2 or a.shape[1] == 0:
+        raise ViewError(f"view {view!r} has shape {a.shape}; expected (N, c): one row per subject, at least one column")
+    return Table(view, a if a.dtype.kind in "biuf" else a.astype(object))
+
+
+def in_order(table: Table, columns: Columns) -> Table:
+    """A table with the columns of the fit, in their order (a DataFrame's go by name). Raises ViewError for others."""
+    if table.names is not None and columns.names is not None and table.names != columns.names:
+        unknown = [name for name in table.names if name not in columns.names]
+        absent = [name for name in columns.names if name not in table.names]
+        if unknown or absent:
+            found = f"unknown columns {unknown}" if unknown else f"no columns {absent}"
+            also = f", and no columns {absent}" if unknown and absent else ""
+            raise ViewError(f"view {table.view!r} has {found}{also}; expected those of the fit: {_some(columns.names)}")
+        return replace(read_table(table.frame[list(columns.names)], table.view), came_as=table.names)
+    if table.count != columns.count:
+        raise ViewError(f"view {table.view!r} has {table.count} columns; expected {columns.count}, as in fit")
+    return table
+
+
+def _some(names: Sequence[str | int]) -> str:
+    """The first of them, in the order of the fit."""
+    return f"[{', '.join(map(repr, names[:10]))}{f', ... ({len(names)} in all)' if len(names) > 10 else ''}], in any order"
+
+
+def shared_index(tables: Sequence[Table | None]) -> Any:
+    """The index of the DataFrames among the tables, None where there is none. Raises ViewError where two differ."""
+    frames = [(t.view, t.frame.index) for t in tables if t is not None and t.frame is not None]
+    for view, index in frames[1:]:
+        if not index.equals(frames[0][1]):
+            raise ViewError(
+                f"views {frames[0][0]!r} and {view!r} have different indexes; expected the same subjects in the same order. "
+                "Join the tables on their index (pandas.concat(tables, axis=1)) and say what is missing with NaN or mask."
+            )
+    return frames[0][1] if frames else None
+
+
+def row_titles(index: Any, rows: slice) -> Sequence[Any]:
+    """What the person calls these rows: by their DataFrames' index, else their positions."""
+    return range(rows.start, rows.stop) if index is None else index[rows]
+
+
+def is_frame(columns: Columns, table: Table | None, index: Any) -> bool:
+    """Whether ``give_back`` makes a DataFrame: of a DataFrame, and of an absent view of named columns beside one."""
+    return index is not None and (columns.names is not None if table is None else table.frame is not None)
+
+
+def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: Any, *, kind: str) -> Any:
+    """Results (N, p) in the form of the table that came in (None: of the others): array, or DataFrame with index and columns.
+
+    kind: "filled" (a column in which nothing was missing comes back as it was, dtype and all), "decoded", or "numbers" (codes
+    and deviations stay numbers). Codes become the texts that they stand for.
+    """
+    if not is_frame(columns, table, index):
+        if kind == "numbers" or not columns.texts:
+            return values
+        result = values.astype(object)
+        for j, texts in columns.texts.items():
+            result[..., j] = np.asarray(texts, dtype=object)[values[..., j].astype(int)]
+        return result
+    import pandas as pd
+
+    frame = None if table is None else table.frame
+    names = table.names if table is not None and columns.names is None else columns.names
+    made = {}
+    for j, name in enumerate(names or ()):
+        given = None if frame is None else frame.iloc[:, j]
+        if kind == "filled" and given is not None and np.array_equal(_known(given, columns, j), values[:, j]):
+            made[name] = given
+        elif kind != "numbers" and j in columns.texts:
+            texts = [columns.texts[j][int(code)] for code in values[:, j]]
+            fits = given is not None and not (hasattr(given.dtype, "categories") and set(texts) - set(given.dtype.categories))
+            if fits and pd.api.types.is_numeric_dtype(given.dtype):  # a column without a text: all its cells are empty
+                fits = not any(isinstance(text, str) for text in texts)
+            made[name] = pd.Series(texts, index=index, dtype=given.dtype if fits else None)
+        else:
+            small = given is not None and isinstance(given.dtype, np.dtype) and given.dtype.kind == "f"
+            whole = kind != "numbers" and j in columns.coded and given is not None and getattr(given.dtype, "kind", "") in "iu"
+            made[name] = pd.Series(values[:, j], index=index).astype(given.dtype if small or whole else np.float64)
+    result = pd.DataFrame(made, index=index)
+    return result if table is None or table.came_as is None else result[list(table.came_as)]
+
+
+def _known(given: Any, columns: Columns, j: int) -> np.ndarray:
+    """A column's numbers, NaN where it has none."""
+    if j in columns.texts:
+        code = {label: float(k) for k, label in enumerate(columns.texts[j])}
+        return np.asarray([np.nan if gap else code.get(v, np.nan) for v, gap in zip(*_texts(given), strict=True)])
+    return np.asarray(given.to_numpy(np.float64, na_value=np.nan))
+
+
+def _texts(column: Any) -> tuple[list[Any], list[bool]]:
+    """The values of a column, and which of them are missing."""
+    values = column.tolist()
+    if hasattr(column, "isna"):
+        return values, column.isna().tolist()
+    return values, [v is None or v != v for v in values]

@@ -1,0 +1,176 @@
+"""From what a person says of a view's likelihood, and the table, to its Columns. "infer" looks at each column:
+
+    texts, pandas categories                            categorical
+    zeros and ones, bool                                bernoulli
+    all columns non-negative whole numbers (not bool)   negative_binomial: a table of counts, such as sequencing reads
+    with zeros among them and more than two values
+    any other numbers                                   gaussian
+
+Whole numbers beside other columns (age, a score, a dose) are measurements. Single counts (visits, lesions) look no different:
+say {"visits": "negative_binomial_unscaled"}, without size factors, which a single column can't have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, ViewError
+from ..model.likelihoods import LIKELIHOODS
+from .columns import Columns, Group, Label
+from .dataframes import Table
+
+INFER = "infer"
+_COUNTS = ("poisson", "negative_binomial")
+_MOST_LEVELS = 100
+
+
+def per_view(likelihood: Any, views: Sequence[str]) -> list[Any]:
+    """What ``likelihood`` says of each view: a name for all, one per view, or a dict by view. Raises ConfigError."""
+    if isinstance(likelihood, str):
+        return [likelihood] * len(views)
+    if isinstance(likelihood, Mapping):
+        unknown, absent = sorted(set(likelihood) - set(views), key=str), [v for v in views if v not in likelihood]
+        if unknown or absent:
+            raise ConfigError(
+                f"likelihood names the views {list(likelihood)}; expected one entry for each of {list(views)} "
+                f'("{INFER}" leaves a view to us)'
+            )
+        return [likelihood[view] for view in views]
+    if len(likelihood) != len(views):
+        raise ConfigError(f"likelihood names {len(likelihood)} views; expected one name, or one per view ({len(views)} views)")
+    return list(likelihood)
+
+
+def leaves_to_us(said: Any) -> bool:
+    """Whether anything is to be inferred: a view by name, or the columns that a dict may leave out."""
+    if isinstance(said, str):
+        return said == INFER
+    parts = list(said.values()) if isinstance(said, Mapping) else list(said)
+    return any(isinstance(part, Mapping) or leaves_to_us(part) for part in parts)
+
+
+def columns_of(said: Any, table: Table, observed: np.ndarray) -> Columns:
+    """The columns of a view of which ``said`` (a name, or a dict column -> name) is said. observed: (N,) bool.
+
+    A key of the dict may be a tuple of columns that are one-hot together. Columns left out are inferred. Raises ConfigError for
+    an unknown name or column, ViewError for a table that cannot have what is said.
+    """
+    names: dict[tuple[int, ...], str] = {}
+    if isinstance(said, Mapping):
+        for key, name in said.items():
+            at = tuple(_position(table, part) for part in (key if isinstance(key, tuple) else (key,)))
+            if len(at) > 1 and name != "categorical":
+                raise ConfigError(f"likelihood gives {list(key)} of view {table.view!r} as one group; expected 'categorical'")
+            names[at] = _checked(name)
+        if len({j for at in names for j in at}) < sum(map(len, names)):
+            raise ConfigError(f"likelihood names a column of view {table.view!r} twice")
+    elif _checked(said) == "categorical" and not any(map(table.is_text, range(table.count))) and _is_one_hot(table, observed):
+        return Columns.of_one_family("categorical", table.count, table.names)
+    elif said != INFER and said != "categorical":
+        return Columns.of_one_family(said, table.count, table.names)
+    else:
+        names = {(j,): said for j in range(table.count)}
+    left = [j for j in range(table.count) if not any(j in at for at in names)]
+    names |= {(j,): INFER for j in left}
+    guessed = [at[0] for at, name in names.items() if name == INFER]
+    names |= {(j,): name for j, name in _inferred(table, guessed, observed).items()}
+    return _grouped(table, names, observed)
+
+
+def describe(columns: Columns) -> list[tuple[str, str]]:
+    """(family, its columns) of a view, for people."""
+    lines = []
+    for group in columns.groups:
+        titles = [f"{columns.title(j)}" for j in group.columns]
+        if group.levels:
+            shown = [columns.texts.get(j, levels) for j, levels in zip(group.columns, group.levels, strict=True)]
+            titles = [f"{t} ({', '.join(map(_short, s))})" for t, s in zip(titles, shown, strict=True)]
+        lines.append((group.likelihood, ", ".join(titles[:8]) + (f", ... ({len(titles)} columns)" if len(titles) > 8 else "")))
+    return lines
+
+
+def _short(level: Label) -> str:
+    return f"{level:g}" if isinstance(level, float) else str(level)
+
+
+def _checked(name: Any) -> str:
+    if not isinstance(name, str) or (name != INFER and name not in LIKELIHOODS):
+        expected = f"one of {sorted(LIKELIHOODS)} (one for all views, or one per view), or {INFER!r}"
+        raise ConfigError(f"likelihood is {name!r}; expected {expected}")
+    return name
+
+
+def _position(table: Table, column: Any) -> int:
+    names = range(table.count) if table.names is None else table.names
+    if column not in names:
+        raise ConfigError(f"likelihood names the column {column!r} of view {table.view!r}; expected one of {list(names)}")
+    return list(names).index(column)
+
+
+def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dict[int, str]:
+    found, counts = {}, {}
+    for j in columns:
+        if table.is_text(j):
+            found[j] = "categorical"
+            continue
+        values = _values(table, j, observed)
+        found[j] = "bernoulli" if np.isin(values, (0, 1)).all() else "gaussian"
+        boolean = table.column(j).dtype.kind == "b"
+        if not boolean and (values >= 0).all() and (values == np.floor(values)).all():
+            counts[j] = values
+    whole = len(counts) == table.count > 1 and "gaussian" in found.values() and any((v == 0).any() for v in counts.values())
+    return dict.fromkeys(columns, "negative_binomial") if whole else found
+
+
+def _values(table: Table, j: int, observed: np.ndarray) -> np.ndarray:
+    """The numbers of a column that were observed."""
+    values = table.number(j)[observed]
+    return values[~np.isnan(values)]
+
+
+def _is_one_hot(table: Table, observed: np.ndarray) -> bool:
+    values = np.stack([table.number(j)[observed] for j in range(table.count)], axis=1)
+    rows = values[~np.isnan(values).any(axis=1)]
+    return table.count > 1 and bool(np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all())
+
+
+def _grouped(table: Table, names: Mapping[tuple[int, ...], str], observed: np.ndarray) -> Columns:
+    """One group per family and number of levels, in the order in which the table's columns first need them."""
+    groups: dict[tuple[str, int, bool], list[tuple[tuple[int, ...], tuple[float, ...]]]] = {}
+    labels = []
+    for at, name in sorted(names.items()):
+        levels: tuple[float, ...] = ()
+        if name == "categorical" and len(at) == 1:
+            if table.is_text(at[0]):
+                texts = table.labels(at[0], observed)
+                levels = tuple(map(float, range(len(texts))))
+                labels.append((at[0], texts))
+            else:
+                levels = tuple(np.unique(_values(table, at[0], observed)).tolist())
+            _check_levels(table, at[0], len(levels), int(observed.sum()))
+        groups.setdefault((name, len(levels) or len(at), bool(levels)), []).append((at, levels))
+    made = []
+    for (name, K, coded), members in groups.items():
+        columns = tuple(j for at, _ in members for j in at)
+        if name in _COUNTS and len(columns) == 1:
+            raise ConfigError(
+                f"likelihood of column {table.title(columns[0])!r} of view {table.view!r} is {name!r}, whose size factor "
+                f"would be the count itself; expected '{name}_unscaled' for a single column of counts"
+            )
+        size = K if name == "categorical" and not coded else 0
+        made.append(Group(name, columns, tuple(levels for _, levels in members) if coded else (), size))
+    return Columns(tuple(made), table.names, tuple(labels))
+
+
+def _check_levels(table: Table, j: int, found: int, rows: int) -> None:
+    place = f"view {table.view!r}, column {table.title(j)!r}"
+    if found < 2:
+        raise ViewError(f"{place} has {found} categories; expected at least 2. Leave the column out")
+    if found > _MOST_LEVELS or (found == rows and rows > 2):
+        raise ViewError(
+            f"{place} has {found} categories in {rows} rows; expected at most {_MOST_LEVELS}, and fewer than rows. Leave an "
+            "identifier out, use it as the index, or join rare categories"
+        )

@@ -1,0 +1,149 @@
+"""One wide matrix in place of several tables: its columns cut into views, and views joined into such a matrix again.
+
+``view_slices`` says which columns are whose, every column in exactly one view:
+
+    2                               two contiguous parts, as equal as they can be (numpy.array_split)
+    (20, 30, 5)                     widths of contiguous parts
+    (slice(0, 20), slice(20, 55))   or sequences of positions or names in place of slices
+    {"rna": [...], "clinic": [...]} the same by the views' names
+
+In this form fit, transform, score and impute take (X, y) as scikit-learn's estimators do, and y is ignored. A view that a row
+does not have is NaN in all its columns, under ``missing="nan"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ConfigError, ViewError
+
+if TYPE_CHECKING:
+    from ..estimator import JPVAE
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The columns of each view, by the view's name: positions in the wide matrix, every one in exactly one view."""
+
+    positions: dict[str, list[int]]
+
+    @classmethod
+    def of(cls, view_slices: Any, names: Sequence[str]) -> Slices:
+        """What ``view_slices`` means for a matrix with these column names (a plain array's: "x0", "x1", ...)."""
+        C = len(names)
+        if isinstance(view_slices, Mapping):
+            parts = dict(view_slices)
+        elif isinstance(view_slices, Integral) and not isinstance(view_slices, bool):
+            if not 1 <= view_slices <= C:
+                raise ViewError(
+                    f"X has n_features = {C}; expected at least one column for each of view_slices={view_slices} views"
+                )
+            parts = dict(_numbered(np.array_split(np.arange(C), int(view_slices))))
+        elif isinstance(view_slices, Sequence | np.ndarray) and not isinstance(view_slices, str) and len(view_slices):
+            parts = dict(_numbered(view_slices))
+            if all(isinstance(part, Integral) for part in parts.values()):
+                ends = np.cumsum([0, *parts.values()])
+                parts = {name: range(a, b) for name, a, b in zip(parts, ends[:-1], ends[1:], strict=True)}
+        else:
+            expected = "a number of views, widths, slices, or a dict of column names or positions"
+            raise ConfigError(f"view_slices is {view_slices!r}; expected {expected}")
+        where = {name: k for k, name in enumerate(names)}
+        positions = {str(name): [_position(where, key, name) for key in _keys(part, C)] for name, part in parts.items()}
+        times = np.bincount([k for part in positions.values() for k in part], minlength=C)
+        if (times != 1).any():
+            k = int(np.flatnonzero(times != 1)[0])
+            raise ViewError(
+                f"view_slices puts column {k} ({names[k]!r}) of X, which has {C} columns, into {times[k]} views; "
+                "expected each column in one view"
+            )
+        if not all(positions.values()):
+            raise ViewError(f"view_slices is {view_slices!r}; expected at least one column in every view")
+        return cls(positions)
+
+    def cut(self, X: Any) -> dict[str, Any]:
+        """The views of X (N, C), a DataFrame or an array; without a copy where a view's columns lie side by side."""
+        rows = X.iloc if hasattr(X, "iloc") else X
+        return {name: rows[:, _side_by_side(at)] for name, at in self.positions.items()}
+
+    def join(self, views: Mapping[str, Any], X: Any) -> Any:
+        """Views (..., N, c_i) as one array (..., N, C); DataFrames as one DataFrame like X, lists of DataFrames as a list."""
+        parts = [views[name] for name in self.positions]
+        if isinstance(parts[0], list):
+            return [self.join(dict(zip(self.positions, draw, strict=True)), X) for draw in zip(*parts, strict=True)]
+        if hasattr(X, "iloc"):
+            import pandas as pd
+
+            return pd.concat(parts, axis=1)[list(X.columns)]
+        result = np.empty((*parts[0].shape[:-1], sum(p.shape[-1] for p in parts)), np.result_type(*parts))
+        for part, at in zip(parts, self.positions.values(), strict=True):
+            result[..., at] = part
+        return result
+
+
+def from_matrix(model: JPVAE, X: Any, y: Any, *, fit: bool) -> tuple[dict[str, Any], Callable[[Mapping[str, Any]], Any]]:
+    """The views of X, and the way back: what joins views to a matrix like X. Raises ViewError, ConfigError and ValueError.
+
+    fit: learn from X what its columns are; else they must be those of the fit. A DataFrame's are found by name, in any order.
+    """
+    from sklearn.utils.validation import validate_data
+
+    frame = hasattr(X, "iloc")
+    if fit and isinstance(X, Mapping) and not hasattr(X, "shape"):  # (one of SciPy's sparse matrices is a dict)
+        raise ViewError("view_slices is set and X is a dict; expected one (N, C) matrix, or view_slices=None for views by name")
+    in_order = fit or not (frame and sorted(map(str, X.columns)) == sorted(getattr(model, "feature_names_in_", ())))
+    if in_order:
+        X = validate_data(model, X, reset=fit, skip_check_array=frame, ensure_all_finite=False)
+    names = list(getattr(model, "feature_names_in_", [f"x{k}" for k in range(model.n_features_in_)]))
+    if fit:
+        model.view_columns_ = Slices.of(model.view_slices, names).positions
+    slices = Slices(model.view_columns_)
+    if not in_order:
+        slices = Slices.of({v: [names[k] for k in at] for v, at in slices.positions.items()}, list(X.columns))
+    if getattr(y, "dtype", None) == np.bool_ and y.shape == (len(X), len(slices.positions)):
+        raise ViewError(
+            f"the second argument has shape {y.shape} and is boolean like a mask, but with one wide matrix it is "
+            "scikit-learn's y, which is ignored; say what is missing by rows of NaN and missing='nan', or take a list of views"
+        )
+    return slices.cut(X), lambda views: slices.join(views, X)
+
+
+def restore(model: JPVAE, names: Sequence[str] | None) -> None:
+    """What a loaded model knew of its matrix, from ``view_slices``. Raises TypeError, ViewError, ConfigError."""
+    if not isinstance(model.view_slices, Mapping):
+        raise TypeError("columns by view")
+    C = sum(map(len, model.view_slices.values()))
+    model.view_columns_ = Slices.of(model.view_slices, [f"x{k}" for k in range(C)]).positions
+    model.n_features_in_ = C
+    if names is not None:
+        model.feature_names_in_ = np.asarray(names, dtype=object)
+        if model.feature_names_in_.shape != (C,):
+            raise TypeError("a name of each column")
+
+
+def _numbered(parts: Any) -> list[tuple[str, Any]]:
+    return [(f"view{i}", part) for i, part in enumerate(parts)]
+
+
+def _keys(part: Any, C: int) -> list[Any]:
+    if isinstance(part, slice):
+        return list(range(C))[part]
+    if isinstance(part, str) or not isinstance(part, Sequence | np.ndarray):
+        raise ConfigError(f"view_slices has the part {part!r}; expected a slice, or a sequence of column names or positions")
+    return list(part)
+
+
+def _position(where: Mapping[str, int], key: Any, view: str) -> int:
+    if isinstance(key, str) and key in where:
+        return where[key]
+    if isinstance(key, Integral) and not isinstance(key, bool) and 0 <= key < len(where):
+        return int(key)
+    raise ViewError(f"view_slices[{view!r}] names the column {key!r}; expected names or positions of X's {len(where)} columns")
+
+
+def _side_by_side(at: list[int]) -> slice | list[int]:
+    return slice(at[0], at[-1] + 1) if at == list(range(at[0], at[-1] + 1)) else at

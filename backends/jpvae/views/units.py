@@ -1,0 +1,139 @@
+"""A view on its way from the table to the model and back.
+
+    table (R, p) -> columns (R, c) -> target (R, w) -> encoder's input (R, c)    made as it is asked for, in the engine's dtype
+    mean or draw (..., c) in the target's units -> data units -> table (..., p)
+
+Where nothing was observed all of them are 0: a standardised mean to the encoder, and to the likelihood what it leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ViewError
+from ..model.likelihoods import Likelihood
+from .columns import Columns
+from .reading import Views, blocks
+
+
+@dataclass(frozen=True)
+class Units:
+    """Of one view: its columns, its likelihood, and location and scale (c,) of the fit."""
+
+    columns: Columns
+    likelihood: Likelihood
+    location: np.ndarray
+    scale: np.ndarray
+
+    def to_table(self, mean: np.ndarray) -> np.ndarray:
+        """A mean or a draw (..., c) -> (..., p) in the data's units."""
+        return self.columns.decode(self.likelihood.to_data(mean, self.location, self.scale))
+
+    def std_to_table(self, std: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """A standard deviation (..., c), of what has this mean, -> (..., p) in the data's units."""
+        return self.columns.decode_std(self.likelihood.std_to_data(std, self.scale), mean)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows of a view: inputs (R, c) of the encoder, targets (R, w) of the likelihood; one array where they agree."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, rows: Any) -> Prepared:
+        inputs = self.inputs[rows]
+        return Prepared(inputs, inputs if self.targets is self.inputs else self.targets[rows])
+
+
+def prepared(view: np.ndarray | Prepared) -> Prepared:
+    """Rows of a view; a bare array is both."""
+    return view if isinstance(view, Prepared) else Prepared(view, view)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """One of the views, row by row as it is asked for."""
+
+    data: Views
+    view: int
+    units: Units
+    dtype: str
+
+    def __getitem__(self, rows: slice) -> Prepared:
+        """Rows in ``dtype``. Raises ViewError naming the first value that ``dtype`` cannot hold."""
+        units, values = self.units, self.data.read(self.view, rows)
+        known = self._known(values, rows)
+        targets = units.likelihood.targets(known, units.location, units.scale)
+        inputs = units.likelihood.inputs(targets, units.location, units.scale)
+        held = self._held(inputs, values, rows)
+        return Prepared(held, held if targets is inputs else self._held(targets, values, rows))
+
+    def log_units(self, rows: slice) -> np.ndarray:
+        """(R,): a row's log-density in the data's units is less than in the target's by this, in nats."""
+        per_column = self.units.likelihood.log_units(self.units.scale)
+        if not per_column.any():
+            return np.zeros(len(self.data.observed[rows]))
+        return ~np.isnan(self._known(self.data.read(self.view, rows), rows)) @ per_column
+
+    def _known(self, values: np.ndarray, rows: slice) -> np.ndarray:
+        """Model columns (R, c) in the data's units, NaN where nothing was observed."""
+        seen = self.data.observed[rows, self.view, None]
+        return self.units.columns.encode(values if seen.all() else np.where(seen, values, values.dtype.type(np.nan)))
+
+    def _held(self, made: np.ndarray, values: np.ndarray, rows: slice) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            held = made.astype(self.dtype, copy=False)
+        if np.isfinite(held).all():
+            return held
+        held = np.where(np.isnan(made), held.dtype.type(0), held)
+        if not np.isfinite(held).all():
+            row, column = (int(k) for k in np.argwhere(~np.isfinite(held))[0])
+            source, scale = self.units.columns.sources[column], self.units.scale[column]
+            title = self.units.columns.title(source)
+            raise ViewError(
+                f"view {self.data.names[self.view]!r}, row {(rows.start or 0) + row}, column {title!r} is "
+                f"{values[row, source]:g}, beyond {self.dtype} once scaled by {scale:g}; rescale the column, or "
+                "take dtype='float64'"
+            )
+        return held
+
+
+def overflow_is_found() -> np.errstate:
+    """No warnings of overflow where ``check_imputed`` sees the results."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+def check_imputed(views: Sequence[Scaled], view: int, rows: np.ndarray, values: np.ndarray) -> None:
+    """Raise ViewError where an imputation of ``view`` is not finite, naming its row and what drove it there.
+
+    rows (R,): in the data; values (..., R, c), in the target's units.
+    """
+    finite = np.isfinite(values).reshape(-1, len(rows), values.shape[-1]).all(axis=(0, 2))
+    if finite.all():
+        return
+    row, names = int(rows[np.argmin(finite)]), views[0].data.names
+    inputs = [np.abs(v[slice(row, row + 1)].inputs[0]) for v in views]  # 0 where missing
+    largest = int(np.argmax([x.max() for x in inputs]))
+    columns, column = views[largest].units.columns, int(inputs[largest].argmax())
+    raise ViewError(
+        f"view {names[view]!r}, row {row} cannot be imputed: the result is no finite number, because view {names[largest]!r}, "
+        f"column {columns.title(columns.sources[column])!r} of that row is {inputs[largest][column]:.3g} times its scale away "
+        "from its mean in training. Correct that value, or mark that view missing in the row."
+    )
+
+
+def log_units(views: Sequence[Scaled], observed: np.ndarray) -> np.ndarray:
+    """(N, M): what to take from each view's log-density in the target's units for that in the data's; 0 where it is missing."""
+    result = np.empty(observed.shape)
+    for rows in blocks(len(observed)):
+        for i, view in enumerate(views):
+            result[rows, i] = view.log_units(rows)
+    return result

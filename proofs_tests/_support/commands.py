@@ -1,0 +1,18 @@
+"""The `jpvae` command as the console script runs it, for tests."""
+
+import sys
+
+import pytest
+
+from jpvae.commands import main as cli
+
+
+def invoke(monkeypatch, capsys, *arguments):
+    """Runs the command as the console script does: -> exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "argv", ["jpvae", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.run()
+    captured = capsys.readouterr()
+    return ended.value.code or 0, captured.out, captured.err

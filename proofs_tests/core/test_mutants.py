@@ -1,0 +1,86 @@
+"""The tests would notice: thirty slips that one could make in the core, each of which must fail a test.
+
+``make mutants`` tries every slip of every line (mutants.py); these thirty are the ones that a reader of the paper would fear.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TOOL = Path(__file__).parents[1] / "_support" / "mutants.py"
+# File, the text as it stands there exactly once, what is put in its place, and what that would mean.
+SAMPLE = (
+    ("bounds.py", "0.5 * xp.expm1(logits)", "0.5 * xp.exp(logits)", "s/(1-s) = (e^t - 1)/2, without the -1"),
+    ("bounds.py", "-s / (1.0 + s)", "s / (1.0 + s)", "the sign of -s/(1+s)"),
+    ("bounds.py", "odds / (1.0 + 2.0 * odds)", "odds / (1.0 + odds)", "s for s/(1+s)"),
+    ("cayley.py", "solve(identity - A, identity + A)", "solve(identity + A, identity - A)", "the inverse rotation"),
+    (
+        "conditioning.py",
+        "prior.coupling.regression(xp, j, k, bits)",
+        "prior.coupling.regression(xp, k, j, bits)",
+        "i for j in Eq. 12",
+    ),
+    ("conditioning.py", "xp.exp(keep(xp, bits[k]", "xp.exp(0.5 * keep(xp, bits[k]", "a standard deviation for a variance"),
+    ("conditioning.py", "S_hh - S_ho @ gain_t", "S_hh + S_ho @ gain_t", "Eq. 12: observing adds uncertainty"),
+    (
+        "conditioning.py",
+        "outside - frames[i] @ xp.matrix_transpose(frames[i])",
+        "outside",
+        "the frame counted twice",
+    ),
+    ("frames.py", "return Q * flips[..., :, None]", "return Q", "J ignored: rotations only"),
+    ("kl.py", "xp.expm1(log_var) - log_var", "xp.exp(log_var) - log_var", "half a nat too much per latent"),
+    (
+        "kl.py",
+        "outside = mean - expand(xp, inside, frame)",
+        "outside = expand(xp, inside, frame)",
+        "the wrong complement",
+    ),
+    ("kl.py", "keep(xp, b, x) for b, x in zip(bits, log_vars, strict=True)", "x for x in log_vars", "the mask ignored"),
+    ("kl.py", "log_det_D1 = -xp", "log_det_D1 = xp", "Eq. 9: log|D_1| = -log|I - C^T C|"),
+    ("kl.py", "= alpha, 1.0 / (1.0 - alpha * alpha)", "= alpha, 1.0 - alpha * alpha", "Eq. 16: 1/gamma for gamma"),
+    ("kl.py", "2.0 * gamma * a *", "2.0 * gamma * a * a *", "Eq. 16: alpha^2 for alpha"),
+    ("kl.py", "_form(xp, means[1], rotation, means[0])", "_form(xp, means[0], rotation, means[1])", "Eq. 16 as printed"),
+    ("moments.py", "self._scatter / (self.count - 1)", "self._scatter / self.count", "the biased covariance"),
+    ("pair.py", "_, minus, plus, x = (", "_, plus, minus, x = (", "1/(1+s) for 1/(1-s)"),
+    ("pair.py", "both * plus, both * x", "both * plus, x", "log|Sigma| of a view that is missing"),
+    ("pair.py", "log_det = -(self.rank // x.shape[-1]) * xp", "log_det = -xp", "one direction's log|Sigma| for all n"),
+    ("pair.py", "spread = 1.0 / xp.sqrt(1.0 + x)", "spread = 1.0 / (1.0 + x)", "a variance for a standard deviation"),
+    ("prior.py", "(None, rotation), Pair", "(rotation, None), Pair", "C^T for C"),
+    ("prior.py", "scaled @ xp.matrix_transpose(right)", "scaled @ right", "U s V for U s V^T"),
+    ("sampling.py", "xp.exp(0.5 * log_var) * noise", "xp.exp(log_var) * noise", "section 2.1 as printed: sigma^2 for sigma"),
+    ("sampling.py", "own[j] - expand(xp, e[j], prior.frames[j])", "own[j]", "the frame's noise counted twice"),
+    ("skew.py", "signs[j, i] = 1.0, -1.0", "signs[j, i] = 1.0, 1.0", "a symmetric matrix"),
+    (
+        "loadings.py",
+        "(a[..., None, :, :] * m[..., :, None, :] - ",
+        "(a[..., :, None, :] * m[..., :, None, :] - ",
+        "i for j, Lagrange",
+    ),
+    (
+        *("loadings.py", "log_det = -xp.log1p(_over(xp, e, before, 1.0 + before + e))"),
+        *("log_det = -xp.log1p(_over(xp, e, before, 1.0 + before))", "the telescoped log|Sigma| one term off"),
+    ),
+    ("loadings.py", "a = xp.exp(-0.5 * xp.log", "a = xp.exp(-1.0 * xp.log", "a^2 for a"),
+    (
+        *("loadings.py", "[a * u + rest * own for", "[a * mean + xp.sqrt(rest * rest + a * a / tau) * own for"),
+        "every view its own source: each view's draws keep their law, their joint law is lost",
+    ),
+)
+
+
+def test_every_slip_fails_a_test(tmp_path):
+    """In a process of its own, which forks: this one may have threads."""
+    rows, verdicts = tmp_path / "rows.json", tmp_path / "verdicts.json"
+    rows.write_text(json.dumps([row[:3] for row in SAMPLE]))
+    quick = "numpy and float64 and not vjp and not error_bounds"
+    command = [sys.executable, TOOL, "-k", quick, "--rows", rows, verdicts]
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    run = subprocess.run(command, env=os.environ | one_thread, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stdout + run.stderr
+    killers = json.loads(verdicts.read_text())
+    assert len(killers) == len(SAMPLE) == 30
+    unnoticed = [row for row, killer in zip(SAMPLE, killers, strict=True) if "::test_" not in str(killer)]
+    assert not unnoticed

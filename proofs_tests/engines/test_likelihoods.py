@@ -1,0 +1,456 @@
+"""Likelihoods: densities against arbitrary precision, SciPy and autograd; totals of 1, means, units, draws. One row each."""
+
+import functools
+import math
+import re
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import array_api_compat.numpy
+import array_api_compat.torch
+import mpmath as mp
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from jpvae.errors import ConfigError, ViewError
+from jpvae.model.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Marginal, StudentT, family, likelihood
+from jpvae.model.likelihoods.gamma import digamma_rise, log_factorial_rest, log_gamma_rise_rest
+
+OUTPUTS = [-200.0, -37.5, -20.5, -3.0, -(2.0**-30), 0.0, 0.6875, 12.0, 20.5, 36.875, 200.0]  # float32 numbers
+OWN = [-6.0, 0.0, 2.5]  # a log-variance, log-scale, log-dispersion
+LOG_SIZE = 0.25  # of the row, where counts have a size factor; a float32 number
+
+
+class Family(NamedTuple):
+    """values x to try; exact log p(x | out, own) and mean; its distribution in SciPy; sum or integral over x of a function.
+
+    terms: the sizes of what is added up in log p, in its slope in ``out`` and in its slope in ``own``, in whose eps errors are.
+    """
+
+    values: list
+    log_prob: Callable
+    mean: Callable
+    scipy: Callable
+    total: Callable
+    terms: Callable
+
+
+def log_rate(out):
+    return 30 * mp.tanh(mp.mpf(out) / 30) + LOG_SIZE
+
+
+def poisson(x, out, _own):
+    m = log_rate(out)
+    return x * m - mp.exp(m) - mp.loggamma(x + 1)
+
+
+def negative_binomial(x, out, own):
+    mu, r = mp.exp(log_rate(out)), mp.exp(-mp.mpf(own))
+    return mp.loggamma(x + r) - mp.loggamma(r) - mp.loggamma(x + 1) + r * mp.log(r / (r + mu)) + x * mp.log(mu / (r + mu))
+
+
+def gaussian(x, mean, log_var):
+    return -((mp.mpf(x) - mp.mpf(mean)) ** 2) / (2 * mp.exp(mp.mpf(log_var))) - (mp.log(2 * mp.pi) + mp.mpf(log_var)) / 2
+
+
+def student_t(x, mean, log_scale):
+    r = (mp.mpf(x) - mp.mpf(mean)) / mp.exp(mp.mpf(log_scale))
+    return mp.loggamma(2.5) - mp.loggamma(2) - mp.log(4 * mp.pi) / 2 - mp.mpf(log_scale) - 2.5 * mp.log1p(r**2 / 4)
+
+
+def chance(x, logit, _own):
+    return x * mp.mpf(logit) - mp.log1p(mp.exp(mp.mpf(logit)))
+
+
+def sigmoid(out):
+    return 1 / (1 + mp.exp(-mp.mpf(out)))
+
+
+def over_counts(function, _out, _own):
+    return function(np.arange(20_000.0)).sum()
+
+
+def over_reals(function, out, own):
+    # x = out + s sinh(pi/2 sinh u), s one scale: the trapezoidal rule in u is exact to rounding (double exponential)
+    u = np.arange(-4.0, 4.0, 1 / 32)
+    inner = 0.5 * np.pi * np.sinh(u)
+    weights = np.exp(own) * np.cosh(inner) * 0.5 * np.pi * np.cosh(u) / 32
+    return (function(out + np.exp(own) * np.sinh(inner)) * weights).sum()
+
+
+def plain_terms(_x, out, own, truth):
+    # Bernoulli: x l and the softplus, |l| <= 200. Real entries: the residual's rounding, squared, and the exponential, whose
+    # argument is exact; the sum's terms. Their slopes: the residual, over the scale once or twice.
+    return abs(truth) + abs(out) + abs(own) + 2, 1.0, 1.0
+
+
+def count_terms(x, out, own, _truth):
+    m = float(log_rate(out))
+    mu, r, gamma = np.exp(m), np.exp(-own), 4 * (x + 9) * np.log(x + 9) + 16
+    in_out = (x + min(mu, r)) * (abs(m) + abs(own) + 4)  # mu/(r + mu) is e^-softplus, whose argument has these roundings
+    in_own = r * (abs(m) + abs(own) + 4) + x + min(r, mu) * (abs(m) + 4)
+    return in_out + gamma + in_own, in_out, in_own
+
+
+def poisson_terms(x, out, _own, _truth):
+    m = float(log_rate(out))
+    mu = np.exp(m)
+    return (x + mu) * (abs(m) + 2) + 4 * (x + 9) * np.log(x + 9) + 16, x + mu * (abs(m) + 2), 1.0
+
+
+BINARY = Family(
+    [0.0, 1.0],
+    chance,
+    sigmoid,
+    lambda o, _: scipy.stats.bernoulli(float(sigmoid(o))),
+    lambda f, *_: f(np.arange(2.0)).sum(),
+    plain_terms,
+)
+COUNTS = [0.0, 1.0, 7.0, 3000.0]
+
+
+def rate(out):
+    return mp.exp(log_rate(out))
+
+
+def scipy_nb(out, own):
+    r = np.exp(-own)
+    return scipy.stats.nbinom(r, r / (r + float(rate(out))))
+
+
+POISSON = Family(COUNTS, poisson, rate, lambda o, _: scipy.stats.poisson(float(rate(o))), over_counts, poisson_terms)
+NEGATIVE_BINOMIAL = Family(COUNTS, negative_binomial, rate, scipy_nb, over_counts, count_terms)
+TABLE = {
+    "bernoulli": BINARY._replace(values=[0.0, 1.0, 0.25]),
+    "categorical": BINARY,  # two levels with logits (out, 0)
+    "gaussian": Family(
+        [-3.0, 0.0, 150.0], gaussian, mp.mpf, lambda o, v: scipy.stats.norm(o, np.exp(0.5 * v)), over_reals, plain_terms
+    ),
+    "student_t": Family(
+        [-3.0, 0.0, 150.0], student_t, mp.mpf, lambda o, v: scipy.stats.t(4, o, np.exp(v)), over_reals, plain_terms
+    ),
+    "poisson": POISSON,
+    "poisson_unscaled": POISSON,
+    "negative_binomial": NEGATIVE_BINOMIAL,
+    "negative_binomial_unscaled": NEGATIVE_BINOMIAL,
+}
+LIBRARIES = {"numpy": (array_api_compat.numpy, np.asarray), "torch": (array_api_compat.torch, torch.as_tensor)}
+EVERY = [name for name in TABLE if "unscaled" not in name]  # which differ in their size factors alone
+
+
+@functools.cache
+def exact(name, x, out, own):
+    """log p, and its derivatives in out and own by differences in 40 digits."""
+    log_prob = TABLE[name].log_prob
+    with mp.workdps(40):
+        slopes = mp.diff(lambda o: log_prob(x, o, own), out), mp.diff(lambda v: log_prob(x, out, v), own)
+        return float(log_prob(x, out, own)), *map(float, slopes)
+
+
+def outputs_of(name, out):
+    """(R,) -> (R, c): what a decoder would give."""
+    return np.stack([out, 0 * out], axis=-1) if name == "categorical" else out[:, None]
+
+
+def target_of(name, x):
+    """(R,) -> (R, w): the target of which column 0 is x."""
+    if name == "categorical":
+        return np.stack([x, 1 - x], axis=-1)
+    return np.stack([x, np.full_like(x, LOG_SIZE)], axis=-1) if TABLE[name].values is COUNTS else x[:, None]
+
+
+def own_of(name, value, dtype="float64", array=np.asarray):
+    return {k: array(np.full_like(v, value, dtype)) for k, v in likelihood(name).parameters(1).items()}
+
+
+def test_every_likelihood_stands_in_the_table():
+    assert LIKELIHOODS.keys() == TABLE.keys()
+    assert all(likelihood(name).name == name for name in TABLE)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("name", EVERY)
+def test_log_prob_and_mean_in_arbitrary_precision(name, library, dtype):
+    (xp, array), row = LIBRARIES[library], TABLE[name]
+    out, eps = np.asarray(OUTPUTS, dtype), float(np.finfo(dtype).eps)
+    for own in OWN:
+        for x in row.values:
+            target = target_of(name, np.full(len(out), x, dtype))
+            native = array(outputs_of(name, out)), array(target), own_of(name, own, dtype, array)
+            found = np.asarray(likelihood(name).log_prob(xp, *native), dtype="float64")
+            found = found.sum(axis=-1) if name == "categorical" else found[:, 0]
+            truth = [exact(name, x, o, own)[0] for o in OUTPUTS]
+            size = [row.terms(x, o, own, t)[0] for t, o in zip(truth, OUTPUTS, strict=True)]
+            assert np.all(np.abs(found - truth) <= 8 * eps * np.asarray(size)), (x, own)
+    mean = likelihood(name).mean(xp, array(outputs_of(name, out)), array(target_of(name, 0 * out)))
+    truth = np.asarray([float(row.mean(o)) for o in OUTPUTS])
+    # tanh, a sum with 1 and two halvings: 2 eps of a probability; e^m, |m| <= 31, is off by |m| + 2 roundings of itself; the
+    # mean of a real entry is the output itself.
+    size = 1 + (33 * truth if row.values is COUNTS else 0)
+    assert np.all(np.abs(np.asarray(mean, dtype="float64")[:, 0] - truth) <= 4 * eps * size)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("name", EVERY)
+def test_log_prob_vjp_in_arbitrary_precision(name, library, dtype):
+    (xp, array), row = LIBRARIES[library], TABLE[name]
+    eps, weight = float(np.finfo(dtype).eps), 0.75
+    bar = array(np.full((1, 1), weight, dtype))
+    for own in OWN:
+        for x in row.values:
+            for o in OUTPUTS:
+                native = array(outputs_of(name, np.full(1, o, dtype))), array(target_of(name, np.full(1, x, dtype)))
+                found, own_bar = likelihood(name).log_prob_vjp(xp, *native, own_of(name, own, dtype, array), bar)
+                slope, own_slope = (weight * value for value in exact(name, x, o, own)[1:])
+                _, size, own_size = row.terms(x, o, own, 0.0)
+                # Terms with four roundings each, and what a rounding of m costs; half of r^2/var - 1: six.
+                assert abs(float(found[0, 0]) - slope) <= 6 * eps * (size + abs(slope)), (x, o, own)
+                for value in own_bar.values():
+                    assert abs(float(value[0]) - own_slope) <= 12 * eps * (own_size + abs(own_slope)), (x, o, own)
+
+
+SPECS = ["bernoulli", "gaussian", "student_t", "poisson", "negative_binomial", "categorical"]
+MIXED = (("gaussian", 1), ("categorical", 4, 2), ("negative_binomial", 2), ("student_t", 1))
+
+
+@pytest.mark.parametrize("cells", [False, True])
+@pytest.mark.parametrize("spec", [*SPECS, (("categorical", 6, 3),), MIXED], ids=str)
+def test_log_prob_vjp_sums_as_autograd_does(spec, cells):
+    """Draws, rows and features; the cotangent has one number per row; a feature's own parameter serves all draws and rows."""
+    rng, made, c = np.random.default_rng(0), likelihood(spec), 8 if spec is MIXED else 6
+    made = Marginal(made) if cells else made
+    outputs, bar = rng.standard_normal((2, 5, c)), rng.standard_normal((2, 5, 1))
+    x = np.concatenate([rng.integers(0, 4, (5, c)), rng.standard_normal((5, made.extra(c)))], axis=1)
+    if cells:
+        x[:, -c:] = rng.random((5, c)) < 0.5
+    parameters = {k: rng.standard_normal(v.shape) for k, v in made.parameters(c).items()}
+    leaves = {k: torch.tensor(v, requires_grad=True) for k, v in ({"outputs": outputs} | parameters).items()}
+    own_leaves = {k: v for k, v in leaves.items() if k != "outputs"}
+    log_prob = made.log_prob(array_api_compat.torch, leaves["outputs"], torch.tensor(x), own_leaves)
+    (torch.tensor(bar) * log_prob).sum().backward()
+    outputs_bar, own_bar = made.log_prob_vjp(array_api_compat.numpy, outputs, x, parameters, bar)
+    found = {"outputs": outputs_bar} | own_bar
+    assert found.keys() == leaves.keys()
+    for k, v in leaves.items():  # sums of at most 10 terms below 1e3, each a few roundings
+        assert found[k].shape == tuple(v.shape)
+        assert found[k] == pytest.approx(v.grad.numpy(), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("own", OWN)
+@pytest.mark.parametrize("out", [-3.0, 0.0, 1.7])
+@pytest.mark.parametrize("name", EVERY)
+def test_densities_sum_to_one_have_the_stated_mean_and_are_scipy_s(name, out, own):
+    xp, made, row = array_api_compat.numpy, likelihood(name), TABLE[name]
+
+    def log_density(x):
+        found = made.log_prob(xp, outputs_of(name, np.full(len(x), out)), target_of(name, x), own_of(name, own))
+        return found.sum(axis=-1)
+
+    # 4e4 terms of relative error 1e-15, added pairwise; log Gamma of 2e4 is 2e5, so counts' are of 1e-10 in the far tail.
+    assert row.total(lambda x: np.exp(log_density(x)), out, own) == pytest.approx(1.0, abs=1e-11)
+    mean = made.mean(xp, outputs_of(name, np.full(1, out)), target_of(name, np.zeros(1)))[0, 0]
+    assert row.total(lambda x: x * np.exp(log_density(x)), out, own) == pytest.approx(mean, abs=1e-10 * (1 + abs(mean)))
+    x = np.asarray(row.values[:2])
+    theirs = row.scipy(out, own)
+    expected = theirs.logpmf(x) if hasattr(theirs, "logpmf") and name not in ("gaussian", "student_t") else theirs.logpdf(x)
+    assert log_density(x) == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_draws_have_the_distribution(name):
+    """Kolmogorov: the largest gap between N draws' distribution function and SciPy's exceeds 1.95/sqrt(N) once in 1,000."""
+    count, made, own, out = 20_000, likelihood(name), -1.0, 0.4
+    mean = made.mean(array_api_compat.numpy, outputs_of(name, np.full(count, out)), target_of(name, np.zeros(count)))
+    draws = made.draw(mean, own_of(name, own), np.random.default_rng(0))[:, 0]
+    at, counts = np.unique(draws, return_counts=True)
+    gap = np.abs(np.cumsum(counts) / count - TABLE[name].scipy(out, own).cdf(at)).max()
+    assert gap < 1.95 / np.sqrt(count)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_row_s_draw_does_not_depend_on_the_others(name):
+    rows = np.asarray([[0.2, 0.8], [0.4, 0.6], [0.9, 0.1]])
+    own = {k: np.full(2, -1.0) for k in likelihood(name).parameters(2)}
+    other = rows.copy()
+    other[0] = [0.7, 0.3] if name in ("bernoulli", "categorical") else [900.0, 1e6]
+    one, two = (likelihood(name).draw(mean, own, np.random.default_rng(5)) for mean in (rows, other))
+    assert np.array_equal(one[1:], two[1:])
+
+
+def test_categories_are_drawn_whole():
+    p = Categorical(3).mean(array_api_compat.numpy, np.tile([2.0, 0.0, -1.0, 0.5, 0.5, 0.0], (20_000, 1)))
+    draws = Categorical(3).draw(p, {}, np.random.default_rng(1)).reshape(-1, 2, 3)
+    assert set(np.unique(draws)) == {0.0, 1.0}
+    assert (draws.sum(axis=-1) == 1).all()
+    bound = 5 * np.sqrt(0.25 / len(draws))
+    assert draws.mean(axis=0) == pytest.approx(scipy.special.softmax([[2, 0, -1], [0.5, 0.5, 0]], axis=-1), abs=bound)
+
+
+@pytest.mark.parametrize("z", [1e-6, 0.3, 1.0, 7.5, 1e3, 1e8])
+def test_gamma_functions_in_arbitrary_precision(z):
+    """Within the rounding of the terms that they add up, and the series' 9e-16."""
+    xp, n = array_api_compat.numpy, np.asarray([0.0, 1.0, 2.0, 17.0, 1e4, 1e6, 1e12])
+    with mp.workdps(40):
+        z_, n_ = mp.mpf(z), [mp.mpf(k) for k in n.tolist()]
+        rests = [float(mp.loggamma(k + 1) - k * mp.log(k + 9) + k + 9) for k in n_]
+        rises = [float(mp.loggamma(z_ + k) - mp.loggamma(z_) - k * mp.log(z_ + k + 8) + k) for k in n_]
+        slopes = [float(mp.digamma(z_ + k) - mp.digamma(z_)) for k in n_]
+    eps, Z = 2.0**-52, z + 8
+    # Eight logs of at most log 9, half a log of n, S.
+    assert np.all(np.abs(log_factorial_rest(xp, n) - rests) <= 8 * eps * (np.log(n + 9) + 20))
+    # (Z - 1/2) log(1 + n/Z), which is below n, and eight logs of at most log(1 + n/z).
+    size = Z * np.log1p(n / Z) + 8 * np.log1p(n / z) + 1
+    assert np.all(np.abs(log_gamma_rise_rest(xp, np.asarray(z), n) - rises) <= 8 * eps * size)
+    assert np.all(np.abs(digamma_rise(xp, np.asarray(z), n) - slopes) <= 16 * eps * (np.abs(slopes) + 0.1 * (n > 0)))
+
+
+@pytest.mark.parametrize("count", [1e6, 1e9, 1e12])
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_large_counts_in_float32(name, library, count):
+    """Summed term by term, as SciPy does, log p of a count of 1e9 would be off by 1,000 nats in float32."""
+    xp, array = LIBRARIES[library]
+    x, m = np.full((1, 1), count, "float32"), np.full((1, 1), np.log(count) + 0.7 / np.sqrt(count), "float32")
+    own = {"log_dispersion": array(np.full(1, -1.0, "float32"))} if name == "negative_binomial" else {}
+    found = float(likelihood(name).distribution.log_pmf(xp, array(x), array(m), own)[0, 0])
+    with mp.workdps(40):
+        k, rate = mp.mpf(float(x[0, 0])), mp.exp(mp.mpf(float(m[0, 0])))
+        r = mp.exp(1)
+        truth = k * mp.log(rate) - rate - mp.loggamma(k + 1)
+        if own:
+            truth = mp.loggamma(k + r) - mp.loggamma(r) - mp.loggamma(k + 1) - r * mp.log1p(rate / r) - k * mp.log1p(r / rate)
+    # d = m - log(x + 9), of size 1/sqrt(x) + |its rounding, eps log x|: log p moves by x d eps log x, and x d^2 of it by eps d.
+    eps, d = 2.0**-23, abs(float(m[0, 0]) - math.log(count)) + 2.0**-23 * math.log(count)
+    assert abs(found - float(truth)) <= 8 * eps * (math.log(count) * (count * d if not own else 1) + 40)
+
+
+def test_an_outlier_reaches_the_student_s_encoder_as_a_few_units():
+    """arsinh x = log(x + sqrt(x^2 + 1)); the target, whose density it is, stays as it was."""
+    values = np.asarray([[0.0], [1.0], [-1.0], [1e12]])
+    targets = StudentT().targets(values, np.zeros(1), np.ones(1))
+    assert targets is values
+    expected = [0.0, math.log(1 + math.sqrt(2)), -math.log(1 + math.sqrt(2)), math.log(2e12)]
+    assert StudentT().inputs(targets, np.zeros(1), np.ones(1))[:, 0] == pytest.approx(expected, rel=1e-14)
+
+
+def test_the_likelihood_of_the_guide():
+    """CONTRIBUTING.md's example is a likelihood: SciPy's density and draws, autograd's slopes."""
+    guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    source = re.search(r"```python\n(class Laplace.*?)```", guide, re.DOTALL)[1]
+    scope = {**vars(family), "math": math}
+    exec(compile(source, "CONTRIBUTING.md", "exec"), scope)
+    made, rng = scope["Laplace"](), np.random.default_rng(0)
+    out, x, own = rng.standard_normal((7, 2)), rng.standard_normal((7, 2)), {"log_scale": np.asarray([-1.0, 0.5])}
+    scales = np.exp(own["log_scale"])
+    found = made.log_prob(array_api_compat.numpy, out, x, own)
+    assert found == pytest.approx(scipy.stats.laplace(out, scales).logpdf(x), rel=1e-12)
+    leaves = [torch.tensor(v, requires_grad=True) for v in (out, own["log_scale"])]
+    made.log_prob(array_api_compat.torch, leaves[0], torch.tensor(x), {"log_scale": leaves[1]}).sum().backward()
+    bar, own_bar = made.log_prob_vjp(array_api_compat.numpy, out, x, own, np.ones((7, 1)))
+    assert bar == pytest.approx(leaves[0].grad.numpy(), rel=1e-12)
+    assert own_bar["log_scale"] == pytest.approx(leaves[1].grad.numpy(), rel=1e-12)
+    draws = made.draw(np.zeros((20_000, 2)), own, rng)[:, 1]
+    assert scipy.stats.kstest(draws, scipy.stats.laplace(0.0, scales[1]).cdf).statistic < 1.95 / np.sqrt(20_000)
+
+
+def test_gaussian_units_are_those_of_the_observed_rows():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((40, 3)) * [1e-4, 1.0, 1e6] + [0.0, -5.0, 1e7]
+    observed = rng.random(40) < 0.6
+    location, scale = Gaussian().scaling(values, observed)
+    kept = values[observed].T.tolist()
+    # Two passes over 40 numbers, means up to 100 deviations from 0: 40 * 100 eps.
+    assert location == pytest.approx([statistics.fmean(c) for c in kept], rel=1e-14, abs=1e-18)
+    assert scale == pytest.approx([statistics.pstdev(c) for c in kept], rel=1e-12)
+    holes = np.where(rng.random((40, 3)) < 0.3, np.nan, values)
+    kept = [[x for x in c if x == x] for c in holes[observed].T.tolist()]
+    location, scale = Gaussian().scaling(holes, observed)
+    assert location == pytest.approx([statistics.fmean(c) for c in kept], rel=1e-14, abs=1e-18)
+    assert scale == pytest.approx([statistics.pstdev(c) for c in kept], rel=1e-12)
+    location, scale = StudentT().scaling(holes, observed)
+    medians = [statistics.median(c) for c in kept]
+    assert location.tolist() == medians
+    mads = [statistics.median([abs(x - m) for x in c]) for c, m in zip(kept, medians, strict=True)]
+    assert scale == pytest.approx(np.asarray(mads) / statistics.NormalDist().inv_cdf(0.75), rel=1e-12)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, -1e9 / 7])
+@pytest.mark.parametrize("rows", [1, 3, 7, 1000])
+@pytest.mark.parametrize("family", [Gaussian, StudentT])
+def test_a_constant_column_keeps_scale_one(family, value, rows):
+    """Its computed deviation may be a rounding error instead of 0: dividing by that would make noise of the next row."""
+    _, scale = family().scaling(np.full((rows, 1), value), np.ones(rows, dtype=bool))
+    assert scale.tolist() == [1.0]
+
+
+def test_a_student_s_scale_where_most_of_a_column_is_one_number():
+    values = np.asarray([[0.0]] * 7 + [[3.0], [-2.0]])
+    location, scale = StudentT().scaling(values, np.ones(9, dtype=bool))
+    assert (location[0], scale[0]) == (0.0, pytest.approx(statistics.pstdev(values[:, 0].tolist())))
+
+
+def test_bernoulli_has_no_units():
+    location, scale = Bernoulli().scaling(np.full((4, 2), 0.3), np.ones(4, dtype=bool))
+    assert (location.tolist(), scale.tolist()) == ([0.0, 0.0], [1.0, 1.0])
+
+
+def test_size_factors():
+    """Three rows of depths 10, 20 and 40: s is 1/2, 1, 2; of what a row has where cells are missing; 1 for a missing row."""
+    counts = np.asarray([[2.0, 8.0], [4.0, 16.0], [8.0, 32.0]])
+    made = likelihood("poisson")
+    location, scale = made.scaling(counts, np.ones(3, dtype=bool))
+    assert np.expm1(location) == pytest.approx([4.0, 16.0])  # the profile of a row of median depth
+    targets = made.targets(np.asarray([*counts, [np.nan, np.nan], [np.nan, 8.0], [0.0, 0.0]]), location, scale)
+    assert np.exp(targets[:, -1]) == pytest.approx([0.5, 1.0, 2.0, 1.0, 0.5, 1 / 20])  # no count at all: taken for one
+    # What the encoder reads: rows that differ in depth alone are one profile.
+    inputs = made.inputs(targets, location, scale)
+    assert inputs[:3] == pytest.approx(np.zeros((3, 2)), abs=1e-12)
+    # The decoder starts at the typical counts, and a row's mean is of its own depth.
+    start = np.tile(made.initial_outputs(location, scale), (3, 1))
+    assert made.mean(array_api_compat.numpy, start, targets[:3]) == pytest.approx(counts)
+    assert made.mean(array_api_compat.numpy, start) == pytest.approx(np.tile([4.0, 16.0], (3, 1)))
+    plain = likelihood("poisson_unscaled")
+    location, scale = plain.scaling(counts, np.ones(3, dtype=bool))
+    assert np.expm1(location) == pytest.approx(counts.mean(axis=0))
+    assert plain.targets(counts, location, scale)[:, -1].tolist() == [0.0] * 3
+
+
+CELLS = [
+    ("bernoulli", 1.5, r"is 1\.5; a Bernoulli .* expects values in \[0, 1\]"),
+    ("bernoulli", -0.25, r"is -0\.25; a Bernoulli"),
+    ("bernoulli", 255.0, r"is 255; a Bernoulli"),
+    ("poisson", -1.0, r"is -1; a count likelihood expects whole numbers of at least 0"),
+    ("negative_binomial_unscaled", 2.5, r"is 2\.5; a count likelihood expects whole"),
+    ("poisson", 2e12, r"is 2e\+12; a count likelihood expects whole numbers of at least 0, up to 1e12"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), CELLS)
+def test_a_value_that_a_family_cannot_have_is_named(name, value, message):
+    values, made = np.ones((4, 3)), likelihood(name)
+    values[2, 1], values[0, 0] = value, np.nan  # a cell left out is no value
+    made.check(values, np.asarray([True, True, False, True]), "ink")  # a missing row may hold anything
+    with pytest.raises(ViewError, match=rf"view 'ink', row 2, column 1 {message}"):
+        made.check(values, np.ones(4, dtype=bool), "ink")
+    with pytest.raises(ViewError, match=rf"view 'ink', row 12, column 'b' {message}"):
+        made.check(values, np.ones(4, dtype=bool), "ink", range(10, 14), ["a", "b", "c"])
+    Gaussian().check(values, np.ones(4, dtype=bool), "ink")
+
+
+def test_one_hot_groups_add_up_to_one():
+    values = np.asarray([[1.0, 0.0, 0.2, 0.8], [np.nan, np.nan, 1.0, 0.0], [0.0, 1.0, 1.0, 1.0]])
+    Categorical(2).check(values[:2], np.ones(2, dtype=bool), "ink")
+    with pytest.raises(ViewError, match=r"view 'ink', row 2, column 2 is 1; a one-hot group expects"):
+        Categorical(2).check(values, np.ones(3, dtype=bool), "ink")
+
+
+@pytest.mark.parametrize("spec", ["flow", (("flow", 2),), (("gaussian", 0),), (("categorical", 4),), (("categorical", 4, 3),)])
+def test_unknown_likelihood(spec):
+    with pytest.raises(ConfigError, match=r"likelihood is 'flow'; expected one of \['bernoulli', 'cat|likelihood has the part"):
+        likelihood(spec)

@@ -1,0 +1,106 @@
+"""Training: a run that was interrupted ends in the same bits, a loss that is not finite is an error.
+
+(That it does after kill -9 is test_killed_fits.py's matter.)
+"""
+
+import numpy as np
+import pytest
+from synthetic import OPTIONS, three_views
+from test_batches import batches, same
+
+from jpvae import JPVAE
+from jpvae.errors import CheckpointError, NotFitted, TrainingDiverged
+from jpvae.training.loop import train
+
+SHORT = OPTIONS | {"steps": 100, "hidden": (), "latent_dims": 2, "prior": "orthogonal", "learn_alpha": True, "dtype": "float32"}
+
+
+def two_views(seed=1):
+    views, mask = three_views(60, seed)
+    return views[:2], mask[:, :2] | ~mask[:, :2].any(axis=1, keepdims=True)
+
+
+class Killed(Exception):
+    """Stands for whatever ends a run."""
+
+
+def interrupted(path, at, every, **changes):
+    """A fit that ends when the history's record of step ``at`` is written."""
+
+    def on_log(record):
+        if record["step"] == at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        JPVAE(**SHORT | changes).fit(*two_views(), checkpoint=path, checkpoint_every=every, on_log=on_log)
+
+
+@pytest.mark.parametrize(("at", "every"), [(100, 50), (50, 7)])
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, at, every):
+    whole = JPVAE(**SHORT).fit(*two_views())
+    interrupted(tmp_path / "c", at, every)
+    resumed = JPVAE(**SHORT).fit(*two_views(), checkpoint=tmp_path / "c", checkpoint_every=every)
+    again = JPVAE(**SHORT).fit(*two_views(), checkpoint=tmp_path / "c")  # finished: nothing left to do
+    for other in (resumed, again):
+        assert all(np.array_equal(whole.parameters_[k], other.parameters_[k]) for k in whole.parameters_)
+        assert all(np.array_equal(a, b) for a, b in zip(whole.moments_, other.moments_, strict=True))
+        assert [r["step"] for r in other.history_] == [50, 100]
+    if every == 50:
+        assert [r["loss"] for r in whole.history_] == [r["loss"] for r in resumed.history_]
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    interrupted(tmp_path / "c", 50, 20)
+    views, mask = two_views()
+    other_views = [v.copy() for v in views]
+    other_views[0][int(np.flatnonzero(mask[:, 0])[-1]), 0] += 1e-3
+    other_mask = mask.copy()
+    other_mask[np.flatnonzero(mask.all(axis=1))[0], 1] = False
+    other = {
+        "options": (SHORT | {"learning_rate": 3e-2}, views, mask),
+        "model": (SHORT, [views[0], views[1][:, :2]], mask),
+        "view_names": (SHORT, dict(zip("ab", views, strict=True)), mask),
+        "fingerprint": (SHORT, other_views, mask),
+        "fingerprint:": (SHORT, views, other_mask),
+    }
+    for part, (options, data, seen) in other.items():
+        with pytest.raises(CheckpointError, match=rf"is of another training \({part}.*Give another path, or delete the file"):
+            JPVAE(**options).fit(data, seen, checkpoint=tmp_path / "c")
+
+
+def test_training_lowers_the_loss():
+    """From about 1.4 nats per standardised cell down: the views share two numbers, their noise is a tenth of the signal."""
+    views, mask = three_views(200, 1)
+    history = JPVAE(**OPTIONS | {"steps": 200}).fit(views, mask).history_
+    losses = [record["loss"] for record in history]
+    assert losses[-1] < losses[0] - 5.0
+    assert [r["step"] for r in history] == list(range(50, 201, 50))
+    assert set(history[0]) == {"loss", "reconstruction", "kl", "step", "beta", "learning_rate", "seconds"}
+
+
+def test_a_loss_that_is_not_finite_stops_the_training():
+    class Stub:
+        def train_step(self, state, batch, **_):
+            state.append(batch)
+            fits = np.ones((len(batch.observed), 2))
+            fits[2:, 1] = np.inf
+            rows = {"posterior": np.ones_like(fits), "reconstruction": fits, "kl": np.ones(len(fits))}
+            loss = [9.0, 8.0, float("nan")][len(state) - 1]
+            return {"loss": loss, "reconstruction": [1.0], "kl": 2.0, "rows": rows}
+
+    for first in (0, 5):
+        seen = []
+        row = int(batches().at(first + 2).views[0][2:].min())  # the view holds the row's number
+        place = rf"view 'view1', row {row} is the first: its reconstruction is inf\. Lower learning_rate"
+        with pytest.raises(TrainingDiverged, match=f"the loss is nan at step {first + 2} .*{place}"):
+            train(Stub(), seen, batches(), first=first)
+        assert same(seen[-1], batches().at(first + 2))
+
+
+def test_a_diverged_fit_leaves_no_half_fitted_model():
+    model = JPVAE(**SHORT).fit(*two_views())
+    model.learning_rate = 1e6
+    with pytest.raises(TrainingDiverged, match=r"at step \d+ .*KL"):
+        model.fit(*two_views(2))
+    with pytest.raises(NotFitted):  # not the old parameters with the new data's units
+        model.impute(*two_views(2))

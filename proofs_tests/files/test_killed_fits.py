@@ -1,0 +1,56 @@
+"""A fit goes on after kill -9, at 20 seeded moments and in the middle of writes too, to the bits that it would have had.
+
+The oracle is the same fit, undisturbed. Early stopping and the gradient-norm limit are on: what they remember must survive too.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import killed_fits
+import numpy as np
+import pytest
+from killed_fits import EVERY, KINDS, LAST, MOMENTS, OPTIONS, fit
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """The folder where the killed fits left what they left, and what became of each."""
+    folder = tmp_path_factory.mktemp("killed")
+    command = [sys.executable, killed_fits.__file__, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    return folder, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return fit(tmp_path_factory.mktemp("whole") / "c", 1000)
+
+
+def test_the_undisturbed_fit_stops_early(whole):
+    """So that a resumed one must remember the best parameters and for how long they have been the best."""
+    evaluations = {record["step"]: record["held_out"] for record in whole.history_ if "held_out" in record}
+    best = min(evaluations, key=evaluations.get)
+    assert 0 < best < whole.history_[-1]["step"] < OPTIONS["steps"]
+    assert sum(step > best for step in evaluations) == OPTIONS["patience"]
+    assert whole.history_[-1]["step"] > LAST
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS))
+def test_it_goes_on_to_the_same_bits(killed, whole, moment):
+    folder, ends = killed
+    end, path = ends[moment], folder / str(moment) / "c"
+    assert end["killed"]
+    assert end["kind"] == KINDS[moment % len(KINDS)]
+    assert len(end["left"]) == (end["kind"] in ("half", "before"))  # a piece of a file, under another name
+    written = end["at"] // EVERY if end["kind"] == "step" else end["at"] - (end["kind"] != "after")
+    assert path.exists() == (written > 0)
+    resumed = fit(path, 1000)
+    for name, x in whole.parameters_.items():
+        assert np.array_equal(resumed.parameters_[name], x), name
+    assert all(np.array_equal(a, b) for a, b in zip(resumed.moments_, whole.moments_, strict=True))
+    assert [r["held_out"] for r in resumed.history_ if "held_out" in r] == [
+        r["held_out"] for r in whole.history_ if "held_out" in r
+    ]
+    assert os.listdir(path.parent) == ["c"]  # a fit begins by removing such pieces
