@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from jpvae.errors import ConfigError
 from jpvae.experiments import data, demo, hvdmnist
 from jpvae.inference import predictor as imputation
-from jpvae.views.reading import reading as views
+from jpvae.views import reading as views
 
 OURS = {"protocol": "ours", "variant": "orthogonal"}
 MNIST = all((data.data_folder() / "mnist" / f"{n}-ubyte.gz").is_file() for n in ("train-images-idx3", "t10k-images-idx3"))
