@@ -1,0 +1,68 @@
+"""Noise by row: a function of seed, stream, and who or what the row is; not of its place, its block, or the other rows."""
+
+import numpy as np
+import pytest
+
+from jpvae.inference.noise import Occurrences, RowNoise, content_keys, identity_keys
+from jpvae.streams import Stream
+
+
+def counted(keys):
+    """The oracle: how often each key stands before its place."""
+    return [list(keys[:r]).count(key) for r, key in enumerate(keys)]
+
+
+@pytest.mark.parametrize("distinct", [1, 3, 40, 10_000])
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_equal_keys_are_numbered_in_order_whatever_the_blocks(distinct, block):
+    keys = np.random.default_rng(distinct).integers(0, distinct, 400).astype(np.uint64)
+    numbers = Occurrences()
+    found = [numbers.number(keys[start : start + block]) for start in range(0, len(keys), block)]
+    assert np.concatenate(found).tolist() == counted(keys)
+
+
+def test_a_row_is_its_content():
+    rng = np.random.default_rng(0)
+    values = [rng.standard_normal((50, 3)), rng.standard_normal((50, 2))]
+    keys, order = content_keys(values), rng.permutation(50)
+    assert len(set(keys.tolist())) == 50
+    assert (content_keys([v[order] for v in values]) == keys[order]).all()
+    changed = [values[0].copy(), values[1]]
+    changed[0][7, 2] = np.nextafter(changed[0][7, 2], 9.0)
+    assert (content_keys(changed) != keys).nonzero()[0].tolist() == [7]
+
+
+def test_a_label_counts_with_its_type():
+    assert len(set(identity_keys([1, "1", 1.0, True, ("1",), "2"]).tolist())) == 6
+
+
+def test_noise_follows_the_row():
+    keys, order = np.arange(30, dtype=np.uint64), np.random.default_rng(1).permutation(30)
+    first = np.zeros(30, np.int64)
+    noise = RowNoise(3, Stream.DRAWS, keys, first).normal(4, 5)
+    assert np.array_equal(RowNoise(3, Stream.DRAWS, keys[order], first).normal(4, 5), noise[:, order])
+    pieces = RowNoise(3, Stream.DRAWS, keys, first)
+    assert np.array_equal(np.concatenate([pieces.normal(1, 5), pieces.normal(3, 5)]), noise)
+
+
+@pytest.mark.parametrize("change", ["seed", "stream", "key", "occurrence", "part"])
+def test_everything_that_names_the_noise_changes_it(change):
+    names = {"seed": 2**64 - 1, "stream": Stream.DRAWS, "key": 2**63 + 5, "occurrence": 0, "part": 0}
+
+    def made(seed, stream, key, occurrence, part):
+        return RowNoise(seed, stream, np.array([key], np.uint64), np.array([occurrence]), part).normal(1, 2000)[0, 0]
+
+    other = names | {
+        change: Stream.OBSERVATION if change == "stream" else names[change] - 1 if change in ("seed", "key") else 1
+    }
+    one, two = made(**names), made(**other)
+    # Independent normals: the mean of 2,000 products is N(0, 1/2000), and each sample passes its own moments.
+    for value in (np.mean(one * two), np.mean(one), np.mean(two), np.mean(one**2 - 1) / np.sqrt(2)):
+        assert abs(value) < 5 / np.sqrt(2000)
+
+
+def test_each_hands_every_row_its_own_generator():
+    noise = RowNoise(0, Stream.OBSERVATION, np.arange(3, dtype=np.uint64), np.zeros(3, np.int64), 1)
+    again = RowNoise(0, Stream.OBSERVATION, np.arange(3, dtype=np.uint64), np.zeros(3, np.int64), 1).normal(4, 2)
+    drawn = noise.each(lambda mean, rng: mean + rng.standard_normal(mean.shape), np.zeros((4, 3, 2)))
+    assert np.array_equal(drawn, again)
