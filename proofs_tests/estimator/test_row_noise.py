@@ -50,7 +50,7 @@ def test_everything_that_names_the_noise_changes_it(change):
     names = {"seed": 2**64 - 1, "stream": Stream.DRAWS, "key": 2**63 + 5, "occurrence": 0, "part": 0}
 
     def made(seed, stream, key, occurrence, part):
-        return RowNoise(seed, stream, np.array([key], np.uint64), np.array([occurrence]), part).normal(1, 2000)[0, 0]
+        return RowNoise(seed, stream, np.array([key], np.uint64), np.array([occurrence]), part=part).normal(1, 2000)[0, 0]
 
     other = names | {
         change: Stream.OBSERVATION if change == "stream" else names[change] - 1 if change in ("seed", "key") else 1
@@ -62,7 +62,14 @@ def test_everything_that_names_the_noise_changes_it(change):
 
 
 def test_each_hands_every_row_its_own_generator():
-    noise = RowNoise(0, Stream.OBSERVATION, np.arange(3, dtype=np.uint64), np.zeros(3, np.int64), 1)
-    again = RowNoise(0, Stream.OBSERVATION, np.arange(3, dtype=np.uint64), np.zeros(3, np.int64), 1).normal(4, 2)
+    noise = RowNoise(0, Stream.OBSERVATION, np.arange(3, dtype=np.uint64), np.zeros(3, np.int64), part=1)
+    again = RowNoise(0, Stream.OBSERVATION, np.arange(3, dtype=np.uint64), np.zeros(3, np.int64), part=1).normal(4, 2)
     drawn = noise.each(lambda mean, rng: mean + rng.standard_normal(mean.shape), np.zeros((4, 3, 2)))
     assert np.array_equal(drawn, again)
+
+
+def test_the_padding_has_no_noise():
+    keys = np.arange(3, dtype=np.uint64)
+    padded = RowNoise(0, Stream.DRAWS, keys, np.zeros(3, np.int64), size=5).normal(2, 4)
+    assert np.array_equal(padded[:, :3], RowNoise(0, Stream.DRAWS, keys, np.zeros(3, np.int64)).normal(2, 4))
+    assert not padded[:, 3:].any()

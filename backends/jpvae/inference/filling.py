@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..streams import Stream
 from .predictor import Block, Predictor, Rows
 
 
@@ -63,12 +64,13 @@ def completed_draws(
 ) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
     """(view, which draws, rows, values (s, R, c)): the draws themselves, with the likelihood's own noise where asked for."""
     for block, holes in _blocks_with_holes(predictor, views, complete, observed):
-        noise = {j: predictor.observation_noise(block, j) for j in holes}
+        noise = {j: predictor.noise(block, Stream.OBSERVATION, j) for j in holes}
         for j, which, means in predictor.decoded_draws(block, list(holes), draws):
             values = means
             if observation_noise:
                 own = {name: predictor.engine.numpy(x) for name, x in predictor.own[j].items()}
-                values = predictor.model.likelihoods[j].draw(means, own, noise[j])
+                family = predictor.model.likelihoods[j]
+                values = noise[j].each(lambda mean, rng, family=family, own=own: family.draw(mean, own, rng), means)
             yield j, which, block.rows.start + holes[j], values[:, holes[j]]
 
 

@@ -58,11 +58,15 @@ class Occurrences:
 class RowNoise:
     """Standard normals, row by row, each row from a generator of its own.
 
-    keys, occurrences: (R,); part: of the stream, a view's number for instance. The same calls give the same numbers.
+    keys, occurrences: (R,), of the real rows of a block of ``size``: the padding after them gets zeros. part: of the stream, a
+    view's number for instance. The same calls give the same numbers.
     """
 
-    def __init__(self, seed: int, stream: Stream, keys: Keys, occurrences: np.ndarray, part: int = 0) -> None:
+    def __init__(
+        self, seed: int, stream: Stream, keys: Keys, occurrences: np.ndarray, *, part: int = 0, size: int | None = None
+    ) -> None:
         own = np.array([seed, part], np.uint64)
+        self._size = len(keys) if size is None else size
         self._generators = [
             np.random.Generator(np.random.Philox(key=own, counter=np.array([0, k, key, stream], np.uint64)))
             for key, k in zip(keys, occurrences, strict=True)
@@ -70,14 +74,17 @@ class RowNoise:
 
     def normal(self, draws: int, size: int) -> np.ndarray:
         """(draws, R, size): what one call gives in two pieces, two calls give as well."""
-        made = np.empty((draws, len(self._generators), size))
+        made = np.zeros((draws, self._size, size))
         for r, rng in enumerate(self._generators):
             made[:, r] = rng.standard_normal((draws, size))
         return made
 
     def each(self, draw: Callable[[np.ndarray, np.random.Generator], np.ndarray], means: np.ndarray) -> np.ndarray:
-        """``draw(means[:, r], generator of row r)`` of every row; means (S, R, c) -> (S, R, c)."""
-        return np.stack([draw(means[:, r], rng) for r, rng in enumerate(self._generators)], axis=1)
+        """``draw(means[:, r], generator of row r)`` of every real row; means (S, R, c) -> (S, R, c), the padding as it was."""
+        made = means.copy()
+        for r, rng in enumerate(self._generators):
+            made[:, r] = draw(means[:, r], rng)
+        return made
 
 
 def _hash(content: bytes) -> int:

@@ -1,13 +1,13 @@
 """Encoding, conditioning, drawing and decoding with a trained model, written once for every engine.
 
-Rows go through in blocks of a fixed size (the last one padded), each with noise from its own counter-based generator.
-A row's result therefore depends on the model, the seed, the row's data and its position, never on a batch size, and is
-bit-equal from call to call. Memory is that of one block.
+Rows go through in blocks of a fixed size (the last one padded), each row with noise of its own (noise.py). A row's result
+therefore depends on the model, the seed and the row (to the last roundings of a product), never on the rows around it or on a
+batch size, and is bit-equal from call to call. Memory is that of one block, and 8 bytes per row.
 """
 
 from __future__ import annotations
 
-import math
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,9 +18,11 @@ import jpvae_core as jc
 
 from ..engines import Array, Engine
 from ..model.model import Model
+from ..model.posterior import Posterior, posterior
 from ..streams import Stream, generator
 from ..views.reading import BLOCK, blocks
 from ..views.units import Prepared, prepared
+from .noise import Keys, Occurrences, RowNoise, content_keys, identity_keys
 
 _ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
 
@@ -40,6 +42,8 @@ class Block:
     observed: Array
     means: tuple[Array, ...]
     log_vars: tuple[Array, ...]
+    keys: Keys  # of the real rows: what their noise depends on
+    occurrences: np.ndarray
 
     @property
     def size(self) -> int:
@@ -52,6 +56,7 @@ class Predictor:
 
     def __init__(self, engine: Engine, model: Model, parameters: dict[str, Array], seed: int) -> None:
         self.engine, self.model, self.p, self.seed = engine, model, parameters, seed
+        self.index: Any = None
         self.prior = model.joint_prior(parameters)
         self.own = [model.own_parameters(parameters, i) for i in range(model.views)]
 
@@ -62,6 +67,7 @@ class Predictor:
 
     def blocks(self, views: Sequence[Rows], observed: np.ndarray) -> Iterator[Block]:
         """The rows, block by block, encoded. views: zeros where missing; only slices of them are read."""
+        occurrences = Occurrences()
         for rows in blocks(len(observed)):
             short = BLOCK - (rows.stop - rows.start)
             read = [prepared(v[rows]) for v in views]
@@ -72,15 +78,25 @@ class Predictor:
             ]
             seen = self.engine.asarray(np.pad(observed[rows], ((0, short), (0, 0)), constant_values=True))
             posteriors = [self.engine.encode(self.p, i, xi) for i, xi in enumerate(x)]
-            yield Block(rows, tuple(targets), seen, tuple(m for m, _ in posteriors), tuple(v for _, v in posteriors))
+            means, log_vars = (tuple(each) for each in zip(*posteriors, strict=True))
+            contents = [x for v in read for x in ([v.inputs] if v.targets is v.inputs else [v.inputs, v.targets])]
+            keys = content_keys(contents) if self.index is None else identity_keys(self.index[rows])
+            yield Block(rows, tuple(targets), seen, means, log_vars, keys, occurrences.number(keys))
 
-    def noise(self, block: Block) -> np.random.Generator:
-        """The block's own generator."""
-        return generator(self.seed, Stream.DRAWS, block.rows.start // BLOCK)
+    def for_rows(self, index: Any, seed: int | None) -> Predictor:
+        """This predictor for rows that have names of their own (``index``; None: they are known by their content)."""
+        other = copy.copy(self)
+        other.index, other.seed = index, self.seed if seed is None else seed
+        return other
 
-    def observation_noise(self, block: Block, view: int) -> np.random.Generator:
-        """The block's generator for drawing a view's x from its likelihood."""
-        return generator(self.seed, Stream.OBSERVATION, block.rows.start // BLOCK, view)
+    def noise(self, block: Block, stream: Stream = Stream.DRAWS, part: int = 0) -> RowNoise:
+        """The noise of the block's rows, each of its own."""
+        return RowNoise(self.seed, stream, block.keys, block.occurrences, part=part, size=len(block.observed))
+
+    def posterior(self, block: Block, observed: Array | None = None) -> Posterior:
+        """q(z | x_O) of the block's rows; observed: fewer views than the rows have."""
+        seen = block.observed if observed is None else observed
+        return posterior(self.model.posterior, self.xp, self.prior, block.means, block.log_vars, seen)
 
     def prior_means(self, n: int, seed: int) -> list[np.ndarray]:
         """Decoded means of n draws from the joint prior, per view (n, c_i), in the model's units."""
@@ -91,9 +107,9 @@ class Predictor:
             parts.append([self.engine.numpy(self.decoded_mean(j, zj))[: n - start] for j, zj in enumerate(z)])
         return [np.concatenate(view) for view in zip(*parts, strict=True)]
 
-    def conditional_latents(self, block: Block) -> tuple[Array, ...]:
-        """Plug-in latents under the prior: posterior means where observed, their conditional means elsewhere (R, n_i)."""
-        return jc.conditional_mean(self.prior, list(block.means), block.observed)
+    def conditional_latents(self, block: Block) -> Sequence[Array]:
+        """Plug-in latents: the posterior's means, of the missing views too, (R, n_i)."""
+        return self.posterior(block).mean()
 
     def regressed_latents(
         self, block: Block, mean: np.ndarray, covariance: np.ndarray, observed: Array | None = None
@@ -112,18 +128,10 @@ class Predictor:
                 latents[np.ix_(rows, np.flatnonzero(~pattern[owner]))] = means[rows]
         return tuple(self.engine.asarray(part) for part in np.split(latents, ends[:-1], axis=-1))
 
-    def draw_latents(
-        self, block: Block, rng: np.random.Generator, draws: int, observed: Array | None = None
-    ) -> tuple[Array, ...]:
-        """Draws of all latents given the observed views: z_O ~ q(z_O | x_O), then the prior's conditional. (S, R, n_i)."""
-        seen = block.observed if observed is None else observed
-        dims, R = self.model.latent_dims, block.observed.shape[0]
-        eps = self.engine.asarray(rng.standard_normal((draws, R, sum(dims) + self.model.noise_dim)))
-        z, start = [], 0
-        for mean, log_var, n in zip(block.means, block.log_vars, dims, strict=True):
-            z.append(jc.reparameterize(mean, log_var, eps[..., start : start + n]))
-            start += n
-        return jc.complete(self.prior, z, seen, eps[..., start:])
+    def draw_latents(self, block: Block, noise: RowNoise, draws: int, observed: Array | None = None) -> Sequence[Array]:
+        """Draws of all latents given the observed views, (S, R, n_i)."""
+        q = self.posterior(block, observed)
+        return q.draw(self.engine.asarray(noise.normal(draws, q.noise_dim)))
 
     def decoded_mean(self, view: int, z: Array, x: Array | None = None) -> Array:
         """E[x_i | z_i] in the target's units; x: a block's targets, whose rows' size factors then count."""
@@ -136,11 +144,10 @@ class Predictor:
 
     def decoded_draws(self, block: Block, views: Sequence[int], draws: int) -> Iterator[tuple[int, slice, np.ndarray]]:
         """(view, which draws, decoded means (s, R, c), padding included), as many draws at a time as fit in memory."""
-        rng = self.noise(block)
-        size = self.group(max(self.model.features))
+        noise, size = self.noise(block), self.group(max(self.model.features))
         for start in range(0, draws, size):
             which = slice(start, min(start + size, draws))
-            z = self.draw_latents(block, rng, which.stop - start)
+            z = self.draw_latents(block, noise, which.stop - start)
             for j in views:
                 yield j, which, self.engine.numpy(self.decoded_mean(j, z[j], block.views[j]))
 
@@ -162,7 +169,7 @@ class Predictor:
         """Eq. 5 per row over its observed views, in nats of the targets' units, averaged over ``draws`` posterior samples."""
         result = np.zeros(len(observed))
         for block in self.blocks(views, observed):
-            kl = jc.kl_divergence(block.means, block.log_vars, self.prior, block.observed)
+            kl = self.posterior(block).kl()
             z = self.draw_latents(block, self.noise(block), draws)
             total = -self.engine.numpy(kl).astype(np.float64)
             seen = self.engine.numpy(block.observed)
@@ -181,24 +188,21 @@ class Predictor:
         """
         result = np.zeros(len(observed))
         for block in self.blocks(views, observed):
-            rng, total, size = self.noise(block), np.full(len(block.observed), -np.inf), self.group(max(self.model.features))
+            noise, total, size = self.noise(block), np.full(len(block.observed), -np.inf), self.group(max(self.model.features))
             for start in range(0, draws, size):
-                weights = self._log_weights(block, rng, min(size, draws - start))
+                weights = self._log_weights(block, noise, min(size, draws - start))
                 total = np.logaddexp(total, np.logaddexp.reduce(weights, axis=0))
             result[block.rows] = total[: block.size] - np.log(draws)
         return result
 
-    def _log_weights(self, block: Block, rng: np.random.Generator, draws: int) -> np.ndarray:
+    def _log_weights(self, block: Block, noise: RowNoise, draws: int) -> np.ndarray:
         """log p(x_O | z) + log p(z_O) - log q(z_O | x_O) of so many draws z ~ q, (S, R) float64."""
-        xp, dims, seen = self.xp, self.model.latent_dims, self.engine.numpy(block.observed)
-        eps = rng.standard_normal((draws, len(seen), sum(dims)))
-        noise = [self.engine.asarray(e) for e in np.split(eps, np.cumsum(dims)[:-1], axis=-1)]
-        z = [jc.reparameterize(*each) for each in zip(block.means, block.log_vars, noise, strict=True)]
-        total = self.engine.numpy(jc.log_density(self.prior, z, block.observed)).astype(np.float64)
-        for j, (log_var, e) in enumerate(zip(block.log_vars, noise, strict=True)):
-            minus_log_q = 0.5 * xp.sum(e * e + log_var + math.log(2.0 * math.pi), axis=-1)
+        xp, seen, q = self.xp, self.engine.numpy(block.observed), self.posterior(block)
+        z = q.draw(self.engine.asarray(noise.normal(draws, q.noise_dim)))
+        total = self.engine.numpy(jc.log_density(self.prior, z, block.observed) - q.log_density(z)).astype(np.float64)
+        for j in range(self.model.views):
             log_p = xp.sum(self.log_prob_entries(j, z[j], block.views[j]), axis=-1)
-            total += np.where(seen[:, j], self.engine.numpy(log_p + minus_log_q).astype(np.float64), 0.0)
+            total += np.where(seen[:, j], self.engine.numpy(log_p).astype(np.float64), 0.0)
         return total
 
 

@@ -25,6 +25,7 @@ from jpvae_core import vjp
 from ..errors import ConfigError
 from ..views.columns import tuples
 from .likelihoods import Likelihood, Marginal, Spec, likelihood
+from .posterior import POSTERIORS
 
 PRIORS = ("independent", "orthogonal", "svd", "canonical")
 
@@ -49,6 +50,7 @@ class Model:
     bound: str = "sigmoid"
     rank: int | None = None
     entries: str = "error"
+    posterior: str = "factorised"  # what files older than this field have
 
     def __post_init__(self) -> None:
         M, dims = len(self.features), self.latent_dims
@@ -90,6 +92,8 @@ class Model:
             raise ConfigError(
                 f"entries is {self.entries!r}; expected 'error' (on a NaN cell) or 'marginalise' (it is left out, and imputed)"
             )
+        if self.posterior not in POSTERIORS:
+            raise ConfigError(f"posterior is {self.posterior!r}; expected one of {list(POSTERIORS)}")
         for spec, c in zip(self.likelihood_names, self.features, strict=True):
             if likelihood(spec).width not in (None, c):
                 raise ConfigError(f"likelihood_names has {spec}; expected parts of {c} columns together")
@@ -97,7 +101,7 @@ class Model:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Model:
         """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError where it is none."""
-        return cls(**{f.name: tuples(value[f.name]) for f in fields(cls)})
+        return cls(**{f.name: tuples(value[f.name]) for f in fields(cls) if f.name in value or f.name != "posterior"})
 
     @property
     def views(self) -> int:
