@@ -15,7 +15,7 @@ from rich.table import Table
 from jpvae_core import JPVAEError
 
 from ..errors import JPVAEWarning
-from . import evaluate, fit, impute, inspect
+from . import evaluate, fit, impute, inspect, verify
 from .arguments import AsJson, console
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ app = typer.Typer(
     epilog="Example: jpvae demo --out demo",
 )
 
-for on_tables in (fit, impute, inspect, evaluate):
+for on_tables in (fit, impute, inspect, evaluate, verify):
     name = on_tables.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: {on_tables.EXAMPLE}")(on_tables.command)
 
