@@ -25,6 +25,7 @@ from .training.schedules import BetaSchedule
 from .views import outputs
 from .views import slices as wide
 from .views.dataframes import give_back as as_table
+from .views.dataframes import identities
 from .views.inferring import describe
 from .views.reading import Views, blocks, read_views
 from .views.units import Scaled, Units, check_imputed, overflow_is_found
@@ -102,6 +103,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         device: str = "cpu",
         dtype: str = "float32",
         seed: Any = 0,
+        posterior: str = "fused",
         missing: str = "error",
         view_slices: Any = None,
         progress: bool | str = "auto",
@@ -133,6 +135,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         self.device = device
         self.dtype = dtype
         self.seed = seed
+        self.posterior = posterior
         self.missing = missing
         self.view_slices = view_slices
         self.progress = progress
@@ -201,6 +204,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         moments: str = "prior",
         missing: str | None = None,
         return_std: bool = False,
+        seed: int | None = None,
         out: Any = None,
     ) -> Any:
         """Fill the missing views, in data units; observed rows come back as they were. Any mix of patterns in one call.
@@ -232,7 +236,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         if method == "plug-in" and return_std:
             raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
         n_draws = options.at_least("n_draws", n_draws, 2 if return_std else 1)
-        data, scaled, predictor, give_back = self._read(views, mask, missing)
+        data, scaled, predictor, give_back = self._read(views, mask, missing, seed)
         if out is not None and data.keyed and not isinstance(views, Mapping):
             raise ConfigError(
                 "out is given with one wide matrix; expected None: hand in the views by name to write into arrays"
@@ -256,17 +260,26 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         return (filled, give_back(results[1], "numbers")) if return_std else filled
 
     def sample_imputations(
-        self, views: Any, mask: Any = None, *, n_draws: int = 64, missing: str | None = None, observation_noise: bool = False
+        self,
+        views: Any,
+        mask: Any = None,
+        *,
+        n_draws: int = 64,
+        missing: str | None = None,
+        observation_noise: bool = True,
+        seed: int | None = None,
     ) -> Any:
         """``n_draws`` completed copies of every view, (n_draws, N, p_i) in data units (of a DataFrame, a list of DataFrames):
         what was observed repeated, holes drawn.
 
-        A draw is the decoded mean of one draw of the latents; observation_noise=True also draws x from its likelihood, as
-        multiple imputation wants (zeros and ones, counts, categories). Their mean is what ``impute`` returns for the same
-        n_draws, but for coded categories.
+        A draw is a draw of p(x_missing | x_observed): latents from the posterior, then x from its likelihood (zeros and ones,
+        counts, categories). observation_noise=False leaves the likelihood's noise out and gives the decoded means; their mean
+        is what ``impute`` returns for the same n_draws and seed, but for coded categories. seed: of these draws; by default
+        the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index (unless that only counts the
+        rows) or else on its content.
         """
         n_draws = options.at_least("n_draws", n_draws, 1)
-        data, scaled, predictor, give_back = self._read(views, mask, missing)
+        data, scaled, predictor, give_back = self._read(views, mask, missing, seed)
         known = [np.where(seen[:, None], data.read(i), np.nan) for i, seen in enumerate(data.observed.T)]
         result, units = [np.repeat(values[None], n_draws, axis=0) for values in known], self._units()
         with overflow_is_found():
@@ -346,7 +359,9 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         self._predictor = Predictor(backend, self.model_, native, self.seed_)
         return self
 
-    def _read(self, views: Any, mask: Any, missing: str | None) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
+    def _read(
+        self, views: Any, mask: Any, missing: str | None, seed: int | None = None
+    ) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
         """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form."""
         predictor, join = self.predictor(), None
         if hasattr(self, "view_columns_") and not isinstance(views, Mapping):
@@ -365,7 +380,8 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
             given = data.give_back(results, *kind)
             return given if join is None else join(given)
 
-        return data, scaled, predictor, give_back
+        seed = None if seed is None else options.at_least("seed", seed, 0)
+        return data, scaled, predictor.for_rows(identities(data.index), seed), give_back
 
     def _in_model_units(self, data: Views) -> list[Scaled]:
         return [Scaled(data, i, units, self.dtype) for i, units in enumerate(self._units())]

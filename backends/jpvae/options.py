@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _INTEGERS = ("batch_size", "patience")
 _NUMBERS = ("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction")
 _OPTIONAL_INTEGERS = ("steps", "rank")
-_TEXTS = ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype", "entries")
+_TEXTS = ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype", "entries", "posterior")
 
 
 def check_types(options: JPVAE) -> None:
@@ -100,6 +100,7 @@ def model_of(options: JPVAE, data: Views) -> Model:
         bound=options.bound,
         rank=None if options.rank is None else int(options.rank),
         entries=options.entries,
+        posterior=options.posterior,
     )
 
 

@@ -163,6 +163,11 @@ def row_titles(index: Any, rows: slice) -> Sequence[Any]:
     return range(rows.start, rows.stop) if index is None else index[rows]
 
 
+def identities(index: Any) -> Any:
+    """The index where it names the rows, None where it only counts them (pandas' own RangeIndex) or where there is none."""
+    return None if type(index).__name__ == "RangeIndex" else index
+
+
 def is_frame(columns: Columns, table: Table | None, index: Any) -> bool:
     """Whether ``give_back`` makes a DataFrame: of a DataFrame, and of an absent view of named columns beside one."""
     return index is not None and (columns.names is not None if table is None else table.frame is not None)
