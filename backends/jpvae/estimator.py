@@ -104,6 +104,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         dtype: str = "float32",
         seed: Any = 0,
         posterior: str = "fused",
+        cell_dropout: float = 0.5,
         missing: str = "error",
         view_slices: Any = None,
         progress: bool | str = "auto",
@@ -136,6 +137,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         self.dtype = dtype
         self.seed = seed
         self.posterior = posterior
+        self.cell_dropout = cell_dropout
         self.missing = missing
         self.view_slices = view_slices
         self.progress = progress

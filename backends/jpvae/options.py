@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _INTEGERS = ("batch_size", "patience")
-_NUMBERS = ("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction")
+_NUMBERS = ("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction", "cell_dropout")
 _OPTIONAL_INTEGERS = ("steps", "rank")
 _TEXTS = ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype", "entries", "posterior")
 
@@ -55,6 +55,8 @@ def check_types(options: JPVAE) -> None:
         must(name, (bool, np.bool_), "True or False")
     if not 0 < options.validation_fraction < 1:
         raise ConfigError(f"validation_fraction is {options.validation_fraction}; expected 0 < validation_fraction < 1")
+    if not 0 <= options.cell_dropout <= 1:
+        raise ConfigError(f"cell_dropout is {options.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
     at_least("patience", options.patience, 1)
     if options.progress not in (True, False, "auto"):
         raise ConfigError(f"progress is {options.progress!r}; expected True, False or 'auto'")
@@ -101,6 +103,7 @@ def model_of(options: JPVAE, data: Views) -> Model:
         rank=None if options.rank is None else int(options.rank),
         entries=options.entries,
         posterior=options.posterior,
+        cell_bits=options.entries == "marginalise",
     )
 
 
@@ -162,6 +165,7 @@ def plan_of(options: JPVAE, model: Model, rows: int, names: Sequence[str] = ()) 
         seed=options.seed_,
         max_gradient_norm=None if options.max_gradient_norm is None else float(options.max_gradient_norm),
         validation_fraction=fraction,
+        cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_view_weights(options.view_weights, model.views, names),
     )
 

@@ -17,6 +17,7 @@ class Stream(IntEnum):
     OBSERVATION = 5  # the likelihood's own noise on a draw
     PRIOR = 6  # new subjects
     SPLIT = 7  # which rows are held out
+    CELLS = 8  # which cells a training step hides from the encoders
 
 
 def generator(seed: int, stream: Stream, index: int, part: int = 0) -> np.random.Generator:

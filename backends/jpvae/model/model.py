@@ -46,6 +46,7 @@ class Model:
     rank: int | None = None
     entries: str = "error"
     posterior: str = "factorised"  # what files older than this field have
+    cell_bits: bool = False  # where cells may be missing, whether the encoders read which
 
     def __post_init__(self) -> None:
         M, dims = len(self.features), self.latent_dims
@@ -71,7 +72,13 @@ class Model:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Model:
         """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError where it is none."""
-        return cls(**{f.name: tuples(value[f.name]) for f in fields(cls) if f.name in value or f.name != "posterior"})
+        return cls(
+            **{
+                f.name: tuples(value[f.name])
+                for f in fields(cls)
+                if f.name in value or f.name not in ("posterior", "cell_bits")
+            }
+        )
 
     @property
     def views(self) -> int:
@@ -82,7 +89,7 @@ class Model:
     def likelihoods(self) -> tuple[Likelihood, ...]:
         """One likelihood per view."""
         made = tuple(likelihood(name) for name in self.likelihood_names)
-        return tuple(map(Marginal, made)) if self.entries == "marginalise" else made
+        return tuple(Marginal(one, bits=self.cell_bits) for one in made) if self.entries == "marginalise" else made
 
     @property
     def widths_and_likelihoods(self) -> tuple[tuple[int, Spec], ...]:
@@ -113,7 +120,8 @@ class Model:
     def layers(self, part: str, view: int) -> list[tuple[int, int]]:
         """(in, out) of each dense layer of a view's "encoder" or "decoder"."""
         n, c = self.latent_dims[view], self.features[view]
-        sizes = (c, *self.hidden, 2 * n) if part == "encoder" else (n, *reversed(self.hidden), c)
+        read = 2 * c if self.cell_bits else c
+        sizes = (read, *self.hidden, 2 * n) if part == "encoder" else (n, *reversed(self.hidden), c)
         return list(pairwise(sizes))
 
     def initial_parameters(

@@ -24,7 +24,13 @@ MODELS = {
         (3, 7, 3), (2, 3, 2), ("negative_binomial", MIXED, "categorical"), hidden=(5,), prior="independent"
     ),
     "missing cells": Model(
-        (4, 7, 3), (2, 2, 2), ("student_t", MIXED, "poisson"), hidden=(5,), prior="independent", entries="marginalise"
+        (4, 7, 3),
+        (2, 2, 2),
+        ("student_t", MIXED, "poisson"),
+        hidden=(5,),
+        prior="independent",
+        entries="marginalise",
+        cell_bits=True,
     ),
     "orthogonal": Model((4, 3), (3, 3), (BINARY, REAL), hidden=(5, 4), prior="orthogonal", alpha=0.8),
     "orthogonal, negative": Model((4, 3), (2, 2), (REAL, REAL), hidden=(5,), prior="orthogonal", alpha=-0.6),

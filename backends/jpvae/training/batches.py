@@ -68,6 +68,8 @@ class Batches:
         subsets = np.stack([observed, *self._subsets(observed, index, part)])
         noise = generator(self.plan.seed, Stream.NOISE, index, part)
         views = [view[rows] for view in self.views]
+        if self.plan.cell_dropout > 0 and part == _TRAINED:
+            views = self._with_cells_hidden(views, index)
         return Batch(
             views=tuple(view.inputs for view in views),
             observed=observed,
@@ -78,6 +80,17 @@ class Batches:
             targets=None if all(v.targets is v.inputs for v in views) else tuple(v.targets for v in views),
             view_weights=self.plan.view_weights,
         )
+
+    def _with_cells_hidden(self, views: list[Prepared], index: int) -> list[Prepared]:
+        """Of some rows the encoder reads only some of the cells; the likelihood still is of all that there are."""
+        rng, hidden = generator(self.plan.seed, Stream.CELLS, index), []
+        for i, view in enumerate(views):
+            variables = self.model.likelihoods[i].variables(self.model.features[i])
+            rows = len(view.inputs)
+            rate = rng.random((rows, 1)) * (rng.random((rows, 1)) < self.plan.cell_dropout)
+            kept = (rng.random((rows, variables[-1] + 1)) >= rate)[:, variables]
+            hidden.append(Prepared(view.inputs * np.tile(kept, 2), view.targets))
+        return hidden
 
     def fingerprint(self) -> int:
         """A checksum of the data: a checkpoint goes on with the rows that it was made from."""

@@ -14,6 +14,7 @@ class Plan:
     """How to train: objective "elbo" (Eq. 5) or "subset", its weights, steps, schedules.
 
     validation_fraction: of the rows, held out of all steps for early stopping; 0 without.
+    cell_dropout: the share of each view's rows, in every batch, whose encoder is shown only a part of the cells, uniform on [0, 1].
     """
 
     steps: int
@@ -27,6 +28,7 @@ class Plan:
     max_gradient_norm: float | None = None
     validation_fraction: float = 0.0
     view_weights: tuple[float, ...] | None = None
+    cell_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):

@@ -120,7 +120,7 @@ def check_imputed(views: Sequence[Scaled], view: int, rows: np.ndarray, values: 
     if finite.all():
         return
     row, names = int(rows[np.argmin(finite)]), views[0].data.names
-    inputs = [np.abs(v[slice(row, row + 1)].inputs[0]) for v in views]  # 0 where missing
+    inputs = [np.abs(v[slice(row, row + 1)].inputs[0][: len(v.units.location)]) for v in views]  # 0 where missing
     largest = int(np.argmax([x.max() for x in inputs]))
     columns, column = views[largest].units.columns, int(inputs[largest].argmax())
     raise ViewError(

@@ -25,6 +25,10 @@ class Categorical(Likelihood):
     def __init__(self, levels: int | None = None) -> None:
         self.levels = levels
 
+    def variables(self, features: int) -> np.ndarray:
+        """One per group."""
+        return np.arange(features) // (self.levels or features)
+
     def valid(self, values: Floats) -> np.ndarray:
         """In [0, 1], with groups that add up to 1; a group is there or left out as a whole."""
         groups = self._grouped(np, values)

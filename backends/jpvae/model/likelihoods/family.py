@@ -32,6 +32,10 @@ class Likelihood:
         """How many columns the target has beyond the ``features`` model columns."""
         return 0
 
+    def variables(self, features: int) -> np.ndarray:
+        """Which variable each of the ``features`` model columns belongs to, (c,): cells of one variable are empty together."""
+        return np.arange(features)
+
     def parameters(self, features: int) -> dict[str, Floats]:
         """Initial values of the likelihood's own parameters, by name."""
         return {}

@@ -2,7 +2,8 @@
 
     log p(x_seen | z) = sum_c b_c log p(x_c | z),    b_c = 1 where the cell was observed, else 0
 
-The target is the family's own, then the bits b (w + c columns). The encoder reads 0 where b is 0: a standardised mean.
+The target is the family's own, then the bits b (w + c columns). The encoder reads 0 where b is 0, a standardised mean, and
+(``bits``) the b themselves beside it: an encoder that reads 0 cannot know what it did not see.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from .family import Array, Floats, Likelihood
 class Marginal(Likelihood):
     """``family`` with cells left out."""
 
-    def __init__(self, family: Likelihood) -> None:
-        self.family, self.name, self.width = family, family.name, family.width
+    def __init__(self, family: Likelihood, *, bits: bool = True) -> None:
+        self.family, self.name, self.width, self.bits = family, family.name, family.width, bits
+
+    def variables(self, features: int) -> np.ndarray:
+        """The family's."""
+        return self.family.variables(features)
 
     def extra(self, features: int) -> int:
         """The family's, and a bit per feature."""
@@ -50,8 +55,13 @@ class Marginal(Likelihood):
         return np.concatenate([self.family.targets(values, location, scale), bits], axis=1)
 
     def inputs(self, targets: Floats, location: Floats, scale: Floats) -> Floats:
-        """The family's."""
-        return self.family.inputs(targets[:, : -len(location)], location, scale)
+        """The family's, 0 where there is no value; then the bits."""
+        c = len(location)
+        inputs = self.family.inputs(targets[:, :-c], location, scale)
+        if not self.bits:
+            return inputs
+        seen = targets[:, -c:]
+        return np.concatenate([np.where(seen > 0, inputs, 0), seen], axis=1)
 
     def to_data(self, mean: Floats, location: Floats, scale: Floats) -> Floats:
         """The family's."""

@@ -40,6 +40,14 @@ class Mixed(Likelihood):
         """All that the parts need."""
         return sum(self._widths) - features
 
+    def variables(self, features: int) -> np.ndarray:
+        """The parts' own, numbered on."""
+        found: list[np.ndarray] = []
+        for _, family, columns, _ in self._parts():
+            first = found[-1][-1] + 1 if found else 0
+            found.append(first + family.variables(columns.stop - columns.start))
+        return np.concatenate(found)
+
     def parameters(self, features: int) -> dict[str, Floats]:
         """Those of all parts."""
         named = {}
