@@ -42,12 +42,17 @@ def plug_in(
 
 
 def predictive(
-    predictor: Predictor, views: Sequence[Rows], complete: np.ndarray, observed: np.ndarray, draws: int
+    predictor: Predictor,
+    views: Sequence[Rows],
+    complete: np.ndarray,
+    observed: np.ndarray,
+    draws: int,
+    proposals: int | None = None,
 ) -> Iterator[Filling]:
     """Mean and standard deviation of the decoded means over draws of the missing latents."""
     for block, holes in _blocks_with_holes(predictor, views, complete, observed):
         statistics = {j: DrawStatistics() for j in holes}
-        for j, _, means in predictor.decoded_draws(block, list(holes), draws):
+        for j, _, means in predictor.decoded_draws(block, list(holes), draws, proposals):
             statistics[j].update(means)
         for j, rows in holes.items():
             yield Filling(j, block.rows.start + rows, statistics[j].mean[rows], statistics[j].std[rows])
@@ -61,11 +66,12 @@ def completed_draws(
     draws: int,
     *,
     observation_noise: bool,
+    proposals: int | None = None,
 ) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
     """(view, which draws, rows, values (s, R, c)): the draws themselves, with the likelihood's own noise where asked for."""
     for block, holes in _blocks_with_holes(predictor, views, complete, observed):
         noise = {j: predictor.noise(block, Stream.OBSERVATION, j) for j in holes}
-        for j, which, means in predictor.decoded_draws(block, list(holes), draws):
+        for j, which, means in predictor.decoded_draws(block, list(holes), draws, proposals):
             values = means
             if observation_noise:
                 own = {name: predictor.engine.numpy(x) for name, x in predictor.own[j].items()}

@@ -79,6 +79,12 @@ class RowNoise:
             made[:, r] = rng.standard_normal((draws, size))
         return made
 
+    def uniform(self) -> np.ndarray:
+        """(R,) numbers in [0, 1)."""
+        made = np.zeros(self._size)
+        made[: len(self._generators)] = [rng.random() for rng in self._generators]
+        return made
+
     def each(self, draw: Callable[[np.ndarray, np.random.Generator], np.ndarray], means: np.ndarray) -> np.ndarray:
         """``draw(means[:, r], generator of row r)`` of every real row; means (S, R, c) -> (S, R, c), the padding as it was."""
         made = means.copy()

@@ -8,7 +8,7 @@ batch size, and is bit-equal from call to call. Memory is that of one block, and
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from ..model.posterior import Posterior, posterior
 from ..streams import Stream, generator
 from ..views.reading import BLOCK, blocks
 from ..views.units import Prepared, prepared
+from .importance import Evidence, Weights, resample
 from .noise import Keys, Occurrences, RowNoise, content_keys, identity_keys
 
 _ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
@@ -78,10 +79,11 @@ class Predictor:
             ]
             seen = self.engine.asarray(np.pad(observed[rows], ((0, short), (0, 0)), constant_values=True))
             posteriors = [self.engine.encode(self.p, i, xi) for i, xi in enumerate(x)]
-            means, log_vars = (tuple(each) for each in zip(*posteriors, strict=True))
+            means, raw = zip(*posteriors, strict=True)
+            log_vars = tuple(self.model.log_variances(self.xp, each) for each in raw)
             contents = [x for v in read for x in ([v.inputs] if v.targets is v.inputs else [v.inputs, v.targets])]
             keys = content_keys(contents) if self.index is None else identity_keys(self.index[rows])
-            yield Block(rows, tuple(targets), seen, means, log_vars, keys, occurrences.number(keys))
+            yield Block(rows, tuple(targets), seen, tuple(means), log_vars, keys, occurrences.number(keys))
 
     def for_rows(self, index: Any, seed: int | None) -> Predictor:
         """This predictor for rows that have names of their own (``index``; None: they are known by their content)."""
@@ -142,14 +144,40 @@ class Predictor:
         outputs = self.engine.decode(self.p, view, z)
         return self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view])
 
-    def decoded_draws(self, block: Block, views: Sequence[int], draws: int) -> Iterator[tuple[int, slice, np.ndarray]]:
-        """(view, which draws, decoded means (s, R, c), padding included), as many draws at a time as fit in memory."""
+    def decoded_draws(
+        self, block: Block, views: Sequence[int], draws: int, proposals: int | None = None
+    ) -> Iterator[tuple[int, slice, np.ndarray]]:
+        """(view, which draws, decoded means (s, R, c), padding included), as many draws at a time as fit in memory.
+
+        proposals: resample the draws from so many, by their importance weights.
+        """
         noise, size = self.noise(block), self.group(max(self.model.features))
+        chosen = None if proposals is None else self._resampled(block, noise, draws, proposals)
         for start in range(0, draws, size):
             which = slice(start, min(start + size, draws))
-            z = self.draw_latents(block, noise, which.stop - start)
+            z = self.draw_latents(block, noise, which.stop - start) if chosen is None else chosen(which)
             for j in views:
                 yield j, which, self.engine.numpy(self.decoded_mean(j, z[j], block.views[j]))
+
+    def _resampled(self, block: Block, noise: RowNoise, draws: int, proposals: int) -> Callable[[slice], Sequence[Array]]:
+        """Latents of the observed views by importance resampling, and for each of them a fresh draw of the missing ones."""
+        kept, log_weights = [], []
+        size = self.group(max(self.model.features))
+        for start in range(0, proposals, size):
+            z, weights = self._weighted(block, noise, min(size, proposals - start))
+            kept.append([self.engine.numpy(one) for one in z])
+            log_weights.append(weights)
+        latents = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
+        again = self.noise(block, Stream.RESAMPLE)
+        taken = resample(np.concatenate(log_weights), again.uniform(), draws)
+
+        def of(which: slice) -> Sequence[Array]:
+            at = taken[which][..., None]
+            z = [self.engine.asarray(np.take_along_axis(one, at, axis=0)) for one in latents]
+            eps = again.normal(len(at), self.prior.noise_dim)
+            return jc.complete(self.prior, z, block.observed, self.engine.asarray(eps))
+
+        return of
 
     @staticmethod
     def group(features: int) -> int:
@@ -180,30 +208,30 @@ class Predictor:
             result[block.rows] = total[: block.size]
         return result
 
-    def log_evidence(self, views: Sequence[Rows], observed: np.ndarray, draws: int) -> np.ndarray:
-        """log 1/K sum_k p(x_O | z^k) p(z_O^k) / q(z_O^k | x_O), z^k ~ q, K = draws: (N,) nats of the model's units.
+    def log_evidence(self, views: Sequence[Rows], observed: np.ndarray, draws: int) -> Evidence:
+        """log 1/K sum_k p(x_O | z^k) p(z_O^k) / q(z_O^k | x_O), z^k ~ q, K = draws: (N,) nats of the model's units; its Monte
+        Carlo error; and how many draws of the exact posterior the K are worth.
 
         The importance-weighted bound (Burda, Grosse and Salakhutdinov 2016): the ELBO for K = 1 in expectation, no smaller for
-        larger K, and log p(x_O) in the limit; 0 for a row with no view. A row's z_i^k are the same whatever is observed.
+        larger K, and log p(x_O) in the limit; 0 for a row with no view. A row's noise is the same whatever is observed.
         """
-        result = np.zeros(len(observed))
+        parts = []
         for block in self.blocks(views, observed):
-            noise, total, size = self.noise(block), np.full(len(block.observed), -np.inf), self.group(max(self.model.features))
+            noise, total, size = self.noise(block), Weights(len(block.observed)), self.group(max(self.model.features))
             for start in range(0, draws, size):
-                weights = self._log_weights(block, noise, min(size, draws - start))
-                total = np.logaddexp(total, np.logaddexp.reduce(weights, axis=0))
-            result[block.rows] = total[: block.size] - np.log(draws)
-        return result
+                total.add(self._weighted(block, noise, min(size, draws - start))[1])
+            parts.append([part[: block.size] for part in total.evidence()])
+        return Evidence(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
-    def _log_weights(self, block: Block, noise: RowNoise, draws: int) -> np.ndarray:
-        """log p(x_O | z) + log p(z_O) - log q(z_O | x_O) of so many draws z ~ q, (S, R) float64."""
+    def _weighted(self, block: Block, noise: RowNoise, draws: int) -> tuple[Sequence[Array], np.ndarray]:
+        """So many draws z ~ q, and log p(x_O | z) + log p(z_O) - log q(z_O | x_O) of each, (S, R) float64."""
         xp, seen, q = self.xp, self.engine.numpy(block.observed), self.posterior(block)
         z = q.draw(self.engine.asarray(noise.normal(draws, q.noise_dim)))
         total = self.engine.numpy(jc.log_density(self.prior, z, block.observed) - q.log_density(z)).astype(np.float64)
         for j in range(self.model.views):
             log_p = xp.sum(self.log_prob_entries(j, z[j], block.views[j]), axis=-1)
             total += np.where(seen[:, j], self.engine.numpy(log_p).astype(np.float64), 0.0)
-        return total
+        return z, total
 
 
 def log_mean_exp(xp: Any, values: Array) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from .. import options
 from ..errors import ViewError
 from ..views.units import log_units
+from .importance import warn_of_collapse
 
 
 class Scores:
@@ -21,17 +22,23 @@ class Scores:
         """The mean of ``score_samples`` over the rows: nats per row, data units, higher is better. y: ignored."""
         return float(self.score_samples(views, mask, missing=missing, n_draws=n_draws).mean())
 
-    def score_samples(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 64) -> np.ndarray:
+    def score_samples(
+        self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 64, return_error: bool = False
+    ) -> Any:
         """log p(x_O) of each row's observed views by K = ``n_draws`` importance-weighted draws: (N,) nats, data units.
 
             log 1/K sum_k p(x_O | z^k) p(z_O^k) / q(z_O^k | x_O),    z^k ~ q
 
         Its expectation is the ELBO for K = 1, grows with K and has log p(x_O) for its limit (Burda, Grosse and Salakhutdinov
-        2016); scores are comparable for equal K only.
+        2016); scores are comparable for equal K only. return_error=True adds each row's Monte Carlo standard error, in nats.
+        Warns where the draws of most rows are worth fewer than two: the score is then a loose bound.
         """
         n_draws = options.at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
-        return predictor.log_evidence(scaled, data.observed, n_draws) - log_units(scaled, data.observed).sum(axis=1)
+        found = predictor.log_evidence(scaled, data.observed, n_draws)
+        warn_of_collapse(found.effective_draws, n_draws)
+        scores = found.log_density - log_units(scaled, data.observed).sum(axis=1)
+        return (scores, found.error) if return_error else scores
 
     def score_conditional(
         self, views: Any, mask: Any = None, *, target: int | str, missing: str | None = None, n_draws: int = 64
@@ -49,7 +56,7 @@ class Scores:
         if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= j < len(data.names):
             raise ViewError(f"target is {target!r}; expected one of the views {list(data.names)} or its position")
         others = data.observed & (np.arange(len(data.names)) != j)
-        both, given = (predictor.log_evidence(scaled, seen, n_draws) for seen in (data.observed, others))
+        both, given = (predictor.log_evidence(scaled, seen, n_draws).log_density for seen in (data.observed, others))
         seen = data.observed[:, j]
         return np.where(seen, both - given - log_units(scaled, data.observed)[:, j], np.nan)
 

@@ -165,6 +165,13 @@ class Model:
         """The cotangents of the raw parameters from that of ``prior = joint_prior(p)`` (priors.py)."""
         return self.joint.joint_prior_vjp(p, prior, cotangent)
 
+    def log_variances(self, xp: Any, raw: Any) -> Any:
+        """The posterior's log-variances from what an encoder gives: as they are, or for the fused posterior at most 0.
+
+        There a view's evidence is q_i / N(0, 1), which has a precision of 1/sigma^2 - 1 >= 0: -softplus keeps it so.
+        """
+        return -xp.logaddexp(xp.zeros_like(raw), raw) if self.posterior == "fused" else raw
+
     def own_parameters(self, p: Mapping[str, Any], view: int) -> dict[str, Any]:
         """A view's likelihood parameters, by their short names."""
         head = f"likelihood.{view}."

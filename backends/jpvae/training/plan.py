@@ -14,7 +14,7 @@ class Plan:
     """How to train: objective "elbo" (Eq. 5) or "subset", its weights, steps, schedules.
 
     validation_fraction: of the rows, held out of all steps for early stopping; 0 without.
-    cell_dropout: the share of each view's rows, in every batch, whose encoder is shown only a part of the cells, uniform on [0, 1].
+    cell_dropout: the share of rows whose encoder is shown only a part of the cells, uniform on [0, 1], in every batch.
     """
 
     steps: int

@@ -1,0 +1,73 @@
+"""Importance weights: how far a proposal is from the posterior, and draws of the posterior made from draws of the proposal.
+
+With K draws z^k ~ q of weights w_k = p(x, z^k) / q(z^k),
+
+    log p(x) ~ log mean w        standard error about  sqrt( (mean w^2 / (mean w)^2 - 1) / K )       (delta method)
+    effective draws              (sum w)^2 / sum w^2                                                 (Kish)
+
+Resampling takes draw k with probability w_k / sum w. As K grows the result is a draw of p(z | x), whatever q is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import JPVAEWarning
+
+COLLAPSED = 2.0  # effective draws in the middle row
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Evidence(NamedTuple):
+    """Of each row: log p(x) in nats, its Monte Carlo standard error, and how many draws the K weighted ones are worth."""
+
+    log_density: Floats
+    error: Floats
+    effective_draws: Floats
+
+
+class Weights:
+    """Sums of weights over draws that come in groups; log space throughout, so that nothing overflows."""
+
+    def __init__(self, rows: int) -> None:
+        self._count, self._sum, self._squares = 0, np.full(rows, -np.inf), np.full(rows, -np.inf)
+
+    def add(self, log_weights: Floats) -> None:
+        """Add draws (S, R)."""
+        self._count += len(log_weights)
+        self._sum = np.logaddexp(self._sum, np.logaddexp.reduce(log_weights, axis=0))
+        self._squares = np.logaddexp(self._squares, np.logaddexp.reduce(2.0 * log_weights, axis=0))
+
+    def evidence(self) -> Evidence:
+        """What they come to."""
+        effective = np.exp(2.0 * self._sum - self._squares)
+        spread = np.maximum(self._count / effective - 1.0, 0.0)
+        return Evidence(self._sum - np.log(self._count), np.sqrt(spread / self._count), effective)
+
+
+def resample(log_weights: Floats, uniform: Floats, draws: int) -> np.ndarray:
+    """Which of K draws to take, (draws, R), each draw k about draws * w_k / sum w times (systematic resampling).
+
+    log_weights: (K, R); uniform: (R,), a number in [0, 1) for each row. Draws come in the order of k.
+    """
+    w = np.exp(log_weights - log_weights.max(axis=0))
+    reached = np.cumsum(w, axis=0)
+    reached /= reached[-1]
+    places = (np.arange(draws)[:, None] + uniform) / draws
+    taken = np.stack([np.searchsorted(reached[:, r], places[:, r], side="right") for r in range(w.shape[1])], axis=1)
+    return np.minimum(taken, len(w) - 1)
+
+
+def warn_of_collapse(effective: Floats, draws: int) -> None:
+    """Warn where in most rows one weight stands for nearly all: the result is then the proposal's own."""
+    low = float(np.median(effective))
+    if draws > 1 and low < COLLAPSED:
+        warnings.warn(
+            f"importance weights have collapsed: in the middle row {draws} draws are worth {low:.1f}. The encoders' posterior is "
+            "far from the model's own here, so the score is a loose lower bound. Take more n_draws, or train longer.",
+            JPVAEWarning,
+            stacklevel=4,
+        )
