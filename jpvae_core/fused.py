@@ -39,7 +39,6 @@ class Fused:
         return xp.matrix_transpose(inv) @ inv
 
     def kl(self) -> Array:
-        from .density import log_density
 
         xp, N = self.xp, self.mu.shape[-1]
         P = self.prior.precision()

@@ -105,6 +105,8 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         seed: Any = 0,
         posterior: str = "fused",
         cell_dropout: float = 0.5,
+        cross_draws: int = 1,
+        cross_weight: float = 1.0,
         missing: str = "error",
         view_slices: Any = None,
         progress: bool | str = "auto",
@@ -138,6 +140,8 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         self.seed = seed
         self.posterior = posterior
         self.cell_dropout = cell_dropout
+        self.cross_draws = cross_draws
+        self.cross_weight = cross_weight
         self.missing = missing
         self.view_slices = view_slices
         self.progress = progress

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _INTEGERS = ("batch_size", "patience")
-_NUMBERS = ("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction", "cell_dropout")
+_NUMBERS = ("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction", "cell_dropout", "cross_weight")
 _OPTIONAL_INTEGERS = ("steps", "rank")
 _TEXTS = ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype", "entries", "posterior")
 
@@ -165,6 +165,8 @@ def plan_of(options: JPVAE, model: Model, rows: int, names: Sequence[str] = ()) 
         seed=options.seed_,
         max_gradient_norm=None if options.max_gradient_norm is None else float(options.max_gradient_norm),
         validation_fraction=fraction,
+        cross_draws=at_least("cross_draws", options.cross_draws, 1),
+        cross_weight=float(options.cross_weight),
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_view_weights(options.view_weights, model.views, names),
     )

@@ -70,15 +70,19 @@ class Batches:
         views = [view[rows] for view in self.views]
         if self.plan.cell_dropout > 0 and part == _TRAINED:
             views = self._with_cells_hidden(views, index)
+        fused, S = self.model.posterior == "fused", self.plan.cross_draws
+        lead, size = ((len(subsets),), self.model.noise_dim) if fused else ((), sum(self.model.latent_dims))
+        copies = (S,) if S > 1 else ()
         return Batch(
             views=tuple(view.inputs for view in views),
             observed=observed,
             subsets=subsets,
             weights=self._weights,
-            posterior_noise=noise.standard_normal((len(rows), sum(self.model.latent_dims))),
-            completion_noise=noise.standard_normal((len(subsets) - 1, len(rows), self.model.noise_dim)),
+            posterior_noise=noise.standard_normal((*lead, len(rows), size)),
+            completion_noise=noise.standard_normal((*copies, len(subsets) - 1, len(rows), self.model.noise_dim)),
             targets=None if all(v.targets is v.inputs for v in views) else tuple(v.targets for v in views),
             view_weights=self.plan.view_weights,
+            cross_weight=self.plan.cross_weight,
         )
 
     def _with_cells_hidden(self, views: list[Prepared], index: int) -> list[Prepared]:

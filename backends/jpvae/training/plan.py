@@ -29,6 +29,8 @@ class Plan:
     validation_fraction: float = 0.0
     view_weights: tuple[float, ...] | None = None
     cell_dropout: float = 0.0
+    cross_draws: int = 1
+    cross_weight: float = 1.0
 
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):
