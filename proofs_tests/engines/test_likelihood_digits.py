@@ -1,9 +1,9 @@
 """Every family's value, slopes and mean against 60 digits over its documented range: each library, both dtypes, and autograd.
 
-An entry depends on its data x, on ``a`` (a logit, a mean, a log-rate m) and on the family's own parameter b. What floats may
-miss follows from the derivatives of the truth: a's roundings, A eps of them (those of m = 30 tanh(o/30) + log s and of log x; one
-of x - mean, relative), move log p by |d/da| A eps, and e^b is off by a few eps, which move it by |d/db| of them; the slopes
-likewise, by second derivatives. To this come ``floors``, in eps: terms of that size that may cancel.
+An entry depends on its data x, on ``a`` (a logit, a mean, a log-rate m) and on the family's own parameter b. What floats
+may miss follows from the derivatives of the truth: a's roundings, A eps of them (those of m = 30 tanh(o/30) + log s and of
+log x; one of x - mean, relative), move log p by |d/da| A eps, and e^b is off by a few eps, which move it by |d/db| of them;
+the slopes likewise, by second derivatives. To this come ``floors``, in eps: terms of that size that may cancel.
 """
 
 import functools
