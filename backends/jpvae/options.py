@@ -109,12 +109,12 @@ def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
     But the smallest size is how many directions a canonical prior couples: a small table among larger ones may have as many.
     """
     idle = [i for i, (n, c) in enumerate(zip(model.latent_dims, model.features, strict=True)) if n > c]
-    if model.prior == "canonical" and len(idle) < model.views:
-        idle = [i for i in idle if model.latent_dims[i] > model.directions]
+    if len(idle) < model.views:
+        idle = [i for i in idle if model.latent_dims[i] > model.joint.needed_latents]
     if idle:
         found = ", ".join(f"{names[i]!r} has {model.latent_dims[i]} for {model.features[i]}" for i in idle)
         fewer = tuple(min(n, c) for n, c in zip(model.latent_dims, model.features, strict=True))
-        also = ", and a prior for unequal sizes, 'canonical'" if len(set(fewer)) > 1 and model.prior == "orthogonal" else ""
+        also = ", and a prior for unequal sizes, 'canonical'" if len(set(fewer)) > 1 and model.joint.equal_sizes else ""
         warnings.warn(
             f"more latents than columns (view {found}): the rest cost time and tell nothing; give latent_dims={fewer}{also}",
             JPVAEWarning,

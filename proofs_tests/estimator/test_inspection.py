@@ -33,7 +33,7 @@ def test_against_dense_matrices(name, seed):
     model = random_model(name, seed)
     prior, S, at = inspection.prior_of(model), dense.covariance(model.model_, model.parameters_), dense.blocks(model.model_)
     found = inspection.singular_values(prior)
-    assert len(found) == (0 if prior.coupling is None else len(at) * (len(at) - 1) // 2)
+    assert len(found) == (0 if not prior.coupling.rank else len(at) * (len(at) - 1) // 2)
     for (i, j), values in found.items():
         expected = np.linalg.svd(S[np.ix_(at[i], at[j])], compute_uv=False)
         # Rotations through an inverse, then an SVD of at most 4 x 4 entries below 1: 100 eps between them; zeros follow.

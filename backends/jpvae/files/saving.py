@@ -145,14 +145,17 @@ def _fits(tensors: Arrays, model: Model) -> bool:
 
 
 def _plausible(tensors: Arrays, model: Model) -> bool:
-    """Whether the file has the layers that the header claims, and room for its rotations: asked before any of them is made."""
-    rotations = 0 if model.prior == "independent" else sum(n * (n - 1) // 2 for n in model.latent_dims)
-    return rotations <= sum(x.size for x in tensors.values()) and all(
-        getattr(tensors.get(f"parameters.{part}.{i}.{k}.weight"), "shape", None) == shape
+    """Whether the file has the layers and the prior that the header claims: found before any of them is made."""
+
+    def has(name: str, shape: tuple[int, ...]) -> bool:
+        return f"parameters.{name}" in tensors and tensors[f"parameters.{name}"].shape == shape
+
+    return all(  # one by one: a header may claim any number
+        has(f"{part}.{i}.{k}.weight", shape)
         for i in range(model.views)
         for part in ("encoder", "decoder")
         for k, shape in enumerate(model.layers(part, i))
-    )
+    ) and all(has(name, shape) for name, shape in model.joint.shapes().items())
 
 
 def _plain(value: Any) -> Any:
