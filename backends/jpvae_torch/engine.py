@@ -101,9 +101,5 @@ class Engine:
         loss, kl, *reconstruction = torch.cat([torch.stack([found.loss, found.kl]), found.reconstruction]).tolist()
         report |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if not math.isfinite(loss):
-            parts = (
-                [self.numpy(x) for x in each] for each in (found.means, found.log_vars, [found.kl_by_row], found.log_probs)
-            )
-            means, log_vars, (by_row,), log_probs = parts
-            report["rows"] = batch.by_row(means, log_vars, by_row, log_probs)
+            report["rows"] = found.by_row(batch, self.numpy)
         return report

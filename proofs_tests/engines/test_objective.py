@@ -1,4 +1,4 @@
-"""model/objective.py, differentiated by torch and by JAX, is the dense loss with the gradients of the NumPy engine's chain rule.
+"""model/objective.py, differentiated by torch and by JAX: the dense loss, with the gradients of the NumPy engine's chain rule.
 
 (The NumPy engine calls none of it, and is itself held to complex steps through the dense loss: test_conformance.py.)
 """

@@ -1,4 +1,4 @@
-"""Every engine trains every example model as the engines of version 0.1.0 did: 200 steps in float64, all priors, objectives, masks.
+"""Every engine trains every example model as version 0.1.0 did: 200 steps in float64, all priors, objectives, masks.
 
 200_steps.json holds what the hand-written engines of commit ec33972 gave (NumPy's; torch's were within 3e-15): losses along the
 way, and the sum of every parameter's entries weighted by cosines of their position.
