@@ -16,7 +16,8 @@ def constraints() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split())
     lines = set()
-    for requirement in [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]:
+    extras = project["optional-dependencies"].values()
+    for requirement in [*project["dependencies"], *(requirement for extra in extras for requirement in extra)]:
         name = re.split(r"[\[<>=!~ ]", requirement)[0]
         bound = re.search(r">=\s*([\d.]+)", requirement)
         if name == "torch":
