@@ -5,9 +5,9 @@ precision 1/sigma_i^2 - 1 >= 0. Multiplied into the joint prior,
 
     q(z | x_O)  ~  N(z_O; 0, Sigma_OO) prod_{i in O} q_i(z_i)/N(z_i; 0, I)  p(z_rest | z_O)
 
-Every prior of prior.py is z_i = Q_i (a_i u + r_i e_i) + rest of e_i, with a_i^2 + r_i^2 = 1 and u ~ N(0, I_d): loadings as they
-are; a signed pair as a_1 = 1, a_2 = s, which is smooth through s = 0. Given u the views are independent, and what view i says of
-u alone is u | x_i ~ N(A_i m_i, N_i), m_i = Q_i^T mu_i, with the d x d matrix
+Every prior of prior.py is z_i = Q_i (a_i u + r_i e_i) + rest of e_i, with a_i^2 + r_i^2 = 1 and u ~ N(0, I_d): loadings as
+they are; a signed pair as a_1 = 1, a_2 = s, which is smooth through s = 0. Given u the views are independent, and what view i
+says of u alone is u | x_i ~ N(A_i m_i, N_i), m_i = Q_i^T mu_i, with the d x d matrix
 
     N_i = diag(r_i^2) + A_i E_i A_i,     E_i = Q_i^T diag(sigma_i^2) Q_i          between diag(r_i^2) and I; no subtraction
     P_i = N_i^{-1} - I = N_i^{-1} A_i D_i A_i,   D_i = Q_i^T diag(1 - sigma_i^2) Q_i       the precision that it adds
@@ -23,7 +23,7 @@ T = N_i^{-1}, and all of this gives back q_i itself.
 
     KL = KL(q(u) || N(0, I)) + sum_O E_u KL(q(z_i | u) || p(z_i | u)), and with d_i = u - A_i m_i, B_i = A_i N_i^{-1}
     2 KL(q(u)) = |u^|^2 + tr T^{-1} - d + log|T|
-    2 KL_i     = sum_j (sigma_ij^2 - 1 - log sigma_ij^2) + log|N_i| + tr N_i^{-1} A_i Q_i^T diag(sigma_i^2 (1 - sigma_i^2)) Q_i A_i
+    2 KL_i     = sum_j (sigma_ij^2 - 1 - log sigma_ij^2) + log|N_i| + tr A_i N_i^{-1} A_i Q_i^T diag(sigma_i^2 - sigma_i^4) Q_i
                + E_u | r_i * (m_i - D_i B_i d_i) |^2 + E_u | complement of Q_i in (mu_i + sigma_i^2 * Q_i B_i d_i) |^2
 
 Every term is a sum of squares or of logarithms but log|N_i| <= 0, and none exceeds a few per latent however sharp the evidence
@@ -35,7 +35,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
@@ -216,7 +215,6 @@ def fuse(
     means: Sequence[Array],
     log_vars: Sequence[Array],
     mask: Array | None = None,
-    coordinates: Literal["latent", "frame"] = "latent",
 ) -> Fused:
     """The fused posterior q(z | x_O): every view's evidence multiplied into the joint prior.
 
@@ -225,15 +223,12 @@ def fuse(
     prior
         A ``JointPrior`` over M views.
     means, log_vars
-        What each encoder makes of its view alone: one array (..., B, n_i) per view. log_vars must be at most 0, for a view can only
-        add information (log_var = -softplus(s) keeps it so); above 0 nothing here has a meaning. What a missing view's hold, NaN
-        included, is ignored and gets gradient 0.
+        What each encoder makes of its view alone: one array (..., B, n_i) per view. log_vars must be at most 0, for a view can
+        only add information (log_var = -softplus(s) keeps it so); above 0 the result has no meaning. What a missing view's
+        hold, NaN included, is ignored and gets gradient 0.
     mask
         None (all observed), (M,) or (..., B, M): True or 1 where a view is observed. Leading axes (subsets of the views, for
         instance) broadcast against the means'.
-    coordinates
-        "latent": variances are diagonal in z_i, as encoders are. "frame": diagonal in y_i = Q_i^T z_i, for square frames, with means
-        and log-variances of y_i; cheaper, no factorisation of N_i. Draws and means are of z_i either way.
 
     Returns
     -------
@@ -258,8 +253,6 @@ def fuse(
     check_dtype(**{"means[0]": means[0]}, **prior.named_arrays)
     if means[0].ndim < 2:
         raise ShapeError(f"means[0] has shape {tuple(means[0].shape)}; expected (..., B, n_i): add a row axis")
-    if coordinates not in ("latent", "frame"):
-        raise ValueError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
     like = means[0]
     bits = [xp.ones_like(like[..., :1])] * len(means)
     if mask is not None:

@@ -53,18 +53,17 @@ class Engine:
 
     def encode(self, p: Mapping[str, torch.Tensor], view: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior means and log-variances."""
-        mean, log_var = self._network(p, f"encoder.{view}", x).chunk(2, dim=-1)
+        mean, log_var = self._network(p, "encoder", view, x).chunk(2, dim=-1)
         return mean, log_var
 
     def decode(self, p: Mapping[str, torch.Tensor], view: int, z: torch.Tensor) -> torch.Tensor:
         """The likelihood's outputs."""
-        return self._network(p, f"decoder.{view}", z)
+        return self._network(p, "decoder", view, z)
 
-    def _network(self, p: Mapping[str, torch.Tensor], part: str, x: torch.Tensor) -> torch.Tensor:
-        rows = x.reshape(-1, x.shape[-1]) if x.ndim != 2 else x
-        depth = len(self.model.hidden) + 1
+    def _network(self, p: Mapping[str, torch.Tensor], part: str, view: int, x: torch.Tensor) -> torch.Tensor:
+        rows, depth = x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), self.model.depth(view)
         for k in range(depth):
-            rows = torch.addmm(p[f"{part}.{k}.bias"], rows, p[f"{part}.{k}.weight"])
+            rows = torch.addmm(p[f"{part}.{view}.{k}.bias"], rows, p[f"{part}.{view}.{k}.weight"])
             if k < depth - 1:
                 rows = torch.relu(rows)
         return rows if x.ndim == 2 else rows.reshape(*x.shape[:-1], rows.shape[-1])
@@ -101,7 +100,5 @@ class Engine:
         loss, kl, *reconstruction = torch.cat([torch.stack([found.loss, found.kl]), found.reconstruction]).tolist()
         report |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if not math.isfinite(loss):
-            parts = ([self.numpy(x) for x in each] for each in (found.means, found.log_vars, [found.kl_by_row], found.log_probs))
-            means, log_vars, (by_row,), log_probs = parts
-            report["rows"] = batch.by_row(means, log_vars, by_row, log_probs)
+            report["rows"] = found.by_row(batch, self.numpy)
         return report

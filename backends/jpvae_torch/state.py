@@ -21,9 +21,7 @@ class State:
         self.parameters = {name: x.requires_grad_() for name, x in parameters.items()}
         groups = [[x for name, x in parameters.items() if (name in slow) == chosen] for chosen in (False, True)]
         fused = all(x.device.type in ("cpu", "cuda") for x in parameters.values())
-        self.optimizer = torch.optim.AdamW(
-            [{"params": group} for group in groups if group], weight_decay=0.0, fused=fused
-        )
+        self.optimizer = torch.optim.AdamW([{"params": group} for group in groups if group], weight_decay=0.0, fused=fused)
         self._slow = slow
         if moments:
             for name, x in self.parameters.items():

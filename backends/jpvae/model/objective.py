@@ -22,9 +22,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import jpvae_core as jc
 
-from .batch import Array, Inputs
+from .batch import Array, Batch, Inputs
 from .model import Model
 
 Encode = Callable[[int, Array], tuple[Array, Array]]  # (view, x (B, c_i)) -> means and log-variances (B, n_i)
@@ -41,6 +43,11 @@ class Objective(NamedTuple):
     log_vars: tuple[Array, ...]
     kl_by_row: Array  # (K, B)
     log_probs: tuple[Array, ...]  # of each view: the own terms, then the cross terms, as in ``Decoded``
+
+    def by_row(self, batch: Batch, numpy: Callable[[Array], np.ndarray], *, ragged: bool = True) -> dict[str, np.ndarray]:
+        """``Batch.by_row`` of these terms. numpy: the engine's; ragged: as the batch's inputs were made."""
+        means, log_vars, log_probs = ([numpy(x) for x in each] for each in (self.means, self.log_vars, self.log_probs))
+        return batch.by_row(means, log_vars, numpy(self.kl_by_row), log_probs, ragged=ragged)
 
 
 def negative_elbo(

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import jpvae_core as jc
 
 Array = Any
-POSTERIORS = ("fused", "factorised")
+PosteriorName = Literal["fused", "factorised"]
+POSTERIORS: tuple[str, ...] = get_args(PosteriorName)
 
 
 class Posterior(Protocol):

@@ -81,6 +81,11 @@ class Prior(ABC):
         return self.rank or min(self.dims)
 
     @property
+    def source_dim(self) -> int:
+        """Directions of the source that the fused posterior passes through."""
+        return self.directions
+
+    @property
     def needed_latents(self) -> int:
         """How many latents a view needs for the sake of the others, however few columns it has."""
         return 0
@@ -129,6 +134,7 @@ class Independent(Prior):
     """Views that know nothing of each other: the usual VAE of each."""
 
     name, couples, signed = "independent", False, True
+    source_dim = 1  # of loading 0
 
     def skew_sizes(self) -> dict[str, int]:
         """There are no rotations."""

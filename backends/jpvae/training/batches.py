@@ -71,7 +71,7 @@ class Batches:
         if self.plan.cell_dropout > 0 and part == _TRAINED:
             views = self._with_cells_hidden(views, index)
         fused, S = self.model.posterior == "fused", self.plan.cross_draws
-        lead, size = ((len(subsets),), self.model.noise_dim) if fused else ((), sum(self.model.latent_dims))
+        lead, size = ((len(subsets),), self.model.posterior_noise_dim) if fused else ((), self.model.posterior_noise_dim)
         copies = (S,) if S > 1 else ()
         return Batch(
             views=tuple(view.inputs for view in views),
