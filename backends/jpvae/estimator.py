@@ -22,6 +22,7 @@ from .fitted import Fitted
 from .inference import filling
 from .inference.predictor import Predictor
 from .inference.scores import Scores
+from .model.posterior import PosteriorName
 from .model.priors import Bound, PriorName
 from .options import Dtype, Entries, Missing, Objective, Options, RateSchedule, at_least
 from .training.callbacks import Callback, OnLog, check
@@ -29,6 +30,7 @@ from .training.progress import progress_bar, show_families
 from .training.schedules import BetaSchedule
 from .views import outputs
 from .views.dataframes import give_back as as_table
+from .views.dataframes import identities
 from .views.inferring import families
 from .views.reading import Views, blocks, read_views
 from .views.slices import Slices
@@ -363,7 +365,9 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         self._become(fitted, Predictor(backend, fitted.model, native, fitted.seed))
         return self
 
-    def _read(self, views: Any, mask: Any, missing: str | None) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
+    def _read(
+        self, views: Any, mask: Any, missing: str | None, seed: int | None = None
+    ) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
         """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form."""
         predictor, join = self.predictor(), None
         fitted = self._fitted
@@ -386,7 +390,8 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
             given = data.give_back(results, *kind)
             return given if join is None else join(given)
 
-        return data, scaled, predictor, give_back
+        seed = None if seed is None else at_least("seed", seed, 0)
+        return data, scaled, predictor.for_rows(identities(data.index), seed), give_back
 
     def _units(self) -> list[Units]:
         return self._fitted.units

@@ -93,7 +93,7 @@ class Options:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Options:
-        """From ``to_json``; what the file of an older release lacks is as it was then. Raises KeyError, TypeError, ValueError."""
+        """From ``to_json``; what an older file lacks is as it was then. Raises KeyError, TypeError, ValueError."""
         decoded = {"beta": schedules.from_json(given["beta"]), "likelihood": likelihood_from_json(given["likelihood"])}
         return cls(**_BEFORE | given | decoded)
 

@@ -66,8 +66,8 @@ def warn_of_collapse(effective: Floats, draws: int) -> None:
     low = float(np.median(effective))
     if draws > 1 and low < COLLAPSED:
         warnings.warn(
-            f"importance weights have collapsed: in the middle row {draws} draws are worth {low:.1f}. The encoders' posterior is "
-            "far from the model's own here, so the score is a loose lower bound. Take more n_draws, or train longer.",
+            f"importance weights have collapsed: in the middle row {draws} draws are worth {low:.1f}. The encoders' "
+            "posterior is far from the model's own here, so the score is a loose bound. Take more n_draws, or train longer.",
             JPVAEWarning,
             stacklevel=4,
         )

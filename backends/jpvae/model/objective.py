@@ -7,8 +7,8 @@ With O_0 all observed views of a row, O_1 ... O_{K-1} parts of them, and weights
     z_O^k ~ q(z_O | x_O), O = O_k        KL_k = KL( q(z_O | x_O) || p(z_O) )        z^{ks} ~ p(z | z_O^k), S draws
 
 K = 1 is the paper's Eq. 5. With c = 1 every bracket is minus a lower bound of log p(x) at beta = 1: the posterior where the
-model looks, the prior's own conditional where it does not, which cancels in the KL. S = 1 rewards a decoder for the mean of what
-it cannot see; the more draws, the closer the cross term comes to log p(x_j | z_O).
+model looks, the prior's own conditional where it does not, which cancels in the KL. S = 1 rewards a decoder for the mean of
+what it cannot see; the more draws, the closer the cross term comes to log p(x_j | z_O).
 
 posterior "fused": q is model/posterior.py's, of each O_k its own. "factorised": q = prod_i q_i(z_i | x_i), so z_i is drawn once
 per view, E log p(x_i | z_i) is the same number in every bracket that contains i, and it is decoded once with the weight of them
