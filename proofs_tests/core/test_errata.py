@@ -19,7 +19,8 @@ import torch
 from strategies import PAIRS, Model, posterior, skew_entries
 
 import jpvae_core as jc
-from jpvae.experiments.hvdmnist import TRAINING_IMAGES, options
+from jpvae.experiments.hvdmnist import TRAINING_IMAGES
+from jpvae.experiments.protocols import options
 
 TIGHT = 64 * 2.0**-52  # a handful of float64 roundings of numbers of order 1
 
