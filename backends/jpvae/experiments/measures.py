@@ -74,7 +74,7 @@ def sampled_latents(predictor: Predictor, views: list[np.ndarray]) -> np.ndarray
     for block in predictor.blocks(views, observed):
         z = predictor.draw_latents(block, predictor.noise(block), 1)
         parts.append(np.concatenate([predictor.engine.numpy(part[0]) for part in z], axis=-1)[: block.size])
-    return np.concatenate(parts)
+    return np.concatenate(parts).astype(np.float64)
 
 
 def decoder_logits(predictor: Predictor, view: int, z: np.ndarray) -> np.ndarray:

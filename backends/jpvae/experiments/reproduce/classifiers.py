@@ -1,7 +1,7 @@
 """Which classifiers a trained model is judged by, on which images they are tested, and how their training goes on after a stop.
 
 Inputs are decoder logits of one posterior sample per image; an imputation decodes Eq. 12's mean with the moments of the split
-that it is made of. Five classifiers per model: on each of the four single views, and on [X1; X2]; on the images themselves, three.
+that it is made of. Five classifiers per model: on each single view and on [X1; X2]; on the images themselves, three.
 """
 
 from __future__ import annotations
