@@ -10,6 +10,7 @@ import numpy as np
 
 from ..figures import HIDDEN, tinted
 from .measuring import unpack
+from .pieces import PICTURED
 from .results import Results
 from .runs import VARIANTS
 from .tables import LABELS, Cell, Table
@@ -22,7 +23,6 @@ _SIDES = {
     0: "top half (view 1) imputed from the bottom half (view 2)",
 }
 DIGITS = {"figure1": (0, 1), "figure5": (1, 1), "figure6": (0, 0), "figure7": (1, 0)}  # seed, hidden view
-_DIGITS_SHOWN = ("zero", "orthogonal")
 
 
 def _pyplot() -> Any:
@@ -42,7 +42,7 @@ def _save(figure: Any, path: Path) -> None:
 def digits(results: Results, protocol: str, name: str, path: Path) -> str | None:
     """Figures 1, 5, 6, 7: one test image of each class, a half of it imputed. -> what it shows, or None: nothing to show."""
     seed, hidden = DIGITS[name]
-    found = {v: results.pieces(protocol, v, "digits").get(seed) for v in _DIGITS_SHOWN}
+    found = {v: results.pieces(protocol, v, "digits").get(seed) for v in PICTURED}
     if any(piece is None for piece in found.values()):
         return None
     original = np.concatenate([unpack(found["zero"]["original"])], axis=0)  # type: ignore[index]
@@ -69,7 +69,7 @@ def _digits_caption(results: Results, protocol: str, seed: int, hidden: int) -> 
     """The numbers below Figure 1: the loss of this model on the whole test set, and the classifier's accuracy, where known."""
     imputed, joined = (("2|1", "[1; 2] > [1; 2|1]"), ("1|2", "[1; 2] > [1|2; 2]"))[1 - hidden]
     texts = []
-    for v in _DIGITS_SHOWN:
+    for v in PICTURED:
         loss = results.values(protocol, v, f"imputation {imputed}").get(seed)
         accuracy = results.values(protocol, v, joined).get(seed)
         texts.append(

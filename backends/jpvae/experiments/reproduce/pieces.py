@@ -25,6 +25,7 @@ SHOWN = {  # what the pieces are for
     "table1": ("training", "latents"),
     "table2": ("training",),
     "table3": ("classifiers",),
+    "beyond": ("training", "latents"),
     "sweep": (),
     "likelihood": ("training", "likelihood"),
     "figure1": ("training", "digits", "classifiers"),
@@ -35,6 +36,7 @@ SHOWN = {  # what the pieces are for
     "figure8": ("classifiers",),
     "figure9": ("classifiers",),
 }
+PICTURED = ("zero", "orthogonal")  # in Figures 1, 5, 6 and 7
 _PICTURED_SEEDS = 2  # Figures 1 and 6 show one seed, 5 and 7 another
 
 
@@ -68,11 +70,15 @@ def pieces(protocol: str, seeds: int, only: Sequence[str]) -> Iterator[Piece]:
     runs = main_runs(protocol, seeds)
     for kind in KINDS:
         if kind in needed:
-            yield from (Piece(run, kind, run.seed) for run in runs if kind != "digits" or run.seed < _PICTURED_SEEDS)
+            yield from (Piece(run, kind, run.seed) for run in runs if kind != "digits" or _is_pictured(run))
     if "classifiers" in needed:
         yield from (Piece(None, "classifiers", seed) for seed in range(seeds))
     if "sweep" in shown:
         yield from (Piece(run, "training", run.seed) for run in sweep_runs(protocol, seeds))
+
+
+def _is_pictured(run: Run) -> bool:
+    return run.variant in PICTURED and run.seed < _PICTURED_SEEDS
 
 
 def write(raw: Path, piece: Piece, found: dict[str, Any]) -> None:

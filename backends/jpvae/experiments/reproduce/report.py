@@ -13,7 +13,10 @@ from .pieces import wanted
 from .results import Results
 from .tables import LABELS, Table, tables, to_csv, to_markdown
 
-_BELOW = {"table3": ("originals",), "table1": ("beyond1", "beyond2"), "figure9": ()}  # what is shown with a table
+_TABLES = {
+    "table3": ("table3", "originals"),
+    "beyond": ("beyond1", "beyond2"),
+}  # by what is asked for, where it has another name
 _ABOUT = {
     "published": "what the paper's tables were computed with (α = 0.9, β = 1, 18,750 steps; Eq. 12 with the moments of the "
     "evaluated split)",
@@ -51,14 +54,15 @@ def write(raw: Path, out: Path, *, only: Sequence[str] = ()) -> Path:
 def _section(results: Results, protocol: str, shown: Sequence[str], out: Path) -> Iterator[str]:
     made = tables(results, protocol)
     for name in shown:
-        for table in (made[n] for n in (name, *_BELOW.get(name, ())) if n in made):
-            write_atomically(out / "tables" / f"{protocol}-{table.name}.csv", to_csv(table).encode())
-            yield f"### {table.title}\n\n{to_markdown(table)}\n\n{_agreement(table)}"
         if name.startswith("figure"):
             path = out / "figures" / f"{protocol}-{name}.png"
             caption = _figure(results, protocol, name, made, path)
             title = name.replace("figure", "Figure ")
             yield f"### {title}\n\n" + (f"![{title}](figures/{path.name})\n\n{caption}\n" if caption else "Missing.\n")
+        for table in (made[n] for n in _TABLES.get(name, (name,)) if n in made):
+            write_atomically(out / "tables" / f"{protocol}-{table.name}.csv", to_csv(table).encode())
+            heading = "#### Numbers of" if name.startswith("figure") else "###"
+            yield f"{heading} {table.title}\n\n{to_markdown(table)}\n" + _agreement(table)
 
 
 def _figure(results: Results, protocol: str, name: str, made: dict[str, Table], path: Path) -> str | None:
@@ -68,21 +72,24 @@ def _figure(results: Results, protocol: str, name: str, made: dict[str, Table], 
         return figures.correlations(results, protocol, path)
     if name == "figure8":
         return figures.accuracies([made["figure8"]], path, "Trained on [X̃₁; X̃₂], tested on …")
-    return figures.accuracies([made["table3"]], path, "(trained on, tested on)")
+    caption = figures.accuracies([made["table3"]], path, "(trained on, tested on)")
+    return f"{caption} The numbers are Table 3's." if caption else None
 
 
 def _agreement(table: Table) -> str:
     """How many of a table's cells lie within two combined standard deviations of the published mean; which do not."""
     compared = [(label, cell) for label, cells in table.rows for cell in cells if not math.isnan(cell.combined)]
-    if not compared:
-        return ""
     away = [f"{label}, {cell.measure}: {cell.combined:+.1f}" for label, cell in compared if abs(cell.combined) > 2]
     missing = sum(not cell.seeds for cell in table.cells)
-    text = (
-        f"{len(compared) - len(away)} of {len(compared)} cells lie within 2 combined standard deviations of the published mean"
-    )
-    text += f"; beyond: {'; '.join(away)}" if away else ""
-    return text + (f". Missing cells: {missing}.\n" if missing else ".\n")
+    lines = []
+    if compared:
+        near = (
+            f"{len(compared) - len(away)} of {len(compared)} cells lie within 2 combined standard deviations of the published"
+        )
+        lines.append(f"{near} mean" + (f"; beyond: {'; '.join(away)}." if away else "."))
+    if missing:
+        lines.append(f"Missing cells: {missing} of {len(table.cells)}.")
+    return f"\n{' '.join(lines)}\n" if lines else ""
 
 
 def _provenance(results: Results) -> str:
