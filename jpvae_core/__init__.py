@@ -16,6 +16,7 @@ from .sampling import complete, reparameterize, sample
 from .signs import sign_matrix
 from .skew import skew
 
+__version__ = "0.1.0"  # the one place: the build, jpvae.__version__ and `jpvae --version` read it here
 __all__ = [
     "Bounded",
     "Conditional",

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jpvae_core import JPVAEError
+from jpvae_core import JPVAEError, __version__
 
 from ..errors import JPVAEWarning
 from . import evaluate, fit, impute, inspect, reproduce
@@ -46,8 +46,18 @@ def run() -> None:
             raise SystemExit(2) from error
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jpvae {__version__}")
+        raise typer.Exit
+
+
 @app.callback(epilog="Example: jpvae demo --out demo")
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Joint-prior multi-view VAEs: impute the views that are missing."""
 
 
