@@ -82,6 +82,17 @@ def test_a_mistake_does_not_claim_the_folder(tmp_path):
     assert hvdmnist.run("zero", "ours", tmp_path, steps=1, progress=False)["variant"] == "zero"
 
 
+def test_a_result_needs_no_git(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert hvdmnist._provenance("numpy")["commit"] is None
+
+
+def test_a_damaged_configuration_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"config\.json' is damaged"):
+        hvdmnist.run("zero", "ours", tmp_path, steps=1)
+
+
 def test_protocols():
     """The published numbers' settings, and the same 600,000 images for ours."""
     published, ours = protocols.options("orthogonal", "published"), protocols.options("orthogonal", "ours")
