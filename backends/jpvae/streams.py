@@ -18,7 +18,8 @@ class Stream(IntEnum):
     PRIOR = 6  # new subjects
     SPLIT = 7  # which rows are held out
     CELLS = 8  # which cells a training step hides from the encoders
-    RESAMPLE = 9  # which of the weighted draws are taken, and what completes them
+    CLASSIFIER = 9  # initial weights of the classifiers of the paper's experiment
+    RESAMPLE = 10  # which of the weighted draws are taken, and what completes them
 
 
 def generator(seed: int, stream: Stream, index: int, part: int = 0) -> np.random.Generator:
