@@ -47,7 +47,7 @@ Frame = Array | None
 
 
 @dataclass(frozen=True)
-class _Alone:
+class Alone:
     """What one observed view says of the source by itself; arrays (..., B, ...)."""
 
     frame: Frame
@@ -57,7 +57,9 @@ class _Alone:
     m: Array
     log_var: Array
     variance: Array
-    D: Array  # (..., B, d, d)
+    E: Array  # Q^T diag(sigma^2) Q, (..., B, d, d)
+    D: Array  # Q^T diag(1 - sigma^2) Q
+    F: Array  # Q^T diag(sigma^2 - sigma^4) Q
     precision: Array  # N^{-1}
     log_det: Array  # log|N|, (..., B)
     gained: Array  # tr N^{-1} A Q^T diag(sigma^2 (1 - sigma^2)) Q A, (..., B)
@@ -82,7 +84,7 @@ class Fused:
     prior: JointPrior
     mask: Array | None
     xp: Namespace
-    alone: tuple[_Alone, ...]
+    alone: tuple[Alone, ...]
 
     @property
     def rank(self) -> int:
@@ -95,44 +97,44 @@ class Fused:
         return self.rank * (1 + len(self.alone)) + sum(self.prior.dims)
 
     @cached_property
-    def _source(self) -> tuple[Array, Array, Array]:
+    def source(self) -> tuple[Array, Array, Array]:
         """u^ (..., B, d), L^{-1} with T = L L^T (..., B, d, d), and L's diagonal squared less 1 (..., B, d)."""
         xp, added, weighted = self.xp, 0.0, 0.0
         for one in self.alone:
             added = added + one.added
-            weighted = weighted + one.bit * _times(one.precision, one.source)
+            weighted = weighted + one.bit * times(one.precision, one.source)
         L = xp.linalg.cholesky(added + eye_like(xp, added, self.rank))
         inverse = xp.linalg.solve(L, xp.broadcast_to(eye_like(xp, L, self.rank), L.shape))
         excess = xp.linalg.diagonal(added) - _below(xp, L)
-        return _times(xp.matrix_transpose(inverse), _times(inverse, weighted)), inverse, excess
+        return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
     def mean(self) -> tuple[Array, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
-        xp, (u, _, _) = self.xp, self._source
+        xp, (u, _, _) = self.xp, self.source
         means = []
         for one in self.alone:
-            seen = one.mean + one.variance * expand(xp, one.a * _times(one.precision, u - one.source), one.frame)
+            seen = one.mean + one.variance * expand(xp, one.a * times(one.precision, u - one.source), one.frame)
             means.append(xp.where(one.bit > 0.0, seen, expand(xp, one.a * u, one.frame)))
         return tuple(means)
 
     def kl(self) -> Array:
         """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
-        xp, (u, inverse, excess) = self.xp, self._source
+        xp, (u, inverse, excess) = self.xp, self.source
         logs = _log1p_or_log(xp, excess, -2.0 * xp.log(xp.linalg.diagonal(inverse)))
         total = xp.sum(u * u + xp.expm1(-logs) + logs + _below(xp, inverse), axis=-1)
         spread = xp.matrix_transpose(inverse)
         for one in self.alone:
             B = one.a[..., :, None] * one.precision
             own = xp.sum(xp.expm1(one.log_var) - one.log_var, axis=-1) + one.log_det + one.gained
-            shift, sheared = _times(B, u - one.source), B @ spread
-            inside, turned = one.m - _times(one.D, shift), one.D @ sheared
+            shift, sheared = times(B, u - one.source), B @ spread
+            inside, turned = one.m - times(one.D, shift), one.D @ sheared
             own = own + xp.sum(one.r * one.r * (inside * inside + xp.sum(turned * turned, axis=-1)), axis=-1)
             if not square(one.frame):
                 own = own + self._outside(one, shift, sheared)
             total = total + one.bit[..., 0] * own
         return 0.5 * total
 
-    def _outside(self, one: _Alone, shift: Array, sheared: Array) -> Array:
+    def _outside(self, one: Alone, shift: Array, sheared: Array) -> Array:
         """E_u of the squared length outside the frame."""
         xp = self.xp
         centre = one.mean + one.variance * expand(xp, shift, one.frame)
@@ -147,17 +149,17 @@ class Fused:
         noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M, view 1's source, ..., view M's].
         -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
         """
-        xp, d, (u, inverse, _) = self.xp, self.rank, self._source
+        xp, d, (u, inverse, _) = self.xp, self.rank, self.source
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.alone[0].mean})
-        u = u + _times(xp.matrix_transpose(inverse), noise[..., :d])
+        u = u + times(xp.matrix_transpose(inverse), noise[..., :d])
         start, own, drawn = d, d + sum(self.prior.dims), []
         for one, n in zip(self.alone, self.prior.dims, strict=True):
             e, f = noise[..., start : start + n], noise[..., own : own + d]
             start, own = start + n, own + d
             alone = one.mean + xp.exp(0.5 * one.log_var) * e
             gap = u - (one.a * rotate(alone, one.frame) + one.r * f)
-            seen = alone + one.variance * expand(xp, one.a * _times(one.precision, gap), one.frame)
+            seen = alone + one.variance * expand(xp, one.a * times(one.precision, gap), one.frame)
             inside = rotate(e, one.frame)
             missing = expand(xp, one.a * u + one.r * inside, one.frame)
             if not square(one.frame):
@@ -172,7 +174,7 @@ class Fused:
         log q = log p(z_O) + sum_O log evidence_i(z_i) - log Z,    2 log Z = - log|T| + (|O| - 1) |u^|^2
                                                                      - sum_O ( log|N_i| + d_i^T N_i^{-1} d_i )
         """
-        xp, (u, inverse, _) = self.xp, self._source
+        xp, (u, inverse, _) = self.xp, self.source
         twice = 2.0 * log_density(self.prior, latents, self.mask)
         twice = twice - 2.0 * xp.sum(xp.log(xp.linalg.diagonal(inverse)), axis=-1) + xp.sum(u * u, axis=-1)
         for one, z in zip(self.alone, latents, strict=True):
@@ -180,13 +182,13 @@ class Fused:
             off = (z - one.mean) * xp.exp(-0.5 * one.log_var)
             evidence = xp.sum(z * z - off * off - one.log_var, axis=-1)
             gap = u - one.source
-            source = one.log_det + xp.sum(gap * _times(one.precision, gap) - u * u, axis=-1)
+            source = one.log_det + xp.sum(gap * times(one.precision, gap) - u * u, axis=-1)
             twice = twice + one.bit[..., 0] * (evidence + source)
         return 0.5 * twice
 
     def covariance(self) -> Array:
         """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
-        xp, (_, inverse, _) = self.xp, self._source
+        xp, (_, inverse, _) = self.xp, self.source
         through, own = [], []
         for one, n in zip(self.alone, self.prior.dims, strict=True):
             A = (eye_like(xp, one.m, n) if one.frame is None else one.frame[..., None, :, :]) * one.a[..., None, :]
@@ -255,7 +257,10 @@ def fuse(
     like = means[0]
     bits = [xp.ones_like(like[..., :1])] * len(means)
     if mask is not None:
-        bits, (means, log_vars) = bits_of(xp, mask, means, log_vars)
+        # What a view says alone is the same for every subset of the views on leading axes of the mask: it is computed once.
+        some = xp.any(xp.astype(mask, xp.bool), axis=tuple(range(mask.ndim - like.ndim))) if mask.ndim > like.ndim else mask
+        _, (means, log_vars) = bits_of(xp, some, means, log_vars)
+        bits, _ = bits_of(xp, mask, means)
     loadings = prior.coupling.loadings_of(xp, like)
     frames: Sequence[Frame] = prior.frames
     if prior.coupling.rank == 0:  # one direction of loading 0: independent views by the same formulas
@@ -267,7 +272,7 @@ def fuse(
     return Fused(prior, mask, xp, tuple(alone))
 
 
-def _alone(xp: Namespace, frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> _Alone:
+def _alone(xp: Namespace, frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> Alone:
     """N_i's inverse and determinant, and what else depends on view i alone."""
     variance, gained = xp.exp(log_var), -xp.expm1(log_var)  # sigma^2 and 1 - sigma^2
     d = a.shape[-1]
@@ -280,7 +285,7 @@ def _alone(xp: Namespace, frame: Frame, a: Array, r: Array, mean: Array, log_var
     lacking = xp.linalg.diagonal(scale * D) + _below(xp, L)  # 1 - L_kk^2, without the subtraction
     log_det = xp.sum(_log1p_or_log(xp, -lacking, -2.0 * xp.log(xp.linalg.diagonal(inverse))), axis=-1)
     trace = xp.sum(xp.sum(precision * scale * F, axis=-1), axis=-1)
-    return _Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, D, precision, log_det, trace, bit)
+    return Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, E, D, F, precision, log_det, trace, bit)
 
 
 def _gram(xp: Namespace, frame: Frame, v: Array, identity: Array) -> Array:
@@ -293,7 +298,7 @@ def _gram(xp: Namespace, frame: Frame, v: Array, identity: Array) -> Array:
     return xp.reshape(flat, (*flat.shape[:-1], d, d))
 
 
-def _times(matrix: Array, x: Array) -> Array:
+def times(matrix: Array, x: Array) -> Array:
     """(..., B, p, q) times (..., B, q) -> (..., B, p)."""
     return (matrix @ x[..., None])[..., 0]
 

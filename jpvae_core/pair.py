@@ -14,7 +14,7 @@ The methods' arguments and results are coupling.py's; the parameters' cotangents
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ._xp import Array, Namespace, sum_to
@@ -45,6 +45,13 @@ class Pair:
         """y_1 is the source itself, and y_2 = s y_1 + (1 - s^2)^{1/2} e: smooth through s = 0."""
         s, _, _, x = (xp.broadcast_to(t, (*t.shape[:-1], self.rank)) for t in self.bounded)
         return [(xp.ones_like(s), xp.zeros_like(s)), (s, 1.0 / xp.sqrt(1.0 + x))]
+
+    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Bounded:
+        """Of a_2 = s and r_2 = (1 + x)^{-1/2}; view 1 has no parameter."""
+        a_bar, r_bar = bars[1]
+        value, excess = self.bounded.value, self.bounded.excess
+        nothing, root = xp.zeros_like(value), 1.0 / xp.sqrt(1.0 + excess)
+        return Bounded(sum_to(xp, a_bar, value), nothing, nothing, sum_to(xp, -0.5 * root * root * root * r_bar, excess))
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
