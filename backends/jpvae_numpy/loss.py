@@ -1,11 +1,8 @@
-"""The weighted negative ELBO of a batch, and its derivative in every parameter: the chain rule, link by link, written out.
+"""The objective (jpvae/model/objective.py) and its derivative in every parameter: the chain rule, link by link, written out.
 
-    L = -1/B sum_rows sum_k w_k [ sum_{i in O_k} log p(x_i | z_i) + sum_{j seen, not in O_k} log p(x_j | z_j^k) - beta KL_k ]
+Forwards,
 
-O_0 is all that a row has, O_1, ... its subsets; jpvae_torch/engine.py says why in this form. Forwards,
-
-    x --encoder--> mean, log_var --noise--> z --prior--> z^k, for z and z^k: --decoder--> outputs --likelihood--> log p
-                   mean, log_var -----------prior------> KL_k
+    x --encoder--> mean, log_var --noise, prior--> z^k, KL_k --prior--> z^{ks};  for all of them: --decoder--> outputs --> log p
 
 and backwards the other way. ``x_bar`` is dL/dx, in the shape of x; where x goes two ways, its two x_bar are added. The links'
 derivatives: layers.py, a likelihood's ``log_prob_vjp``, jpvae_core/vjp.py, the model's ``joint_prior_vjp``.
@@ -35,74 +32,93 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     B, K, views = len(batch.observed), len(batch.subsets), range(model.views)
     x = [state.asarray(v) for v in batch.views]
     targets = x if batch.targets is None else [state.asarray(t) for t in batch.targets]
-    joined = state.asarray(batch.posterior_noise)
-    noise = [joined[:, a:b] for a, b in pairwise(accumulate(model.latent_dims, initial=0))]
+    noise = state.asarray(batch.posterior_noise)
     uniform = bool((batch.subsets == batch.subsets[:, :1]).all())  # one pattern of subsets for all rows
     masks = batch.subsets[:, :1] if uniform else batch.subsets
 
-    # Encoders: x -> mean, log_var -> z
-    def encode(i: int) -> tuple[Array, Array, Array]:
-        mean, log_var = halves(state.encoders[i].forward(x[i]))
-        return mean, log_var, jc.reparameterize(mean, log_var, noise[i])
+    # Encoders: x -> mean, log_var
+    def encode(i: int) -> tuple[Array, Array]:
+        mean, raw = halves(state.encoders[i].forward(x[i]))
+        return mean, model.log_variances(xp, raw)
 
-    means, log_vars, z = zip(*each(encode, views), strict=True)
+    means, log_vars = zip(*each(encode, views), strict=True)
 
-    # The prior: KL_k of all subsets in one call, with dL/dKL_k = w_k beta / B
+    # The prior: mean, log_var -> KL_k and z^k (K or, the same for every k, 1; B, n_i), with dL/dKL_k = w_k beta / B
     prior = model.joint_prior(p)
-    seen = masks if K > 1 or not batch.observed.all() else None
-    kl = jc.kl_divergence(means, log_vars, prior, seen)  # (K, B), or (B,) where there is nothing to mask
-    kl_bar = np.broadcast_to(state.asarray(beta / B * batch.weights)[:, None], (K, B)).reshape(kl.shape)
-    means_bar, log_vars_bar, prior_bar = vjp.kl_divergence(means, log_vars, prior, seen, kl_bar)
+    posterior = (_Fused if batch.fused else _Factorised)(prior, means, log_vars, masks, noise, batch)
+    kl, z = posterior.kl, posterior.z
+    kl_bar = np.broadcast_to(state.asarray(beta / B * batch.weights)[:, None], (K, B))
 
-    # The prior's conditional: z -> z^k, k = 1, 2, ..., each (K - 1, B, n_i)
+    # The prior's conditional: z^k -> z^{ks}, k = 1, 2, ..., each (S, K - 1, B, n_i)
     if K > 1:
-        repeated = [np.broadcast_to(one, (K - 1, *one.shape)) for one in z]
         completion_noise = state.asarray(batch.completion_noise)
-        completed = jc.complete(prior, repeated, masks[1:], completion_noise)
+        completion_noise = completion_noise if completion_noise.ndim == 4 else completion_noise[None]
+        S = len(completion_noise)
+        given = [np.broadcast_to(one[-(K - 1) :], (S, K - 1, *one.shape[1:])) for one in z]
+        completed = jc.complete(prior, given, masks[1:], completion_noise)
 
-    # Decoders and likelihoods, forwards and at once backwards: z, z^k -> log p, and z_bar, z^k_bar
+    # Decoders and likelihoods, forwards and at once backwards: z^k, z^{ks} -> log p, and z^k_bar, z^{ks}_bar
     decoded = [batch.decoded(i) for i in views]
 
-    def decode(i: int) -> tuple[Array, Array]:
-        likelihood, own, crossed = model.likelihoods[i], model.own_parameters(p, i), decoded[i].crossed
-        outputs = state.decoders[i].forward(np.concatenate([z[i], *(completed[i][k][rows] for k, rows in crossed)]))
-        wanted = np.concatenate([targets[i], *(targets[i][rows] for _, rows in crossed)])
-        log_prob = likelihood.log_prob(xp, outputs, wanted, own).sum(axis=-1)
-        log_prob_bar = state.asarray(-1.0 / B * decoded[i].weights)[:, None]
-        outputs_bar, own_bar = likelihood.log_prob_vjp(xp, outputs, wanted, own, log_prob_bar)
+    def decode(i: int) -> tuple[Array, Array, Array | None]:
+        likelihood, parameters, plan = model.likelihoods[i], model.own_parameters(p, i), decoded[i]
+        latents = [z[i][k, rows] for k, rows in plan.own]
+        wanted = [targets[i][rows] for _, rows in plan.own]
+        first = sum(map(len, latents))
+        for k, rows in plan.crossed:
+            latents += [completed[i][s, k, rows] for s in range(S)]
+            wanted += [targets[i][rows]] * S
+        outputs, joined = state.decoders[i].forward(np.concatenate(latents)), np.concatenate(wanted)
+        log_prob = likelihood.log_prob(xp, outputs, joined, parameters).sum(axis=-1)
+        terms, bars = [log_prob[:first]], [plan.weights[:first]]
+        at, start = first, first
+        for _, rows in plan.crossed:  # log 1/S sum_s exp: its derivative is each draw's share
+            size = len(targets[i][rows])
+            draws = log_prob[start : start + S * size].reshape(S, size)
+            total = np.logaddexp.reduce(draws, axis=0)
+            terms.append(total - log_prob.dtype.type(math.log(S)))
+            bars.append((np.exp(draws - total) * plan.weights[at : at + size]).ravel())
+            at, start = at + size, start + S * size
+        log_prob_bar = state.asarray(-1.0 / B * np.concatenate(bars))[:, None]
+        outputs_bar, own_bar = likelihood.log_prob_vjp(xp, outputs, joined, parameters, log_prob_bar)
         for name, bar in own_bar.items():
             gradients[f"likelihood.{i}.{name}"][...] = bar
-        return log_prob, state.decoders[i].backward(outputs_bar, to_input=True)
-
-    log_probs, latents_bar = zip(*each(decode, views), strict=True)
-    z_bar = [bar[:B] for bar in latents_bar]
-
-    # Back through the conditional: z^k_bar -> z_bar
-    if K > 1:
-        completed_bar = [np.zeros_like(one) for one in completed]
-        for i in views:
-            start = B
-            for k, rows in decoded[i].crossed:
-                stop = start + len(completed_bar[i][k][rows])
-                completed_bar[i][k][rows] = latents_bar[i][start:stop]
+        latents_bar = state.decoders[i].backward(outputs_bar, to_input=True)
+        z_bar, completed_bar, start = np.zeros_like(z[i]), np.zeros_like(completed[i]) if K > 1 else None, 0
+        for k, rows in plan.own:
+            stop = start + len(z_bar[k, rows])
+            z_bar[k, rows] += latents_bar[start:stop]
+            start = stop
+        for k, rows in plan.crossed:
+            for s in range(S):
+                stop = start + len(completed_bar[s, k, rows])
+                completed_bar[s, k, rows] = latents_bar[start:stop]
                 start = stop
-        repeated_bar, drawn_bar = vjp.complete(prior, repeated, masks[1:], completion_noise, completed_bar)
-        z_bar = [bar + more.sum(axis=0) for bar, more in zip(z_bar, repeated_bar, strict=True)]
-        prior_bar = prior_bar.plus(drawn_bar)
+        return np.concatenate(terms), z_bar, completed_bar
 
-    # Back to the prior's own parameters
+    log_probs, z_bar, completed_bar = zip(*each(decode, views), strict=True)
+
+    # Back through the conditional: z^{ks}_bar -> z^k_bar
+    drawn_bar = None
+    if K > 1:
+        given_bar, drawn_bar = vjp.complete(prior, given, masks[1:], completion_noise, completed_bar)
+        for bar, more in zip(z_bar, given_bar, strict=True):
+            summed = more.sum(axis=0)
+            bar[-(K - 1) :] += summed if len(bar) > 1 else summed.sum(axis=0)
+
+    # Back through the posterior and to the prior's own parameters
+    means_bar, log_vars_bar, prior_bar = posterior.backward(kl_bar, z_bar)
+    prior_bar = prior_bar if drawn_bar is None else prior_bar.plus(drawn_bar)
     for name, bar in model.joint_prior_vjp(p, prior, prior_bar).items():
         gradients[name][...] = bar
 
-    # Back through the encoders: z_bar and the KL's -> mean_bar, log_var_bar -> the weights
+    # Back through the encoders
     def encode_backward(i: int) -> None:
-        mean_bar, log_var_bar = vjp.reparameterize(log_vars[i], noise[i], z_bar[i])
-        outputs_bar = np.concatenate([mean_bar + means_bar[i], log_var_bar + log_vars_bar[i]], axis=-1)
-        state.encoders[i].backward(outputs_bar, to_input=False)
+        raw_bar = log_vars_bar[i] * np.expm1(log_vars[i]) if batch.fused else log_vars_bar[i]  # log_var = -softplus(raw)
+        state.encoders[i].backward(np.concatenate([means_bar[i], raw_bar], axis=-1), to_input=False)
 
     each(encode_backward, views)
 
-    kl = kl.reshape(K, B)
     total = beta * (batch.weights @ kl.sum(axis=-1)) - sum(d.weights @ lp for d, lp in zip(decoded, log_probs, strict=True))
     rows = np.maximum(batch.observed.sum(axis=0), 1)
     reconstruction = [float(-(batch.observed[:, i] @ log_probs[i][:B]) / rows[i]) for i in views]
@@ -110,3 +126,39 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     if not math.isfinite(report["loss"]):
         report["rows"] = batch.by_row(means, log_vars, kl, log_probs)
     return report
+
+
+class _Factorised:
+    """Eq. 3: z_i ~ q_i(z_i | x_i), the same for every subset."""
+
+    def __init__(self, prior: Any, means: Any, log_vars: Any, masks: Array, noise: Array, batch: Any) -> None:
+        self.prior, self.means, self.log_vars = prior, means, log_vars
+        self.seen = masks if len(batch.subsets) > 1 or not batch.observed.all() else None
+        self.noise = [noise[:, a:b] for a, b in pairwise(accumulate(prior.dims, initial=0))]
+        kl = jc.kl_divergence(means, log_vars, prior, self.seen)  # (K, B), or (B,) where there is nothing to mask
+        self.kl = kl.reshape(len(batch.subsets), -1)
+        self.z = [jc.reparameterize(*each)[None] for each in zip(means, log_vars, self.noise, strict=True)]
+
+    def backward(self, kl_bar: Array, z_bar: Any) -> tuple[list[Array], list[Array], Any]:
+        """KL_bar (K, B) and z_bar (1, B, n_i) -> those of means, log-variances and the prior."""
+        shape = kl_bar.shape if self.seen is not None else kl_bar.shape[1:]
+        found = vjp.kl_divergence(self.means, self.log_vars, self.prior, self.seen, kl_bar.reshape(shape))
+        means_bar, log_vars_bar = [], []
+        for i, bar in enumerate(z_bar):
+            mean_bar, log_var_bar = vjp.reparameterize(self.log_vars[i], self.noise[i], bar[0])
+            means_bar.append(mean_bar + found[0][i])
+            log_vars_bar.append(log_var_bar + found[1][i])
+        return means_bar, log_vars_bar, found[2]
+
+
+class _Fused:
+    """z^k ~ q(z | x_{O_k}), every subset's own."""
+
+    def __init__(self, prior: Any, means: Any, log_vars: Any, masks: Array, noise: Array, batch: Any) -> None:
+        self.q, self.noise = jc.fuse(prior, means, log_vars, masks), noise
+        self.kl = np.broadcast_to(self.q.kl(), noise.shape[:-1])
+        self.z = self.q.draw(noise)
+
+    def backward(self, kl_bar: Array, z_bar: Any) -> tuple[Any, Any, Any]:
+        """KL_bar (K, B) and z_bar (K, B, n_i) -> those of means, log-variances and the prior."""
+        return vjp.fuse(self.q, self.noise, kl_bar, z_bar)
