@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import ConfigError, ViewError
 from ..model.likelihoods import Likelihood, UnknownLikelihood
 from ..model.likelihoods.registry import name_of, names, title
-from .columns import Columns, Group, Label
+from .columns import Columns, Group, as_text
 from .dataframes import Table
 
 INFER = "infer"
@@ -95,15 +95,11 @@ def describe(columns: Columns) -> list[tuple[str, str]]:
         titles = [f"{columns.title(j)}" for j in group.columns]
         if group.levels:
             shown = [columns.texts.get(j, levels) for j, levels in zip(group.columns, group.levels, strict=True)]
-            titles = [f"{t} ({', '.join(map(_short, s))})" for t, s in zip(titles, shown, strict=True)]
+            titles = [f"{t} ({', '.join(map(as_text, s))})" for t, s in zip(titles, shown, strict=True)]
         lines.append(
             (title(group.likelihood), ", ".join(titles[:8]) + (f", ... ({len(titles)} columns)" if len(titles) > 8 else ""))
         )
     return lines
-
-
-def _short(level: Label) -> str:
-    return f"{level:g}" if isinstance(level, float) else str(level)
 
 
 def _checked(name: Any) -> str:
