@@ -103,8 +103,7 @@ class Fused:
         for one in self.alone:
             added = added + one.added
             weighted = weighted + one.bit * times(one.precision, one.source)
-        L = xp.linalg.cholesky(added + eye_like(xp, added, self.rank))
-        inverse = xp.linalg.solve(L, xp.broadcast_to(eye_like(xp, L, self.rank), L.shape))
+        inverse, L = _inverse_root(xp, added + eye_like(xp, added, self.rank))
         excess = xp.linalg.diagonal(added) - _below(xp, L)
         return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
@@ -279,13 +278,20 @@ def _alone(xp: Namespace, frame: Frame, a: Array, r: Array, mean: Array, log_var
     identity = eye_like(xp, a, d)
     E, D, F = (_gram(xp, frame, v, identity) for v in (variance, gained, variance * gained))
     scale = a[..., :, None] * a[..., None, :]
-    L = xp.linalg.cholesky((r * r)[..., None] * identity + scale * E)
-    inverse = xp.linalg.solve(L, xp.broadcast_to(identity, L.shape))
+    inverse, L = _inverse_root(xp, (r * r)[..., None] * identity + scale * E)
     precision = xp.matrix_transpose(inverse) @ inverse
     lacking = xp.linalg.diagonal(scale * D) + _below(xp, L)  # 1 - L_kk^2, without the subtraction
     log_det = xp.sum(_log1p_or_log(xp, -lacking, -2.0 * xp.log(xp.linalg.diagonal(inverse))), axis=-1)
     trace = xp.sum(xp.sum(precision * scale * F, axis=-1), axis=-1)
     return Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, E, D, F, precision, log_det, trace, bit)
+
+
+def _inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:
+    """L^{-1} and L of S = L L^T. A matrix that is not finite counts as I: libraries raise on it, each in its own way, and what
+    made it so, a mean or a variance that is not finite, stands beside it in every result."""
+    identity = xp.broadcast_to(eye_like(xp, S, S.shape[-1]), S.shape)
+    L = xp.linalg.cholesky(xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
+    return xp.linalg.solve(L, identity), L
 
 
 def _gram(xp: Namespace, frame: Frame, v: Array, identity: Array) -> Array:

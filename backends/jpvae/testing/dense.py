@@ -157,6 +157,53 @@ def complete(model: Any, p: Arrays, z: np.ndarray, observed: Sequence[bool], noi
     return z
 
 
+def source_factors(model: Any, p: Arrays) -> list[np.ndarray]:
+    """B_i = Cov(z_i, u), u ~ N(0, I) the source that the fused posterior passes through: of a pair, view 1's own directions."""
+    if "prior.frame.0" in p:
+        return factors(model, p)
+    if model.prior == "independent":
+        return [np.zeros((n, 1)) for n in model.latent_dims]
+    n1, d = model.latent_dims[0], model.directions
+    first = rotation(p["prior.V"], n1)[:, :d] if model.prior == "svd" else np.eye(n1)
+    return [first, covariance(model, p)[n1:, :n1] @ first]
+
+
+def cholesky(S: np.ndarray) -> np.ndarray:
+    """L with S = L L^T (not L L^H: analytic in complex S)."""
+    L = np.zeros_like(S)
+    for k in range(len(S)):
+        L[k, k] = np.sqrt(S[k, k] - L[k, :k] @ L[k, :k])
+        L[k + 1 :, k] = (S[k + 1 :, k] - L[k + 1 :, :k] @ L[k, :k]) / L[k, k]
+    return L
+
+
+def fused(
+    model: Any, p: Arrays, mean: np.ndarray, log_var: np.ndarray, observed: Sequence[bool], noise: np.ndarray
+) -> tuple[np.ndarray, Any]:
+    """One row's draw (N,) of the fused posterior, and its KL. An encoder is an observation of z_i: mean/(1 - v) with variance
+    v/(1 - v), v = exp(log_var), by the textbook's gain; what is not observed follows from the source.
+    """
+    S, at, B, o = covariance(model, p), blocks(model), source_factors(model, p), coordinates(model, observed)
+    d, N, v = B[0].shape[1], len(S), np.exp(log_var)
+    own, sources = noise[d : d + N], noise[d + N :].reshape(len(B), d)
+    cross, seen = np.concatenate(B).T[:, o], (mean / (1 - v))[o]
+    K = S[np.ix_(o, o)] + np.diag((v / (1 - v))[o])
+    gain_u = np.linalg.solve(K, cross.T).T
+    u = gain_u @ seen + np.linalg.solve(cholesky(np.linalg.inv(np.eye(d) - gain_u @ cross.T)).T, noise[:d])
+    z = np.zeros(N, np.result_type(u, mean))
+    for i, bit in enumerate(observed):
+        if not bit:
+            z[at[i]] = B[i] @ u + root(np.eye(len(at[i])) - B[i] @ B[i].T) @ own[at[i]]
+            continue
+        alone = mean[at[i]] + np.sqrt(v[at[i]]) * own[at[i]]  # z_i and a source as x_i alone would have them
+        rest = np.eye(d) - B[i].T @ B[i]
+        source = B[i].T @ alone + np.sqrt(np.where(np.abs(np.diag(rest)) < 1e-12, 0.0, np.diag(rest))) * sources[i]
+        both = np.diag(v[at[i]]) @ B[i]  # Cov(z_i, u | x_i), and below Cov(u | x_i)
+        z[at[i]] = alone + both @ np.linalg.solve(rest + B[i].T @ both, u - source)
+    S_oo, gain_z = S[np.ix_(o, o)], np.linalg.solve(K, S[np.ix_(o, o)]).T
+    return z, kl(gain_z @ seen, S_oo - gain_z @ S_oo, np.zeros(len(o)), S_oo)
+
+
 def alike(batch: Any, k: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The rows that have one pattern: their numbers, the bits of subset k, and of the observed views."""
     bits = np.concatenate([batch.subsets[k], batch.observed], axis=1)
@@ -165,23 +212,39 @@ def alike(batch: Any, k: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
-    """sum_k w_k (beta KL_k - sum_j log p(x_j | z_j^k)) per row, subset by subset; and the two parts that engines report."""
+    """sum_k w_k (beta KL_k - sum_{O_k} log p(x_j | z_j^k) - c sum_rest log 1/S sum_s p(x_j | z_j^{ks})) per row, subset by
+    subset; and the two parts that engines report."""
     S, at, total, count = covariance(model, p), blocks(model), 0.0, len(batch.observed)
     mean, log_var = posteriors(p, batch.views)
+    if model.posterior == "fused":
+        log_var = -np.log1p(np.exp(log_var))
     targets, weights = batch.targets or batch.views, batch.view_weights or (1.0,) * model.views
-    z, reconstruction, divergence = mean + np.exp(log_var / 2) * batch.posterior_noise, np.zeros(model.views, S.dtype), 0.0
+    reconstruction, divergence = np.zeros(model.views, np.result_type(S, mean)), 0.0
     for k, w in enumerate(batch.weights):
         for rows, inside, observed in alike(batch, k):
             o = coordinates(model, inside)
-            at_o = np.ix_(rows, o)
-            kls = kl(mean[at_o], np.exp(log_var[at_o])[:, None] * np.eye(len(o)), np.zeros(len(o)), S[np.ix_(o, o)]).sum()
-            latents = z[rows] if k == 0 else complete(model, p, z[rows], inside, batch.completion_noise[k - 1, rows])
-            seen = np.flatnonzero(observed)
-            fits = {j: log_prob(p, j, latents[:, at[j]], targets[j][rows], model).sum() for j in seen}
-            total += w * (beta * kls - sum(weights[j] * fit for j, fit in fits.items()))
-            if k == 0:
-                divergence += kls
-                reconstruction[list(fits)] -= list(fits.values())
+            if model.posterior == "fused":
+                made = [fused(model, p, mean[r], log_var[r], inside, batch.posterior_noise[k, r]) for r in rows]
+                z, kls = np.stack([one for one, _ in made]), sum(each for _, each in made)
+            else:
+                z, at_o = mean[rows] + np.exp(log_var[rows] / 2) * batch.posterior_noise[rows], np.ix_(rows, o)
+                variance = np.exp(log_var[at_o])[:, None] * np.eye(len(o))
+                kls = kl(mean[at_o], variance, np.zeros(len(o)), S[np.ix_(o, o)]).sum()
+            total += w * beta * kls
+            for j in np.flatnonzero(observed):
+                if inside[j] or k == 0:
+                    fit = log_prob(p, j, z[:, at[j]], targets[j][rows], model).sum()
+                else:
+                    noise = batch.completion_noise[..., k - 1, rows, :]
+                    noise = noise if noise.ndim == 3 else noise[None]
+                    drawn = [complete(model, p, z, inside, e)[:, at[j]] for e in noise]
+                    each = np.stack([log_prob(p, j, one, targets[j][rows], model).sum(axis=-1) for one in drawn])
+                    top = each.real.max(axis=0)
+                    fit = batch.cross_weight * (top + np.log(np.mean(np.exp(each - top), axis=0))).sum()
+                total -= w * weights[j] * fit
+                if k == 0:
+                    reconstruction[j] -= fit
+            divergence += kls if k == 0 else 0.0
     seen = np.maximum(batch.observed.sum(axis=0), 1)
     return {"loss": total / count, "reconstruction": reconstruction / seen, "kl": divergence / count}
 

@@ -39,6 +39,12 @@ MODELS = {
     "svd, tanh, rank 1": Model((4, 3), (3, 2), (BINARY, REAL), hidden=(5,), prior="svd", bound="tanh", rank=1),
     "canonical": Model((4, 3, 5), (3, 2, 4), (BINARY, REAL, BINARY), hidden=(5,), prior="canonical", alpha=0.7),
     "orthogonal, three views": Model((4, 3, 2), (2, 2, 2), (REAL, BINARY, REAL), hidden=(4,), alpha=0.9),
+    "fused, independent": Model((4, 3), (2, 3), (BINARY, REAL), hidden=(5,), prior="independent", posterior="fused"),
+    "fused, orthogonal": Model((4, 3), (3, 3), (BINARY, REAL), hidden=(5,), learn_alpha=True, posterior="fused"),
+    "fused, svd": Model((4, 3), (3, 2), (BINARY, REAL), hidden=(5,), prior="svd", bound="tanh", rank=1, posterior="fused"),
+    "fused, canonical": Model(
+        (4, 3, 5), (3, 2, 4), (BINARY, REAL, BINARY), hidden=(5,), prior="canonical", alpha=0.7, posterior="fused"
+    ),
 }
 PATTERNS = tuple(itertools.product(("complete", "holes"), ("elbo", "subset")))
 
@@ -67,6 +73,8 @@ def batches(
             values = np.where(rng.random((rows, c)) < 0.2, np.nan, values)
         views.append(_prepared(model.likelihoods[i], np.where(seen[:, None], values, np.nan), seen))
     plan = Plan(9, rows, Constant(), LearningRate(), objective, weights or ((0.5, 0.2, 0.3) if M == 2 else (0.6, 0.4)))
+    if model.posterior == "fused":
+        plan = replace(plan, cross_draws=3, cross_weight=0.6)
     if model.entries == "marginalise":
         plan = replace(plan, view_weights=tuple(0.5 + i for i in range(M)))
     return Batches(views, observed, model, plan)

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import densities
 from .dense import Arrays, alike, blocks, cells, complete, coordinates, covariance, network, own_parameters, posteriors
+from .dense import fused as draw
 
 
 def stiffness(S: np.ndarray) -> float:
@@ -80,32 +81,47 @@ def log_prob_scale(model: Any, p: Arrays, view: int, z: np.ndarray, size: np.nda
 
 
 def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
-    """What the rounding errors of ``loss`` are relative to: its terms in absolute value, times the slopes they pass through."""
+    """What the rounding errors of ``loss`` are relative to: its terms in absolute value, times the slopes they pass through.
+
+    The fused posterior multiplies an encoder's error by at most |N_i^{-1}| <= 1/min v (docs/core.md), and its latents are as
+    large as the means of all views, and the noise, together.
+    """
     S, at, total, count = covariance(model, p), blocks(model), 0.0, len(batch.observed)
     centre, log_var = posteriors(p, batch.views)
     mean, spread = posteriors({name: np.abs(value) for name, value in p.items()}, [np.abs(x) for x in batch.views])
-    deviation, variance = np.exp(log_var / 2) * batch.posterior_noise, np.exp(log_var) * (1.0 + spread)
-    z, sizes = centre + deviation, mean + np.abs(deviation) * (1.0 + spread)
+    fused = model.posterior == "fused"
+    log_var = -np.log1p(np.exp(log_var)) if fused else log_var
+    sharp = 1.0 / np.exp(log_var.min()) if fused else 1.0
     targets, weights = batch.targets or batch.views, batch.view_weights or (1.0,) * model.views
     reconstruction, divergence = np.zeros(model.views), 0.0
     for k, w in enumerate(batch.weights):
         for rows, inside, observed in alike(batch, k):
             o = coordinates(model, inside)
             at_o = np.ix_(rows, o)
-            kls = kl_scale(S[np.ix_(o, o)], mean[at_o], variance[at_o], spread[at_o]).sum()
-            latents, size = z[rows], sizes[rows]
-            if k > 0:  # the matrices of regression and of conditional deviations have norms of at most 1
-                e = batch.completion_noise[k - 1, rows]
-                latents = complete(model, p, latents, inside, e)
-                length = np.linalg.norm(size[:, o], axis=1) + np.linalg.norm(e, axis=1)
-                size = np.broadcast_to(length[:, None], size.shape)
-            fits = {
-                j: log_prob_scale(model, p, j, latents[:, at[j]], size[:, at[j]], targets[j][rows]).sum()
-                for j in np.flatnonzero(observed)
-            }
-            total += w * (beta * kls + sum(weights[j] * fit for j, fit in fits.items()))
-            if k == 0:
-                divergence += kls
-                reconstruction[list(fits)] += list(fits.values())
+            variance = np.exp(log_var[rows]) * (1.0 + spread[rows])
+            kls = sharp * kl_scale(S[np.ix_(o, o)], mean[at_o], variance[:, o], spread[at_o]).sum()
+            if fused:
+                noise = batch.posterior_noise[k, rows]
+                z = np.stack([draw(model, p, centre[r], log_var[r], inside, batch.posterior_noise[k, r])[0] for r in rows])
+                length = np.linalg.norm(mean[at_o], axis=1) + np.linalg.norm(noise, axis=1) * (1.0 + spread[rows].max(axis=1))
+                size = sharp * np.broadcast_to(length[:, None], z.shape)
+            else:
+                deviation = np.exp(log_var[rows] / 2) * batch.posterior_noise[rows]
+                z, size = centre[rows] + deviation, mean[rows] + np.abs(deviation) * (1.0 + spread[rows])
+            total += w * beta * kls
+            for j in np.flatnonzero(observed):
+                crossed = k > 0 and not inside[j]
+                noise = batch.completion_noise[..., k - 1, rows, :] if crossed else np.zeros((len(rows), 1))
+                for e in noise if noise.ndim == 3 else noise[None]:  # a log-mean-exp is off by at most the sum of its terms
+                    latents, sizes = z, size
+                    if crossed:  # the matrices of regression and of conditional deviations have norms of at most 1
+                        latents = complete(model, p, z, inside, e)
+                        length = np.linalg.norm(size[:, o], axis=1) + np.linalg.norm(e, axis=1)
+                        sizes = np.broadcast_to(length[:, None], size.shape)
+                    fit = log_prob_scale(model, p, j, latents[:, at[j]], sizes[:, at[j]], targets[j][rows]).sum()
+                    total += w * weights[j] * fit
+                    if k == 0:
+                        reconstruction[j] += fit
+            divergence += kls if k == 0 else 0.0
     seen = np.maximum(batch.observed.sum(axis=0), 1)
     return {"loss": total / count, "reconstruction": reconstruction / seen, "kl": divergence / count}
