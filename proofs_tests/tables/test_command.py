@@ -8,6 +8,11 @@ import sys
 import pytest
 from commands import invoke
 
+from jpvae.commands.fit_options import Entries, PriorName
+from jpvae.engines import ENGINES
+from jpvae.model.likelihoods import LIKELIHOODS
+from jpvae.model.priors import PRIORS
+
 
 @pytest.fixture
 def command(monkeypatch, capsys):
@@ -30,6 +35,16 @@ def test_help_shows_an_example_that_parses(command, arguments, example):
     code, out, err = command(*words, "--help")  # options before --help are still checked for existence
     assert (code, err) == (0, "")
     assert f"jpvae {words[0]} [OPTIONS]" in out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_help_of_fit_fits_the_terminal_and_lists_every_choice(command, columns):
+    code, out, err = command("fit", "--help", columns=columns)
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= columns
+    words = set(out.replace(",", " ").replace(".", " ").split())
+    assert {*LIKELIHOODS, "infer", *PRIORS, *ENGINES, *Entries} <= words
+    assert {*PriorName} == {*PRIORS}
 
 
 REFUSED = {
