@@ -24,6 +24,7 @@ def command(monkeypatch, capsys):
     [
         (["--help"], "jpvae demo --out demo"),
         (["demo", "--help"], "jpvae demo --out demo"),
+        (["reproduce", "--help"], "jpvae reproduce --quick --out runs/quick"),
         (["hvdmnist", "--help"], "jpvae hvdmnist --variant orthogonal --protocol published --seed 0 --out runs/"),
     ],
 )
@@ -48,8 +49,11 @@ def test_the_help_of_fit_fits_the_terminal_and_lists_every_choice(command, colum
 
 
 REFUSED = {
-    "variant": (["hvdmnist", "--variant", "diagonal", "--out", "x"], r"variant is 'diagonal'; expected one of ['orthogonal', "),
-    "protocol": (["hvdmnist", "--protocol", "mine", "--out", "x"], "protocol is 'mine'; expected 'published' or 'ours'"),
+    "variant": (["hvdmnist", "--variant", "diagonal", "--out", "x"], "'diagonal' is not one of 'zero', 'svd', 'orthogonal'"),
+    "protocol": (
+        ["hvdmnist", "--protocol", "mine", "--out", "x"],
+        "'mine' is not one of 'published', 'paper', 'ours'",
+    ),
     "steps": (["hvdmnist", "--steps", "0", "--out", "x"], "Invalid value for '--steps'"),
     "seed": (["demo", "--seed", "one"], "Invalid value for '--seed'"),
     "no out": (["hvdmnist"], "Missing option '--out'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,14 @@ Engine = Annotated[
     str | None,
     typer.Option("--backend", metavar="ENGINE", help=f"Engine: {choices(ENGINES)}. By default the one used in training."),
 ]
+
+
+class Protocol(StrEnum):
+    """The recipes of ``jpvae.experiments.hvdmnist``."""
+
+    PUBLISHED = "published"
+    PAPER = "paper"
+    OURS = "ours"
 
 
 def console() -> Console:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,8 @@ from jpvae_core import JPVAEError, __version__
 
 from ..engines import ENGINES
 from ..errors import JPVAEWarning
-from . import evaluate, fit, impute, inspect
-from .arguments import AsJson, Seed, choices, console
+from . import evaluate, fit, impute, inspect, reproduce
+from .arguments import AsJson, Protocol, Seed, choices, console
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,11 +28,19 @@ app = typer.Typer(
     epilog="Example: jpvae demo --out demo",
 )
 
-for on_tables in (fit, impute, inspect, evaluate):
-    name = on_tables.__name__.rpartition(".")[2]
-    app.command(name, epilog=f"Example: {on_tables.EXAMPLE}")(on_tables.command)
+for module in (fit, impute, inspect, evaluate, reproduce):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name, epilog=f"Example: {module.EXAMPLE}")(module.command)
 
 Backend = Annotated[str, typer.Option(metavar="ENGINE", help=f"Engine: {choices(ENGINES)}.")]
+
+
+class Variant(StrEnum):
+    """The priors that the experiment compares."""
+
+    ZERO = "zero"
+    SVD = "svd"
+    ORTHOGONAL = "orthogonal"
 
 
 def run() -> None:
@@ -110,15 +119,12 @@ def demo(
 )
 def hvdmnist(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Run folder. An unfinished run in it is resumed.")],
-    variant: Annotated[str, typer.Option(help="zero | svd | orthogonal")] = "orthogonal",
-    protocol: Annotated[str, typer.Option(help="published | ours")] = "ours",
+    variant: Annotated[Variant, typer.Option(metavar="NAME", help=f"The prior: {choices(Variant)}.")] = Variant.ORTHOGONAL,
+    protocol: Annotated[Protocol, typer.Option(metavar="NAME", help=f"The recipe: {choices(Protocol)}.")] = Protocol.OURS,
     seed: Seed = 0,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Fewer optimiser steps, for a trial run."),
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Fewer optimiser steps, for a trial run.")] = None,
     backend: Backend = "torch",
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="Device of the engine: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="Device of the engine.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Run the paper's experiment: train and measure one model on the halves of MNIST digits.
@@ -129,7 +135,9 @@ def hvdmnist(
     from ..experiments import hvdmnist as experiment
 
     progress: bool | str = False if as_json else "auto"
-    result = experiment.run(variant, protocol, out, seed=seed, steps=steps, backend=backend, device=device, progress=progress)
+    result = experiment.run(
+        variant.value, protocol.value, out, seed=seed, steps=steps, backend=backend, device=device, progress=progress
+    )
     if as_json:
         typer.echo(json.dumps(result))
         return
