@@ -35,7 +35,7 @@ def command(
     trained: Annotated[
         list[Path] | None, typer.Option(metavar="FOLDER", help="A folder with finished hvdmnist runs. Repeatable.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="One seed at a tenth of the length, for a trial run.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="One seed at a tenth of the length, without the sweep.")] = False,
     device: Annotated[str, typer.Option(metavar="DEVICE", help="Device of the engine: cpu, cuda, ...")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +44,7 @@ def command(
     A full run takes hours on a CPU. Finished results are kept, so an interrupted
     run resumes where it stopped and ends with the same numbers.
     """
-    from ..experiments.reproduce import conduct, report
+    from ..experiments.reproduce import conduct, pieces, report
     from ..experiments.reproduce.settings import FULL, QUICK
 
     names = [name.strip() for name in only.split(",") if name.strip()]
@@ -56,7 +56,7 @@ def command(
             out,
             protocol=protocol.value,
             seeds=1 if quick else seeds,
-            only=names,
+            only=names or (pieces.QUICK if quick else ()),
             settings=QUICK if quick else FULL,
             trained=trained or [],
             device=device,
