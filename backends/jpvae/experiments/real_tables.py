@@ -81,7 +81,7 @@ def at_random(tables: Tables) -> np.ndarray:
 
 
 def by_driver(tables: Tables) -> np.ndarray:
-    """(N, views): HIGH where the driver is above its median, else LOW; 0 for the driver's view, which shows it to all methods."""
+    """(N, views): HIGH where the driver is above its median, else LOW; 0 for its own view, which shows it to all."""
     name, column = tables.driver
     values = tables.views[name][:, column]
     probability = np.where(values > np.median(values), HIGH, LOW)
