@@ -2,12 +2,12 @@
 
     python benchmarks/real_tables.py                                  everything that is not yet there, small sets first; days
     python benchmarks/real_tables.py --set lgg --method ridge PLS --holes 2
-    python benchmarks/real_tables.py --method JPVAE --again           measure these anew, with today's defaults
+    python benchmarks/real_tables.py --method ridge --again           measure these anew
 
-The sets and how their views go missing: jpvae/experiments/real_tables.py. Holes number k: 70 % of the rows to learn from and 30 %
-to fill, both with holes, both drawn with seed k; every method sees the same. Settings: of rivals by held-out training rows
-(jpvae/tables/rivals/validation.py); of JPVAE its defaults. Scores: jpvae/tables/scoring.py. Seconds: of the CPU, to fit and fill.
-A run that is stopped goes on where it was. real_tables_page.py makes docs/real-tables.md of it.
+The sets and how their views go missing: jpvae/experiments/real_tables.py. Holes number k: 70 % of the rows to learn from and
+30 % to fill, both with holes, all drawn with seed k; every method sees the same. Settings: of rivals by held-out training rows
+(jpvae/tables/rivals/validation.py), of JPVAE its defaults. Scores: jpvae/tables/scoring.py. Seconds: of the CPU, to fit and
+fill. A run that is stopped goes on where it was. real_tables_page.py makes docs/real-tables.md of it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Split = tuple[Views, list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 
 
 def split(tables: Tables, mechanism: str, seed: int) -> Split:
-    """The views as they are read, and their tables (R, p): training rows with holes; the others with holes; the others whole."""
+    """The views as they are read, and their tables (R, p): training rows with holes; other rows with holes; these whole."""
     order = np.random.default_rng(1000 + seed).permutation(tables.rows)
     held_out, train = np.split(order, [round(HELD_OUT * tables.rows)])
     data = read_views({name: frame(x, tables.categories.get(name, ())) for name, x in tables.views.items()}, likelihood="infer")
