@@ -47,9 +47,9 @@ def device(x: Array) -> Any:
     return x.device if _library(x) == "torch" else array_api_compat.device(x)
 
 
-def eye_like(xp: Namespace, x: Array, n: int) -> Array:
-    """The n×n identity with the dtype and device of ``x`` (torch's default would be float32 on the CPU)."""
-    return xp.eye(n, dtype=x.dtype, device=device(x))
+def eye_like(xp: Namespace, x: Array, n: int, d: int | None = None) -> Array:
+    """The n×n identity (its first d columns), dtype and device those of ``x`` (torch's default would be float32 on the CPU)."""
+    return xp.eye(n, n if d is None else d, dtype=x.dtype, device=device(x))
 
 
 def asarray_like(xp: Namespace, x: Array, value: Any) -> Array:
@@ -62,3 +62,12 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     if hasattr(x, "detach"):
         x = x.detach().cpu().double().numpy()
     return np.array(x, dtype=np.float64)
+
+
+def sum_to(xp: Namespace, x: Array, like: Array) -> Array:
+    """x summed over the axes along which ``like`` was broadcast to x's shape."""
+    if x.shape == like.shape:
+        return x
+    new = x.ndim - like.ndim
+    stretched = [k for k in range(new, x.ndim) if x.shape[k] != like.shape[k - new]]
+    return xp.reshape(xp.sum(x, axis=(*range(new), *stretched)), like.shape)

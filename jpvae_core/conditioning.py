@@ -12,11 +12,11 @@ import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ._checks import check_dtype, check_last, check_mask, check_posterior, check_square, check_views
+from ._bits import bits_of, keep
+from ._checks import check_dtype, check_last, check_posterior, check_square, check_views
 from ._xp import Array, Namespace, device, eye_like, namespace
 from .errors import ShapeError
-from .kl import keep, observed_bits
-from .prior import Frame, JointPrior, expand, rotate, square
+from .prior import JointPrior, dense, expand, rotate, sandwich, square
 
 
 class Conditional(NamedTuple):
@@ -33,13 +33,10 @@ def conditional_mean(prior: JointPrior, latents: Sequence[Array], mask: Array) -
     -> one array (..., B, n_i) per view. No B x n x n array is made. Source: Eq. 12 under the prior.
     Error: (n/2 + d/2 + M/2 + 1 + r) eps |Q_j| sum_i |g_ji| |Q_i|^T |z_i|, r the relative error of g (docs/error-analysis.md).
     """
-    xp, bits, latents = _door(prior, latents, mask)
-    coupling = prior.coupling
-    if coupling is None:
-        return tuple(latents)
-    y = [rotate(z, frame) for z, frame in zip(latents, prior.frames, strict=True)]
-    predicted = map(expand, [xp] * len(y), coupling.predict(xp, y, bits), prior.frames)
-    return tuple(xp.where(b > 0.0, z, mean) for b, z, mean in zip(bits, latents, predicted, strict=True))
+    xp, bits, clean = door(prior, latents, mask)
+    y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
+    predicted = map(expand, [xp] * len(y), prior.coupling.predict(xp, y, bits), prior.frames)
+    return tuple(xp.where(b > 0.0, z, mean) for b, z, mean in zip(bits, clean, predicted, strict=True))
 
 
 def condition(
@@ -56,50 +53,35 @@ def condition(
     (n/2 + d + M/2 + 7 + 2r) eps; the means as ``conditional_mean``.
     Source: Eq. 12 under the prior; p(z_j | z_O) as in the factor model of ``JointPrior.canonical``.
     """
-    xp, bits, clean = _door(prior, latents, mask)
+    xp, bits, clean = door(prior, latents, mask)
     if log_vars is not None:
         namespace(*log_vars, *clean)
         check_posterior(clean, log_vars, prior.dims)
     means = conditional_mean(prior, latents, mask)
     views = range(len(prior.dims))
-    like = clean[0]
-    frames = [_dense(xp, like, n, q) for n, q in zip(prior.dims, prior.frames, strict=True)]
+    like, coupling = clean[0], prior.coupling
 
-    def sandwich(i: int, j: int, diagonal: Array) -> Array:  # Q_i diag(.) Q_j^T, (..., R, n_i, n_j)
-        return (frames[i][..., None, :, :] * diagonal[..., None, :]) @ xp.matrix_transpose(frames[j])[..., None, :, :]
+    def between(i: int, j: int, diagonal: Array) -> Array:  # Q_i diag(.) Q_j^T, (..., R, n_i, n_j)
+        d = diagonal.shape[-1]
+        left, right = (dense(xp, like, prior.dims[k], prior.frames[k], d)[..., None, :, :] for k in (i, j))
+        return sandwich(xp, left, diagonal, right)
 
     def block(i: int, j: int) -> Array:
-        if prior.coupling is None:
-            shape = (*bits[0].shape[:-1], prior.dims[i], prior.dims[j])
-            base = xp.zeros(shape, dtype=like.dtype, device=device(like))
-        else:
-            base = sandwich(i, j, prior.coupling.residual(xp, i, j, bits))
-        if i == j:
-            outside = eye_like(xp, like, prior.dims[i])
-            if prior.coupling is not None:
-                outside = outside - frames[i] @ xp.matrix_transpose(frames[i])
-            if prior.coupling is None or not square(prior.frames[i]):
-                base = base + outside[..., None, :, :] * (1.0 - bits[i])[..., None]
+        base, frame = between(i, j, coupling.residual(xp, i, j, bits)), prior.frames[i]
+        if i == j and frame is not None and not square(frame):
+            outside = eye_like(xp, like, prior.dims[i]) - frame @ xp.matrix_transpose(frame)
+            base = base + outside[..., None, :, :] * (1.0 - bits[i])[..., None]
         return base
 
     covariances = [[block(i, j) for j in views] for i in views]
     if log_vars is not None:
         for k in views:
             variance = xp.exp(keep(xp, bits[k], log_vars[k])) * bits[k]
-            maps: list[Array | None] = []
-            for j in views:
-                if j == k:
-                    maps.append(eye_like(xp, like, prior.dims[k])[None, :, :])
-                elif prior.coupling is None:
-                    maps.append(None)
-                else:
-                    maps.append(sandwich(j, k, prior.coupling.regression(xp, j, k, bits)))
+            maps = [between(j, k, coupling.regression(xp, j, k, bits)) for j in views if j != k]
+            maps.insert(k, eye_like(xp, like, prior.dims[k])[None, :, :])
             for i in views:
                 for j in views:
-                    left, right = maps[i], maps[j]
-                    if left is not None and right is not None:
-                        image = (left * variance[..., None, :]) @ xp.matrix_transpose(right)
-                        covariances[i][j] = covariances[i][j] + image
+                    covariances[i][j] = covariances[i][j] + sandwich(xp, maps[i], variance, maps[j])
     return Conditional(means, tuple(tuple(row) for row in covariances))
 
 
@@ -118,12 +100,12 @@ def condition_gaussian(mean: Array, cov: Array, observed_index: Sequence[int], v
     check_last("mean", mean, size, "the size of cov")
     if any(isinstance(k, bool) for k in observed_index):
         raise ShapeError(f"observed_index is {list(observed_index)}; expected integers, not a mask of True and False")
-    seen = [operator.index(k) for k in observed_index]
-    if len(set(seen)) != len(seen) or any(not 0 <= k < size for k in seen):
-        raise ShapeError(f"observed_index is {seen}; expected distinct integers in [0, {size})")
-    check_last("values", values, len(seen), "one column per entry of observed_index")
-    hidden = [k for k in range(size) if k not in set(seen)]
-    o = xp.asarray(seen, dtype=xp.int32, device=device(cov))
+    known = [operator.index(k) for k in observed_index]
+    if len(set(known)) != len(known) or any(not 0 <= k < size for k in known):
+        raise ShapeError(f"observed_index is {known}; expected distinct integers in [0, {size})")
+    check_last("values", values, len(known), "one column per entry of observed_index")
+    hidden = [k for k in range(size) if k not in set(known)]
+    o = xp.asarray(known, dtype=xp.int32, device=device(cov))
     h = xp.asarray(hidden, dtype=xp.int32, device=device(cov))
     rows = xp.take(cov, h, axis=-2)
     S_ho, S_hh = xp.take(rows, o, axis=-1), xp.take(rows, h, axis=-1)
@@ -142,14 +124,9 @@ def check_latents(prior: JointPrior, latents: Sequence[Array]) -> None:
         raise ShapeError(f"latents[0] has shape {tuple(latents[0].shape)}; expected (..., B, n_i): add a row axis")
 
 
-def _door(prior: JointPrior, latents: Sequence[Array], mask: Array) -> tuple[Namespace, list[Array], list[Array]]:
+def door(prior: JointPrior, latents: Sequence[Array], mask: Array) -> tuple[Namespace, list[Array], list[Array]]:
     """Checks, then the mask's bits and the latents with missing views set to 0."""
     xp = namespace(*latents, *prior.arrays, mask)
     check_latents(prior, latents)
-    check_mask(mask, latents[0], len(prior.dims))
-    bits = observed_bits(xp, mask, latents[0])
-    return xp, bits, [keep(xp, b, z) for b, z in zip(bits, latents, strict=True)]
-
-
-def _dense(xp: Namespace, like: Array, n: int, frame: Frame) -> Array:
-    return eye_like(xp, like, n) if frame is None else frame
+    bits, (clean,) = bits_of(xp, mask, latents)
+    return xp, bits, clean

@@ -14,10 +14,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ._checks import check_dtype, check_mask, check_views
+from ._bits import bits_of
+from ._checks import check_dtype, check_views
 from ._xp import Array, namespace
-from .kl import keep, observed_bits
-from .prior import JointPrior, expand, rotate, square
+from .kl import divergence
+from .prior import JointPrior
 
 
 def log_density(prior: JointPrior, latents: Sequence[Array], mask: Array | None = None) -> Array:
@@ -43,21 +44,6 @@ def log_density(prior: JointPrior, latents: Sequence[Array], mask: Array | None 
         return log_density(prior, [z[None, :] for z in latents], mask)[..., 0]
     bits, size = None, sum(prior.dims)
     if mask is not None:
-        check_mask(mask, latents[0], len(prior.dims))
-        bits = observed_bits(xp, mask, latents[0])
-        latents = [keep(xp, b, z) for b, z in zip(bits, latents, strict=True)]
+        bits, (latents,) = bits_of(xp, mask, latents)
         size = sum(n * b[..., 0] for n, b in zip(prior.dims, bits, strict=True))
-    total = size * math.log(2.0 * math.pi)
-    if prior.coupling is None:
-        for z in latents:
-            total = total + xp.sum(z * z, axis=-1)
-        return -0.5 * total
-    m = []
-    for z, frame in zip(latents, prior.frames, strict=True):
-        inside = rotate(z, frame)
-        if not square(frame):
-            outside = z - expand(xp, inside, frame)
-            total = total + xp.sum(outside * outside, axis=-1)
-        m.append(inside)
-    nothing = [xp.zeros_like(y) for y in m]
-    return -0.5 * (total + prior.coupling.divergence(xp, m, nothing, bits))
+    return -0.5 * (size * math.log(2.0 * math.pi) + divergence(xp, prior, latents, None, bits))

@@ -13,11 +13,13 @@ signs that remain are log|Sigma| <= 0 and sigma^2 - 1 - log sigma^2, computed as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 
-from ._checks import check_alpha, check_dtype, check_last, check_mask, check_posterior, check_square
+from ._bits import bits_of
+from ._checks import check_alpha, check_dtype, check_last, check_posterior, check_square
 from ._xp import Array, Namespace, asarray_like, eye_like, namespace
+from .coupling import Arrays, Bits
 from .errors import ShapeError
 from .prior import JointPrior, expand, rotate, square
 
@@ -48,38 +50,29 @@ def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: Join
         return rows[..., 0]
     bits = None
     if mask is not None:
-        check_mask(mask, means[0], len(prior.dims))
-        bits = observed_bits(xp, mask, means[0])
-        means = [keep(xp, b, x) for b, x in zip(bits, means, strict=True)]
-        log_vars = [keep(xp, b, x) for b, x in zip(bits, log_vars, strict=True)]
+        bits, (means, log_vars) = bits_of(xp, mask, means, log_vars)
     ordinary = 0.0
     for log_var in log_vars:
         ordinary = ordinary + xp.sum(xp.expm1(log_var) - log_var, axis=-1)
-    if prior.coupling is None:
-        for mean in means:
-            ordinary = ordinary + xp.sum(mean * mean, axis=-1)
-        return 0.5 * ordinary
-    m, v = [], []
-    for mean, log_var, frame in zip(means, log_vars, prior.frames, strict=True):
+    uniform = prior.coupling.uniform
+    squares = [None if q is None or (uniform and square(q)) else q * q for q in prior.frames]
+    v = (rotate(xp.exp(log_var), q) for log_var, q in zip(log_vars, squares, strict=True))  # made only if the coupling reads it
+    return 0.5 * (ordinary + divergence(xp, prior, means, v, bits))
+
+
+def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
+    """sum_i |outside the frames|^2 + log|Sigma| + quad(m) + sum_i x_i . v_i, without the last where v is None: (..., B).
+
+    rows: means, or the latents of a density, 0 where missing; v: their rotated variances, one array (..., B, d) per view.
+    """
+    m, outside = [], 0.0
+    for mean, frame in zip(rows, prior.frames, strict=True):
         inside = rotate(mean, frame)
-        if not square(frame):
-            outside = mean - expand(xp, inside, frame)
-            ordinary = ordinary + xp.sum(outside * outside, axis=-1)
-        variance = xp.exp(log_var)
         m.append(inside)
-        v.append(variance if frame is None or (prior.coupling.uniform and square(frame)) else variance @ (frame * frame))
-    return 0.5 * (ordinary + prior.coupling.divergence(xp, m, v, bits))
-
-
-def observed_bits(xp: Namespace, mask: Array, like: Array) -> list[Array]:
-    """The mask's columns as arrays of 0.0/1.0, each (..., B, 1) (or (1, 1) for one pattern)."""
-    rows = mask if mask.ndim > 1 else mask[None, :]
-    return [xp.astype(xp.astype(rows[..., i : i + 1], xp.bool), like.dtype) for i in range(mask.shape[-1])]
-
-
-def keep(xp: Namespace, bit: Array, x: Array) -> Array:
-    """x where its view is observed, else exactly 0 (also where x is NaN), with gradient 0 there."""
-    return xp.where(bit > 0.0, x, xp.zeros_like(x))
+        if not square(frame):
+            rest = mean - expand(xp, inside, frame)
+            outside = outside + xp.sum(rest * rest, axis=-1)
+    return outside + prior.coupling.divergence(xp, m, v, bits)
 
 
 def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array:

@@ -19,31 +19,33 @@ eps^2 h_i, all digits at logits of 40 in float32. Each square above is at most q
 
 e runs from 1e-35 to 1e35 in float32, so products are taken in an order that neither overflows nor passes through 0: what is
 large is divided by tau before anything else (``_over``).
+
+The methods' arguments and results are coupling.py's; the parameters' cotangent is that of the logits, (..., M, d).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ._xp import Array, Namespace, asarray_like, eye_like
-from .pair import Bits
+from ._xp import Array, Namespace, asarray_like, eye_like, sum_to
+from .coupling import Arrays, Bits
 
 
 @dataclass(frozen=True)
-class Source:
-    """The coupling of M views by loadings a^2 = sigmoid(logits); make it with ``Source.of``. All arrays (..., M, d)."""
+class Loadings:
+    """The coupling of M views by loadings a^2 = sigmoid(logits); make it with ``Loadings.of``. All arrays (..., M, d)."""
 
     logits: Array
     loadings: tuple[Array, Array, Array]  # a, (1 - a^2)^{1/2}, e = a^2/(1 - a^2)
 
     @staticmethod
-    def of(xp: Namespace, logits: Array) -> Source:
+    def of(xp: Namespace, logits: Array) -> Loadings:
         """From logits (..., M, d). exp(-logaddexp/2) is smooth where sqrt(a^2) would have no gradient."""
         zero = xp.zeros_like(logits)
         a = xp.exp(-0.5 * xp.logaddexp(zero, -logits))
         rest = xp.exp(-0.5 * xp.logaddexp(zero, logits))
-        return Source(logits, (a, rest, xp.exp(logits)))
+        return Loadings(logits, (a, rest, xp.exp(logits)))
 
     @property
     def rank(self) -> int:
@@ -65,7 +67,7 @@ class Source:
     def _views(self) -> list[tuple[Array, Array, Array]]:
         return [tuple(t[..., i, :][..., None, :] for t in self.loadings) for i in range(self.logits.shape[-2])]
 
-    def _posterior(self, m: Sequence[Array], bits: Bits) -> tuple[Array, Array]:
+    def _posterior(self, m: Arrays, bits: Bits) -> tuple[Array, Array]:
         """u^ and tau of the source given the observed y (missing m must be 0)."""
         views, tau, weighted = self._views(), 1.0, 0.0
         for i, (_, _, e) in enumerate(views):
@@ -74,27 +76,47 @@ class Source:
             weighted = weighted + a * ((1.0 + e) / tau) * m[i]
         return weighted, tau
 
-    def divergence(self, xp: Namespace, m: Sequence[Array], v: Sequence[Array], bits: Bits) -> Array:
+    def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
         a, _, e = (t[..., None, :, :] for t in self.loadings)
         h, m_all = 1.0 + e, stack(xp, m)
         if bits is not None:
-            seen = xp.concat(bits, axis=-1)[..., None]
-            e, h = seen * e, seen * h
+            on = xp.concat(bits, axis=-1)[..., None]
+            e, h = on * e, on * h
         tau = 1.0 + xp.sum(e, axis=-2, keepdims=True)
         share, D = h / tau, differences(xp, a, m_all)
         pairs = h[..., None, :, :] * share[..., :, None, :] * D * D  # (i, j) and (j, i) are the same number
-        quad = share * m_all * m_all + 0.5 * xp.sum(pairs, axis=-2)
-        trace = _over(xp, e, others(xp, e), tau) * stack(xp, v)
+        terms = share * m_all * m_all + 0.5 * xp.sum(pairs, axis=-2)
+        if v is not None:
+            terms = terms + _over(xp, e, others(xp, e), tau) * stack(xp, v)
         before = _before(xp, e)
         log_det = -xp.log1p(_over(xp, e, before, 1.0 + before + e))
-        return xp.sum(xp.sum(log_det, axis=-2), axis=-1) + xp.sum(xp.sum(quad + trace, axis=-2), axis=-1)
+        return xp.sum(xp.sum(log_det, axis=-2), axis=-1) + xp.sum(xp.sum(terms, axis=-2), axis=-1)
 
     def log_det(self, xp: Namespace) -> Array:
         """log|Sigma|, shape (...)."""
         _, _, e = self.loadings
         before = _before(xp, e)
         return -xp.sum(xp.sum(xp.log1p(_over(xp, e, before, 1.0 + before + e)), axis=-2), axis=-1)
+
+    def max_correlation(self, xp: Namespace) -> Array:
+        """The largest a_i a_j of all directions and i != j, shape (...)."""
+        largest = xp.zeros_like(self.logits[..., 0, 0])
+        for i in range(self.logits.shape[-2]):
+            for j in range(i):
+                largest = xp.maximum(largest, xp.max(self.correlation(xp, i, j), axis=-1))
+        return largest
+
+    def eigenvalue_bounds(self, xp: Namespace) -> tuple[Array, Array]:
+        """The smallest 1 - a_i^2 of all directions, and the least over directions of the second smallest.
+
+        diag(1 - a_i^2) + a a^T interlaces with its diagonal part; 1 - a^2 = 1/(1 + e) without subtraction.
+        One view alone has Sigma = 1.
+        """
+        _, _, e = self.loadings
+        rest = xp.sort(1.0 / (1.0 + e), axis=-2)
+        second = rest[..., 1, :] if rest.shape[-2] > 1 else xp.ones_like(rest[..., 0, :])
+        return xp.min(rest[..., 0, :], axis=-1), xp.min(second, axis=-1)
 
     def correlation(self, xp: Namespace, i: int, j: int) -> Array:
         """diag of Cov(y_i, y_j), i != j: a_i a_j, shape (..., d)."""
@@ -110,19 +132,19 @@ class Source:
         others = sum((e[..., k, :] for k in range(e.shape[-2]) if k != i), xp.zeros_like(tau))
         return _over(xp, e[..., i, :], others, tau)
 
-    def regression(self, xp: Namespace, j: int, i: int, bits: Sequence[Array]) -> Array:
+    def regression(self, xp: Namespace, j: int, i: int, bits: Arrays) -> Array:
         """The coefficient of observed y_i in E[y_j | observed], j missing (0 where j is observed or i is not)."""
         views = self._views()
         tau = 1.0 + sum(bits[k] * e for k, (_, _, e) in enumerate(views))
         (a_i, _, e_i), (a_j, _, _) = views[i], views[j]
         return a_j * a_i * ((1.0 + e_i) / tau) * (bits[i] * (1.0 - bits[j]))
 
-    def predict(self, xp: Namespace, y: Sequence[Array], bits: Sequence[Array]) -> list[Array]:
+    def predict(self, xp: Namespace, y: Arrays, bits: Arrays) -> list[Array]:
         """E[y_j | observed] of every missing j (missing y must be 0): a_j u^."""
         mean, _ = self._posterior(y, bits)
         return [a * mean for a, _, _ in self._views()]
 
-    def residual(self, xp: Namespace, i: int, j: int, bits: Sequence[Array]) -> Array:
+    def residual(self, xp: Namespace, i: int, j: int, bits: Arrays) -> Array:
         """diag of Cov(y_i, y_j | observed), both missing (0 where either is observed)."""
         views = self._views()
         tau = 1.0 + sum(bits[k] * e for k, (_, _, e) in enumerate(views))
@@ -131,14 +153,73 @@ class Source:
         own = rest_i * rest_i if i == j else 0.0
         return (shared + own) * ((1.0 - bits[i]) * (1.0 - bits[j]))
 
-    def draw(self, xp: Namespace, m: Sequence[Array], bits: Sequence[Array], source: Array, e: Sequence[Array]) -> list[Array]:
+    def draw(self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays) -> list[Array]:
         """All y as if missing, given the observed ones: ONE draw of the source serves them all, so they stay coherent."""
-        mean, tau = self._posterior(m, bits)
+        mean, tau = self._posterior(y, bits)
         u = mean + source / xp.sqrt(tau)
         return [a * u + rest * own for (a, rest, _), own in zip(self._views(), e, strict=True)]
 
+    def divergence_vjp(
+        self, xp: Namespace, m: Iterable[Array], v: Iterable[Array], bits: Bits, half: Array
+    ) -> tuple[Arrays, Arrays, Array]:
+        """Of half (divergence - |m|^2): the cotangents of m, v and the logits."""
+        a, e, share, inverse_tau, m_all, D, toward = self._terms(xp, m, bits)
+        variance, half = stack(xp, v), half[..., None]
+        pull = xp.sum(_products(xp, a * (1.0 + e), inverse_tau) * D, axis=-2) - toward
+        residual = inverse_tau * m_all + xp.sum(share[..., None, :, :] * D, axis=-2)
+        joint, shared = off(xp, e) * _products(xp, e, inverse_tau), inverse_tau * others(xp, e)
+        x = xp.sum(joint, axis=-2)  # (Sigma^{-1})_ii - 1
+        # d log|Sigma|/dt_i = e_i/tau - e_i/h_i = -a_i^2 (tau - h_i)/tau,   tau - h_i = the others' e
+        log_det = -a * a * shared
+        quad = a * residual * pull
+        # d x_i/dt_i = x_i (tau - e_i)/tau,   d x_j/dt_i = (e_i e_j/tau) h_j/tau
+        trace = x * (inverse_tau + shared) * variance
+        trace = trace + xp.sum(joint * (inverse_tau * (1.0 + e) * variance)[..., None, :, :], axis=-2)
+        logits_bar = sum_to(xp, xp.sum(half * (log_det + quad + trace), axis=-3), self.logits)
+        return xp.unstack(2.0 * half * a * pull, axis=-2), xp.unstack(half * x, axis=-2), logits_bar
 
-def stack(xp: Namespace, rows: Sequence[Array]) -> Array:
+    def draw_vjp(
+        self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays, bar: Arrays
+    ) -> tuple[Arrays, Arrays, Arrays, Array]:
+        """The shifts and, from their cotangents ``bar`` (0 where observed), those of y, e and the logits."""
+        on_a, odds, share, inverse_tau, m, D, toward = self._terms(xp, y, bits)
+        a, rest, _ = (t[..., None, :, :] for t in self.loadings)
+        own, back = stack(xp, e), stack(xp, bar)
+        spread = xp.sqrt(inverse_tau) * source[..., None, :]
+        u, u_bar = xp.sum(share * m, axis=-2, keepdims=True) + spread, xp.sum(a * back, axis=-2, keepdims=True)
+        # y_i = a_i u + rest_i e_i,   rest - 1 = -a^2/(1+rest),   da/dt = a rest^2/2,   d rest/dt = -rest a^2/2
+        less = -a * a / (1.0 + rest)
+        direct = 0.5 * a * rest * (rest * u - a * own) * back
+        # d u^/dt_i as in _terms, with c_i/tau finite where c_i is not;   d tau^{-1/2}/dt_i = -e_i tau^{-3/2}/2
+        pull = share * xp.sum(share[..., None, :, :] * D, axis=-2) - inverse_tau * toward
+        through_u = (on_a * (0.5 * inverse_tau * m + on_a * pull) - 0.5 * (odds * inverse_tau) * spread) * u_bar
+        logits_bar = sum_to(xp, xp.sum(direct + through_u, axis=-3), self.logits)
+        return *(xp.unstack(t, axis=-2) for t in (a * u + less * own, share * u_bar, less * back)), logits_bar
+
+    def _terms(self, xp: Namespace, y: Iterable[Array], bits: Bits) -> tuple[Array, ...]:
+        """a_i, e_i (0 where missing: that integrates the view out), w_i/tau, 1/tau, m_i, D_ij and sum_{j != i} (w_j/tau) m_j,
+        each (..., B, M, d) but D (..., B, M, M, d), where w_i = a_i h_i and D_ij = a_j m_i - a_i m_j.
+
+        What the gradients are made of is r_i = m_i - a_i u^ and c_i = w_i r_i - u^, the pull of the other views on view i:
+
+            (Sigma^{-1} m)_i = h_i r_i = m_i + a_i c_i
+            d quad/dt_i = e_i r_i^2 - a_i u^ r_i = a_i r_i c_i                             (u^ minimises u^2 + sum h r^2)
+            d u^/dt_i   = (a_i/tau) ((1/2 + e_i) m_i - w_i u^) = (a_i/tau) (m_i/2 + a_i c_i)
+
+        From tau u^ = sum_j w_j m_j, tau = h_i + sum_{j != i} e_j and e_j = a_j w_j,
+
+            r_i = m_i/tau + sum_j (w_j/tau) D_ij,    c_i = sum_j (w_i w_j/tau) D_ij - sum_{j != i} (w_j/tau) m_j:
+
+        differences D of the inputs only, as in Lagrange's form of quad.
+        """
+        on = 1.0 if bits is None else xp.concat(bits, axis=-1)[..., None]
+        a, _, e = (on * t[..., None, :, :] for t in self.loadings)
+        m, inverse_tau = stack(xp, y), 1.0 / (1.0 + xp.sum(e, axis=-2, keepdims=True))
+        share, D = a * (1.0 + e) * inverse_tau, differences(xp, a, m)
+        return a, e, share, inverse_tau, m, D, others(xp, share * m)
+
+
+def stack(xp: Namespace, rows: Iterable[Array]) -> Array:
     """M arrays (..., B, d) as one (..., B, M, d)."""
     return xp.stack(xp.broadcast_arrays(*rows), axis=-2)
 
@@ -168,3 +249,12 @@ def _before(xp: Namespace, x: Array) -> Array:
 def _over(xp: Namespace, x: Array, y: Array, tau: Array) -> Array:
     """x y / tau for positive x, y <= tau."""
     return xp.minimum(x, y) * (xp.maximum(x, y) / tau)
+
+
+def _products(xp: Namespace, x: Array, inverse_tau: Array) -> Array:
+    """All x_i x_j/tau, the larger factor first: neither overflow nor a zero that is amplified afterwards.
+
+    x >= 0: (..., M, d)  ->  (..., M, M, d).
+    """
+    left, right = x[..., :, None, :], x[..., None, :, :]
+    return xp.minimum(left, right) * (xp.maximum(left, right) * inverse_tau[..., None, :, :])

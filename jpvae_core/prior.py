@@ -5,8 +5,8 @@ y_i = Q_i^T z_i, in which the d directions are independent of each other; the co
 
     C_ij = Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T.
 
-Two views are coupled by signed correlations (pair.py), any number of views by loadings on a shared source (loadings.py).
-Either way Sigma is positive definite for every parameter value; nothing is checked, clipped or jittered at run time.
+Two views are coupled by signed correlations (pair.py), any number by loadings on a shared source (loadings.py), or not at all
+(coupling.py). Sigma is positive definite for every parameter value; nothing is checked, clipped or jittered at run time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import numpy as np
 from ._checks import check_dtype, check_frame, check_last, check_square
 from ._xp import Array, Namespace, device, eye_like, namespace
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
+from .coupling import Coupling, Uncoupled
 from .errors import ShapeError
-from .loadings import Source
+from .loadings import Loadings
 from .pair import Pair
 
 Frame = Array | None  # None is the identity: no product to compute
@@ -36,6 +37,16 @@ def rotate(x: Array, frame: Frame) -> Array:
 def expand(xp: Namespace, y: Array, frame: Frame) -> Array:
     """Frame coordinates y (..., B, d) -> Q y (..., B, n)."""
     return y if frame is None else y @ xp.matrix_transpose(frame)
+
+
+def dense(xp: Namespace, like: Array, n: int, frame: Frame, d: int) -> Array:
+    """The frame as an array (..., n, d). (Of independent views d = 0: they share no direction.)"""
+    return eye_like(xp, like, n, d) if frame is None else frame
+
+
+def sandwich(xp: Namespace, left: Array, diagonal: Array, right: Array) -> Array:
+    """Q_i diag(c) Q_j^T: (..., n_i, d), (..., d), (..., n_j, d) -> (..., n_i, n_j)."""
+    return (left * diagonal[..., None, :]) @ xp.matrix_transpose(right)
 
 
 def square(frame: Frame) -> bool:
@@ -52,7 +63,7 @@ class JointPrior:
 
     dims: tuple[int, ...]
     frames: tuple[Frame, ...]
-    coupling: Pair | Source | None  # None: independent views
+    coupling: Coupling
 
     @staticmethod
     def independent(dims: Sequence[int]) -> JointPrior:
@@ -60,7 +71,7 @@ class JointPrior:
         sizes = tuple(int(n) for n in dims)
         if not sizes or min(sizes) < 1:
             raise ShapeError(f"dims is {sizes}; expected one positive latent size per view")
-        return JointPrior(sizes, (None,) * len(sizes), None)
+        return JointPrior(sizes, (None,) * len(sizes), Uncoupled(sizes))
 
     @staticmethod
     def orthogonal(rotation: Array, alpha: float | Array) -> JointPrior:
@@ -116,12 +127,12 @@ class JointPrior:
                 f"frames have shapes {[tuple(q.shape) for q in frames]} and logits {tuple(table.shape)}; "
                 f"expected M frames (..., n_i, d) and logits (..., M, d)"
             )
-        return JointPrior(tuple(n for n, _ in shapes), tuple(frames), Source.of(xp, table))
+        return JointPrior(tuple(n for n, _ in shapes), tuple(frames), Loadings.of(xp, table))
 
     @property
     def arrays(self) -> tuple[Array, ...]:
         """Every array this prior holds (empty for independent views)."""
-        return tuple(q for q in self.frames if q is not None) + (self.coupling.arrays if self.coupling else ())
+        return tuple(q for q in self.frames if q is not None) + self.coupling.arrays
 
     @property
     def named_arrays(self) -> dict[str, Array]:
@@ -131,7 +142,7 @@ class JointPrior:
     @property
     def noise_dim(self) -> int:
         """How many standard normals per row ``complete`` and ``sample`` take: the source's, then n_1, ..., n_M."""
-        return sum(self.dims) + (self.coupling.noise_dim if self.coupling else 0)
+        return sum(self.dims) + self.coupling.noise_dim
 
     def cross_covariance(self, i: int, j: int) -> Array:
         """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T, shape (..., n_i, n_j); the identity for i = j. Eq. 6's C is (1, 0).
@@ -142,8 +153,6 @@ class JointPrior:
         xp, like = self._library()
         if i == j:
             return eye_like(xp, like, self.dims[i])
-        if self.coupling is None:
-            return xp.zeros((self.dims[i], self.dims[j]))
         return self._block(xp, like, i, j, self.coupling.correlation(xp, i, j))
 
     def covariance(self) -> Array:
@@ -161,10 +170,8 @@ class JointPrior:
         xp, like = self._library()
 
         def block(i: int, j: int) -> Array:
-            identity = eye_like(xp, like, self.dims[i]) if i == j else 0.0
-            if self.coupling is None:
-                return identity if i == j else xp.zeros((self.dims[i], self.dims[j]))
-            return identity + self._block(xp, like, i, j, self.coupling.precision(xp, i, j))
+            coupled = self._block(xp, like, i, j, self.coupling.precision(xp, i, j))
+            return eye_like(xp, like, self.dims[i]) + coupled if i == j else coupled
 
         return self._assemble(block)
 
@@ -174,7 +181,7 @@ class JointPrior:
         Relative error: (d/2 + 18.5) eps for two views, (d/2 + 2M + 19) eps for any number: for weak and strong coupling alike.
         """
         xp, _ = self._library()
-        return xp.zeros(()) if self.coupling is None else self.coupling.log_det(xp)
+        return self.coupling.log_det(xp)
 
     def max_singular_value(self) -> Array:
         """The largest singular value of any C_ij, shape (...): below 1 in exact arithmetic (Thm 2.1).
@@ -182,23 +189,16 @@ class JointPrior:
         Relative error: that of s, or of a_i a_j.
         """
         xp, _ = self._library()
-        if self.coupling is None:
-            return xp.zeros(())
-        largest = xp.zeros_like(self.coupling.log_det(xp))
-        for i in range(len(self.dims)):
-            for j in range(i):
-                largest = xp.maximum(largest, xp.max(xp.abs(self.coupling.correlation(xp, i, j)), axis=-1))
-        return largest
+        return self.coupling.max_correlation(xp)
 
     def _library(self) -> tuple[Namespace, Array]:
         arrays: tuple[Any, ...] = self.arrays or (np.zeros(()),)
         return namespace(*arrays), arrays[0]
 
     def _block(self, xp: Namespace, like: Array, i: int, j: int, diagonal: Array) -> Array:
-        left, right = self.frames[i], self.frames[j]
-        left = eye_like(xp, like, self.dims[i]) if left is None else left
-        scaled = left * diagonal[..., None, :]
-        return scaled if right is None else scaled @ xp.matrix_transpose(right)
+        d = diagonal.shape[-1]
+        left, right = (dense(xp, like, self.dims[k], self.frames[k], d) for k in (i, j))
+        return sandwich(xp, left, diagonal, right)
 
     def _assemble(self, block: Any) -> Array:
         xp, _ = self._library()

@@ -7,10 +7,11 @@ compared step by step, and a resumed run repeats the draws of an uninterrupted o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 from ._checks import check_dtype, check_last, check_same_rows
 from ._xp import Array, device, namespace
-from .conditioning import _door
+from .conditioning import door
 from .prior import JointPrior, expand, rotate, square
 
 
@@ -37,27 +38,26 @@ def complete(prior: JointPrior, latents: Sequence[Array], mask: Array, noise: Ar
     Error: (n/2 + d/2 + 1 + r) eps times the draw with every term in absolute value (docs/error-analysis.md).
     """
     namespace(*latents, *prior.arrays, mask, noise)
-    xp, bits, clean = _door(prior, latents, mask)
+    xp, bits, clean = door(prior, latents, mask)
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     check_dtype(noise=noise, latents=latents[0])
     check_same_rows("noise", noise, "latents[0]", latents[0])
-    start = prior.noise_dim - sum(prior.dims)
-    source, own = noise[..., :start], []
-    for n in prior.dims:
-        own.append(noise[..., start : start + n])
-        start += n
-    if prior.coupling is None:
-        drawn = own
-    else:
-        y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
-        e = [rotate(eps, frame) for eps, frame in zip(own, prior.frames, strict=True)]
-        drawn = []
-        for j, rotated in enumerate(prior.coupling.draw(xp, y, bits, source, e)):
-            z = expand(xp, rotated, prior.frames[j])
-            if not square(prior.frames[j]):
-                z = z + (own[j] - expand(xp, e[j], prior.frames[j]))
-            drawn.append(z)
+    source, own = split_noise(prior, noise)
+    y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
+    e = [rotate(eps, frame) for eps, frame in zip(own, prior.frames, strict=True)]
+    drawn = []
+    for j, rotated in enumerate(prior.coupling.draw(xp, y, bits, source, e)):
+        z = expand(xp, rotated, prior.frames[j])
+        if not square(prior.frames[j]):
+            z = z + (own[j] - expand(xp, e[j], prior.frames[j]))
+        drawn.append(z)
     return tuple(xp.where(b > 0.0, z, d) for b, z, d in zip(bits, clean, drawn, strict=True))
+
+
+def split_noise(prior: JointPrior, noise: Array) -> tuple[Array, list[Array]]:
+    """The columns [source, view 1, ..., view M] of noise: the source's, and one array (..., B, n_i) per view."""
+    ends = pairwise(accumulate((prior.coupling.noise_dim, *prior.dims)))
+    return noise[..., : prior.coupling.noise_dim], [noise[..., begin:end] for begin, end in ends]
 
 
 def sample(prior: JointPrior, noise: Array) -> tuple[Array, ...]:

@@ -14,22 +14,21 @@ given (docs/error-analysis.md has the smaller c of each output; n = max n_i, B r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
 from numbers import Real
 from operator import mul
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._bits import bits_of, keep
 from ._checks import check_dtype, check_frame, check_last, check_square, check_views
-from ._coupling_vjp import Arrays, pair_draw, pair_excess, source_draw, source_excess, sum_to
-from ._xp import Array, asarray_like, device, eye_like, namespace
+from ._xp import Array, asarray_like, device, eye_like, namespace, sum_to
 from .bounds import Bounded
-from .conditioning import _door, check_latents
+from .conditioning import check_latents, door
+from .coupling import Arrays
 from .frames import Signs
-from .kl import keep
-from .pair import Pair
 from .prior import JointPrior, expand, rotate, square
+from .sampling import split_noise
 from .skew import _places
 from .skew import skew as skew_matrix
 
@@ -38,7 +37,7 @@ Views = tuple[Array, ...]
 
 class PriorCotangent(NamedTuple):
     """Of ``prior.frames`` (None for the identity) and of the coupling: for a Pair a Bounded of cotangents, shaped as
-    ``prior.coupling.bounded``; for a Source its logits' (..., M, d); None for independent views.
+    ``prior.coupling.bounded``; for Loadings their logits' (..., M, d); None for independent views.
     """
 
     frames: tuple[Array | None, ...]
@@ -160,26 +159,26 @@ def kl_divergence(
     check_dtype(cotangent=cotangent, **{"means[0]": means[0], "log_vars[0]": log_vars[0]})
     bits, mu, log_var = None, means, log_vars
     if mask is not None:
-        _, bits, mu = _door(prior, means, mask)
-        log_var = [keep(xp, b, x) for b, x in zip(bits, log_vars, strict=True)]
+        bits, (mu, log_var) = bits_of(xp, mask, means, log_vars)
     # 2 KL = sum_i [ sum(expm1(l_i) - l_i) + |mu_i|^2 ] + excess(m, v),   m_i = Q_i^T mu_i,   v_i = (Q_i*Q_i)^T exp(l_i):
     # |outside|^2 + |m|^2 is |mu|^2, so what is left of the quadratic form is quad - |m|^2, small where the coupling is weak.
     half = 0.5 * cotangent[..., None]
     mu_bar, log_var_bar = [2.0 * half * x for x in mu], [half * xp.expm1(x) for x in log_var]
-    frames_bar, coupling, coupling_bar = [None for _ in means], prior.coupling, None
-    if coupling is not None:
-        squares = [None if q is None or (coupling.uniform and square(q)) else q * q for q in prior.frames]
-        variance = [xp.exp(x) for x in log_var]
-        m, v = (list(map(rotate, x, frames)) for x, frames in ((mu, prior.frames), (variance, squares)))
-        excess: Any = pair_excess if isinstance(coupling, Pair) else source_excess
-        m_bar, v_bar, coupling_bar = excess(xp, coupling, m, v, bits, half)
-        for i, (q, qq) in enumerate(zip(prior.frames, squares, strict=True)):
-            mu_bar[i] = mu_bar[i] + expand(xp, m_bar[i], q)
-            log_var_bar[i] = log_var_bar[i] + variance[i] * expand(xp, v_bar[i], qq)
-            if q is not None:
-                frames_bar[i] = sum_to(xp, xp.matrix_transpose(mu[i]) @ m_bar[i], q)
-                if qq is not None:
-                    frames_bar[i] = frames_bar[i] + 2.0 * q * sum_to(xp, xp.matrix_transpose(variance[i]) @ v_bar[i], q)
+    frames_bar: list[Array | None] = [None for _ in means]
+    uniform = prior.coupling.uniform
+    squares = [None if q is None or (uniform and square(q)) else q * q for q in prior.frames]
+    variance = [xp.exp(x) for x in log_var]
+    m, v = map(rotate, mu, prior.frames), map(rotate, variance, squares)  # made only if the coupling reads them
+    m_bars, v_bars, coupling_bar = prior.coupling.divergence_vjp(xp, m, v, bits, half)
+    for i, (m_bar, v_bar) in enumerate(zip(m_bars, v_bars, strict=True)):
+        q, qq = prior.frames[i], squares[i]
+        mu_bar[i] = mu_bar[i] + expand(xp, m_bar, q)
+        log_var_bar[i] = log_var_bar[i] + variance[i] * expand(xp, v_bar, qq)
+        if q is not None:
+            q_bar = sum_to(xp, xp.matrix_transpose(mu[i]) @ m_bar, q)
+            if qq is not None:
+                q_bar = q_bar + 2.0 * q * sum_to(xp, xp.matrix_transpose(variance[i]) @ v_bar, q)
+            frames_bar[i] = q_bar
     means_bar, log_vars_bar = (tuple(sum_to(xp, *p) for p in zip(t, means, strict=True)) for t in (mu_bar, log_var_bar))
     return means_bar, log_vars_bar, PriorCotangent(tuple(frames_bar), coupling_bar)
 
@@ -203,23 +202,22 @@ def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cota
     Error: (n + d/2 + B/2 + 13 + 2r) eps for two views, r the error of s; (n + d/2 + B/2 + 2M + 26 + 6r) eps on a shared source.
     """
     namespace(*latents, *prior.arrays, mask, noise, *cotangents)
-    xp, bits, clean = _door(prior, latents, mask)
+    xp, bits, clean = door(prior, latents, mask)
     check_views("cotangents", cotangents, prior.dims)
     check_dtype(noise=noise, **{"latents[0]": latents[0], "cotangents[0]": cotangents[0]})
     latents_bar = [sum_to(xp, keep(xp, *p), z) for *p, z in zip(bits, cotangents, latents, strict=True)]
-    frames_bar, coupling, coupling_bar = [None for _ in latents], prior.coupling, None
-    if coupling is not None:
-        # A missing z_j = own_j + Q_j s_j, with the shift s_j = (drawn y_j) - e_j a function of y, e and the coupling.
-        own = [noise[..., begin:end] for begin, end in pairwise(accumulate((coupling.noise_dim, *prior.dims)))]
-        drawn_bar = [keep(xp, 1.0 - b, g) for b, g in zip(bits, cotangents, strict=True)]
-        y, e, bar = (list(map(rotate, x, prior.frames)) for x in (clean, own, drawn_bar))
-        draw: Any = pair_draw if isinstance(coupling, Pair) else source_draw
-        shift, y_bar, e_bar, coupling_bar = draw(xp, coupling, y, bits, noise[..., : coupling.noise_dim], e, bar)
-        for i, q in enumerate(prior.frames):
-            latents_bar[i] = latents_bar[i] + sum_to(xp, expand(xp, y_bar[i], q), latents[i])
-            if q is not None:
-                products = ((drawn_bar[i], shift[i]), (clean[i], y_bar[i]), (own[i], e_bar[i]))
-                frames_bar[i] = sum(sum_to(xp, xp.matrix_transpose(left) @ right, q) for left, right in products)
+    # A missing z_j = own_j + Q_j s_j, with the shift s_j = (drawn y_j) - e_j a function of y, e and the coupling.
+    frames_bar: list[Array | None] = [None for _ in latents]
+    source, own = split_noise(prior, noise)
+    drawn_bar = [keep(xp, 1.0 - b, g) for b, g in zip(bits, cotangents, strict=True)]
+    y, e, bar = (list(map(rotate, x, prior.frames)) for x in (clean, own, drawn_bar))
+    shifts, y_bars, e_bars, coupling_bar = prior.coupling.draw_vjp(xp, y, bits, source, e, bar)
+    for i, (shift, y_bar, e_bar) in enumerate(zip(shifts, y_bars, e_bars, strict=True)):
+        q = prior.frames[i]
+        latents_bar[i] = latents_bar[i] + sum_to(xp, expand(xp, y_bar, q), latents[i])
+        if q is not None:
+            products = ((drawn_bar[i], shift), (clean[i], y_bar), (own[i], e_bar))
+            frames_bar[i] = sum(sum_to(xp, xp.matrix_transpose(left) @ right, q) for left, right in products)
     return tuple(latents_bar), PriorCotangent(tuple(frames_bar), coupling_bar)
 
 

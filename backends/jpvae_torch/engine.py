@@ -24,7 +24,6 @@ class Engine:
         self.model = model
         self.dtype = getattr(torch, dtype)
         self.device = torch.empty(0, device=device).device  # fails here, not in training, where there is no such device
-        self.depth = len(model.hidden) + 1
 
     def asarray(self, x: np.ndarray) -> torch.Tensor:
         """A tensor on the engine's device; bool stays bool, all else takes the engine's dtype."""
@@ -60,17 +59,18 @@ class Engine:
 
     def encode(self, p: Tensors, view: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior means and log-variances."""
-        mean, log_var = self._network(p, f"encoder.{view}", x).chunk(2, dim=-1)
+        mean, log_var = self._network(p, "encoder", view, x).chunk(2, dim=-1)
         return mean, log_var
 
     def decode(self, p: Tensors, view: int, z: torch.Tensor) -> torch.Tensor:
         """The likelihood's outputs."""
-        return self._network(p, f"decoder.{view}", z)
+        return self._network(p, "decoder", view, z)
 
-    def _network(self, p: Tensors, part: str, x: torch.Tensor) -> torch.Tensor:
-        for k in range(self.depth):
-            x = x @ p[f"{part}.{k}.weight"] + p[f"{part}.{k}.bias"]
-            if k < self.depth - 1:
+    def _network(self, p: Tensors, part: str, view: int, x: torch.Tensor) -> torch.Tensor:
+        depth = self.model.depth(view)
+        for k in range(depth):
+            x = x @ p[f"{part}.{view}.{k}.weight"] + p[f"{part}.{view}.{k}.bias"]
+            if k < depth - 1:
                 x = torch.relu(x)
         return x
 

@@ -17,7 +17,7 @@ class State:
     """
 
     def __init__(self, model: Any, shapes: Mapping[str, tuple[int, ...]], like: torch.Tensor) -> None:
-        sizes = list(zip(model.features, model.latent_dims, strict=True))
+        sizes = [tuple(model.layers("encoder", i)) for i in range(model.views)]
         self.groups = [tuple(i for i, s in enumerate(sizes) if s == size) for size in dict.fromkeys(sizes)]
         self.adam = Adam(like)
         self.layers: dict[tuple[str, tuple[int, ...]], list[Trained]] = {}  # of a group's encoders, of one decoder, ...
@@ -32,7 +32,7 @@ class State:
             for group in self.groups:
                 stacks = [
                     Trained.zeros([(len(group), *shapes[f"{part}.{group[0]}.{k}.{kind}"]) for kind in ("weight", "bias")], like)
-                    for k in range(len(model.hidden) + 1)
+                    for k in range(model.depth(group[0]))
                 ]
                 self.layers[part, group] = stacks
                 for at, i in enumerate(group):

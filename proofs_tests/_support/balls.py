@@ -90,6 +90,8 @@ class Balls:
         rows, inner = self.shape[-2:]
         columns = other.shape[-1]
         lead = np.broadcast_shapes(self.shape[:-2], other.shape[:-2])
+        if inner == 0:  # a sum of no terms
+            return Namespace.zeros((*lead, rows, columns))
         left = np.broadcast_to(self.data, (*lead, rows, inner)).reshape(-1, rows, inner)
         right = np.broadcast_to(other.data, (*lead, inner, columns)).reshape(-1, inner, columns)
         products = [_entries(_matrix(a) * _matrix(b)) for a, b in zip(left, right, strict=True)]
@@ -222,9 +224,9 @@ class Namespace:
         return Namespace.zeros(x.shape, dtype=x.dtype)
 
     @staticmethod
-    def eye(n: int, *, dtype: str, **_: Any) -> Balls:
-        """The identity."""
-        return Balls(np.eye(n, dtype=dtype))
+    def eye(n: int, columns: int, *, dtype: str, **_: Any) -> Balls:
+        """The identity's first columns."""
+        return Balls(np.eye(n, columns, dtype=dtype))
 
     @staticmethod
     def arange(n: int, **_: Any) -> Balls:

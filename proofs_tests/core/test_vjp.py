@@ -451,12 +451,12 @@ def test_reparameterize_sums_over_broadcast_draws(xp):
     assert np.all(np.abs(log_var_bar - terms.sum(0)) <= 9 * xp.eps * np.abs(terms).sum(0))
 
 
-@pytest.mark.parametrize("kind", ["Pair", "Source", "independent"])
+@pytest.mark.parametrize("kind", ["Pair", "Loadings", "independent"])
 def test_cotangents_of_one_prior_are_added_part_by_part(kind):
     numbers = np.random.default_rng(0).standard_normal((2, 5, 3))
 
     def cotangent(x):
-        coupling = {"Pair": jc.Bounded(*x[1:]), "Source": x[1], "independent": None}[kind]
+        coupling = {"Pair": jc.Bounded(*x[1:]), "Loadings": x[1], "independent": None}[kind]
         return vjp.PriorCotangent((None, x[0]), coupling)
 
     one, other = map(cotangent, numbers)

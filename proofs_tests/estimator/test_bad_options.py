@@ -103,7 +103,9 @@ def test_options(changes, message):
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize("callbacks", [[print], [Callback], [None]])
 def test_what_is_no_callback(callbacks):
-    with pytest.raises(ConfigError, match=r"callbacks has .*; expected objects with the methods on_start.*subclass"):
+    with pytest.raises(
+        ConfigError, match=r"callbacks has .*; expected objects of a subclass of jpvae\.training\.callbacks\.Callback"
+    ):
         JPVAE(**OPTIONS).fit([A, B, C], callbacks=callbacks)
 
 

@@ -45,7 +45,7 @@ def digits_figure(views: list[np.ndarray], models: dict[str, JPVAE], path: Path)
 
         rows = [("original", row(list(views), None)), ("seen", row(blank, hidden, _HIDDEN))]
         for name, model in models.items():
-            moments = "training" if model.prior == "independent" else "prior"  # under C = 0 the prior itself says nothing
+            moments = "prior" if model.model_.joint.couples else "training"  # under C = 0 the prior itself says nothing
             filled = model.impute(given, method="plug-in", moments=moments)
             rows.append((name.replace(", ", ",\n"), row(filled, hidden)))
         rows.append(("predictive mean", row(last.impute(given), hidden)))

@@ -14,6 +14,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from ..atomic import write_atomically
 from ..errors import ConfigError
 from ..estimator import JPVAE
+from ..training.callbacks import Callback, Run
 from .data import halves, mnist
 from .measures import latent_report, measure
 
@@ -91,13 +93,19 @@ def run(
     model = JPVAE(**config["options"], seed=seed, backend=backend, device=device, progress=progress)
     metrics = out / "metrics.jsonl"
 
-    def log(_: dict[str, Any]) -> None:  # a resumed run first brings the file back to its checkpoint
-        if not config_file.exists():  # not sooner: a mistake that stops the run before its first step leaves the folder free
-            _write_json(config_file, stored)
-        lines = "".join(json.dumps(r) + "\n" for r in model.history_)
-        write_atomically(metrics, lines.encode())
+    class Metrics(Callback):
+        """The history in a file; a resumed run first brings it back to its checkpoint."""
 
-    model.fit(train_views, checkpoint=out / "checkpoint.safetensors", checkpoint_every=500, on_log=log)
+        def on_start(self, run: Run, step: int, steps: int) -> None:
+            self.records = list(run.history)
+
+        def on_log(self, record: Mapping[str, Any]) -> None:
+            if not config_file.exists():  # not sooner: a mistake before the first step leaves the folder free
+                _write_json(config_file, stored)
+            self.records.append(record)
+            write_atomically(metrics, "".join(json.dumps(r) + "\n" for r in self.records).encode())
+
+    model.fit(train_views, checkpoint=out / "checkpoint.safetensors", checkpoint_every=500, callbacks=[Metrics()])
     begin = time.perf_counter()
     test = measure(model, test_views)
     latents = latent_report(model, train_views)

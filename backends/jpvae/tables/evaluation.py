@@ -15,11 +15,11 @@ import numpy as np
 
 from ..errors import ConfigError, MissingDependency, ViewError
 from ..estimator import JPVAE
-from ..options import check_values
 from ..training.callbacks import Callback
 from ..training.progress import progress_bar
 from ..views.columns import Columns
 from ..views.reading import Views, read_views
+from ..views.survey import check_values
 from .fillers import Filler, FromJPVAE, FromRival
 from .joining import Joined
 from .rivals import METHODS
@@ -62,7 +62,7 @@ def evaluate(
         names=fitted.view_names_,
         columns=fitted.table_columns_,
     )
-    check_values(fitted.model_, data)
+    check_values(fitted.model_.likelihoods, data)
     observed, N = data.observed, len(data.observed)
     held_out = np.sort(np.random.default_rng(seed).permutation(N)[: round(part * N)])
     train = np.setdiff1d(np.arange(N), held_out)

@@ -76,7 +76,7 @@ def prior_functions(model: Model, x: dict[str, Any]) -> dict[str, Any]:
         "complete": jc.complete(prior, holes, mask, noise),
         "sample": jc.sample(prior, noise),
     }
-    if prior.coupling is None:  # it holds no array to imitate: its dense forms are NumPy's
+    if not prior.arrays:  # it holds no array to imitate: its dense forms are NumPy's
         return results
     results |= {
         "JointPrior.covariance": [prior.covariance()],

@@ -80,6 +80,11 @@ def columns_of(said: Any, table: Table, observed: np.ndarray) -> Columns:
     return _grouped(table, names, observed)
 
 
+def families(names: Sequence[str], columns: Sequence[Columns]) -> dict[str, list[tuple[str, str]]]:
+    """Each view's families with the columns that have them, as they were said or inferred."""
+    return {name: describe(each) for name, each in zip(names, columns, strict=True)}
+
+
 def describe(columns: Columns) -> list[tuple[str, str]]:
     """(family, its columns) of a view, for people."""
     lines = []

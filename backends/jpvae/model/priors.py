@@ -1,0 +1,303 @@
+"""One class per joint prior: what its options may be, its raw parameters, and the way from these to the prior and back.
+
+    name            class             raw parameters                                      correlations
+    "independent"   Independent                                                           0
+    "orthogonal"    Orthogonal        prior.rotation; prior.alpha where it is learned     C = alpha R, two views
+                    OrthogonalMany    prior.frame.<i>                                     Q_i Q_j^T alpha, three views and more
+    "svd"           Svd               prior.U, prior.logits, prior.V                      C = U diag(s) V^T, two views
+    "canonical"     Canonical         prior.frame.<i>, prior.logits                       Q_i diag(a_i a_j) Q_j^T
+
+``joint_prior`` is written over the array API: it serves NumPy, torch and a stack of models alike. A rotation
+of size n has n (n - 1)/2 skew entries (jpvae_core.skew). Nothing else branches on a prior's name.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+import jpvae_core as jc
+from jpvae_core import vjp
+
+from ..errors import ConfigError
+
+PriorName = Literal["independent", "orthogonal", "svd", "canonical"]
+Bound = Literal["sigmoid", "tanh"]
+
+
+@dataclass(frozen=True)
+class Prior(ABC):
+    """A joint prior's options, checked. dims: each view's latents; the others are those of JPVAE."""
+
+    name: ClassVar[PriorName]
+    couples: ClassVar[bool] = True  # whether one view's latents depend on another's
+    equal_sizes: ClassVar[bool] = False  # whether all views need as many latents
+    ranked: ClassVar[bool] = False  # whether ``rank`` may be less than all directions
+    signed: ClassVar[bool] = False  # whether alpha may be zero or negative
+    least: ClassVar[int] = 1  # views
+    most: ClassVar[float] = math.inf  # views
+
+    dims: tuple[int, ...]
+    alpha: float = 0.95
+    learn_alpha: bool = False
+    bound: str = "sigmoid"
+    rank: int | None = None
+
+    def __post_init__(self) -> None:
+        M, dims = len(self.dims), self.dims
+        if self.bound not in ("sigmoid", "tanh"):
+            raise ConfigError(f"bound is {self.bound!r}; expected 'sigmoid' or 'tanh'")
+        if not -1.0 < self.alpha < 1.0:
+            raise ConfigError(f"alpha is {self.alpha}; expected -1 < alpha < 1: at 1 the joint prior is singular (Thm 2.2)")
+        if self.equal_sizes and len(set(dims)) > 1:
+            raise ConfigError(
+                f"latent_dims is {dims} with prior='orthogonal', whose C = alpha * rotation is square; expected equal sizes. "
+                "Use prior='svd' (two views) or prior='canonical' (any number of views) for unequal latent sizes."
+            )
+        if self.most < M:
+            raise ConfigError(f"prior='svd' couples two views, found {M}; use prior='canonical' for any number of views")
+        if self.least > M:
+            raise ConfigError(f"prior={self.name!r} couples views, found {M}; use prior='independent' for a single view")
+        if self.alpha <= 0 and not self.signed:
+            raise ConfigError(f"alpha is {self.alpha}; expected 0 < alpha < 1 for prior={self.name!r} with {M} views")
+        if self.learn_alpha and not isinstance(self, Orthogonal):
+            raise ConfigError(
+                f"learn_alpha=True needs prior='orthogonal' and two views, found {self.name!r} with {M}; "
+                "prior='svd' and prior='canonical' learn their correlations anyway"
+            )
+        if self.rank is not None and not self.ranked:
+            raise ConfigError(f"rank is {self.rank} with prior={self.name!r}, which couples every direction; expected None")
+        if self.rank is not None and not 1 <= self.rank <= min(dims):
+            raise ConfigError(f"rank is {self.rank}; expected 1 <= rank <= {min(dims)}, the smallest latent size")
+
+    @property
+    def directions(self) -> int:
+        """d, the number of coupled directions."""
+        return self.rank or min(self.dims)
+
+    @property
+    def needed_latents(self) -> int:
+        """How many latents a view needs for the sake of the others, however few columns it has."""
+        return 0
+
+    @property
+    def noise_dim(self) -> int:
+        """Standard normals per row that completing the latents takes (JointPrior.noise_dim)."""
+        return sum(self.dims)
+
+    @property
+    def coupling_parameters(self) -> tuple[str, ...]:
+        """The correlations' raw parameters, which move at ``coupling_rate`` times the learning rate."""
+        return ()
+
+    @abstractmethod
+    def skew_sizes(self) -> dict[str, int]:
+        """n of each rotation, by its parameter's name, in the order in which they are drawn."""
+
+    def correlations(self) -> dict[str, np.ndarray]:
+        """Where the correlations' raw parameters start: at ``alpha``."""
+        return {}
+
+    def initial_parameters(self, skew_entries: Callable[[int], np.ndarray]) -> dict[str, np.ndarray]:
+        """The raw parameters of a fresh model. skew_entries: the n (n - 1)/2 of a rotation of size n, called once for each."""
+        return {name: skew_entries(n) for name, n in self.skew_sizes().items()} | self.correlations()
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The raw parameters' shapes, without making any array but the small ones of the correlations."""
+        entries: dict[str, tuple[int, ...]] = {name: (n * (n - 1) // 2,) for name, n in self.skew_sizes().items()}
+        return entries | {name: x.shape for name, x in self.correlations().items()}
+
+    @abstractmethod
+    def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
+        """The joint prior from the raw parameters (arrays of any library, leading batch axes allowed)."""
+
+    @abstractmethod
+    def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
+        """For engines without autograd: the cotangents of the raw parameters, by name, from that of ``prior = joint_prior(p)``.
+
+        A frame's goes back through its Cayley transform, that of the correlations through their bound. A fixed alpha is no
+        parameter, and gets none.
+        """
+
+
+class Independent(Prior):
+    """Views that know nothing of each other: the usual VAE of each."""
+
+    name, couples, signed = "independent", False, True
+
+    def skew_sizes(self) -> dict[str, int]:
+        """There are no rotations."""
+        return {}
+
+    def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
+        """N(0, I)."""
+        return jc.JointPrior.independent(self.dims)
+
+    def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
+        """There are no parameters."""
+        return {}
+
+
+class Orthogonal(Prior):
+    """C = alpha R of two views, R a rotation: every latent of one is correlated with one direction of the other."""
+
+    name, equal_sizes, signed, least, most = "orthogonal", True, True, 2, 2
+
+    @property
+    def coupling_parameters(self) -> tuple[str, ...]:
+        """alpha, where it is learned."""
+        return ("prior.alpha",) if self.learn_alpha else ()
+
+    def skew_sizes(self) -> dict[str, int]:
+        """R."""
+        return {"prior.rotation": self.dims[0]}
+
+    def correlations(self) -> dict[str, np.ndarray]:
+        """alpha = tanh(t/2), where it is learned."""
+        return {"prior.alpha": np.asarray(2.0 * math.atanh(self.alpha))} if self.learn_alpha else {}
+
+    def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
+        """Of alpha R."""
+        alpha = jc.tanh_bound(p["prior.alpha"]).value if self.learn_alpha else self.alpha
+        return jc.JointPrior.orthogonal(jc.orthogonal(p["prior.rotation"], self.dims[0]), alpha)
+
+    def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
+        """p -> alpha = tanh(p/2) -> its ratios (with an axis more in the coupling);  d alpha/dp = (1 - alpha^2)/2."""
+        bars = {"prior.rotation": vjp.orthogonal(p["prior.rotation"], prior.frames[1], cotangent.frames[1])}
+        if self.learn_alpha:
+            alpha = prior.coupling.bounded.value[..., 0]
+            alpha_bar = vjp.number_bound(alpha, jc.Bounded(*(t[..., 0] for t in cotangent.coupling)))
+            bars["prior.alpha"] = 0.5 * (1.0 - alpha) * (1.0 + alpha) * alpha_bar
+        return bars
+
+
+class Svd(Prior):
+    """C = U diag(s) V^T of two views with learned singular values s = sigmoid(t) or tanh(t/2)."""
+
+    name, ranked, least, most = "svd", True, 2, 2
+
+    @property
+    def coupling_parameters(self) -> tuple[str, ...]:
+        """The singular values."""
+        return ("prior.logits",)
+
+    def skew_sizes(self) -> dict[str, int]:
+        """U (n_2 x d) and V (n_1 x d)."""
+        return {"prior.U": self.dims[1], "prior.V": self.dims[0]}
+
+    def correlations(self) -> dict[str, np.ndarray]:
+        """t of s = alpha."""
+        t = 2.0 * math.atanh(self.alpha) if self.bound == "tanh" else _logit(self.alpha)
+        return {"prior.logits": np.full(self.directions, t)}
+
+    def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
+        """Of U diag(s) V^T."""
+        U, V = (jc.frame(p[name], n, self.directions) for name, n in self.skew_sizes().items())
+        return jc.JointPrior.svd(U, p["prior.logits"], V, bound=self.bound)
+
+    def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
+        """Back through both frames and the bound."""
+        bound = {"sigmoid": vjp.sigmoid_bound, "tanh": vjp.tanh_bound}[self.bound]
+        return {
+            "prior.U": vjp.frame(p["prior.U"], prior.frames[1], cotangent.frames[1]),
+            "prior.V": vjp.frame(p["prior.V"], prior.frames[0], cotangent.frames[0]),
+            "prior.logits": bound(p["prior.logits"], cotangent.coupling),
+        }
+
+
+class Canonical(Prior):
+    """Any number of views and sizes: d shared sources, of which each view's frame has learned loadings a^2 = sigmoid(t)."""
+
+    name, ranked, least = "canonical", True, 2
+
+    @property
+    def coupling_parameters(self) -> tuple[str, ...]:
+        """The loadings."""
+        return ("prior.logits",)
+
+    @property
+    def needed_latents(self) -> int:
+        """The smallest view bounds how many directions all are coupled in."""
+        return self.directions
+
+    @property
+    def noise_dim(self) -> int:
+        """The sources come on top."""
+        return sum(self.dims) + self.directions
+
+    def skew_sizes(self) -> dict[str, int]:
+        """One frame (n_i x d) per view."""
+        return _frame_sizes(self.dims)
+
+    def correlations(self) -> dict[str, np.ndarray]:
+        """t of a^2 = alpha."""
+        return {"prior.logits": np.full((len(self.dims), self.directions), _logit(self.alpha))}
+
+    def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
+        """Of all frames and loadings."""
+        return jc.JointPrior.canonical(_frames(p, self.dims, self.directions), p["prior.logits"])
+
+    def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
+        """Back through every frame; the loadings' cotangent is that of the logits already."""
+        return _frames_vjp(p, prior, cotangent) | {"prior.logits": cotangent.coupling}
+
+
+class OrthogonalMany(Prior):
+    """C_ij = alpha Q_i Q_j^T of three views and more: the canonical form with loadings fixed at a^2 = alpha."""
+
+    name, equal_sizes, least = "orthogonal", True, 3
+
+    @property
+    def noise_dim(self) -> int:
+        """The sources come on top."""
+        return sum(self.dims) + self.directions
+
+    def skew_sizes(self) -> dict[str, int]:
+        """One rotation Q_i per view."""
+        return _frame_sizes(self.dims)
+
+    def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
+        """Of all rotations."""
+        return jc.JointPrior.canonical(_frames(p, self.dims, self.directions), _logit(self.alpha))
+
+    def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
+        """Back through every rotation."""
+        return _frames_vjp(p, prior, cotangent)
+
+
+PRIORS: dict[str, tuple[type[Prior], ...]] = {  # which class it is depends on the number of views
+    "independent": (Independent,),
+    "orthogonal": (Orthogonal, OrthogonalMany),
+    "svd": (Svd,),
+    "canonical": (Canonical,),
+}
+
+
+def prior_of(name: str, dims: Sequence[int], **options: Any) -> Prior:
+    """The prior of that name over these latents. Raises ConfigError for an unknown one, or options that it cannot have."""
+    if name not in PRIORS:
+        raise ConfigError(f"prior is {name!r}; expected one of {list(PRIORS)}")
+    fitting = [kind for kind in PRIORS[name] if kind.least <= len(dims) <= kind.most]
+    return (fitting or PRIORS[name])[0](tuple(dims), **options)
+
+
+def _logit(alpha: float) -> float:
+    return math.log(alpha / (1.0 - alpha))
+
+
+def _frame_sizes(dims: Sequence[int]) -> dict[str, int]:
+    return {f"prior.frame.{i}": n for i, n in enumerate(dims)}
+
+
+def _frames(p: Mapping[str, Any], dims: Sequence[int], d: int) -> list[Any]:
+    return [jc.frame(p[name], n, d) for name, n in _frame_sizes(dims).items()]
+
+
+def _frames_vjp(p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
+    names = _frame_sizes(prior.dims)
+    return {name: vjp.frame(p[name], *pair) for name, *pair in zip(names, prior.frames, cotangent.frames, strict=True)}
