@@ -32,7 +32,6 @@ from jpvae.tables import defaults
 from jpvae.tables.evaluation import JPVAE_NAME, fit, score, without_new_categories
 from jpvae.tables.fillers import Filler
 from jpvae.tables.rivals import METHODS as RIVALS
-from jpvae.tables.scoring import column_scales
 from jpvae.views.reading import Views, read_views
 
 FOLDER = suites.RESULTS / "real_tables"
@@ -85,7 +84,7 @@ def cell(tables: Tables, mechanism: str, seed: int, method: str) -> dict[str, An
             name = JPVAE_NAME if method in OURS else method
             filler = fit(name, options(method, data, len(train[0]), seed), data.names, train, data.columns, seed=seed)
         fitted = time.process_time()
-        scores = score(filler, truth, given, data.columns, [column_scales(x) for x in train])
+        scores = score(filler, truth, given, data.columns, train)
     return {
         "setting": filler.setting,
         "fit_seconds": round(fitted - began, 2),

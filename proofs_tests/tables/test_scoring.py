@@ -44,12 +44,13 @@ def test_scores_of_measurements_by_plain_loops():
     truth[3, 1] = np.nan
     mean, draws = truth + 0.5 * scale * rng.standard_normal((8, 2)), rng.standard_normal((DRAWS, 8, 2)) * scale
     mean[3, 1] = 7.0
-    scores = Scores(GAUSSIAN, scale)
+    training = np.array([[5.0, -1.0], [9.0, -1.2], [np.nan, np.nan]])  # means 7, -1.1; deviations 2, 0.1
+    scores = Scores(GAUSSIAN, training)
     for rows in (slice(0, 5), slice(5, 8)):  # blocks of rows add up
         scores.add(truth[rows], Filled(mean[rows], draws[:, rows], {}))
     result = scores.result()
     cells = [(r, c) for r in range(8) for c in range(2) if truth[r, c] == truth[r, c]]
-    x, y = ([float(of[r, c] / scale[c]) for r, c in cells] for of in (truth, mean))
+    x, y = ([float((of[r, c] - (7.0, -1.1)[c]) / scale[c]) for r, c in cells] for of in (truth, mean))
     assert result["error"] == pytest.approx(math.sqrt(sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) / len(cells)))
     mx, my = sum(x) / len(x), sum(y) / len(y)
     products = [
@@ -69,7 +70,7 @@ def test_scores_of_measurements_by_plain_loops():
 def test_scores_of_classes_by_hand():
     truth = np.array([[0.0, 1.0, 2.0], [0.0, 0.0, np.nan]])
     p = {1: np.array([[0.2, 0.8], [0.4, 0.6]]), 2: np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])}
-    scores = Scores(MIXED, np.array([1.0, 0.5, 1.0]))
+    scores = Scores(MIXED, np.array([[1.0, 0.0, 1.0], [3.0, 1.0, 1.0]]))  # deviations 1, 0.5 and, of a constant, 1
     scores.add(truth, Filled(np.array([[1.0, 0.8, 0.0], [1.0, 0.6, 0.0]]), np.zeros((DRAWS, 2, 3)), p))
     result = scores.result()
     assert result["accuracy"] == pytest.approx(1 / 3)  # 0.8 is right, 0.6 is wrong, the category is wrong
@@ -86,7 +87,7 @@ def test_intervals_of_rivals_cover_normal_data(method):
     x = rng.standard_normal((1600, 2)) @ rng.standard_normal((2, 6)) + rng.standard_normal((1600, 6))
     tables, columns = [x[:, :3], x[:, 3:]], [Columns.of_one_family("gaussian", 3)] * 2
     filler = FromRival(METHODS[method], [t[:800] for t in tables], columns, seed=0)
-    scores = Scores(columns[1], x[:, 3:].std(axis=0))
+    scores = Scores(columns[1], tables[1][:800])
     scores.add(tables[1][800:], filler.fill([tables[0][800:], np.full((800, 3), np.nan)])[1])
     found = scores.result()
     # 2,400 cells in rows of three that go together, so some 800 of them count: deviations .0077 and .0177. The intervals' own

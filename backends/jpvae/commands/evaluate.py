@@ -61,7 +61,7 @@ def command(
     names = list(result["seconds"])
     title = f"error on {rows['held_out']:,} held-out rows ({rows['train']:,} to learn from), in standard deviations"
     table = Table(title=title, title_justify="left")
-    table.add_column("hidden view")
+    table.add_column("hidden view", no_wrap=True)
     for name in names:
         table.add_column(name, justify="right")
     won = lines = 0
@@ -96,6 +96,6 @@ def _label(measure: str, found: Mapping[str, Any]) -> str:
     if measure == "error":
         return f" ({found['rows']:,} rows)"
     if measure == "coverage_95":
-        return ": in the 95 % interval"
+        return ": in 95 % interval"
     shown = [*found["classes"][:3], *(["..."] if len(found["classes"]) > 3 else [])]
     return f": {', '.join(shown)} " + ("right" if measure == "accuracy" else "log loss")

@@ -23,7 +23,7 @@ from ..views.survey import check_values
 from .fillers import Filler, FromJPVAE, FromRival
 from .joining import Joined
 from .rivals import METHODS
-from .scoring import Filled, Scores, classes, column_scales
+from .scoring import Filled, Scores, classes
 
 JPVAE_NAME = "JPVAE"
 USUAL = ("column means", "nearest neighbours", "ridge", "PLS", "factor analysis", "softImpute")
@@ -75,7 +75,6 @@ def evaluate(
             "one: give tables that share more subjects, or raise --held-out"
         )
     known = [table[train] for table in tables]
-    scales = [column_scales(table) for table in known]
     seconds: dict[str, float] = {}
     settings: dict[str, str] = {}
     scores: dict[str, list[dict[str, float | None]]] = {}
@@ -86,7 +85,7 @@ def evaluate(
         filler = fit(method, fitted.get_params(), data.names, known, data.columns, seed=seed, callbacks=bar)
         settings[method] = filler.setting
         scores[method] = [
-            score(filler, [t[rows] for t in tables], _without(tables, rows, j), data.columns, scales)[j]
+            score(filler, [t[rows] for t in tables], _without(tables, rows, j), data.columns, known)[j]
             for j, rows in hidden.items()
         ]
         seconds[method] = time.perf_counter() - began
@@ -131,10 +130,10 @@ def score(
     truth: Sequence[np.ndarray],
     given: Sequence[np.ndarray],
     columns: Sequence[Columns],
-    scales: Sequence[np.ndarray],
+    training: Sequence[np.ndarray],
 ) -> list[dict[str, float | None]]:
-    """Every score of each view, over the rows of ``truth`` (R, p) that ``given`` lacks. scales: (p,) of each view's columns."""
-    scores = [Scores(c, scale) for c, scale in zip(columns, scales, strict=True)]
+    """Every score of each view, over the rows of ``truth`` (R, p) that ``given`` lacks. training: each view (N, p)."""
+    scores = [Scores(c, table) for c, table in zip(columns, training, strict=True)]
     asked = [np.isnan(g).all(axis=1) & ~np.isnan(t).all(axis=1) for t, g in zip(truth, given, strict=True)]
     rows = np.flatnonzero(np.any(asked, axis=0))
     for start in range(0, len(rows), BLOCK):

@@ -1,7 +1,7 @@
 """How good a filling is, over the cells of which the truth is known (not NaN).
 
 error       ( mean over r, c of ((filled_rc - truth_rc) / sd_c)^2 )^{1/2}   sd_c: in training; column means give about 1
-correlation of filled_rc / sd_c with truth_rc / sd_c, over all cells of the measured columns together
+correlation of (filled_rc - mean_c) / sd_c with (truth_rc - mean_c) / sd_c, over all cells of the measured columns together
 coverage    the part of the measured cells whose truth lies between two of the K draws: ranks (K + 1)(1 -+ level)/2, which
             enclose the truth with probability ``level`` where truth and draws are alike
 width       the mean distance of these two, in sd_c
@@ -13,7 +13,7 @@ log_loss    mean over r, c of -log p(truth_rc), nats, p held between FLOOR and 1
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
@@ -61,11 +61,17 @@ def crps(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Scores:
-    """Of one view and one method, gathered block of rows by block of rows. columns: the view's; scale (p,): of the columns."""
+    """Of one view and one method, gathered block of rows by block of rows.
+
+    columns: the view's; training: its training rows (N, p), NaN where missing: the columns' means and deviations are theirs.
+    """
 
     columns: Columns
-    scale: np.ndarray
+    training: InitVar[np.ndarray]
     _cells: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+    def __post_init__(self, training: np.ndarray) -> None:
+        self._location, self._scale = np.nanmean(training, axis=0), column_scales(training)
 
     def add(self, truth: np.ndarray, filled: Filled) -> None:
         """Rows (R, p) of which the truth is known; NaN where it is not."""
@@ -73,12 +79,13 @@ class Scores:
         coded = [j for j in range(self.columns.count) if j in self.columns.coded]
         numbers = np.setdiff1d(np.arange(self.columns.count), coded)
         measured = np.setdiff1d(numbers, list(levels))
-        scaled = [(x / self.scale)[:, numbers] for x in (truth, filled.mean)]
+        scaled = [(x / self._scale)[:, numbers] for x in (truth, filled.mean)]
         self._keep("squares", (scaled[1] - scaled[0]) ** 2, ~np.isnan(scaled[0]))
-        truth_at, draws = truth[:, measured] / self.scale[measured], filled.draws[..., measured] / self.scale[measured]
+        truth_at, draws = truth[:, measured] / self._scale[measured], filled.draws[..., measured] / self._scale[measured]
         known = ~np.isnan(truth_at)
-        self._keep("truth", truth_at, known)
-        self._keep("mean", filled.mean[:, measured] / self.scale[measured], known)
+        middle = self._location[measured] / self._scale[measured]
+        self._keep("truth", truth_at - middle, known)
+        self._keep("mean", filled.mean[:, measured] / self._scale[measured] - middle, known)
         self._keep("crps", crps(truth_at, draws), known)
         for name, level in LEVELS.items():
             low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
