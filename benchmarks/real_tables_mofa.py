@@ -1,7 +1,7 @@
 """MOFA+ (Argelaguet et al. 2020) as a method of real_tables.py; needs pip install mofapy2, which nothing else here does.
 
-Factors with sparse loadings W by variational inference, normal likelihoods, columns standardised. It starts with FACTORS of them.
-MOFA+ fills the rows that it was fitted to; other rows get their factors' posterior mean from the fitted loadings and precisions,
+Factors with sparse loadings W by variational inference, normal likelihoods, columns standardised, FACTORS of them at first.
+MOFA+ fills the rows that it was fitted to; other rows get their factors' posterior mean from its loadings and precisions,
 E[z | x_O] = (I + W_O' tau_O W_O)^-1 W_O' tau_O x_O, which is its own update.
 """
 
