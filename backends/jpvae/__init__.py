@@ -6,7 +6,8 @@ Importing this package loads no framework and no optional dependency; what it ex
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from jpvae_core import __version__
+
 __all__ = ["JPVAE", "__version__", "pool"]
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """Gaussian: the decoder gives means, each feature has its own learned variance. Data are standardised inside.
 
 log p = -((x - mean)^2 / var + log var + log 2 pi) / 2
+
+Range: |x - mean| up to 1e12 (of a standardised x), log var from -30 to 30.
 """
 
 from __future__ import annotations
