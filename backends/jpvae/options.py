@@ -15,6 +15,8 @@ from typing import Any, Literal
 import numpy as np
 
 from .errors import ConfigError
+from .model.likelihoods import Likelihood
+from .model.likelihoods.registry import name_of
 from .model.priors import Bound, PriorName
 from .training import schedules
 from .training.schedules import BetaSchedule
@@ -184,8 +186,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _likelihood(name: str, value: Any) -> Any:
-    if not isinstance(value, str | Mapping) and not _several(value):
-        raise ConfigError(f"{name} is {value!r}; expected a name, or one per view")
+    if not isinstance(value, str | Mapping | Likelihood) and not _several(value):
+        raise ConfigError(f"{name} is {value!r}; expected a name or a Likelihood object, or one per view")
     return value
 
 
@@ -231,9 +233,11 @@ def at_least(name: str, value: Any, least: int) -> int:
 
 
 def likelihood_to_json(likelihood: Any) -> Any:
-    """The likelihood option as plain JSON: a dict, whose keys may be tuples of columns, as {"items": [[key, value], ...]}."""
+    """The likelihood option as plain JSON: objects by name; a dict (keys may be tuples) as {"items": [[key, value], ...]}."""
     if isinstance(likelihood, Mapping):
         return {"items": [[key, likelihood_to_json(value)] for key, value in likelihood.items()]}
+    if isinstance(likelihood, Likelihood):
+        return str(name_of(likelihood))
     return likelihood if isinstance(likelihood, str) else [likelihood_to_json(part) for part in likelihood]
 
 
