@@ -21,7 +21,7 @@ def command(
     only: Annotated[str, typer.Option(help="Some of table1, table2, table3, sweep, likelihood, figure1, ...: a,b,c.")] = "",
     source: Annotated[Path | None, typer.Option("--from", help="Results that were made: only the report is written.")] = None,
     trained: Annotated[list[Path] | None, typer.Option(help="Folder with finished runs of hvdmnist. Repeatable.")] = None,
-    quick: Annotated[bool, typer.Option(help="One seed at a tenth of the length: minutes, to try it out.")] = False,
+    quick: Annotated[bool, typer.Option(help="One seed at a tenth of the length, no sweep: minutes.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, ... for trainings and classifiers")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -30,7 +30,7 @@ def command(
     In full that is hours on a CPU. Each result is kept once it is there, so a
     command that was stopped goes on where it was, to the same numbers.
     """
-    from ..experiments.reproduce import conduct, report
+    from ..experiments.reproduce import conduct, pieces, report
     from ..experiments.reproduce.settings import FULL, QUICK
 
     names = [name.strip() for name in only.split(",") if name.strip()]
@@ -42,7 +42,7 @@ def command(
             out,
             protocol=protocol,
             seeds=1 if quick else seeds,
-            only=names,
+            only=names or (pieces.QUICK if quick else ()),
             settings=QUICK if quick else FULL,
             trained=trained or [],
             device=device,

@@ -25,8 +25,9 @@ from ..errors import ConfigError, MissingDependency, ViewError
 from ..estimator import JPVAE
 from ..training.progress import progress_bar
 from ..views.columns import Columns
-from ..views.reading import Views, read_views
-from ..views.survey import check_values
+from ..views.opening import open_views
+from ..views.reading import Views, checked
+from ..views.survey import Survey
 from .joining import Joined
 from .scoring import accuracy, column_scales, error
 
@@ -46,15 +47,8 @@ def evaluate(fitted: JPVAE, joined: Joined, *, part: float, seed: int) -> dict[s
     if len(joined.views) < len(joined.names):
         absent = [name for name in joined.names if name not in joined.views]
         raise ViewError(f"--view lacks {absent}; expected every view of the model: it is trained anew on these tables")
-    data = read_views(
-        joined.views,
-        joined.observed,
-        missing="nan",
-        entries=fitted.entries,
-        names=fitted.view_names_,
-        columns=fitted.table_columns_,
-    )
-    check_values(fitted.model_.likelihoods, data)
+    opened = open_views(joined.views, joined.observed, names=fitted.view_names_, columns=fitted.table_columns_)
+    data = checked(opened, missing="nan", entries=fitted.entries, visit=Survey(opened, fitted.model_.likelihoods))
     observed, N = data.observed, len(data.observed)
     held_out = np.sort(np.random.default_rng(seed).permutation(N)[: round(part * N)])
     train = np.setdiff1d(np.arange(N), held_out)
