@@ -414,9 +414,13 @@ def test_evaluate_prints_the_errors(command, monkeypatch):
     for name, found in result["views"].items():
         line = next(line for line in out.splitlines() if f"{name} ({found['rows']} rows)" in line)
         assert [cell.strip() for cell in line.split("│")[2:-1]] == [f"{e:.3f}" for e in found["error"].values()]
-    result["views"]["a"] |= {"categories": ["sex"], "accuracy": dict.fromkeys(found["error"], 0.5)}
+    methods = list(found["error"])
+    assert methods == ["JPVAE", "column means", "nearest neighbours", "ridge", "PLS", "factor analysis", "softImpute"]
+    line = next(line for line in out.splitlines() if "c: in 95 % interval" in line)
+    assert [cell.strip() for cell in line.split("│")[2:-1]] == [f"{c:.0%}" for c in found["coverage_95"].values()]
+    result["views"]["a"] |= {"classes": ["sex"], "accuracy": dict.fromkeys(methods, 0.5)}
     line = next(line for line in command(*evaluate)[1].splitlines() if "a: sex right" in line)
-    assert [cell.strip() for cell in line.split("│")[2:-1]] == ["50%"] * 4
+    assert [cell.strip() for cell in line.split("│")[2:-1]] == ["50%"] * 7
 
 
 def spoil(folder):
