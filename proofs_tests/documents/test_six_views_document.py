@@ -91,7 +91,7 @@ def test_the_readme_says_what_was_measured():
     readme = " ".join((six_views_page.PAGE.parents[1] / "README.md").read_text().split())
     ours, neighbours, iterative = (KEPT["summary"]["at random"][method]["mean"][0] for method in (OURS, *METHODS[2:]))
     claim = (
-        f"fills with a mean error of {ours:.2f} column standard deviations where nearest neighbours have {neighbours:.2f} and "
-        f"IterativeImputer {iterative:.2f}"
+        f"the mean imputation error is {ours:.2f} column standard deviations, compared with {neighbours:.2f} for nearest "
+        f"neighbours and {iterative:.2f} for IterativeImputer"
     )
     assert claim in readme
