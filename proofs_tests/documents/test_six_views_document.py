@@ -82,7 +82,10 @@ def test_what_missing_by_label_costs():
     of = {
         method: [np.mean([c["mean"] for c in cases(mechanism, method)]) for mechanism in KEPT["summary"]] for method in METHODS
     }
-    for pattern, method in {r"error of JPVAE by (\S+) %": OURS, r"that of nearest neighbours by (\S+) %": "nearest neighbours"}.items():
+    for pattern, method in {
+        r"error of JPVAE by (\S+) %": OURS,
+        r"of nearest neighbours by (\S+) %": "nearest neighbours",
+    }.items():
         at_random, by_label = of[method]
         assert claim(pattern) == round(100 * (by_label / at_random - 1), 1)
 
