@@ -144,9 +144,8 @@ def main() -> None:
         sys.exit(f"these files differ from the commit; commit or stash them first:\n{changed()}")
     report = started()
     files = {str(path.relative_to(ROOT)): path for path in test_files()}
-    counts = core_files() | {
-        name: path.read_text().count("@given") * 8 for name, path in files.items()
-    }  # 8: libraries x dtypes
+    variants = 8  # of a test that runs on every library in both dtypes: most do
+    counts = core_files() | {name: variants * path.read_text().count("@given") for name, path in files.items()}
     units = [("examples", name) for name in files] + [("mutants", name) for name in core_files()]
     left = [
         (kind, name)
