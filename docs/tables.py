@@ -4,7 +4,7 @@
 
 The tables are scikit-learn's 1,797 handwritten digits (8 x 8 grey values, UCI) cut into three views: rows 1-3 of the picture in
 a csv file; 4-5 in a parquet file; 6-8 in an Excel sheet, with a count (the number of its pixels with ink) and a category (the
-digit, in words). Each digit is absent from each table with probability 0.3, but never from all; the middle also lacks single cells.
+digit, in words). Each digit is absent from each table with probability 0.3, but never from all; the middle also lacks cells.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ STEPS = [
     (
         "## Fit",
         "`fit` joins the tables on the id, infers the likelihood of every column, prints what it found, and trains. Here one "
-        "column is set by hand: `inked` is a count. By default, single empty cells are an error; `marginalise` leaves them out of "
-        "the likelihood and imputes them.",
+        "column is set by hand: `inked` is a count. By default, single empty cells are an error; `marginalise` leaves them out "
+        "of the likelihood and imputes them.",
         f"jpvae fit {VIEWS} --id scan --out model.safetensors \\\n"
         "    --likelihood bottom:inked=negative_binomial_unscaled --entries marginalise --backend numpy",
     ),
     (
         "## Inspect",
-        "`inspect` summarises the model. A singular value of C_ij is the correlation between one pair of latent directions of two "
-        "views; the smallest eigenvalue measures how far the prior is from singular.",
+        "`inspect` summarises the model. A singular value of C_ij is the correlation between one pair of latent directions of "
+        "two views; the smallest eigenvalue measures how far the prior is from singular.",
         "jpvae inspect model.safetensors --figure tables.png",
     ),
     (
         "## Impute",
-        "For new scans, only two of the tables exist. `impute` fills the third for every scan, here with three draws for multiple "
-        "imputation.",
+        "For new scans, only two of the tables exist. `impute` fills the third for every scan, here with three draws for "
+        "multiple imputation.",
         "jpvae impute model.safetensors --view top=new_top.csv --view middle=new_middle.parquet --out filled --draws 3",
     ),
     (
@@ -60,9 +60,9 @@ STEPS = [
     ),
     (
         "## Evaluate",
-        "`evaluate` shows whether the model is better than simpler methods. It trains a new model with the same options on four "
-        "fifths of the rows, hides each view of the remaining rows in turn, and imputes it with every method. For names, column "
-        "means stand for the most frequent name.",
+        "`evaluate` shows whether the model is better than simpler methods. It trains a new model with the same options on "
+        "four fifths of the rows, hides each view of the remaining rows in turn, and imputes it with every method. For names, "
+        "column means stand for the most frequent name.",
         f"jpvae evaluate model.safetensors {VIEWS}",
     ),
     (
