@@ -50,12 +50,17 @@ class Engine(Protocol):
         beta: float,
         learning_rate: float,
         coupling_rate: float,
+        weight_decay: float = 0.0,
         max_gradient_norm: float | None = None,
     ) -> dict[str, Any]:
         """One Adam step on the weighted negative ELBO, in place; prior.logits and prior.alpha move at ``coupling_rate`` times
         the learning rate. Reports, in nats per row and as they were before the step:
 
         "loss"; "reconstruction", -log p(x_i | z_i) under each view's own posterior, unweighted; "kl", of all observed views.
+
+        weight_decay w: before the step, every parameter that ``Model.decays`` is multiplied by 1 - learning_rate w (decoupled
+        weight decay: the gradient and Adam's moments do not see it). A learning_rate of 0 moves nothing: an evaluation, in which
+        networks that behave otherwise in training (dropout) behave as in prediction.
 
         max_gradient_norm G: the gradient g of all parameters, |g| its Euclidean norm, is taken as g min(1, G/|g|), and |g| is
         reported as "gradient_norm"; where |g| is not finite, no step is made. Only where the loss is not finite, "rows" is

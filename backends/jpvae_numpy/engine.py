@@ -83,6 +83,7 @@ class Engine:
         beta: float,
         learning_rate: float,
         coupling_rate: float = 1.0,
+        weight_decay: float = 0.0,
         max_gradient_norm: float | None = None,
     ) -> Any:
         """One Adam step; the report is of the parameters before it."""
@@ -92,7 +93,7 @@ class Engine:
                 report["gradient_norm"] = norm = clip(state.gradients.whole, max_gradient_norm)
                 if not math.isfinite(norm):
                     return report
-            state.adam.step(learning_rate, learning_rate * coupling_rate)
+            state.adam.step(learning_rate, learning_rate * coupling_rate, weight_decay)
         return report
 
 
