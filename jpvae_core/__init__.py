@@ -9,6 +9,7 @@ from .conditioning import Conditional, condition, condition_gaussian, conditiona
 from .density import log_density
 from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, ShapeError
 from .frames import frame, orthogonal
+from .fused import Fused, fuse
 from .kl import kl_dense, kl_divergence, kl_eq9, kl_eq16
 from .moments import Moments
 from .prior import JointPrior
@@ -21,6 +22,7 @@ __all__ = [
     "Bounded",
     "Conditional",
     "DtypeError",
+    "Fused",
     "JPVAEError",
     "JointPrior",
     "LibraryError",
@@ -33,6 +35,7 @@ __all__ = [
     "condition_gaussian",
     "conditional_mean",
     "frame",
+    "fuse",
     "inverse_cayley",
     "kl_dense",
     "kl_divergence",

@@ -76,6 +76,11 @@ class Loadings:
             weighted = weighted + a * ((1.0 + e) / tau) * m[i]
         return weighted, tau
 
+    def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
+        """As they are."""
+        a, rest, _ = self.loadings
+        return [(a[..., i, :], rest[..., i, :]) for i in range(a.shape[-2])]
+
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
         a, _, e = (t[..., None, :, :] for t in self.loadings)
