@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .engines import engine
 from .files import saving
 from .files.saving import Progress
 from .fitted import Fitted
 from .inference.latent_report import diagnose
 from .inference.predictor import Predictor
 from .options import Options, seed_of
-from .planning import model_of, plan_of, warn_of_idle_latents
+from .planning import engine_of, model_of, plan_of, warn_of_idle_latents, with_networks
 from .training.batches import Batches
 from .training.callbacks import Callback, Run, StopTraining, listening
 from .training.divergence import check_finite
@@ -40,7 +39,7 @@ class File(NamedTuple):
 
 def begin(options: Options, data: Views, slices: Slices | None) -> tuple[Fitted, Plan]:
     """The model, the scaling and the plan for these views, before any step. Raises ConfigError, ViewError."""
-    seed, model = seed_of(options.seed), model_of(options, data.columns)
+    seed, model = seed_of(options.seed), model_of(options, data.columns, data.names)
     plan = plan_of(options, model, len(data.observed), data.names, seed)
     scaling = scaling_of(model.likelihoods, data)
     warn_of_idle_latents(model, data.names)
@@ -51,11 +50,12 @@ def begin(options: Options, data: Views, slices: Slices | None) -> tuple[Fitted,
 def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Sequence[Callback]) -> tuple[Fitted, Predictor]:
     """Train what ``begin`` made of ``data``. Raises CheckpointError, ViewError, TrainingDiverged (see ``JPVAE.fit``)."""
     options, model = start.options, start.model
-    backend = engine(options.backend, model, options.dtype, options.device)
+    backend = engine_of(options, model, start.view_names)
     views = [Scaled(data, i, units, options.dtype) for i, units in enumerate(start.units)]
     batches = Batches([view[:] for view in views], data.observed, model, plan, data.names)
     fingerprint = None if file is None else batches.fingerprint()
     start, progress = saving.resume(start, file.path if file else None, fingerprint, plan.steps)
+    start = replace(start, parameters=with_networks(backend, model, start.parameters, start.seed))
     state = backend.start(start.parameters, progress.optimizer)
     record = Recorder(plan, start.history, progress.window, lambda record: [one.on_log(record) for one in listeners])
     held_out = HeldOut(backend, batches, options.patience, progress.best) if options.early_stopping else None

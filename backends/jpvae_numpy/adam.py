@@ -65,7 +65,7 @@ class Adam:
         self._scratch = [np.empty(length, dtype) for _ in range(threads.count)]
 
     def step(self, rate: float, slow_rate: float, weight_decay: float = 0.0) -> None:
-        """One step by the gradients as they are; the slow entries move at ``slow_rate``; before it p *= 1 - rate weight_decay."""
+        """One step by the gradients as they are, after p *= 1 - rate weight_decay; the slow entries move at ``slow_rate``."""
         self.steps += 1
         root = math.sqrt(1.0 - BETA_2**self.steps)
         factor = root / (1.0 - BETA_1**self.steps)

@@ -45,6 +45,10 @@ class Engine:
         """A copy."""
         return np.array(x)
 
+    def network_parameters(self, seed: int) -> Arrays:
+        """There are none: all networks are dense layers."""
+        return {}
+
     def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None = None) -> State:
         """Copies of the parameters, ready to train; Adam's moments where training goes on."""
         state = State(self.model, parameters, self.dtype, self.threads)

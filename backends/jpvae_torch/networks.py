@@ -70,7 +70,8 @@ class Networks:
         if shape != (2, fan_out):
             meaning = "2 x latents: means, then log-variances" if kind == "encoder" else "one output per column"
             raise ConfigError(
-                f"networks: for 2 rows of {fan_in}, the {kind} of view {view} gives {shape}; expected (2, {fan_out}) ({meaning})"
+                f"networks: for 2 rows of {fan_in} numbers the {kind} of view {view} gives {shape}; expected (2, {fan_out}): "
+                f"{meaning}"
             )
 
     def initial(self, seed: int) -> dict[str, np.ndarray]:

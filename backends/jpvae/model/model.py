@@ -165,6 +165,8 @@ class Model:
 
         for i in range(self.views):
             for part in ("encoder", "decoder"):
+                if self.is_own(f"{part}.{i}"):  # all else starts as it would without it
+                    _ = [next(streams) for _ in range(self.depth(i))]
                 for k, (fan_in, fan_out) in enumerate(self.layers(part, i)):
                     arrays[f"{part}.{i}.{k}.weight"] = weight(fan_in, fan_out)
                     arrays[f"{part}.{i}.{k}.bias"] = np.zeros(fan_out)
