@@ -189,8 +189,7 @@ class Fused:
         xp, (_, inverse, _) = self.xp, self._source
         through, own = [], []
         for one, n in zip(self.alone, self.prior.dims, strict=True):
-            Q = eye_like(xp, one.m, n) if one.frame is None else one.frame
-            A = Q * one.a
+            A = (eye_like(xp, one.m, n) if one.frame is None else one.frame[..., None, :, :]) * one.a[..., None, :]
             B = one.variance[..., :, None] * (A @ one.precision)
             identity = eye_like(xp, one.m, n)
             S = one.variance[..., :, None] * identity - B @ xp.matrix_transpose(one.variance[..., :, None] * A)

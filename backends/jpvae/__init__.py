@@ -1,4 +1,5 @@
-"""Joint-prior multi-view VAEs on a person's tables: the estimator `JPVAE`, `pool` for multiple imputation, the command `jpvae`.
+"""Joint-prior multi-view VAEs on a person's tables: the estimator `JPVAE`, `pool` for multiple imputation, the command `jpvae`;
+`Likelihood` is the base class of a person's own families.
 
 Importing this package loads no framework and no optional dependency; what it exports does when it is used.
 """
@@ -8,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from jpvae_core import __version__
 
-__all__ = ["JPVAE", "__version__", "pool"]
+__all__ = ["JPVAE", "Likelihood", "__version__", "pool"]
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
+    from .model.likelihoods import Likelihood
     from .pooling import pool
 
-_HOMES = {"JPVAE": ".estimator", "pool": ".pooling"}
+_HOMES = {"JPVAE": ".estimator", "Likelihood": ".model.likelihoods", "pool": ".pooling"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -20,7 +21,7 @@ from .errors import ConfigError, MissingDependency
 from .model.batch import Array, Batch
 from .model.model import Model
 
-__all__ = ["ENGINES", "Array", "Batch", "Engine", "engine", "name_of"]
+__all__ = ["ENGINES", "Array", "Batch", "Engine", "engine", "engine_name"]
 
 
 class Engine(Protocol):
@@ -96,7 +97,7 @@ def engine(
     networks: factories of the model's own networks, by part. Raises ConfigError for an unknown name, an unusable device, or
     networks that the engine does not take; MissingDependency where its framework is absent.
     """
-    make, called = _maker(backend), name_of(backend)
+    make, called = _maker(backend), engine_name(backend)
     if dtype not in ("float32", "float64"):
         raise ConfigError(f"dtype is {dtype!r}; expected 'float32' or 'float64'")
     options = {"networks": networks} if networks else {}
@@ -111,30 +112,36 @@ def engine(
         raise ConfigError(f"{what} is {device!r}, which backend={called!r} cannot use here: {error}") from error
 
 
-def name_of(backend: str | Callable[..., Any]) -> str:
-    """The name that stands for an engine in a file: its registered one, or for a class from elsewhere its module and name."""
+def engine_name(backend: str | Callable[..., Any]) -> str:
+    """What stands for an engine in a file: its registered name, or for a class from elsewhere "module:class"."""
     if isinstance(backend, str):
         return backend
     made = backend.func if isinstance(backend, functools.partial) else backend
-    names = {package: name for name, package in ENGINES.items()}
     home, name = getattr(made, "__module__", ""), getattr(made, "__qualname__", type(made).__qualname__)
-    return names.get(home.partition(".")[0], f"{home}.{name}")
+    registered = {package: name for name, package in ENGINES.items()}
+    return registered.get(home.partition(".")[0], f"{home}:{name}")
 
 
 def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
     if not isinstance(backend, str):
         return backend
-    others = {entry.name: entry for entry in entry_points(group=GROUP)} if backend not in ENGINES else {}
+    points = {} if backend in ENGINES else {point.name: point for point in entry_points(group=GROUP)}
+    module, _, path = backend.partition(":")
+    made: Any = None
     try:
-        if backend in ENGINES or backend in others:
-            made: Callable[..., Engine] = (
-                import_module(ENGINES[backend]).Engine if backend in ENGINES else others[backend].load()
-            )
-            return made
+        if backend in ENGINES:
+            made = import_module(ENGINES[backend]).Engine
+        elif backend in points:
+            made = points[backend].load()
+        elif path:  # of a file: only what the program has imported itself
+            made = functools.reduce(lambda at, part: getattr(at, part, None), path.split("."), sys.modules.get(module))
     except ModuleNotFoundError as error:
         message = f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]', or take backend='numpy'"
         raise MissingDependency(message) from error
-    known = sorted({*ENGINES, *others})
-    raise ConfigError(
-        f"backend is {backend!r}; expected one of {known}, or an Engine class (of a file too: load(path, backend=...))"
-    )
+    if made is None and path:
+        raise ConfigError(f"backend is {backend!r}, which is not here: import {module}, or load(path, backend='numpy')")
+    if not callable(made):
+        known = sorted({*ENGINES, *points})
+        raise ConfigError(f"backend is {backend!r}; expected one of {known}, or an Engine class")
+    checked: Callable[..., Engine] = made
+    return checked

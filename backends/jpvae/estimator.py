@@ -215,7 +215,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         the prior, "training" Eq. 12 with the moments of training latents.
         -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with
         their index, columns and, where a column had no hole, dtype; with return_std a pair of these. A category, coded or text,
-        is imputed as the most probable one, its std the probability that another is true; one-hot groups as probabilities.
+        is imputed as the most probable one (and has no std: NaN); one-hot groups as probabilities.
         Counts are imputed at size factor 1, missing cells at that of their row.
 
         out: arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
@@ -252,7 +252,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         with overflow_is_found():
             for j, rows, mean, std in fillings:
                 check_imputed(scaled, j, rows, np.stack([mean, std]))
-                to_table = (units[j].to_table(mean), units[j].std_to_table(std, mean))
+                to_table = (units[j].to_table(mean), units[j].std_to_table(std))
                 for arrays, values in zip(results, to_table, strict=False):
                     outputs.fill(arrays[j], rows, values)
         filled = give_back(results[0], "filled")

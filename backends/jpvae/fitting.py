@@ -50,6 +50,8 @@ def begin(options: Options, data: Views, slices: Slices | None) -> tuple[Fitted,
 def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Sequence[Callback]) -> tuple[Fitted, Predictor]:
     """Train what ``begin`` made of ``data``. Raises CheckpointError, ViewError, TrainingDiverged (see ``JPVAE.fit``)."""
     options, model = start.options, start.model
+    if file is not None:
+        saving.check_families(start)
     backend = engine_of(options, model, start.view_names)
     views = [Scaled(data, i, units, options.dtype) for i, units in enumerate(start.units)]
     batches = Batches([view[:] for view in views], data.observed, model, plan, data.names)

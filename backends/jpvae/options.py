@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .engines import name_of
+from .engines import engine_name
 from .errors import ConfigError
+from .model.likelihoods import Likelihood
+from .model.likelihoods.registry import name_of
 from .model.priors import Bound, PriorName
 from .training import schedules
 from .training.schedules import BetaSchedule
@@ -92,7 +94,7 @@ class Options:
         """What a training depends on, as JSON-able values by name: all but ``progress`` and ``networks`` (see the model)."""
         unwritten = ("progress", "networks")
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in unwritten}
-        values["backend"] = name_of(self.backend)
+        values["backend"] = engine_name(self.backend)
         values |= {"beta": schedules.to_json(self.beta), "likelihood": likelihood_to_json(self.likelihood)}
         return dict(sorted(values.items()))
 
@@ -208,8 +210,8 @@ def _networks(name: str, value: Any) -> dict[str, tuple[Any, Any]] | None:
 
 
 def _likelihood(name: str, value: Any) -> Any:
-    if not isinstance(value, str | Mapping) and not _several(value):
-        raise ConfigError(f"{name} is {value!r}; expected a name, or one per view")
+    if not isinstance(value, str | Mapping | Likelihood) and not _several(value):
+        raise ConfigError(f"{name} is {value!r}; expected a name or a Likelihood object, or one per view")
     return value
 
 
@@ -257,9 +259,11 @@ def at_least(name: str, value: Any, least: int) -> int:
 
 
 def likelihood_to_json(likelihood: Any) -> Any:
-    """The likelihood option as plain JSON: a dict, whose keys may be tuples of columns, as {"items": [[key, value], ...]}."""
+    """The likelihood option as plain JSON: objects by name; a dict (keys may be tuples) as {"items": [[key, value], ...]}."""
     if isinstance(likelihood, Mapping):
         return {"items": [[key, likelihood_to_json(value)] for key, value in likelihood.items()]}
+    if isinstance(likelihood, Likelihood):
+        return str(name_of(likelihood))
     return likelihood if isinstance(likelihood, str) else [likelihood_to_json(part) for part in likelihood]
 
 

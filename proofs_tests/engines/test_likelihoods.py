@@ -138,6 +138,31 @@ def test_densities_sum_to_one_have_the_stated_mean_and_are_scipy_s(name, out, ow
     assert log_density(x) == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
+@pytest.mark.parametrize("own", OWN)
+@pytest.mark.parametrize("out", [-3.0, 0.0, 1.7])
+@pytest.mark.parametrize("name", TABLE)
+def test_the_variance_is_scipy_s_and_that_of_draws(name, out, own):
+    made, count = likelihood(name), 20_000
+    mean = made.mean(array_api_compat.numpy, outputs_of(name, np.full(count, out)), target_of(name, np.zeros(count)))
+    found, theirs = made.variance(mean, own_of(name, own)), TABLE[name].scipy(out, own)
+    assert found.shape == mean.shape
+    assert found[0, 0] == pytest.approx(theirs.var(), rel=1e-12)  # p (1 - p), sums and products of what agrees to rounding
+    draws = made.draw(mean, own_of(name, own), np.random.default_rng(0))[:, 0]
+    kurtosis = 3.0 + float(theirs.stats("k"))
+    if np.isfinite(kurtosis):  # a sample variance's relative deviation is sqrt((kurtosis - 1)/N): five of them
+        assert draws.var() == pytest.approx(found[0, 0], rel=5 * np.sqrt(max(kurtosis - 1.0, 1e-3) / count) + 1 / count)
+
+
+def test_variances_of_parts_and_of_cells():
+    """Part by part, each with its own parameters; leaving cells out changes none."""
+    mixed = likelihood((("gaussian", 2), ("categorical", 3, 3), ("negative_binomial_unscaled", 1)))
+    own = {"0.log_var": np.log([4.0, 9.0]), "2.log_dispersion": np.log([0.5])}
+    mean = np.asarray([[0.3, -1.0, 0.5, 0.25, 0.25, 6.0]])
+    expected = [[4.0, 9.0, 0.25, 0.1875, 0.1875, 6.0 + 0.5 * 36.0]]
+    assert mixed.variance(mean, own) == pytest.approx(np.asarray(expected), rel=1e-14)
+    assert np.array_equal(Marginal(mixed).variance(mean, own), mixed.variance(mean, own))
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_draws_have_the_distribution(name):
     """Kolmogorov: the largest gap between N draws' distribution function and SciPy's exceeds 1.95/sqrt(N) once in 1,000."""
@@ -195,6 +220,9 @@ def test_the_likelihood_of_the_guide():
     assert own_bar["log_scale"] == pytest.approx(leaves[1].grad.numpy(), rel=1e-12)
     draws = made.draw(np.zeros((20_000, 2)), own, rng)[:, 1]
     assert scipy.stats.kstest(draws, scipy.stats.laplace(0.0, scales[1]).cdf).statistic < 1.95 / np.sqrt(20_000)
+    assert made.variance(np.zeros((3, 2)), own) == pytest.approx(
+        np.tile(scipy.stats.laplace(0, scales).var(), (3, 1)), rel=1e-12
+    )
 
 
 def test_gaussian_units_are_those_of_the_observed_rows():
@@ -279,6 +307,17 @@ def test_a_value_that_a_family_cannot_have_is_named(name, value, message):
     with pytest.raises(ViewError, match=rf"view 'ink', row 12, column 'b' {message}"):
         made.check(values, np.ones(4, dtype=bool), "ink", range(10, 14), ["a", "b", "c"])
     Gaussian().check(values, np.ones(4, dtype=bool), "ink")
+
+
+def test_a_part_s_value_is_found_and_explained_with_cells_left_out_or_not():
+    """One check for all: of a mixed view with cells left out, the first bad cell by row, and what its own family expects."""
+    mixed = likelihood((("gaussian", 1), ("poisson", 2), ("bernoulli", 1)))
+    values = np.asarray([[0.5, 1.0, np.nan, 0.0], [-1.0, 3.0, 2.0, 7.0], [np.nan, -2.0, 1.0, 1.0]])
+    for made in (mixed, Marginal(mixed)):
+        with pytest.raises(ViewError, match=r"view 'ink', row 1, column 'd' is 7; a Bernoulli"):
+            made.check(values, np.ones(3, dtype=bool), "ink", labels="abcd")
+        with pytest.raises(ViewError, match=r"view 'ink', row 2, column 'b' is -2; a count likelihood"):
+            made.check(values, np.asarray([True, False, True]), "ink", labels="abcd")
 
 
 def test_one_hot_groups_add_up_to_one():

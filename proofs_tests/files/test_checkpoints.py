@@ -177,6 +177,28 @@ def test_no_such_file(tmp_path):
         fitted().save(tmp_path / "no" / "model")
 
 
+INCOMPLETE = {
+    "no adam": lambda file: [file.pop(name) for name in list(file) if name.startswith("adam.")],
+    "no step": lambda file: file.pop("adam.step"),
+    "a shape": lambda file: file.update({"parameters.prior.rotation": np.zeros(7)}),
+    "negative step": lambda file: file["header"].update(step=-3),
+    "late step": lambda file: file["header"].update(step=99),
+    "no history": lambda file: file["header"].pop("history"),
+}
+
+
+@pytest.mark.parametrize("damage", INCOMPLETE.values(), ids=INCOMPLETE.keys())
+def test_training_does_not_go_on_from_a_damaged_checkpoint(tmp_path, damage):
+    path, options = tmp_path / "c", OPTIONS | {"steps": 5}
+    JPVAE(**options).fit(three_views(40, 0)[0], checkpoint=path)
+    tensors, header = checkpoints.load(path)
+    file = tensors | {"header": header}
+    damage(file)
+    checkpoints.save(path, {name: x for name, x in file.items() if name != "header"}, file["header"])
+    with pytest.raises(CheckpointError, match="damaged"):
+        JPVAE(**options).fit(three_views(40, 0)[0], checkpoint=path)
+
+
 @pytest.mark.parametrize(("first", "second"), [("torch", "numpy"), ("numpy", "torch")])
 def test_another_engine_goes_on_from_the_file(tmp_path, first, second):
     """A training that one engine began and the other ended is, in float64, the training of either alone."""

@@ -15,7 +15,7 @@ from rich.table import Table
 from jpvae_core import JPVAEError, __version__
 
 from ..errors import JPVAEWarning
-from . import evaluate, fit, impute, inspect
+from . import evaluate, fit, impute, inspect, reproduce
 from .arguments import AsJson, console
 
 app = typer.Typer(
@@ -26,9 +26,9 @@ app = typer.Typer(
     epilog="Example: jpvae demo --out demo",
 )
 
-for on_tables in (fit, impute, inspect, evaluate):
-    name = on_tables.__name__.rpartition(".")[2]
-    app.command(name, epilog=f"Example: {on_tables.EXAMPLE}")(on_tables.command)
+for module in (fit, impute, inspect, evaluate, reproduce):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name, epilog=f"Example: {module.EXAMPLE}")(module.command)
 
 Backend = Annotated[str, typer.Option(help="torch | numpy")]
 
@@ -107,7 +107,7 @@ def demo(
 def hvdmnist(
     out: Annotated[Path, typer.Option(help="Run folder: config.json, metrics.jsonl, checkpoint, result.json. Resumes.")],
     variant: Annotated[str, typer.Option(help="zero | svd | orthogonal")] = "orthogonal",
-    protocol: Annotated[str, typer.Option(help="published | ours")] = "ours",
+    protocol: Annotated[str, typer.Option(help="published | paper | ours")] = "ours",
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Fewer Adam steps than the protocol's, to try it out.")] = None,
     backend: Backend = "torch",

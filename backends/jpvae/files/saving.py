@@ -7,13 +7,16 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..atomic import clear
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
 from ..fitted import Arrays, Fitted
 from ..inference.latent_report import LatentReport
+from ..model.likelihoods import UnknownLikelihood, names_in
+from ..model.likelihoods.registry import check_kept, source_of, title
 from ..model.model import Model
 from ..options import Options, seed_of
 from ..training.early_stopping import Best
@@ -39,6 +42,7 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
 
     What is written is read back before it takes its place. Raises CheckpointError.
     """
+    check_families(fitted)
     best = progress.best
     tensors = {f"parameters.{name}": x for name, x in fitted.parameters.items()}
     tensors |= {f"adam.{name}": x for name, x in (progress.optimizer or {}).items()}
@@ -53,7 +57,17 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
     header["index_name"] = fitted.index_name
     if progress.window:
         header["window"] = progress.window
+    header |= {"families": sources} if (sources := _sources(fitted.model)) else {}
     checkpoints.save(path, tensors, header, check=lambda written: _fitted(written, *checkpoints.load(written)))
+
+
+def check_families(fitted: Fitted) -> None:
+    """Raise CheckpointError where a file of this fit could not be read again, for want of a likelihood."""
+    try:
+        for name in chain.from_iterable(map(names_in, fitted.model.likelihood_names)):
+            check_kept(name)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def read(path: str | os.PathLike[str], **changed: Any) -> Fitted:
@@ -103,6 +117,8 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
         )
     except CheckpointError:
         raise
+    except UnknownLikelihood as error:
+        raise _without_family(path, error.name, header.get("families")) from error
     except KeyError as error:
         raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
     except (TypeError, IndexError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
@@ -148,6 +164,23 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     history = tuple(record for record in found.history if record["step"] <= found.steps - len(window))
     kept = Best(parameters=best_parameters, **best) if best else None
     return replace(start, parameters=parameters, history=history), Progress(found.steps, adam, kept, window)
+
+
+def _sources(model: Model) -> dict[str, str]:
+    """Where each likelihood that is not built in comes from: its "module:class", by name."""
+    found = {name: source_of(name) for spec in model.likelihood_names for name in names_in(spec)}
+    return {str(name): source for name, source in found.items() if source is not None}
+
+
+def _without_family(path: str | os.PathLike[str], name: Any, sources: Any) -> CheckpointError:
+    source = sources.get(name) if isinstance(sources, dict) and isinstance(name, str) else None
+    if not isinstance(source, str):
+        return CheckpointError(f"{str(path)!r} uses the unknown likelihood {name!r}; the file is damaged, or of a new release")
+    module, _, family = source.partition(":")
+    return CheckpointError(
+        f"{str(path)!r} uses the likelihood {title(name)!r}, class {family!r} of module {module!r}, which is not known here. "
+        f"Install the package that has it, run `import {module}`, and load the file again."
+    )
 
 
 def _plain(value: Any) -> Any:

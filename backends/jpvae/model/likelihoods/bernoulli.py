@@ -47,6 +47,10 @@ class Bernoulli(Likelihood):
         e = xp.exp(-xp.abs(outputs))
         return xp.where(outputs >= 0, xp.ones_like(e), e) / (1.0 + e)
 
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """p (1 - p), of zeros and ones."""
+        return mean * (1.0 - mean)
+
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Zeros and ones."""
         return (rng.random(mean.shape) < mean).astype(mean.dtype)

@@ -55,6 +55,10 @@ class Categorical(Likelihood):
         _, _, e, rest = self._largest(xp, outputs)
         return xp.reshape(e / (1.0 + rest), outputs.shape)
 
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """p_k (1 - p_k), of column k's zeros and ones."""
+        return mean * (1.0 - mean)
+
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """One level per group, one-hot: the first k with p_1 + ... + p_k above a uniform number."""
         p = self._grouped(np, mean)

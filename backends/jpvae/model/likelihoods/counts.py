@@ -36,6 +36,9 @@ class CountDistribution(Protocol):
     def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
         """d log p/dm, and d log p/d(own) per entry."""
 
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """The variance with this mean."""
+
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> np.ndarray:
         """Draws with this mean."""
 
@@ -113,6 +116,10 @@ class Counts(Likelihood):
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
         """lambda, at the row's size factor, or 1."""
         return xp.exp(_log_rate(xp, outputs, x))
+
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """The distribution's, of a row with this mean."""
+        return self.distribution.variance(mean, own)
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Whole numbers. How many random numbers a Poisson draw takes depends on its mean: a generator for each row, so that no

@@ -46,6 +46,10 @@ class Gaussian(Likelihood):
         """The decoder's output."""
         return outputs
 
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """The learned variance."""
+        return np.exp(own["log_var"]) + np.zeros_like(mean)
+
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Mean plus noise of the learned variance."""
         return mean + np.exp(0.5 * own["log_var"]) * rng.standard_normal(mean.shape, dtype=mean.dtype)

@@ -77,6 +77,10 @@ class StudentT(Likelihood):
         """The decoder's output."""
         return outputs
 
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """sigma^2 nu/(nu - 2), finite because nu is 4."""
+        return _NU / (_NU - 2.0) * np.exp(2.0 * own["log_scale"]) + np.zeros_like(mean)
+
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Mean plus noise of the learned scale."""
         return mean + np.exp(own["log_scale"]) * rng.standard_t(_NU, mean.shape).astype(mean.dtype)
