@@ -61,6 +61,9 @@ class Model:
             raise ConfigError(f"hidden is {self.hidden}; expected layer sizes for all views, or for each of the {M} views")
         if not all(0 < size <= _WIDEST for i in range(M) for size in self.hidden_layers(i)):
             raise ConfigError(f"hidden is {self.hidden}; expected positive layer sizes, at most {_WIDEST:,}")
+        parts = [f"{part}.{i}" for i in range(M) for part in ("encoder", "decoder")]
+        if self.own_networks != tuple(part for part in parts if part in self.own_networks):
+            raise ConfigError(f"own_networks is {self.own_networks!r}; expected a tuple of some of {parts}, in this order")
         _ = self.joint  # checks the prior's own options
         if self.entries not in ("error", "marginalise"):
             raise ConfigError(
