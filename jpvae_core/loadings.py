@@ -25,7 +25,7 @@ The methods' arguments and results are coupling.py's; the parameters' cotangent 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ._xp import Array, Namespace, asarray_like, eye_like, sum_to
@@ -81,11 +81,12 @@ class Loadings:
         a, rest, _ = self.loadings
         return [(a[..., i, :], rest[..., i, :]) for i in range(a.shape[-2])]
 
-    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Array:
-        """d a/dt = a r^2/2 and d r/dt = -r a^2/2 of a^2 = sigmoid(t)."""
-        a, r, _ = self.loadings
-        a_bar, r_bar = (xp.stack([bar[k] for bar in bars], axis=-2) for k in range(2))
-        return 0.5 * a * r * (r * a_bar - a * r_bar)
+    def loadings_vjp(self, xp: Namespace, bars: list[tuple[Array, Array]]) -> Array:
+        """Of ``loadings_of``: from the cotangents of every a_i and r_i, each (..., d), that of the logits."""
+        a, rest, _ = self.loadings
+        a_bar, rest_bar = (xp.stack(xp.broadcast_arrays(*bar), axis=-2) for bar in zip(*bars, strict=True))
+        # da/dt = a rest^2/2,   d rest/dt = -rest a^2/2
+        return sum_to(xp, 0.5 * a * rest * (rest * a_bar - a * rest_bar), self.logits)
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""

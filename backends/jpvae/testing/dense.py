@@ -158,14 +158,16 @@ def complete(model: Any, p: Arrays, z: np.ndarray, observed: Sequence[bool], noi
 
 
 def source_factors(model: Any, p: Arrays) -> list[np.ndarray]:
-    """B_i = Cov(z_i, u), u ~ N(0, I) the source that the fused posterior passes through: of a pair, view 1's own directions."""
+    """B_i = Cov(z_i, u), u ~ N(0, I) the source that the fused posterior passes through; of a pair, s = a (s/a)."""
     if "prior.frame.0" in p:
         return factors(model, p)
     if model.prior == "independent":
         return [np.zeros((n, 1)) for n in model.latent_dims]
     n1, d = model.latent_dims[0], model.directions
-    first = rotation(p["prior.V"], n1)[:, :d] if model.prior == "svd" else np.eye(n1)
-    return [first, covariance(model, p)[n1:, :n1] @ first]
+    frame = rotation(p["prior.V"], n1)[:, :d] if model.prior == "svd" else np.eye(n1)
+    cross = covariance(model, p)[n1:, :n1] @ frame  # U diag(s)
+    a = np.sqrt((1 + np.sum(cross * cross, axis=0)) / 2)  # s is split into a and s/a
+    return [frame * a, cross / a]
 
 
 def cholesky(S: np.ndarray) -> np.ndarray:
@@ -197,7 +199,7 @@ def fused(
             continue
         alone = mean[at[i]] + np.sqrt(v[at[i]]) * own[at[i]]  # z_i and a source as x_i alone would have them
         rest = np.eye(d) - B[i].T @ B[i]
-        source = B[i].T @ alone + np.sqrt(np.where(np.abs(np.diag(rest)) < 1e-12, 0.0, np.diag(rest))) * sources[i]
+        source = B[i].T @ alone + np.sqrt(np.diag(rest)) * sources[i]
         both = np.diag(v[at[i]]) @ B[i]  # Cov(z_i, u | x_i), and below Cov(u | x_i)
         z[at[i]] = alone + both @ np.linalg.solve(rest + B[i].T @ both, u - source)
     S_oo, gain_z = S[np.ix_(o, o)], np.linalg.solve(K, S[np.ix_(o, o)]).T

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..protocols import PROTOCOLS
 from .measuring import QUANTITIES
 from .pieces import ORIGINALS, read
 
@@ -41,7 +42,8 @@ class Results:
     @property
     def protocols(self) -> list[str]:
         """Those of which there is anything."""
-        return sorted({protocol for protocol, _, _ in self._pieces} - {ORIGINALS})
+        found = {protocol for protocol, _, _ in self._pieces}
+        return [protocol for protocol in PROTOCOLS if protocol in found]
 
     @cached_property
     def _values(self) -> dict[tuple[str, str, str], Seeds]:
@@ -90,6 +92,10 @@ def _likelihood(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
     yield from ((f"log p, {name}", piece[name]["mean"]) for name in QUANTITIES)
 
 
+def _bounds(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    yield from ((f"joint bound, {count} draws", nats) for count, nats in piece["joint"].items())
+
+
 def _classifiers(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
     yield from ((name, 100 * part) for name, part in piece["accuracy"].items())
 
@@ -98,5 +104,6 @@ _FLAT = {
     "training": _training,
     "latents": _latents,
     "likelihood": _likelihood,
+    "bounds": _bounds,
     "classifiers": _classifiers,
 }
