@@ -1,6 +1,8 @@
 """The experiments' measures on a small binary model, against NumPy fed the same normals; and the inequalities between them."""
 
+import collections
 import functools
+import hashlib
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from jpvae import JPVAE
 from jpvae.experiments.measures import latent_report, measure
 from jpvae.testing import dense
 
-VIEWS, DRAWS, BLOCK = binary_views(70, 5), 6, 512
+VIEWS, DRAWS = binary_views(70, 5), 6
 CHOICES = {
     "svd": {"prior": "svd", "latent_dims": (2, 3)},
     "orthogonal": {"prior": "orthogonal", "latent_dims": 2},
@@ -24,9 +26,19 @@ def trained(name):
     return JPVAE(**options).fit(binary_views(80, 6))
 
 
-def normals(seed):
-    """The one block's stream: counter (0, 0, block 0, stream 4)."""
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, 4]))
+class Normals:
+    """Every row's own stream: key (seed, 0), counter (0, how often the row came before, hash of its bytes, stream 4)."""
+
+    def __init__(self, views, seed):
+        self.generators, before = [], collections.Counter()
+        for r in range(len(views[0])):
+            key = int.from_bytes(hashlib.blake2b(b"".join(v[r].tobytes() for v in views), digest_size=8).digest(), "little")
+            counter = np.array([0, before[key], key, 4], np.uint64)
+            self.generators.append(np.random.Generator(np.random.Philox(key=np.array([seed, 0], np.uint64), counter=counter)))
+            before[key] += 1
+
+    def normal(self, draws, size):
+        return np.stack([rng.standard_normal((draws, size)) for rng in self.generators], axis=1)
 
 
 def encoded(model, views):
@@ -45,9 +57,9 @@ def log_mean_exp(values):
 def expected_measures(model):
     """Every measure from its definition, and the mean loss of single draws of each hidden view."""
     mean, log_var = encoded(model, VIEWS)
-    S, at, n = dense.covariance(model.model_, model.parameters_), dense.blocks(model.model_), len(VIEWS[0])
-    rng, size = normals(3), mean.shape[1]
-    noise = rng.standard_normal((1, BLOCK, 2 * size))[0, :n, :size]
+    S, at = dense.covariance(model.model_, model.parameters_), dense.blocks(model.model_)
+    rng, size = Normals(VIEWS, 3), mean.shape[1]
+    noise = rng.normal(1, 2 * size)[0, :, :size]
     samples = mean + np.exp(log_var / 2) * noise
     found = {k: [] for k in ("reconstruction", "plug_in", "plug_in_training", "predictive", "conditional_nll", "published")}
     single = []
@@ -61,7 +73,7 @@ def expected_measures(model):
         ):
             z = m[h] + (given[:, o] - m[o]) @ dense.gain(C, o, h).T
             found[name].append(loss(model, j, z, x).sum(axis=1).mean())
-        eps = rng.standard_normal((DRAWS, BLOCK, 2 * size))[:, :n]
+        eps = rng.normal(DRAWS, 2 * size)
         z = mean + np.exp(log_var / 2) * eps[..., :size]
         G = dense.gain(S, o, h)
         drawn = z[..., o] @ G.T + eps[..., size:][..., h] @ dense.root(S[np.ix_(h, h)] - G @ S[np.ix_(o, h)])
@@ -98,12 +110,7 @@ def test_latent_report(name):
     model = trained(name)
     views = binary_views(700, 8)  # more than a block of rows
     mean, log_var = encoded(model, views)
-    noise = np.concatenate(
-        [
-            np.random.Generator(np.random.Philox(key=3, counter=[0, 0, block, 4])).standard_normal((BLOCK, 2 * mean.shape[1]))
-            for block in range(2)
-        ]
-    )[:700, : mean.shape[1]]
+    noise = Normals(views, 3).normal(1, 2 * mean.shape[1])[0, :, : mean.shape[1]]
     samples, n1 = mean + np.exp(log_var / 2) * noise, model.model_.latent_dims[0]
     report = latent_report(model, views)
     active = int((mean.var(axis=0, ddof=1) > 0.01).sum())

@@ -27,7 +27,7 @@ def affine(prior, widen=0.0):
     """Decoders of orthogonal columns with one noise variance per view, encoders of each view's own exact posterior; where
     ``widen`` is not 0, log-variances too large by that. -> the model, and its W, b and noise variances in its units."""
     options = {"latent_dims": 2, "likelihood": "gaussian", "hidden": (), "steps": 1, "dtype": "float64", "backend": "numpy"}
-    model = JPVAE(prior=prior, alpha=0.6, progress=False, **options).fit(DATA)
+    model = JPVAE(prior=prior, alpha=0.6, progress=False, posterior="factorised", **options).fit(DATA)
     p, loadings, offsets, noise = model.parameters_, [], [], []
     rng = np.random.default_rng(1)
     for i, c in enumerate(COLUMNS):
@@ -152,7 +152,15 @@ def test_more_draws_are_a_tighter_bound():
 
 def test_units_shift_conditional_scores_by_the_target_s_logarithm():
     data = [8 * DATA[0], DATA[1]]
-    options = {"latent_dims": 2, "likelihood": "gaussian", "hidden": (4,), "steps": 5, "dtype": "float64", "progress": False}
+    options = {
+        "latent_dims": 2,
+        "likelihood": "gaussian",
+        "hidden": (4,),
+        "steps": 5,
+        "dtype": "float64",
+        "progress": False,
+        "posterior": "factorised",
+    }
     fine, coarse = JPVAE(**options).fit(DATA), JPVAE(**options).fit(data)
     for target, columns in ((0, 3), (1, 0)):
         found = coarse.score_conditional(data, target=target, n_draws=3)

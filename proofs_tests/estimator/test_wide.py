@@ -66,7 +66,8 @@ def test_a_number_is_that_many_contiguous_parts(parts, widths):
 def test_a_data_frame_keeps_its_index_and_its_columns_in_any_order():
     model, expected = wide(BY_NAME).fit(FRAME), narrow()
     assert list(model.feature_names_in_) == NAMES
-    filled = np.concatenate(expected.impute(VIEWS, MASK, n_draws=3), axis=1)
+    frames = [pd.DataFrame(v, index=FRAME.index) for v in VIEWS]  # whose index names the rows, and their noise
+    filled = np.concatenate(expected.impute(frames, MASK, n_draws=3), axis=1)
     found = model.impute(FRAME, n_draws=3)
     pd.testing.assert_frame_equal(found, pd.DataFrame(filled, index=FRAME.index, columns=NAMES), check_exact=True)
     order = np.random.default_rng(0).permutation(12)

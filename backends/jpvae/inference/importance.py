@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import JPVAEWarning
 
-COLLAPSED = 2.0  # effective draws in the middle row
+COLLAPSED, ENOUGH = 1.5, 32  # effective draws in the middle row, of at least so many
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -64,7 +64,7 @@ def resample(log_weights: Floats, uniform: Floats, draws: int) -> np.ndarray:
 def warn_of_collapse(effective: Floats, draws: int) -> None:
     """Warn where in most rows one weight stands for nearly all: the result is then the proposal's own."""
     low = float(np.median(effective))
-    if draws > 1 and low < COLLAPSED:
+    if draws >= ENOUGH and low < COLLAPSED:
         warnings.warn(
             f"importance weights have collapsed: in the middle row {draws} draws are worth {low:.1f}. The encoders' "
             "posterior is far from the model's own here, so the score is a loose bound. Take more n_draws, or train longer.",
