@@ -7,9 +7,10 @@ eigenvalues of a skew matrix are imaginary: |1 - i w| >= 1. Its condition number
 from __future__ import annotations
 
 from ._checks import check_dtype, check_square
-from ._xp import Array, eye_like, namespace
+from ._xp import Array, eye_like, namespace, without_autocast
 
 
+@without_autocast
 def cayley(A: Array) -> Array:
     """The rotation ``Q = (I + A)(I - A)^{-1}`` of a skew-symmetric A.
 
@@ -24,6 +25,7 @@ def cayley(A: Array) -> Array:
     return xp.linalg.solve(identity - A, identity + A)
 
 
+@without_autocast
 def inverse_cayley(Q: Array) -> Array:
     """The skew matrix ``A = (Q - I)(Q + I)^{-1}`` with cayley(A) = Q, for a rotation Q without eigenvalue -1.
 

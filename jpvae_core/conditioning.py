@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ._bits import bits_of, keep
 from ._checks import check_dtype, check_last, check_posterior, check_square, check_views
-from ._xp import Array, Namespace, device, eye_like, namespace
+from ._xp import Array, Namespace, device, eye_like, namespace, without_autocast
 from .errors import ShapeError
 from .prior import JointPrior, dense, expand, rotate, sandwich, square
 
@@ -26,6 +26,7 @@ class Conditional(NamedTuple):
     covariances: tuple[tuple[Array, ...], ...]
 
 
+@without_autocast
 def conditional_mean(prior: JointPrior, latents: Sequence[Array], mask: Array) -> tuple[Array, ...]:
     """E[z_j | z_observed] for the missing views, the latents themselves for the observed ones; any pattern per row.
 
@@ -39,6 +40,7 @@ def conditional_mean(prior: JointPrior, latents: Sequence[Array], mask: Array) -
     return tuple(xp.where(b > 0.0, z, mean) for b, z, mean in zip(bits, clean, predicted, strict=True))
 
 
+@without_autocast
 def condition(
     prior: JointPrior, latents: Sequence[Array], mask: Array, *, log_vars: Sequence[Array] | None = None
 ) -> Conditional:
@@ -85,6 +87,7 @@ def condition(
     return Conditional(means, tuple(tuple(row) for row in covariances))
 
 
+@without_autocast
 def condition_gaussian(mean: Array, cov: Array, observed_index: Sequence[int], values: Array) -> tuple[Array, Array]:
     """Eq. 12 for any Gaussian N(mean, cov) and any split: the unobserved coordinates given the observed ones.
 

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ._checks import check_last
-from ._xp import Array, asarray_like, eye_like, namespace
+from ._xp import Array, asarray_like, eye_like, namespace, without_autocast
 from .errors import ShapeError
 from .skew import skew
 
 Signs = Sequence[float] | Array
 
 
+@without_autocast
 def orthogonal(params: Array, n: int, signs: Signs | None = None) -> Array:
     """An orthogonal matrix ``J cayley(skew(params))``.
 
@@ -29,6 +30,7 @@ def orthogonal(params: Array, n: int, signs: Signs | None = None) -> Array:
     return frame(params, n, n, signs)
 
 
+@without_autocast
 def frame(params: Array, n: int, d: int, signs: Signs | None = None) -> Array:
     """A semi-orthogonal frame Q (n x d, ``Q^T Q = I_d``): the first d columns of ``orthogonal(params, n, signs)``.
 

@@ -7,8 +7,8 @@ in every direction with x_i >= 0, and the complement of each frame is standard n
          + sum_i | mu_i - Q_i Q_i^T mu_i |^2                     outside the frames
          + [ log|Sigma| + quad(m) + sum_i x_i . v_i ]            the coupling (pair.py, loadings.py)
 
-Cost O(B sum n_i d); no inverse, factorisation, determinant or jitter. No term is a difference of large numbers: the two
-signs that remain are log|Sigma| <= 0 and sigma^2 - 1 - log sigma^2, computed as expm1(l) - l.
+Cost O(B sum n_i d); no inverse, factorisation, determinant or jitter. No term is a difference of large numbers, and only
+log|Sigma| is negative; sigma^2 - 1 - log sigma^2 is accurate next to its zero too (remainder.py).
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from numbers import Real
 
 from ._bits import bits_of
 from ._checks import check_alpha, check_dtype, check_last, check_posterior, check_square
-from ._xp import Array, Namespace, asarray_like, eye_like, namespace
+from ._xp import Array, Namespace, asarray_like, eye_like, namespace, split, without_autocast
 from .coupling import Arrays, Bits
 from .errors import ShapeError
 from .prior import JointPrior, expand, rotate, square
+from .remainder import remainder
 
 
+@without_autocast
 def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: JointPrior, mask: Array | None = None) -> Array:
     """KL( prod_{i observed} N(mu_i, diag exp(log_var_i)) || p(z_observed) ) per row, in nats.
 
@@ -51,17 +53,15 @@ def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: Join
     bits = None
     if mask is not None:
         bits, (means, log_vars) = bits_of(xp, mask, means, log_vars)
-    ordinary = 0.0
-    for log_var in log_vars:
-        ordinary = ordinary + xp.sum(xp.expm1(log_var) - log_var, axis=-1)
+    ordinary: Array = sum(xp.sum(r, axis=-1) for r in split(remainder(xp, xp.concat(list(log_vars), axis=-1)), prior.dims))
     uniform = prior.coupling.uniform
     squares = [None if q is None or (uniform and square(q)) else q * q for q in prior.frames]
     v = (rotate(xp.exp(log_var), q) for log_var, q in zip(log_vars, squares, strict=True))  # made only if the coupling reads it
-    return 0.5 * (ordinary + divergence(xp, prior, means, v, bits))
+    return 0.5 * ordinary + divergence(xp, prior, means, v, bits)
 
 
 def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
-    """sum_i |outside the frames|^2 + log|Sigma| + quad(m) + sum_i x_i . v_i, without the last where v is None: (..., B).
+    """Half of sum_i |outside the frames|^2 + log|Sigma| + quad(m) + sum_i x_i . v_i, (..., B); v None: without the last.
 
     rows: means, or the latents of a density, 0 where missing; v: their rotated variances, one array (..., B, d) per view.
     """
@@ -72,9 +72,10 @@ def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array
         if not square(frame):
             rest = mean - expand(xp, inside, frame)
             outside = outside + xp.sum(rest * rest, axis=-1)
-    return outside + prior.coupling.divergence(xp, m, v, bits)
+    return 0.5 * outside + prior.coupling.divergence(xp, m, v, bits)
 
 
+@without_autocast
 def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array:
     """The paper's Eq. 9, as printed: a reference that takes the inverses D_1, D_2 and loses all digits as sigma_1(C) -> 1.
 
@@ -99,6 +100,7 @@ def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array
     return 0.5 * (total - cross)
 
 
+@without_autocast
 def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, alpha: float | Array) -> Array:
     """The paper's Eq. 16 for C = alpha * rotation, corrected: the cross term is 2 gamma mu_2^T C mu_1, gamma = 1/(1 - alpha^2).
 
@@ -119,6 +121,7 @@ def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, 
     return 0.5 * (total - 2.0 * gamma * a * _form(xp, means[1], rotation, means[0]))
 
 
+@without_autocast
 def kl_dense(means: Sequence[Array], log_vars: Sequence[Array], covariance: Array) -> Array:
     """Eq. 7, dense: KL( N(mu, diag sigma^2) || N(0, covariance) ) by slogdet and solve; any covariance, any number of views.
 

@@ -42,17 +42,18 @@ class Pair:
         return bool(self.bounded.value.shape[-1] == 1)
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
-        """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
+        """Half of log|Sigma| + quadratic + (trace - sum of variances), over all directions. m, v: (..., B, d) -> (..., B)."""
         _, minus, plus, x = (t[..., None, :] for t in self.bounded)
+        minus, plus = 0.25 * minus, 0.25 * plus  # halved before they are summed: the sums fit wherever the result does
         if bits is not None:
             both = bits[0] * bits[1]
             minus, plus, x = both * minus, both * plus, both * x
         apart, along = m[0] - m[1], m[0] + m[1]
-        terms = 0.5 * (apart * apart * (1.0 + minus) + along * along * (1.0 + plus))
+        terms = apart * apart * (0.25 + minus) + along * along * (0.25 + plus)
         if v is not None:
             v_1, v_2 = v
-            terms = terms + x * (v_1 + v_2)
-        log_det = -(self.rank // x.shape[-1]) * xp.sum(xp.log1p(x), axis=-1)
+            terms = terms + 0.5 * x * (v_1 + v_2)
+        log_det = -0.5 * (self.rank // x.shape[-1]) * xp.sum(xp.log1p(x), axis=-1)
         return log_det + xp.sum(terms, axis=-1)
 
     def log_det(self, xp: Namespace) -> Array:
@@ -104,7 +105,7 @@ class Pair:
     def divergence_vjp(
         self, xp: Namespace, m: Iterable[Array], v: Iterable[Array], bits: Bits, half: Array
     ) -> tuple[Arrays, Arrays, Bounded]:
-        """Of half (divergence - |m|^2): the cotangents of m, v and the Bounded."""
+        """Of half (2 divergence - |m|^2): the cotangents of m, v and the Bounded."""
         (m_1, m_2), (v_1, v_2) = m, v
         both, like = 1.0 if bits is None else bits[0] * bits[1], self.bounded.value
         minus, plus, x = (both * t[..., None, :] for t in self.bounded[1:])

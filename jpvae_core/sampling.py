@@ -7,14 +7,14 @@ compared step by step, and a resumed run repeats the draws of an uninterrupted o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
 
 from ._checks import check_dtype, check_last, check_same_rows
-from ._xp import Array, device, namespace
+from ._xp import Array, device, namespace, split, without_autocast
 from .conditioning import door
 from .prior import JointPrior, expand, rotate, square
 
 
+@without_autocast
 def reparameterize(mean: Array, log_var: Array, noise: Array) -> Array:
     """z = mu + diag(sigma) eps with sigma = exp(log_var / 2) (the paper's section 2.1 prints sigma^2: an erratum).
 
@@ -26,6 +26,7 @@ def reparameterize(mean: Array, log_var: Array, noise: Array) -> Array:
     return mean + xp.exp(0.5 * log_var) * noise
 
 
+@without_autocast
 def complete(prior: JointPrior, latents: Sequence[Array], mask: Array, noise: Array) -> tuple[Array, ...]:
     """Draw the missing latents from p(z_missing | z_observed); the observed ones pass through unchanged.
 
@@ -56,10 +57,11 @@ def complete(prior: JointPrior, latents: Sequence[Array], mask: Array, noise: Ar
 
 def split_noise(prior: JointPrior, noise: Array) -> tuple[Array, list[Array]]:
     """The columns [source, view 1, ..., view M] of noise: the source's, and one array (..., B, n_i) per view."""
-    ends = pairwise(accumulate((prior.coupling.noise_dim, *prior.dims)))
-    return noise[..., : prior.coupling.noise_dim], [noise[..., begin:end] for begin, end in ends]
+    source, *own = split(noise, (prior.coupling.noise_dim, *prior.dims))
+    return source, own
 
 
+@without_autocast
 def sample(prior: JointPrior, noise: Array) -> tuple[Array, ...]:
     """Draw all latents from the prior N(0, Sigma). noise: (..., B, prior.noise_dim)  ->  one array (..., B, n_i) per view.
 

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._checks import check_dtype, check_last
-from ._xp import Array, asarray_like, device, namespace
+from ._xp import Array, asarray_like, device, namespace, without_autocast
 from .errors import ShapeError
 
 
+@without_autocast
 def skew(params: Array, n: int) -> Array:
     """The skew-symmetric matrix whose strict upper triangle, read row by row, is ``params``.
 
