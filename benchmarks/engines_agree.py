@@ -16,8 +16,9 @@ import numpy as np
 
 from jpvae import JPVAE
 from jpvae.experiments.data import halves, mnist
-from jpvae.experiments.hvdmnist import PRIORS, TRAINING_IMAGES, options
+from jpvae.experiments.hvdmnist import TRAINING_IMAGES
 from jpvae.experiments.measures import measure
+from jpvae.experiments.protocols import PRIORS, options
 
 RESULT = Path(__file__).parent / "results" / "hvdmnist" / "engines_agree.json"
 

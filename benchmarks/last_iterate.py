@@ -12,7 +12,8 @@ import numpy as np
 
 from jpvae.engines import engine
 from jpvae.experiments.data import halves, mnist
-from jpvae.experiments.hvdmnist import TRAINING_IMAGES, options
+from jpvae.experiments.hvdmnist import TRAINING_IMAGES
+from jpvae.experiments.protocols import options
 from jpvae.files import checkpoints
 from jpvae.inference.predictor import Predictor
 from jpvae.model.model import Model

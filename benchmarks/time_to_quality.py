@@ -121,18 +121,20 @@ def run_engine(backend: str, clock: Clock) -> None:
     """RECIPE on one of our engines."""
     import numpy as np
 
-    from jpvae import JPVAE, options
+    from jpvae import JPVAE
     from jpvae.engines import engine
     from jpvae.experiments.data import halves, mnist
     from jpvae.inference.predictor import Predictor, log_mean_exp
+    from jpvae.options import Options
+    from jpvae.planning import model_of, plan_of
     from jpvae.training.batches import Batches
     from jpvae.training.loop import train
     from jpvae.views.reading import read_views
 
     data, test = read_views(halves(mnist("train")[0][:TRAINING])), halves(mnist("test")[0][:TEST])
-    chosen = JPVAE(**RECIPE, backend=backend)
-    model = options.model_of(chosen, data)
-    plan = options.plan_of(chosen, model, TRAINING)
+    chosen = Options.of(JPVAE(**RECIPE, backend=backend))
+    model = model_of(chosen, data.columns)
+    plan = plan_of(chosen, model, TRAINING, data.names, 0)
     runner = engine(backend, model)
     state = runner.start(model.initial_parameters(0), None)
     batches = Batches([data.read(i) for i in range(2)], data.observed, model, plan)

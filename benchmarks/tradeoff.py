@@ -16,8 +16,9 @@ from pathlib import Path
 
 from jpvae import JPVAE
 from jpvae.experiments.data import halves, mnist
-from jpvae.experiments.hvdmnist import TRAINING_IMAGES, options
+from jpvae.experiments.hvdmnist import TRAINING_IMAGES
 from jpvae.experiments.measures import measure
+from jpvae.experiments.protocols import options
 
 RESULTS = Path(__file__).parent / "results" / "hvdmnist"
 MEASURES = ("reconstruction", "plug_in", "predictive", "conditional_nll")

@@ -9,6 +9,7 @@ from .conditioning import Conditional, condition, condition_gaussian, conditiona
 from .density import log_density
 from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, NotOrthogonal, ShapeError
 from .frames import frame, orthogonal
+from .fused import Fused, fuse
 from .kl import kl_dense, kl_divergence, kl_eq9, kl_eq16
 from .moments import Moments
 from .prior import JointPrior
@@ -16,10 +17,12 @@ from .sampling import complete, reparameterize, sample
 from .signs import sign_matrix
 from .skew import skew
 
+__version__ = "0.1.0"  # the one place: the build, jpvae.__version__ and `jpvae --version` read it here
 __all__ = [
     "Bounded",
     "Conditional",
     "DtypeError",
+    "Fused",
     "JPVAEError",
     "JointPrior",
     "LibraryError",
@@ -33,6 +36,7 @@ __all__ = [
     "condition_gaussian",
     "conditional_mean",
     "frame",
+    "fuse",
     "inverse_cayley",
     "kl_dense",
     "kl_divergence",

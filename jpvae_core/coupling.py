@@ -38,6 +38,9 @@ class Coupling(Protocol):
     def uniform(self) -> bool:
         """True where only the sum over directions of a square frame's rotated variances enters: they need no rotation."""
 
+    def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
+        """(a, r) of every view, each (..., d): y_i = a_i u + r_i e_i with a_i^2 + r_i^2 = 1 and one source u ~ N(0, I_d)."""
+
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """Half of log|Sigma| + quadratic + (trace - sum of variances), over all directions: (..., B). v is None for a point."""
 
@@ -92,6 +95,11 @@ class Uncoupled:
     arrays: tuple[Array, ...] = ()
     noise_dim = 0
     uniform = True
+
+    def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
+        """One direction of loading 0."""
+        one = xp.ones_like(like[..., 0, :1]) if like.ndim > 1 else xp.ones_like(like[:1])
+        return [(xp.zeros_like(one), one) for _ in self.dims]
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """|m|^2/2; the variances are not read."""

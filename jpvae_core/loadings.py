@@ -87,6 +87,11 @@ class Loadings:
         """u^ of the source given the observed y (missing y must be 0)."""
         return sum(a * ((self._unit + e) / tau) * m for (a, _, e), m in zip(self._views(), y, strict=True))
 
+    def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
+        """As they are."""
+        a, rest, _ = self.loadings
+        return [(a[..., i, :], rest[..., i, :]) for i in range(a.shape[-2])]
+
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """Half of log|Sigma| + quadratic + (trace - sum of variances), over all directions. m, v: (..., B, d) -> (..., B)."""
         c, (a, _, e) = self._unit, (t[..., None, :, :] for t in self.loadings)

@@ -41,6 +41,11 @@ class Pair:
         """One correlation for all directions: then sum_k v_k needs no rotation in a square frame (Eq. 16's trick)."""
         return bool(self.bounded.value.shape[-1] == 1)
 
+    def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
+        """y_1 is the source itself, and y_2 = s y_1 + (1 - s^2)^{1/2} e: smooth through s = 0."""
+        s, _, _, x = (xp.broadcast_to(t, (*t.shape[:-1], self.rank)) for t in self.bounded)
+        return [(xp.ones_like(s), xp.zeros_like(s)), (s, 1.0 / xp.sqrt(1.0 + x))]
+
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """Half of log|Sigma| + quadratic + (trace - sum of variances), over all directions. m, v: (..., B, d) -> (..., B)."""
         _, minus, plus, x = (t[..., None, :] for t in self.bounded)

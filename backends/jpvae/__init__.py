@@ -1,4 +1,5 @@
-"""Joint-prior multi-view VAEs on a person's tables: the estimator `JPVAE`, `pool` for multiple imputation, the command `jpvae`.
+"""Joint-prior multi-view VAEs on a person's tables: the estimator `JPVAE`, `pool` for multiple imputation, the command `jpvae`;
+`Likelihood` is the base class of a person's own families.
 
 Importing this package loads no framework and no optional dependency; what it exports does when it is used.
 """
@@ -6,14 +7,16 @@ Importing this package loads no framework and no optional dependency; what it ex
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["JPVAE", "__version__", "pool"]
+from jpvae_core import __version__
+
+__all__ = ["JPVAE", "Likelihood", "__version__", "pool"]
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
+    from .model.likelihoods import Likelihood
     from .pooling import pool
 
-_HOMES = {"JPVAE": ".estimator", "pool": ".pooling"}
+_HOMES = {"JPVAE": ".estimator", "Likelihood": ".model.likelihoods", "pool": ".pooling"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .errors import CheckpointError
 
@@ -22,10 +24,11 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise CheckpointError(f"path is {str(path)!r}, in whose folder you may not write; give another path")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, check: Callable[[Path], Any] | None = None) -> None:
     """Write ``content`` beside ``path``, sync it, rename it into place: a killed process leaves the old file or the new one.
 
-    Raises CheckpointError, with the old file untouched, where that fails, because the disk is full for instance.
+    check: called with the finished file before it takes its place; what it raises goes through. Raises CheckpointError, with
+    the old file untouched, where writing fails, because the disk is full for instance.
     """
     check_folder(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -34,6 +37,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if check is not None:
+            check(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise CheckpointError(

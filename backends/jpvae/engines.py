@@ -7,75 +7,17 @@ engines fed the same batches give the same losses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from .errors import ConfigError, MissingDependency
+from .model.batch import Array, Batch
 from .model.model import Model
 
-Array = Any
-
-
-class Decoded(NamedTuple):
-    """What one view's decoder is asked: first z of all rows, then rows of z^k where the view is seen but not in O_k.
-
-    A view's log p(x_i | z_i) stands in every term with i in O_k: it is decoded once, with the weight of them all.
-    """
-
-    crossed: list[tuple[int, Any]]  # (k - 1, rows)
-    weights: np.ndarray  # one per decoded row: dL / d log p is -weights / B
-
-    def by_row(self, terms: np.ndarray, rows: int) -> np.ndarray:
-        """The sum of what was decoded for each of the batch's rows: one term per decoded row -> (rows,)."""
-        total, start = np.array(terms[:rows]), rows
-        for _, which in self.crossed:
-            count = len(total[which])
-            total[which] += terms[start : start + count]
-            start += count
-        return total
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One training step's input. B rows, M views, K subsets of the observed views (the first: all observed)."""
-
-    views: tuple[np.ndarray, ...]  # (B, c_i), what the encoders read: zeros where missing
-    observed: np.ndarray  # (B, M) bool
-    subsets: np.ndarray  # (K, B, M) bool, each row a non-empty part of `observed`
-    weights: np.ndarray  # (K,), summing to 1
-    posterior_noise: np.ndarray  # (B, sum n_i)
-    completion_noise: np.ndarray  # (K - 1, B, noise_dim)
-    targets: tuple[np.ndarray, ...] | None = None  # (B, w_i), what the likelihoods are of, where that is not ``views``
-    view_weights: tuple[float, ...] | None = None  # (M,), each view's weight in the loss; None: 1
-
-    def decoded(self, view: int) -> Decoded:
-        """What the view's decoder is asked in this step."""
-        crossed, weights = [], [self.weights @ self.subsets[:, :, view]]
-        for k in range(1, len(self.subsets)):
-            wanted = self.observed[:, view] & ~self.subsets[k, :, view]
-            if wanted.any():
-                crossed.append((k - 1, slice(None) if wanted.all() else np.flatnonzero(wanted)))
-                weights.append(np.full(np.count_nonzero(wanted), self.weights[k]))
-        joined = np.concatenate(weights)
-        return Decoded(crossed, joined if self.view_weights is None else self.view_weights[view] * joined)
-
-    def by_row(
-        self, means: Sequence[np.ndarray], log_vars: Sequence[np.ndarray], kl: np.ndarray, log_probs: Sequence[np.ndarray]
-    ) -> dict[str, np.ndarray]:
-        """The loss row by row, to find the one that is not finite.
-
-        means, log_vars: (B, n_i) of each view; kl (K, B); log_probs: one number per decoded row of each view.
-        -> "posterior" (B, M), the sum of mean^2 + var; "kl" (B,); "reconstruction" (B, M), -log p of all that was decoded.
-        """
-        rows = len(self.observed)
-        with np.errstate(all="ignore"):
-            sizes = [(m.astype(np.float64) ** 2 + np.exp(v)).sum(axis=-1) for m, v in zip(means, log_vars, strict=True)]
-            fits = [-self.decoded(i).by_row(log_prob, rows) for i, log_prob in enumerate(log_probs)]
-            return {"posterior": np.stack(sizes, axis=1), "kl": kl.sum(axis=0), "reconstruction": np.stack(fits, axis=1)}
+__all__ = ["ENGINES", "Array", "Batch", "Engine", "engine"]
 
 
 class Engine(Protocol):

@@ -36,4 +36,5 @@ class JPVAEWarning(UserWarning):
 
 def unwritten(error: OSError, path: str | os.PathLike[str], state: str) -> OSError:
     """The same failure with a message that names the file and what became of it; a full disk's own names none."""
-    return OSError(error.errno or errno.EIO, f"{error.strerror or error}; {state}", str(path))
+    reason = os.strerror(error.errno) if error.errno else error  # the same words whichever library met the failure
+    return OSError(error.errno or errno.EIO, f"{reason}; {state}", str(path))

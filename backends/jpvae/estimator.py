@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import validate_data
 
-from . import fitting, options
+from . import fitting
 from .atomic import check_folder
 from .engines import engine
-from .errors import ConfigError, NotFitted
+from .errors import ConfigError, NotFitted, ViewError
 from .files import saving
+from .fitted import Fitted
 from .inference import filling
 from .inference.predictor import Predictor
 from .inference.scores import Scores
+from .model.priors import Bound, PriorName
+from .options import Dtype, Entries, Missing, Objective, Options, RateSchedule, at_least
 from .training.callbacks import Callback, OnLog, check
 from .training.progress import progress_bar, show_families
 from .training.schedules import BetaSchedule
 from .views import outputs
-from .views import slices as wide
 from .views.dataframes import give_back as as_table
-from .views.inferring import describe
+from .views.inferring import families
 from .views.reading import Views, blocks, read_views
+from .views.slices import Slices
+from .views.survey import check_values
 from .views.units import Scaled, Units, check_imputed, overflow_is_found
 
 
@@ -80,31 +86,31 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         self,
         latent_dims: int | Sequence[int] = 20,
         *,
-        prior: str = "orthogonal",
+        prior: PriorName = "orthogonal",
         alpha: float = 0.95,
         learn_alpha: bool = False,
         rank: int | None = None,
-        bound: str = "sigmoid",
+        bound: Bound = "sigmoid",
         likelihood: Any = "bernoulli",
         view_weights: Sequence[float] | Mapping[str, float] | None = None,
-        entries: str = "error",
-        objective: str = "subset",
+        entries: Entries = "error",
+        objective: Objective = "subset",
         subset_weights: Sequence[float] | None = None,
-        hidden: Sequence[int] = (512, 512),
+        hidden: Sequence[int] | Sequence[Sequence[int]] = (512, 512),
         epochs: float = 30,
         steps: int | None = None,
         batch_size: int = 64,
         learning_rate: float = 2e-3,
-        learning_rate_schedule: str = "cosine",
+        learning_rate_schedule: RateSchedule = "cosine",
         coupling_rate: float = 0.1,
         beta: str | BetaSchedule = "constant",
-        backend: str = "torch",
+        backend: Literal["torch", "numpy"] | str = "torch",
         device: str = "cpu",
-        dtype: str = "float32",
-        seed: Any = 0,
-        missing: str = "error",
+        dtype: Dtype = "float32",
+        seed: int | np.random.Generator | np.random.RandomState | None = 0,
+        missing: Missing = "error",
         view_slices: Any = None,
-        progress: bool | str = "auto",
+        progress: bool | Literal["auto"] = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         patience: int = 10,
@@ -147,7 +153,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         mask: Any = None,
         *,
         y: Any = None,
-        missing: str | None = None,
+        missing: Missing | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1000,
         on_log: Callable[[dict[str, Any]], None] | None = None,
@@ -165,30 +171,23 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         that is not finite: the checkpoint file then is the last good one, which ``load`` reads.
         """
         check(callbacks)
-        checkpoint_every = options.at_least("checkpoint_every", checkpoint_every, 1)
+        if on_log is not None and not callable(on_log):
+            raise ConfigError(f"on_log is {on_log!r}; expected a function that takes a record, or None")
+        checkpoint_every = at_least("checkpoint_every", checkpoint_every, 1)
         if checkpoint is not None:
             check_folder(checkpoint)
             if not isinstance(self.seed, Integral):
                 raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can go on")
-        options.check_types(self)
-        vars(self).pop("_predictor", None)  # until this fit has ended there are no results to give
-        self._forget_columns()
-        if self.view_slices is not None:
-            views, mask = wide.from_matrix(self, views, mask, fit=True)[0], None
-        self.seed_ = options.seed_of(self.seed)
+        options, slices = Options.of(self), None
+        if options.view_slices is not None:
+            views, slices, mask = *self._learn_slices(views, mask), None
         missing = self.missing if missing is None else missing
-        data = read_views(views, mask, missing=missing, entries=self.entries, likelihood=self.likelihood)
-        model = options.model_of(self, data)
-        plan = options.plan_of(self, model, len(data.observed), data.names)
-        scaling = options.scaling_of(model, data)
-        options.warn_of_idle_latents(model, data.names)
-        options.warn_of_constant_columns(data)
-        self.model_, self.view_names_, self.scaling_, self.table_columns_ = model, data.names, scaling, data.columns
-        self.index_name_ = data.index_name
-        show_families(self.inferred_, self.likelihood, self.progress)
-        listeners = [*progress_bar(self.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
+        data = read_views(views, mask, missing=missing, entries=options.entries, likelihood=options.likelihood)
+        start, plan = fitting.begin(options, data, slices)
+        show_families(families(data.names, data.columns), options.likelihood, options.progress)
+        listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
         file = None if checkpoint is None else fitting.File(checkpoint, checkpoint_every)
-        self._predictor = fitting.run(self, data, self._in_model_units(data), plan, file, listeners)
+        self._become(*fitting.run(start, data, plan, file, listeners))
         return self
 
     def impute(
@@ -196,10 +195,10 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         views: Any,
         mask: Any = None,
         *,
-        method: str = "predictive",
+        method: Literal["predictive", "plug-in"] = "predictive",
         n_draws: int = 64,
-        moments: str = "prior",
-        missing: str | None = None,
+        moments: Literal["prior", "training"] = "prior",
+        missing: Missing | None = None,
         return_std: bool = False,
         out: Any = None,
     ) -> Any:
@@ -212,7 +211,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         the prior, "training" Eq. 12 with the moments of training latents.
         -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with
         their index, columns and, where a column had no hole, dtype; with return_std a pair of these. A category, coded or text,
-        is imputed as the most probable one, its std the probability that another is true; one-hot groups as probabilities.
+        is imputed as the most probable one (and has no std: NaN); one-hot groups as probabilities.
         Counts are imputed at size factor 1, missing cells at that of their row.
 
         out: arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
@@ -231,7 +230,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
             raise ConfigError(f"moments is {moments!r}; expected 'prior' or 'training'")
         if method == "plug-in" and return_std:
             raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
-        n_draws = options.at_least("n_draws", n_draws, 2 if return_std else 1)
+        n_draws = at_least("n_draws", n_draws, 2 if return_std else 1)
         data, scaled, predictor, give_back = self._read(views, mask, missing)
         if out is not None and data.keyed and not isinstance(views, Mapping):
             raise ConfigError(
@@ -249,14 +248,20 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         with overflow_is_found():
             for j, rows, mean, std in fillings:
                 check_imputed(scaled, j, rows, np.stack([mean, std]))
-                to_table = (units[j].to_table(mean), units[j].std_to_table(std, mean))
+                to_table = (units[j].to_table(mean), units[j].std_to_table(std))
                 for arrays, values in zip(results, to_table, strict=False):
                     outputs.fill(arrays[j], rows, values)
         filled = give_back(results[0], "filled")
         return (filled, give_back(results[1], "numbers")) if return_std else filled
 
     def sample_imputations(
-        self, views: Any, mask: Any = None, *, n_draws: int = 64, missing: str | None = None, observation_noise: bool = False
+        self,
+        views: Any,
+        mask: Any = None,
+        *,
+        n_draws: int = 64,
+        missing: Missing | None = None,
+        observation_noise: bool = False,
     ) -> Any:
         """``n_draws`` completed copies of every view, (n_draws, N, p_i) in data units (of a DataFrame, a list of DataFrames):
         what was observed repeated, holes drawn.
@@ -265,7 +270,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         multiple imputation wants (zeros and ones, counts, categories). Their mean is what ``impute`` returns for the same
         n_draws, but for coded categories.
         """
-        n_draws = options.at_least("n_draws", n_draws, 1)
+        n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, give_back = self._read(views, mask, missing)
         known = [np.where(seen[:, None], data.read(i), np.nan) for i, seen in enumerate(data.observed.T)]
         result, units = [np.repeat(values[None], n_draws, axis=0) for values in known], self._units()
@@ -281,7 +286,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         """``fit(views, mask, **options)``, then ``transform(views, mask)``."""
         return self.fit(views, mask, **options).transform(views, mask, missing=options.get("missing"))
 
-    def transform(self, views: Any, mask: Any = None, *, missing: str | None = None) -> np.ndarray:
+    def transform(self, views: Any, mask: Any = None, *, missing: Missing | None = None) -> np.ndarray:
         """Latents (N, sum n_i): posterior means of the observed views, their conditional means for the missing ones."""
         data, scaled, predictor, _ = self._read(views, mask, missing)
         parts = []
@@ -296,7 +301,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         sizes = zip(self.view_names_, dims, strict=True)
         return np.asarray([f"{name}_latent{k}" for name, n in sizes for k in range(n)], dtype=object)
 
-    def reconstruct(self, views: Any, mask: Any = None, *, missing: str | None = None) -> Any:
+    def reconstruct(self, views: Any, mask: Any = None, *, missing: Missing | None = None) -> Any:
         """Every view decoded from its latent mean (``transform``), in data units; list or dict of (N, c_i) arrays."""
         data, scaled, predictor, give_back = self._read(views, mask, missing)
         result, units = [np.empty((len(data.observed), p)) for p in data.features], self._units()
@@ -309,7 +314,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
     def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
         """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, p_i) arrays in data units."""
         predictor = self.predictor()
-        means = predictor.prior_means(options.at_least("n", n, 1), options.at_least("seed", seed, 0))
+        means = predictor.prior_means(at_least("n", n, 1), at_least("seed", seed, 0))
         tables = [units.to_table(m) for m, units in zip(means, self._units(), strict=True)]
         return [
             as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self.table_columns_, strict=True)
@@ -331,7 +336,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one .safetensors file (whole, or not at all)."""
         self.predictor()
-        saving.write(self, path, self.parameters_, step=self.history_[-1]["step"])
+        saving.write(self._fitted, path, saving.Progress(self._fitted.steps))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, device: str | None = None) -> JPVAE:
@@ -340,23 +345,29 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         backend, device: where to predict, if not where it was trained, e.g. ``load(path, backend="numpy", device="cpu")``.
         """
         chosen = {name: value for name, value in (("backend", backend), ("device", device)) if value is not None}
-        self = saving.read(cls, path, **chosen)
-        backend = engine(self.backend, self.model_, self.dtype, self.device)
-        native = {name: backend.asarray(x) for name, x in self.parameters_.items()}
-        self._predictor = Predictor(backend, self.model_, native, self.seed_)
+        fitted = saving.read(path, **chosen)
+        options = fitted.options
+        self = cls(**{field.name: getattr(options, field.name) for field in fields(options)})
+        backend = engine(options.backend, fitted.model, options.dtype, options.device)
+        native = {name: backend.asarray(x) for name, x in fitted.parameters.items()}
+        self._become(fitted, Predictor(backend, fitted.model, native, fitted.seed))
         return self
 
     def _read(self, views: Any, mask: Any, missing: str | None) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
         """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form."""
         predictor, join = self.predictor(), None
-        if hasattr(self, "view_columns_") and not isinstance(views, Mapping):
-            views, join = wide.from_matrix(self, views, mask, fit=False)
-            mask = None
+        fitted = self._fitted
+        if fitted.slices is not None and not isinstance(views, Mapping):
+            (views, slices), matrix, mask = self._cut(fitted.slices, views, mask), views, None
+
+            def join(made: Mapping[str, Any]) -> Any:
+                return slices.join(made, matrix)
+
         missing = self.missing if missing is None else missing
-        entries = predictor.model.entries  # the fit's: the option may have been set to another since
-        data = read_views(views, mask, missing=missing, entries=entries, names=self.view_names_, columns=self.table_columns_)
-        options.check_values(self.model_, data)
-        scaled = self._in_model_units(data)
+        entries = fitted.model.entries  # the fit's: the option may have been set to another since
+        data = read_views(views, mask, missing=missing, entries=entries, names=fitted.view_names, columns=fitted.columns)
+        check_values(fitted.model.likelihoods, data)
+        scaled = [Scaled(data, i, units, fitted.options.dtype) for i, units in enumerate(fitted.units)]
         for view in scaled:
             for rows in blocks(len(data.observed)):
                 view[rows]
@@ -367,11 +378,35 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
 
         return data, scaled, predictor, give_back
 
-    def _in_model_units(self, data: Views) -> list[Scaled]:
-        return [Scaled(data, i, units, self.dtype) for i, units in enumerate(self._units())]
-
     def _units(self) -> list[Units]:
-        return options.units_of(self.model_, self.table_columns_, self.scaling_)
+        return self._fitted.units
+
+    def _become(self, fitted: Fitted, predictor: Predictor) -> None:
+        """Take over what a fit left, and nothing of an earlier one."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            del vars(self)[name]
+        vars(self).update(fitted.attributes(), _fitted=fitted, _predictor=predictor)
+
+    def _learn_slices(self, X: Any, y: Any) -> tuple[dict[str, Any], Slices]:
+        """The views of the matrix X to fit to, and which columns are whose. Raises ViewError, ConfigError and ValueError."""
+        if isinstance(X, Mapping) and not hasattr(X, "shape"):  # (one of SciPy's sparse matrices is a dict)
+            raise ViewError(
+                "view_slices is set and X is a dict; expected one (N, C) matrix, or view_slices=None for views by name"
+            )
+        frame, scratch = hasattr(X, "iloc"), type(self)(view_slices=self.view_slices)  # scikit-learn sets attributes
+        X = validate_data(scratch, X, reset=True, skip_check_array=frame, ensure_all_finite=False)
+        slices = Slices.of(self.view_slices, scratch.n_features_in_, getattr(scratch, "feature_names_in_", None))
+        slices.check_y(y, len(X))
+        return slices.cut(X), slices
+
+    def _cut(self, fitted: Slices, X: Any, y: Any) -> tuple[dict[str, Any], Slices]:
+        """The views of another matrix than the fit's, a DataFrame's found by name in any order."""
+        slices = fitted.in_order_of(X)
+        if slices is None:
+            slices = fitted
+            X = validate_data(self, X, reset=False, skip_check_array=hasattr(X, "iloc"), ensure_all_finite=False)
+        slices.check_y(y, len(X))
+        return slices.cut(X), slices
 
     @property
     def columns_(self) -> dict[str, tuple[str | int, ...] | None]:
@@ -381,11 +416,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
     @property
     def inferred_(self) -> dict[str, list[tuple[str, str]]]:
         """Each view's families with the columns that have them, as they were said or inferred."""
-        return {view: describe(columns) for view, columns in zip(self.view_names_, self.table_columns_, strict=True)}
-
-    def _forget_columns(self) -> None:
-        for name in ("view_columns_", "n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+        return families(self.view_names_, self.table_columns_)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_predictor")

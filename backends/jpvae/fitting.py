@@ -1,30 +1,34 @@
-"""The training of a fit: steps, records, evaluations and checkpoints, then what the fitted model says of itself."""
+"""A fit: from checked views to a Fitted of no steps, then steps, records, evaluations and checkpoints, then the report."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .engines import engine
 from .files import saving
+from .files.saving import Progress
+from .fitted import Fitted
 from .inference.latent_report import diagnose
 from .inference.predictor import Predictor
+from .options import Options, seed_of
+from .planning import model_of, plan_of, warn_of_idle_latents
 from .training.batches import Batches
-from .training.callbacks import Callback, StopTraining, listening
+from .training.callbacks import Callback, Run, StopTraining, listening
 from .training.divergence import check_finite
 from .training.early_stopping import HeldOut
 from .training.history import Recorder
 from .training.loop import train
 from .training.plan import Plan
 from .views.reading import Views
+from .views.slices import Slices
+from .views.survey import scaling_of, warn_of_constant_columns
 from .views.units import Scaled
-
-if TYPE_CHECKING:
-    from .estimator import JPVAE
 
 
 class File(NamedTuple):
@@ -34,32 +38,41 @@ class File(NamedTuple):
     every: int
 
 
-def run(
-    fitted: JPVAE, data: Views, views: Sequence[Scaled], plan: Plan, file: File | None, listeners: Sequence[Callback]
-) -> Predictor:
-    """Train ``fitted``, which knows its model and scaling; sets its parameters_, history_, moments_ and report_.
+def begin(options: Options, data: Views, slices: Slices | None) -> tuple[Fitted, Plan]:
+    """The model, the scaling and the plan for these views, before any step. Raises ConfigError, ViewError."""
+    seed, model = seed_of(options.seed), model_of(options, data.columns)
+    plan = plan_of(options, model, len(data.observed), data.names, seed)
+    scaling = scaling_of(model.likelihoods, data)
+    warn_of_idle_latents(model, data.names)
+    warn_of_constant_columns(data)
+    return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan
 
-    views: those of ``data``, in the model's units. Raises CheckpointError, ViewError, TrainingDiverged (see ``JPVAE.fit``).
-    """
-    model = fitted.model_
-    backend = engine(fitted.backend, model, fitted.dtype, fitted.device)
+
+def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Sequence[Callback]) -> tuple[Fitted, Predictor]:
+    """Train what ``begin`` made of ``data``. Raises CheckpointError, ViewError, TrainingDiverged (see ``JPVAE.fit``)."""
+    options, model = start.options, start.model
+    if file is not None:
+        saving.check_families(start)
+    backend = engine(options.backend, model, options.dtype, options.device)
+    views = [Scaled(data, i, units, options.dtype) for i, units in enumerate(start.units)]
     batches = Batches([view[:] for view in views], data.observed, model, plan, data.names)
     fingerprint = None if file is None else batches.fingerprint()
-    done, parameters, optimizer, history, best = saving.resume(fitted, file.path if file else None, fingerprint, plan.steps)
-    state = backend.start(parameters, optimizer)
-    fitted.history_, fitted.moments_, fitted.report_ = history, None, None
-    record = Recorder(plan, history, lambda record: [one.on_log(record) for one in listeners])
-    held_out = HeldOut(backend, batches, int(fitted.patience), best) if fitted.early_stopping else None
+    start, progress = saving.resume(start, file.path if file else None, fingerprint, plan.steps)
+    state = backend.start(start.parameters, progress.optimizer)
+    record = Recorder(plan, start.history, progress.window, lambda record: [one.on_log(record) for one in listeners])
+    held_out = HeldOut(backend, batches, options.patience, progress.best) if options.early_stopping else None
 
     def finite_arrays(done: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         parameters, optimizer = backend.to_arrays(state)
         check_finite(parameters | optimizer, done, data.names)
         return parameters, optimizer
 
-    def write(done: int, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray]) -> None:
-        best = held_out.best if held_out else None
+    def write(fitted: Fitted, done: int, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray]) -> None:
         if file is not None:
-            saving.write(fitted, file.path, parameters, optimizer, step=done, fingerprint=fingerprint, best=best)
+            stand = Progress(done, optimizer, held_out.best if held_out else None, record.window)
+            saving.write(
+                replace(fitted, parameters=parameters, history=tuple(record.history)), file.path, stand, fingerprint=fingerprint
+            )
 
     def on_step(step: int, report: dict[str, Any]) -> None:
         done = step + 1
@@ -67,26 +80,29 @@ def run(
         for one in listeners:
             one.on_step(done, report)
         if file is not None and done % file.every == 0 and done < plan.steps:
-            write(done, *finite_arrays(done))
+            write(start, done, *finite_arrays(done))
         if held_out and held_out.exhausted:
             raise StopTraining
 
-    with listening(listeners, fitted, done, plan.steps):
+    done = progress.step
+    view = Run(options, start.seed, model, start.view_names, start.columns, start.history)
+    with listening(listeners, view, done, plan.steps):
         if not (held_out and held_out.exhausted):
             done = train(backend, state, batches, first=done, on_step=on_step)
         with suppress(StopTraining):  # it has come already
             record.close(done)
     parameters, optimizer = finite_arrays(done)
-    native = backend.parameters(state)
-    fitted.parameters_ = parameters
+    native, best = backend.parameters(state), parameters
     if held_out and held_out.best:
-        fitted.parameters_ = dict(held_out.best.parameters)
-        native = {name: backend.asarray(x) for name, x in fitted.parameters_.items()}
-    predictor = Predictor(backend, model, native, fitted.seed_)
+        best = dict(held_out.best.parameters)
+        native = {name: backend.asarray(x) for name, x in best.items()}
+    predictor = Predictor(backend, model, native, start.seed)
+    moments = None
     full = data.observed.all(axis=1)
     if full.sum() > sum(model.latent_dims):  # fewer rows have a singular covariance
-        moments = predictor.training_moments(batches.views, data.observed)
-        fitted.moments_ = (moments.mean, moments.covariance)
-    fitted.report_ = diagnose(predictor, batches.views, data.observed, data.names)
-    write(done, parameters, optimizer)
-    return predictor
+        found = predictor.training_moments(batches.views, data.observed)
+        moments = (found.mean, found.covariance)
+    report = diagnose(predictor, batches.views, data.observed, data.names)
+    fitted = replace(start, parameters=best, steps=done, history=tuple(record.history), moments=moments, report=report)
+    write(fitted, done, parameters, optimizer)
+    return fitted, predictor

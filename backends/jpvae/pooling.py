@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ConfigError, ViewError
+from .errors import ConfigError, MissingDependency, ViewError
 
 Number = Any  # a float, or an array (...) of them: one per component of the estimate
 
@@ -32,7 +32,7 @@ class Pooled:
     total: Number  # T, the pooled estimate's variance
     df: Number  # nu; infinite where the estimates agree and the complete data's degrees of freedom are not given
     relative_increase: Number  # r, of the variance, due to what is missing
-    fraction_missing: Number  # of the information: (r + 2/(nu_R + 3)) / (r + 1)
+    fraction_missing: Number  # of the information: (r + 2/(nu_R + 3)) / (r + 1), with Rubin's nu_R (see ``pool``)
 
     @property
     def std_error(self) -> Number:
@@ -40,9 +40,29 @@ class Pooled:
         return np.sqrt(self.total)
 
     def confidence_interval(self, level: float = 0.95) -> tuple[Number, Number]:
-        """Lower and upper end: estimate -+ t_nu((1 + level)/2) sqrt(T). Raises ConfigError unless 0 < level < 1."""
-        from scipy.stats import t
+        """Lower and upper end of the interval, estimate -+ t_nu((1 + level)/2) sqrt(T).
 
+        Parameters
+        ----------
+        level : float
+            The probability that the interval is to cover, 0 < level < 1.
+
+        Returns
+        -------
+        tuple of float or of array
+            The two ends, each of the estimate's shape.
+
+        Raises
+        ------
+        ConfigError
+            If ``level`` is not between 0 and 1.
+        MissingDependency
+            If SciPy, which the base install does not include, is not installed.
+        """
+        try:
+            from scipy.stats import t
+        except ModuleNotFoundError as error:
+            raise MissingDependency("confidence_interval needs SciPy: pip install 'jpvae[train]'") from error
         if not 0.0 < level < 1.0:
             raise ConfigError(f"level is {level}; expected 0 < level < 1, as 0.95")
         half = t.ppf(0.5 + level / 2.0, self.df) * self.std_error
@@ -52,12 +72,37 @@ class Pooled:
 def pool(estimates: Any, variances: Any, *, complete_df: float | None = None) -> Pooled:
     """Combine the same analysis of m imputed data sets by Rubin's rules, component by component.
 
-    estimates: (m,) or (m, ...), one per data set; variances: the same shape, their squared standard errors.
-    complete_df: the degrees of freedom of the analysis on complete data (N less the coefficients, for a regression).
-    Draw the data sets with ``sample_imputations(..., observation_noise=True)``: decoded means alone vary too little.
-    Raises ViewError for fewer than two estimates, for shapes that differ and for values that are no estimates or variances,
-    ConfigError for a ``complete_df`` that is not positive.
+    Parameters
+    ----------
+    estimates : array_like, shape (m,) or (m, ...)
+        One estimate per imputed data set, m >= 2. Draw the data sets with ``sample_imputations(..., observation_noise=True)``:
+        decoded means alone vary too little.
+    variances : array_like, same shape
+        The squared standard errors of the estimates.
+    complete_df : float, optional
+        The degrees of freedom of the analysis on complete data: for a regression, rows minus coefficients. Without it, they
+        are taken to be infinite.
 
+    Returns
+    -------
+    Pooled
+        The combined estimate, its variance and degrees of freedom, and the fraction of missing information.
+
+    Raises
+    ------
+    ViewError
+        If there are fewer than two estimates, if the shapes differ, if a value is not finite or a variance is negative.
+    ConfigError
+        If ``complete_df`` is not positive and finite.
+
+    Notes
+    -----
+    ``fraction_missing`` is that of Rubin (1987) and uses the degrees of freedom nu_R whether or not ``complete_df`` is
+    given. R's mice uses the adjusted nu of Barnard and Rubin (1999) instead when the complete data's degrees of freedom are
+    known, so its ``fmi`` is larger then; without ``complete_df`` the two agree.
+
+    Examples
+    --------
     >>> pooled = pool([1.0, 2.0, 3.0], [0.5, 0.5, 0.5])
     >>> pooled.estimate, pooled.within, pooled.between
     (2.0, 0.5, 1.0)

@@ -1,4 +1,4 @@
-"""The PyTorch engine: the chain rule written out on torch's kernels, fused Adam layer by layer, on CPU or CUDA."""
+"""The PyTorch engine: autograd over the objective of jpvae.model, on CPU or CUDA."""
 
 from .engine import Engine
 

@@ -1,7 +1,8 @@
-"""The PyTorch engine: what training, imputation and the files above it need, on CPU or CUDA (loss.py has the mathematics)."""
+"""The PyTorch engine: autograd over jpvae.model.objective, on CPU or CUDA."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,10 @@ import array_api_compat.torch
 import numpy as np
 import torch
 
-from .loss import train_step
+from jpvae.model.batch import Batch
+from jpvae.model.model import Model
+from jpvae.model.objective import negative_elbo
+
 from .state import State
 
 Tensors = dict[str, torch.Tensor]
@@ -20,11 +24,10 @@ class Engine:
 
     xp = array_api_compat.torch
 
-    def __init__(self, model: Any, dtype: str = "float32", device: str = "cpu") -> None:
+    def __init__(self, model: Model, dtype: str = "float32", device: str = "cpu") -> None:
         self.model = model
-        self.dtype = getattr(torch, dtype)
+        self.dtype: torch.dtype = getattr(torch, dtype)
         self.device = torch.empty(0, device=device).device  # fails here, not in training, where there is no such device
-        self.depth = len(model.hidden) + 1
 
     def asarray(self, x: np.ndarray) -> torch.Tensor:
         """A tensor on the engine's device; bool stays bool, all else takes the engine's dtype."""
@@ -36,59 +39,66 @@ class Engine:
 
     def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None = None) -> State:
         """Copies of the parameters, ready to train; Adam's moments where training goes on."""
-        like = torch.empty(0, dtype=self.dtype, device=self.device)
-        state = State(self.model, {name: x.shape for name, x in parameters.items()}, like)
-        for name, x in parameters.items():
-            state.parameters[name].copy_(self.asarray(x))
-        if optimizer:
-            state.adam.steps.fill_(float(optimizer["step"]))
-            for name in parameters:
-                state.m[name].copy_(self.asarray(optimizer[f"m.{name}"]))
-                state.v[name].copy_(self.asarray(optimizer[f"v.{name}"]))
-        return state
+        copies = {name: self.asarray(np.array(x)) for name, x in parameters.items()}
+        return State(copies, self.model.coupling_parameters, optimizer and {k: self.asarray(v) for k, v in optimizer.items()})
 
     def parameters(self, state: State) -> Tensors:
         """The parameters (they share memory with the state's)."""
-        return dict(state.parameters)
+        return {name: x.detach() for name, x in state.parameters.items()}
 
     def to_arrays(self, state: State) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Parameters, and Adam's step count and moments."""
-        moments = {f"m.{name}": self.numpy(x) for name, x in state.m.items()}
-        moments |= {f"v.{name}": self.numpy(x) for name, x in state.v.items()}
-        moments["step"] = self.numpy(state.adam.steps)
+        moments = {name: self.numpy(x) for name, x in state.moments().items()}
         return {name: self.numpy(x) for name, x in state.parameters.items()}, moments
 
-    def encode(self, p: Tensors, view: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def encode(self, p: Mapping[str, torch.Tensor], view: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior means and log-variances."""
-        mean, log_var = self._network(p, f"encoder.{view}", x).chunk(2, dim=-1)
+        mean, log_var = self._network(p, "encoder", view, x).chunk(2, dim=-1)
         return mean, log_var
 
-    def decode(self, p: Tensors, view: int, z: torch.Tensor) -> torch.Tensor:
+    def decode(self, p: Mapping[str, torch.Tensor], view: int, z: torch.Tensor) -> torch.Tensor:
         """The likelihood's outputs."""
-        return self._network(p, f"decoder.{view}", z)
+        return self._network(p, "decoder", view, z)
 
-    def _network(self, p: Tensors, part: str, x: torch.Tensor) -> torch.Tensor:
-        for k in range(self.depth):
-            x = x @ p[f"{part}.{k}.weight"] + p[f"{part}.{k}.bias"]
-            if k < self.depth - 1:
-                x = torch.relu(x)
-        return x
+    def _network(self, p: Mapping[str, torch.Tensor], part: str, view: int, x: torch.Tensor) -> torch.Tensor:
+        rows, depth = x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), self.model.depth(view)
+        for k in range(depth):
+            rows = torch.addmm(p[f"{part}.{view}.{k}.bias"], rows, p[f"{part}.{view}.{k}.weight"])
+            if k < depth - 1:
+                rows = torch.relu(rows)
+        return rows if x.ndim == 2 else rows.reshape(*x.shape[:-1], rows.shape[-1])
 
-    @torch.inference_mode()
+    @torch.enable_grad()
     def train_step(
         self,
         state: State,
-        batch: Any,
+        batch: Batch,
         *,
         beta: float,
         learning_rate: float,
         coupling_rate: float = 1.0,
         max_gradient_norm: float | None = None,
-    ) -> Any:
-        """One fused Adam step; the report is of the parameters before it."""
-        rates = learning_rate, learning_rate * coupling_rate
-        state.adam.begin(hold=max_gradient_norm is not None)
-        report = train_step(self.model, state, batch, beta, *rates, self.asarray)
+    ) -> dict[str, Any]:
+        """One Adam step; the report is of the parameters before it."""
+        p = state.parameters
+        found = negative_elbo(
+            self.model,
+            p,
+            batch.inputs(self.asarray, self.model.latent_dims),
+            lambda i, x: self.encode(p, i, x),
+            lambda i, z: self.decode(p, i, z),
+            beta=beta,
+            xp=self.xp,
+        )
+        state.optimizer.zero_grad()
+        found.loss.backward()
+        report: dict[str, Any] = {}
         if max_gradient_norm is not None:
-            report["gradient_norm"] = state.adam.release(max_gradient_norm)
+            report["gradient_norm"] = state.limit(max_gradient_norm)
+        if math.isfinite(report.get("gradient_norm", 0.0)):
+            state.step(learning_rate, learning_rate * coupling_rate)
+        loss, kl, *reconstruction = torch.cat([torch.stack([found.loss, found.kl]), found.reconstruction]).tolist()
+        report |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+        if not math.isfinite(loss):
+            report["rows"] = found.by_row(batch, self.numpy)
         return report

@@ -1,49 +1,54 @@
-"""A training in progress: the parameters with Adam's moments. Equal layers of views of equal sizes are one tensor."""
+"""A training in progress: parameters as leaves of the graph, and the optimiser whose state is saved as arrays by name.
+
+torch's Adam keeps exp_avg, exp_avg_sq and step for each tensor; a file has m.<name>, v.<name> and one step for all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 
-from .adam import Adam, Trained
+_SAVED = {"exp_avg": "m", "exp_avg_sq": "v"}
 
 
 class State:
-    """Parameters and moments by name, in the model's layout (views of the tensors that are trained).
+    """``parameters`` by name, trained by ``optimizer``; those of ``slow`` have a learning rate of their own."""
 
-    shapes: of the parameters, by name; ``like`` gives dtype and device. All are 0 at first.
-    """
+    def __init__(
+        self, parameters: dict[str, torch.Tensor], slow: Sequence[str], moments: Mapping[str, torch.Tensor] | None
+    ) -> None:
+        self.parameters = {name: x.requires_grad_() for name, x in parameters.items()}
+        groups = [[x for name, x in parameters.items() if (name in slow) == chosen] for chosen in (False, True)]
+        fused = all(x.device.type in ("cpu", "cuda") for x in parameters.values())
+        self.optimizer = torch.optim.AdamW([{"params": group} for group in groups if group], weight_decay=0.0, fused=fused)
+        self._slow = slow
+        if moments:
+            for name, x in self.parameters.items():
+                kept = {key: moments[f"{short}.{name}"].clone() for key, short in _SAVED.items()}
+                self.optimizer.state[x] = {"step": moments["step"].to(torch.float32).clone(), **kept}
 
-    def __init__(self, model: Any, shapes: Mapping[str, tuple[int, ...]], like: torch.Tensor) -> None:
-        sizes = list(zip(model.features, model.latent_dims, strict=True))
-        self.groups = [tuple(i for i, s in enumerate(sizes) if s == size) for size in dict.fromkeys(sizes)]
-        self.adam = Adam(like)
-        self.layers: dict[tuple[str, tuple[int, ...]], list[Trained]] = {}  # of a group's encoders, of one decoder, ...
-        self.own: dict[str, Trained] = {}  # what is in no layer
-        self.parameters, self.m, self.v = named = {}, {}, {}
+    def step(self, rate: float, slow_rate: float) -> None:
+        """One step of the optimiser."""
+        for group, lr in zip(self.optimizer.param_groups, (rate, slow_rate), strict=False):
+            group["lr"] = lr
+        self.optimizer.step()
 
-        def publish(names: list[str], trained: Trained) -> None:
-            for into, tensors in zip(named, trained, strict=True):
-                into |= zip(names, tensors, strict=True)
+    def limit(self, most: float) -> float:
+        """g <- g min(1, most/|g|) where |g| is finite; returns |g| (of before), summed in float64."""
+        gradients = [x.grad for x in self.parameters.values() if x.grad is not None]
+        norms = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients])
+        norm = float(torch.linalg.vector_norm(norms))
+        if most < norm < float("inf"):
+            torch._foreach_mul_(gradients, most / norm)
+        return norm
 
-        for part in ("encoder", "decoder"):
-            for group in self.groups:
-                stacks = [
-                    Trained.zeros([(len(group), *shapes[f"{part}.{group[0]}.{k}.{kind}"]) for kind in ("weight", "bias")], like)
-                    for k in range(len(model.hidden) + 1)
-                ]
-                self.layers[part, group] = stacks
-                for at, i in enumerate(group):
-                    alone = self.layers[part, (i,)] = [stack.one(at) for stack in stacks]
-                    for k, layer in enumerate(alone):
-                        names = [f"{part}.{i}.{k}.weight", f"{part}.{i}.{k}.bias"]
-                        publish(names, Trained(*([x[0] for x in tensors] for tensors in layer)))
-        for name in shapes.keys() - self.parameters.keys():
-            self.own[name] = Trained.zeros([shapes[name]], like)
-            publish([name], self.own[name])
-
-    def step(self, name: str, gradient: torch.Tensor, rate: float) -> None:
-        """Adam's step of a parameter that is in no layer."""
-        self.adam.step(self.own[name], [gradient], rate)
+    def moments(self) -> dict[str, torch.Tensor]:
+        """The optimiser's arrays by name: what ``start`` takes. Before the first step they are 0."""
+        first = next(iter(self.parameters.values()))
+        saved = {}
+        for name, x in self.parameters.items():
+            kept = self.optimizer.state.get(x, {})
+            saved |= {f"{short}.{name}": kept.get(key, torch.zeros_like(x)) for key, short in _SAVED.items()}
+        saved["step"] = self.optimizer.state.get(first, {}).get("step", torch.zeros(()))
+        return saved

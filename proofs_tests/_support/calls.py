@@ -43,6 +43,14 @@ def log_density(structure: Any, parameters: dict[str, Any], latents: Any, mask: 
     return jc.log_density(structure.prior(parameters), latents, mask)
 
 
+def fused(structure: Any, parameters: dict[str, Any], means: Any, log_vars: Any, mask: Any, noise: Any) -> dict[str, Any]:
+    """The fused posterior: its mean, KL, covariance, draws from noise, and their log-density."""
+    q = jc.fuse(structure.prior(parameters), means, log_vars, mask)
+    drawn = q.draw(noise)
+    found = {"mean": q.mean(), "kl": q.kl(), "covariance": q.covariance(), "drawn": drawn}
+    return found | {"log_density": q.log_density(drawn)}
+
+
 def references(structure: Any, parameters: dict[str, Any], means: Any, log_vars: Any) -> dict[str, Any]:
     """The paper's forms: Eq. 7 on the dense covariance; Eq. 9 for two views; Eq. 16 where C = alpha R."""
     prior = structure.prior(parameters)

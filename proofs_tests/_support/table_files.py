@@ -21,7 +21,9 @@ def write(path: Path, frame: pd.DataFrame) -> Path:
 def read(path: Path) -> pd.DataFrame:
     """With pandas alone; numbers to their last bit."""
     if path.suffix in (".csv", ".tsv"):
-        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+        before_3_1 = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)  # then off by a bit without the option
+        options = {"float_precision": "round_trip"} if before_3_1 else {}
+        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", **options)
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_excel(path)
 
 

@@ -61,6 +61,18 @@ SHAPES = {
         lambda: jc.kl_divergence([Z2, Z3], [Z2[:1], Z3[:1]], TWO),
         r"log_vars\[0\] has shape \(1, 2\) but means\[0\] has \(4, 2\)",
     ),
+    "other rows of log_vars": (
+        lambda: jc.kl_divergence([Z2, Z3], [Z2[:3], Z3[:3]], TWO),
+        r"log_vars\[0\] has shape \(3, 2\) but means\[0\] has \(4, 2\); expected the same leading axes",
+    ),
+    "rows of eq9": (lambda: jc.kl_eq9([Z3, Z3], [Z3[:1]] * 2, 0.5 * EYE), r"log_vars\[0\] has shape \(1, 3\)"),
+    "rows of eq16": (lambda: jc.kl_eq16([Z3, Z3], [Z3[:1]] * 2, EYE, 0.5), r"log_vars\[0\] has shape \(1, 3\)"),
+    "rows of dense": (lambda: jc.kl_dense([Z3], [Z3[:1]], EYE), r"log_vars\[0\] has shape \(1, 3\)"),
+    "rows of condition": (
+        lambda: jc.condition(SVD, [Z2, Z3], MASK, log_vars=[Z2[:3], Z3[:3]]),
+        r"log_vars\[0\] has shape \(3, 2\)",
+    ),
+    "one row of noise": (lambda: jc.complete(SVD, [Z2, Z3], MASK, np.zeros((1, 5))), r"noise has shape \(1, 5\)"),
     "two rows of a mask": (
         lambda: jc.kl_divergence([Z2, Z3], [Z2, Z3], SVD, np.ones((2, 2))),
         r"mask has shape \(2, 2\); expected .* \(4, 2\)",
@@ -257,6 +269,10 @@ LIBRARIES = {
         lambda: jc.kl_divergence(*[[torch.zeros(4, 2), torch.zeros(4, 3)]] * 2, SVD),
         "numpy.ndarray, torch.Tensor",
     ),
+    "torch log_vars of condition": (
+        lambda: jc.condition(SVD, [Z2, Z3], MASK, log_vars=[torch.zeros(4, 2), torch.zeros(4, 3)]),
+        "numpy.ndarray, torch.Tensor",
+    ),
     "numpy mask": (
         lambda: jc.conditional_mean(TWO, [torch.zeros(4, 2), torch.zeros(4, 3)], MASK),
         "numpy.ndarray, torch.Tensor",
@@ -335,7 +351,7 @@ def test_refused_with_a_message_that_names_the_argument(call, message, error, bu
     assert isinstance(caught.value, jc.JPVAEError)
 
 
-@pytest.mark.parametrize("alpha", [1, 1.0, -1.0, -1.2, float("nan"), float("inf")])
+@pytest.mark.parametrize("alpha", [1, 1.0, -1.0, -1.2, float("nan"), float("inf"), np.float32(1.5)])
 def test_alpha_outside_the_open_interval(alpha):
     for call in (
         lambda: jc.JointPrior.orthogonal(EYE, alpha),
@@ -348,8 +364,9 @@ def test_alpha_outside_the_open_interval(alpha):
 
 @pytest.mark.parametrize("signs", [[1, 2, 1], [0, 0, 0], np.asarray([1.0, -1.0, 0.5])])
 def test_signs_that_are_none(signs):
-    with pytest.raises(ValueError, match=r"expected \+1 and -1 only"):
-        jc.frame(np.zeros(3), 3, 2, signs)
+    for call in (lambda: jc.frame(np.zeros(3), 3, 2, signs), lambda: jc.orthogonal(np.zeros(3), 3, signs=signs)):
+        with pytest.raises(ValueError, match=r"signs is .*; expected \+1 and -1 only"):
+            call()
 
 
 def test_unknown_bound():

@@ -8,6 +8,7 @@
 6  Section A.1.2: Weyl's inequality (Lemma A.2) as written needs non-decreasing order, not non-increasing.
 7  Section 2.6: the singular values' formula lacks a parenthesis; as tanh(sigma/2) it also takes negative values.
 8  Sections 3, A.4: the published numbers were made with alpha = 0.9, beta = 1 and 12 passes, not 0.95, annealing and 30.
+9  Section 3: orthogonality does not make the latents identifiable: rotating them turns C into R_2 C R_1^T, as orthogonal as C.
 """
 
 import functools
@@ -19,7 +20,8 @@ import torch
 from strategies import PAIRS, Model, posterior, skew_entries
 
 import jpvae_core as jc
-from jpvae.experiments.hvdmnist import TRAINING_IMAGES, options
+from jpvae.experiments.hvdmnist import TRAINING_IMAGES
+from jpvae.experiments.protocols import options
 
 TIGHT = 64 * 2.0**-52  # a handful of float64 roundings of numbers of order 1
 
@@ -138,3 +140,36 @@ def test_8_how_the_published_numbers_were_made(variant):
     assert published["steps"] * published["batch_size"] / TRAINING_IMAGES == 12
     assert "beta" not in published  # constant, 1
     assert variant != "orthogonal" or published["alpha"] == 0.9
+
+
+def test_9_orthogonality_identifies_the_latents_up_to_rotations_alone():
+    """Two models with linear decoders x_i = W_i z_i + noise: W_i and C, then W_i R_i^T and R_2 C R_1^T, C alpha-orthogonal.
+
+    Their Cov(x) is the same, so no data can distinguish them, and so is the bound: with R = diag(R_1, R_2), the KL of
+    N(R mu, R Sigma R^T) from the second prior is that of N(mu, Sigma) from the first.
+    """
+    rng, n, alpha = np.random.default_rng(0), 3, 0.9
+    C0, R1, R2 = (np.linalg.qr(rng.standard_normal((n, n)))[0] for _ in range(3))  # of either determinant
+    rotation = np.block([[R1, np.zeros((n, n))], [np.zeros((n, n)), R2]])
+    W = np.block([[rng.standard_normal((5, n)), np.zeros((5, n))], [np.zeros((4, n)), rng.standard_normal((4, n))]])
+    first, second = (jc.JointPrior.orthogonal(Q, alpha) for Q in (C0, R2 @ C0 @ R1.T))
+    C, turned = (prior.cross_covariance(1, 0) for prior in (first, second))
+    for each in (C, turned):
+        assert np.abs(each.T @ each - alpha**2 * np.eye(n)).max() <= TIGHT
+        assert np.abs(each @ each.T - alpha**2 * np.eye(n)).max() <= TIGHT
+    assert np.abs(C - turned).max() > 0.1  # other parameters, and other latents
+    data, same = (V @ prior.covariance() @ V.T for V, prior in ((W, first), (W @ rotation.T, second)))
+    assert np.abs(data - same).max() <= TIGHT * np.abs(W).max() ** 2 * n
+
+    mean, variance = rng.standard_normal(2 * n), np.diag(rng.uniform(0.1, 1.0, 2 * n))
+    kl = [
+        dense_kl(mean, variance, first.covariance()),
+        dense_kl(rotation @ mean, rotation @ variance @ rotation.T, second.covariance()),
+    ]
+    assert abs(kl[0] - kl[1]) <= TIGHT * np.linalg.cond(first.covariance()) * (1 + abs(kl[0]))
+
+
+def dense_kl(mean, covariance, prior):
+    """Eq. 7."""
+    inverse, logs = np.linalg.inv(prior), [np.linalg.slogdet(S)[1] for S in (prior, covariance)]
+    return 0.5 * (np.trace(inverse @ covariance) + mean @ inverse @ mean - len(mean) + logs[0] - logs[1])

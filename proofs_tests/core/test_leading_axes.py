@@ -155,6 +155,13 @@ def test_a_stack_is_a_loop(name):
             assert np.all(np.abs(got[k] - want) <= 500 * 2.0**-52 * (1 + np.abs(want).max(initial=0)))
 
 
+def test_frames_with_and_without_leading_axes():
+    logits = np.random.default_rng(0).normal(size=(3, 2))
+    S = jc.JointPrior.canonical([np.stack([np.eye(2)] * 3), np.eye(2)[None], np.eye(2)[None]], logits).covariance()
+    assert S.shape == (3, 6, 6)
+    assert np.array_equal(S[1], jc.JointPrior.canonical([np.eye(2)] * 3, logits).covariance())
+
+
 @pytest.mark.parametrize("name", ["svd, tanh", "orthogonal", "canonical"])
 def test_data_may_have_more_axes_than_the_parameters(name):
     """K copies of the rows, as for the K subsets of a batch: one call is K calls."""

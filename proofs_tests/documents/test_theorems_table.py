@@ -105,7 +105,7 @@ def test_every_row_is_complete():
     assert len(ROWS) > 40  # the table was found at all
     for row, functions, tests in zip(ROWS, quoted(1), quoted(2), strict=True):
         assert len(row) == 3, row
-        assert functions or row[1] in NO_FUNCTION, row
+        assert functions or row[1] in NO_FUNCTION or row[1].startswith("(experiment: jpvae "), row
         assert tests, row
 
 

@@ -9,7 +9,7 @@ from synthetic import OPTIONS, three_views
 from test_batches import batches, same
 
 from jpvae import JPVAE
-from jpvae.errors import CheckpointError, NotFitted, TrainingDiverged
+from jpvae.errors import CheckpointError, TrainingDiverged
 from jpvae.training.loop import train
 
 SHORT = OPTIONS | {"steps": 100, "hidden": (), "latent_dims": 2, "prior": "orthogonal", "learn_alpha": True, "dtype": "float32"}
@@ -18,6 +18,11 @@ SHORT = OPTIONS | {"steps": 100, "hidden": (), "latent_dims": 2, "prior": "ortho
 def two_views(seed=1):
     views, mask = three_views(60, seed)
     return views[:2], mask[:, :2] | ~mask[:, :2].any(axis=1, keepdims=True)
+
+
+def untimed(model):
+    """The history without its seconds."""
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in model.history_]
 
 
 class Killed(Exception):
@@ -44,9 +49,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, at, every):
     for other in (resumed, again):
         assert all(np.array_equal(whole.parameters_[k], other.parameters_[k]) for k in whole.parameters_)
         assert all(np.array_equal(a, b) for a, b in zip(whole.moments_, other.moments_, strict=True))
-        assert [r["step"] for r in other.history_] == [50, 100]
-    if every == 50:
-        assert [r["loss"] for r in whole.history_] == [r["loss"] for r in resumed.history_]
+        assert untimed(whole) == untimed(other)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
@@ -97,10 +100,11 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         assert same(seen[-1], batches().at(first + 2))
 
 
-def test_a_diverged_fit_leaves_no_half_fitted_model():
+def test_a_diverged_fit_leaves_the_model_as_it_was():
     model = JPVAE(**SHORT).fit(*two_views())
+    before = model.impute(*two_views(2))
     model.learning_rate = 1e6
     with pytest.raises(TrainingDiverged, match=r"at step \d+ .*KL"):
         model.fit(*two_views(2))
-    with pytest.raises(NotFitted):  # not the old parameters with the new data's units
-        model.impute(*two_views(2))
+    after = model.impute(*two_views(2))  # not the old parameters with the new data's units
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))

@@ -70,7 +70,7 @@ OPTION_ERRORS = {
     "text alpha": ({"alpha": "0.9"}, r"alpha is '0\.9'; expected a number"),
     "one layer": ({"hidden": 8}, r"hidden is 8; expected a sequence of layer sizes"),
     "one weight": ({"subset_weights": 0.5}, r"subset_weights is 0\.5; expected a sequence of weights or None"),
-    "no likelihood": ({"likelihood": None}, r"likelihood is None; expected a name, or one per view"),
+    "no likelihood": ({"likelihood": None}, r"likelihood is None; expected a name or a Likelihood object, or one per view"),
     "progress": ({"progress": "nope"}, r"progress is 'nope'; expected True, False or 'auto'"),
     "orthogonal rank": (
         {"prior": "orthogonal", "rank": 1, "latent_dims": 2},
@@ -103,7 +103,9 @@ def test_options(changes, message):
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize("callbacks", [[print], [Callback], [None]])
 def test_what_is_no_callback(callbacks):
-    with pytest.raises(ConfigError, match=r"callbacks has .*; expected objects with the methods on_start.*subclass"):
+    with pytest.raises(
+        ConfigError, match=r"callbacks has .*; expected objects of a subclass of jpvae\.training\.callbacks\.Callback"
+    ):
         JPVAE(**OPTIONS).fit([A, B, C], callbacks=callbacks)
 
 

@@ -58,6 +58,8 @@ VIEW_ERRORS = {
     ),
     "one row": (([A[:1], B[:1], C[:1]], None), r"views have one row \(n_samples = 1\); expected at least two"),
     "sparse": (([A, csr_matrix(B), C], None), r"view 'view1' is a sparse csr_matrix; expected a dense .*\.toarray\(\)"),
+    "too large to scale": (([A * 1e200, B, C], None), r"view 'view0', column 0 is too large to have a variance"),
+    "keys": (({0: A, 1: B, 2: C}, None), r"views has the keys \[0, 1, 2\]; expected names"),
     "masked": (([A, np.ma.masked_greater(B, 0), C], None), r"^view 'view1' is a masked array with masked entries; say what"),
 }
 
@@ -94,6 +96,13 @@ IMPUTE_ERRORS = {
     "all None": (lambda m: m.score([None] * 3), r"every view is None; expected"),
     "nan": (lambda m: m.score([A, cell(B, 0, 3, np.nan), C]), r"view 'view1', row 0, column 3 is nan"),
     "empty row": (lambda m: m.sample_imputations([A, B, C], cells(19, slice(None))), r"mask leaves row 19 with no view"),
+    "beyond float32": (
+        lambda _: JPVAE(**OPTIONS | {"steps": 1, "dtype": "float32"}).fit([A, B, C]).impute([A * 1e40, B, None]),
+        r"view 'view0', row 0, column 0 is .*, beyond float32",
+    ),
+    "masked array": (lambda m: m.impute([np.ma.masked_array(A, mask=A > 1), B, C]), r"view 'view0' is a masked array"),
+    "complex": (lambda m: m.impute([A + 1j, B, C]), r"view 'view0' has dtype complex128; expected real numbers"),
+    "dates": (lambda m: m.impute([A.astype("datetime64[s]"), B, C]), r"view 'view0' has dtype datetime64"),
     "method": (lambda m: m.impute([A, B, C], method="mean"), r"method is 'mean'; expected 'predictive' or 'plug-in'"),
     "moments": (lambda m: m.impute([A, B, C], moments="test"), r"moments is 'test'; expected 'prior' or 'training'"),
     "no draws": (lambda m: m.impute([A, B, C], n_draws=0), r"n_draws is 0; expected at least 1"),

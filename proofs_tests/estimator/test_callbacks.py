@@ -73,18 +73,20 @@ def test_an_error_goes_through_and_ends_those_that_started(where):
     assert pages[-1] == ("end",)
 
 
-@pytest.mark.parametrize("where", ["step", "log"])
-def test_a_training_that_is_stopped_is_fitted_and_can_go_on(tmp_path, where):
-    diary = Diary(50, StopTraining(), where)
+@pytest.mark.parametrize(("at", "where"), [(50, "step"), (50, "log"), (73, "step")])
+def test_a_training_that_is_stopped_is_fitted_and_can_go_on(tmp_path, at, where):
+    diary = Diary(at, StopTraining(), where)
     model = JPVAE(**SHORT).fit(*DATA, checkpoint=tmp_path / "c", callbacks=[diary])
-    assert [record["step"] for record in model.history_] == [50]
-    assert ("step", 51, set()) not in diary.pages
+    assert [record["step"] for record in model.history_] == sorted({50, at})
+    assert ("step", at + 1, set()) not in diary.pages
     assert diary.pages[-1] == ("end",)
     assert np.isfinite(model.impute(*DATA)[0]).all()
     loaded = JPVAE.load(tmp_path / "c")
     assert all(np.array_equal(loaded.parameters_[name], x) for name, x in model.parameters_.items())
     whole, resumed = JPVAE(**SHORT).fit(*DATA), JPVAE(**SHORT).fit(*DATA, checkpoint=tmp_path / "c")
     assert all(np.array_equal(resumed.parameters_[name], x) for name, x in whole.parameters_.items())
+    seconds = dict.fromkeys(["seconds"], 0)
+    assert [record | seconds for record in resumed.history_] == [record | seconds for record in whole.history_]
 
 
 def test_a_stop_between_two_records_is_recorded():

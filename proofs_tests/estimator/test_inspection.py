@@ -31,7 +31,11 @@ def random_model(name, seed):
 @pytest.mark.parametrize("name", PRIORS)
 def test_against_dense_matrices(name, seed):
     model = random_model(name, seed)
-    prior, S, at = inspection.prior_of(model), dense.covariance(model.model_, model.parameters_), dense.blocks(model.model_)
+    prior, S, at = (
+        inspection.prior_of(model.model_, model.parameters_),
+        dense.covariance(model.model_, model.parameters_),
+        dense.blocks(model.model_),
+    )
     found = inspection.singular_values(prior)
     assert len(found) == (0 if not prior.coupling.rank else len(at) * (len(at) - 1) // 2)
     for (i, j), values in found.items():
@@ -75,7 +79,9 @@ def test_the_figure_shows_the_covariance_without_its_diagonal_blocks(tmp_path, m
     original = matplotlib.axes.Axes.imshow
     monkeypatch.setattr(matplotlib.axes.Axes, "imshow", lambda axis, x, **o: (drawn.append((x, o)), original(axis, x, **o))[1])
     model = random_model("canonical, three views", 0)
-    heat_map.correlation_figure(inspection.prior_of(model), ("scan", "genes", "clinic"), tmp_path / "map.png")
+    heat_map.correlation_figure(
+        inspection.prior_of(model.model_, model.parameters_), ("scan", "genes", "clinic"), tmp_path / "map.png"
+    )
     (values, options), S = drawn[0], dense.covariance(model.model_, model.parameters_)
     at = dense.blocks(model.model_)
     for i, j in itertools.product(range(3), repeat=2):

@@ -10,6 +10,7 @@ from synthetic import OPTIONS, three_views
 from jpvae import JPVAE
 from jpvae.errors import ConfigError, ViewError
 from jpvae.testing import dense
+from jpvae.views.columns import Columns, Group
 
 RNG, N = np.random.default_rng(0), 60
 U = RNG.standard_normal((N, 2))
@@ -105,9 +106,30 @@ def test_the_most_probable_category_and_how_sure_it_is():
         decoded.append(draw[["left", "right"]].to_numpy())
     missing = ~MASK[:, 0]
     assert np.mean(decoded, axis=0)[missing] == pytest.approx(filled["clinic"].loc[missing, ["left", "right"]].to_numpy())
-    unsure = std["clinic"]["stage"]
-    assert (unsure[~missing] == 0).all()
-    assert unsure[missing].between(0, 2 / 3).all()
+    for category in ("sex", "stage", "site"):  # which have no standard deviation
+        assert (std["clinic"].loc[~missing & ~(CELL & (category == "sex")), category] == 0).all()
+        assert std["clinic"].loc[missing, category].isna().all()
+    assert (std["clinic"].loc[missing, ["age", "smoker", "left"]] > 0).all(axis=None)
+
+
+def test_a_category_s_levels_have_probabilities_by_name():
+    groups = (
+        Group("gaussian", (0, 3)),
+        Group("categorical", (2,), levels=((0.0, 1.0),)),
+        Group("categorical", (1,), levels=((10.0, 20.0, 40.0),)),
+    )
+    columns = Columns(groups, names=("age", "site", "sex", "bmi"), labels=((2, ("f", "m")),))
+    mean = np.asarray([[61.0, 27.5, 0.75, 0.25, 0.1, 0.3, 0.6], [30.0, 22.0, 0.5, 0.5, 1.0, 0.0, 0.0]])
+    assert columns.level_titles == ("site=10", "site=20", "site=40", "sex=f", "sex=m")
+    assert columns.probabilities(mean).tolist() == [[0.1, 0.3, 0.6, 0.75, 0.25], [1.0, 0.0, 0.0, 0.5, 0.5]]
+    assert columns.decode(mean).tolist() == [[61.0, 40.0, 0.0, 27.5], [30.0, 10.0, 0.0, 22.0]]
+    none = np.nan
+    assert np.array_equal(columns.error_probabilities(mean), [[none, 0.4, 0.25, none], [none, 0.0, 0.5, none]], equal_nan=True)
+    std = np.asarray([[2.0, 3.0, *5 * [0.1]]])
+    assert np.array_equal(columns.decode_std(std), [[2.0, none, none, 3.0]], equal_nan=True)
+    plain = Columns.of_one_family("bernoulli", 2)
+    assert plain.level_titles == ()
+    assert plain.probabilities(mean[:, 2:4]).shape == (2, 0)
 
 
 def test_draws_of_observations_are_observations():

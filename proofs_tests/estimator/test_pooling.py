@@ -77,7 +77,8 @@ def test_every_number_is_its_definition(m, complete_df):
 def test_the_interval_is_student_s():
     pooled = pool([1.0, 2.0, 4.0], [0.5, 0.25, 0.5], complete_df=20)
     low, high = pooled.confidence_interval(0.9)
-    assert stats.t.cdf((high - pooled.estimate) / pooled.std_error, pooled.df) == pytest.approx(0.95, abs=1e-12)
+    # SciPy's quantile is within 5e-12 from release 1.11 on.
+    assert stats.t.cdf((high - pooled.estimate) / pooled.std_error, pooled.df) == pytest.approx(0.95, abs=1e-11)
     assert high - pooled.estimate == pytest.approx(pooled.estimate - low, rel=1e-14)
 
 

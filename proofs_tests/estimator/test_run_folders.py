@@ -10,7 +10,7 @@ from commands import invoke
 from safetensors.numpy import load_file
 
 from jpvae.errors import ConfigError
-from jpvae.experiments import data, demo, hvdmnist
+from jpvae.experiments import data, demo, hvdmnist, protocols
 from jpvae.inference import predictor as imputation
 from jpvae.views import reading as views
 
@@ -51,7 +51,7 @@ def test_hvdmnist_writes_a_run_folder(command, tmp_path):
     assert (code, err) == (0, "")
     assert sorted(os.listdir(out)) == ["checkpoint.safetensors", "config.json", "metrics.jsonl", "result.json"]
     assert json.loads((out / "result.json").read_text()) == result
-    config, alpha = json.loads((out / "config.json").read_text()), hvdmnist.options("orthogonal", "ours")["alpha"]
+    config, alpha = json.loads((out / "config.json").read_text()), protocols.options("orthogonal", "ours")["alpha"]
     assert config == OURS | {"seed": 5, "backend": "torch", "device": "cpu", "options": result["options"]}
     assert (config["options"]["steps"], config["options"]["alpha"], config["options"]["latent_dims"]) == (3, alpha, 20)
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -82,13 +82,24 @@ def test_a_mistake_does_not_claim_the_folder(tmp_path):
     assert hvdmnist.run("zero", "ours", tmp_path, steps=1, progress=False)["variant"] == "zero"
 
 
+def test_a_result_needs_no_git(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert hvdmnist._provenance("numpy")["commit"] is None
+
+
+def test_a_damaged_configuration_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"config\.json' is damaged"):
+        hvdmnist.run("zero", "ours", tmp_path, steps=1)
+
+
 def test_protocols():
     """The published numbers' settings, and the same 600,000 images for ours."""
-    published, ours = hvdmnist.options("orthogonal", "published"), hvdmnist.options("orthogonal", "ours")
+    published, ours = protocols.options("orthogonal", "published"), protocols.options("orthogonal", "ours")
     keys = ("steps", "batch_size", "objective")
     assert [published[k] for k in (*keys, "alpha")] == [18_750, 32, "elbo", 0.9]
     assert [ours[k] for k in keys] == [9_375, 64, "subset"]
-    assert {hvdmnist.options(v, "published")["prior"] for v in hvdmnist.PRIORS} == {"independent", "svd", "orthogonal"}
+    assert {protocols.options(v, "published")["prior"] for v in protocols.PRIORS} == {"independent", "svd", "orthogonal"}
 
 
 def test_demo_writes_a_figure_and_its_numbers(command, tmp_path, monkeypatch):

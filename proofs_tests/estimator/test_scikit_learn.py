@@ -1,5 +1,6 @@
 """JPVAE keeps scikit-learn's conventions: its own checks on a wide matrix, clone, pipelines, searches, random states, names."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -106,9 +107,10 @@ def test_a_seed_that_is_drawn_is_written_down(tmp_path):
             wide(seed=seed).fit(X, checkpoint=tmp_path / "c")
 
 
-def test_a_fitted_estimator_can_be_pickled():
+def test_a_fitted_estimator_can_be_pickled_and_copied():
     model = wide().fit(X)
-    assert np.array_equal(pickle.loads(pickle.dumps(model)).transform(X), model.transform(X))  # noqa: S301  (our own)
+    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):  # noqa: S301  (our own)
+        assert np.array_equal(twin.transform(X), model.transform(X))
 
 
 def test_in_a_pipeline():

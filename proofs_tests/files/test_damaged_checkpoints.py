@@ -38,7 +38,7 @@ def overwrite(path, content):
 
 def contents(model):
     """Everything that was in the file, as text."""
-    kept = {name: value for name, value in vars(model).items() if name != "_predictor"}
+    kept = {name: value for name, value in vars(model).items() if name not in ("_predictor", "_fitted")}
     return json.dumps(kept, default=lambda x: x.tolist() if hasattr(x, "tolist") else vars(x), sort_keys=True)
 
 

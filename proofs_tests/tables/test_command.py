@@ -19,6 +19,7 @@ def command(monkeypatch, capsys):
     [
         (["--help"], "jpvae demo --out demo"),
         (["demo", "--help"], "jpvae demo --out demo"),
+        (["reproduce", "--help"], "jpvae reproduce --quick --out runs/quick"),
         (["hvdmnist", "--help"], "jpvae hvdmnist --variant orthogonal --protocol published --seed 0 --out runs/"),
     ],
 )
@@ -34,7 +35,10 @@ def test_help_shows_an_example_that_parses(command, arguments, example):
 
 REFUSED = {
     "variant": (["hvdmnist", "--variant", "diagonal", "--out", "x"], r"variant is 'diagonal'; expected one of ['orthogonal', "),
-    "protocol": (["hvdmnist", "--protocol", "mine", "--out", "x"], "protocol is 'mine'; expected 'published' or 'ours'"),
+    "protocol": (
+        ["hvdmnist", "--protocol", "mine", "--out", "x"],
+        "protocol is 'mine'; expected one of ['ours', ",
+    ),
     "steps": (["hvdmnist", "--steps", "0", "--out", "x"], "Invalid value for '--steps'"),
     "seed": (["demo", "--seed", "one"], "Invalid value for '--seed'"),
     "no out": (["hvdmnist"], "Missing option '--out'"),

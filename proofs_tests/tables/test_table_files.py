@@ -72,7 +72,8 @@ def test_columns_are_what_they_are_in_the_file(tmp_path):
         "c": pd.Categorical(["x", "y"], ["y", "x"]),
     }
     frame = read(source(write(tmp_path / "t.parquet", pd.DataFrame(columns))), "who").frame
-    assert [str(t) for t in frame.dtypes] == ["float32", "Int64", "bool", "int64", "str", "category"]
+    text = str(pd.Series(["I", None]).dtype)  # object before pandas 3
+    assert [str(t) for t in frame.dtypes] == ["float32", "Int64", "bool", "int64", text, "category"]
     assert frame["c"].cat.categories.tolist() == ["y", "x"]
     assert frame["s"].tolist()[0] == "I"
     assert np.argwhere(frame.isna()).tolist() == [[1, 1], [1, 4]]
@@ -159,7 +160,7 @@ REFUSED = {
         ["a=t.csv", "b=u.csv"],
         {"t.csv": GOOD, "u.csv": "who,z\n1,2\n"},
         ViewError,
-        "the ids 'who' are of different kinds, so that no row would match: 'p' (str) in view 'a' (t.csv), np.int64(1) (int64)",
+        "the ids 'who' are of different kinds, so that no row would match: 'p' (text) in view 'a' (t.csv), 1 (integer) in",
     ),
 }
 

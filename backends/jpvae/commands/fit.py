@@ -14,13 +14,12 @@ from rich.table import Table
 
 from ..atomic import check_folder
 from ..errors import ConfigError, JPVAEWarning
-from ..training.callbacks import Callback
+from ..training.callbacks import Callback, Run
 from ..training.progress import families_table, progress_bar
-from ..views.inferring import INFER
+from ..views.inferring import INFER, families
 from .arguments import AsJson, ViewFiles, console
 
 if TYPE_CHECKING:
-    from ..estimator import JPVAE
     from ..tables.joining import Joined
     from ..tables.sources import Source
 
@@ -144,7 +143,7 @@ class Announcement(Callback):
         self.joined, self.given, self.silent = joined, given, silent
         self.began_at = 0
 
-    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+    def on_start(self, run: Run, step: int, steps: int) -> None:
         """One screen."""
         self.began_at = step
         if self.silent:
@@ -154,11 +153,11 @@ class Announcement(Callback):
         for heading in ("view", "file", "rows", "columns", "latents"):
             found.add_column(heading, justify="left" if heading in ("view", "file") else "right")
         for source, rows, columns, n in zip(
-            self.given, joined.observed.sum(axis=0), model.table_columns_, model.model_.latent_dims, strict=True
+            self.given, joined.observed.sum(axis=0), run.columns, run.model.latent_dims, strict=True
         ):
             found.add_row(escape(source.view), escape(str(source.path)), f"{rows:,}", f"{columns.count:,}", str(n))
         screen.print(found)
-        screen.print(families_table(model.inferred_))
+        screen.print(families_table(families(run.view_names, run.columns)))
         patterns = Table(title="who has which views", title_justify="left")
         for name in joined.names:
             patterns.add_column(escape(name), justify="center")
@@ -169,9 +168,11 @@ class Announcement(Callback):
         screen.print(patterns)
         if empty := joined.empty_cells():
             screen.print(f"{empty:,} single cells are empty: they are left out of the likelihood, and imputed.")
-        stop = f", or until {model.validation_fraction:g} of the rows get no better" if model.early_stopping else ""
+        options = run.options
+        stop = f", or until {options.validation_fraction:g} of the rows get no better" if options.early_stopping else ""
         screen.print(
-            f"prior {model.prior}, {steps:,} steps of {model.batch_size} rows{stop}, backend {model.backend}, seed {model.seed}"
+            f"prior {options.prior}, {steps:,} steps of {options.batch_size} rows{stop}, backend {options.backend}, "
+            f"seed {run.seed}"
         )
         if step:
             screen.print(f"The file is of this training and goes on at step {step:,}.")

@@ -41,7 +41,7 @@ def command(
     if figure is not None:
         check_folder(figure)
     fitted = JPVAE.load(model, backend="numpy", device="cpu")
-    prior = inspection.prior_of(fitted)
+    prior = inspection.prior_of(fitted.model_, fitted.parameters_)
     report = _report(fitted, prior)
     if figure is not None:
         correlation_figure(prior, fitted.view_names_, figure)

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jpvae_core import JPVAEError
+from jpvae_core import JPVAEError, __version__
 
 from ..errors import JPVAEWarning
-from . import evaluate, fit, impute, inspect
+from . import evaluate, fit, impute, inspect, reproduce
 from .arguments import AsJson, console
 
 app = typer.Typer(
@@ -26,9 +26,9 @@ app = typer.Typer(
     epilog="Example: jpvae demo --out demo",
 )
 
-for on_tables in (fit, impute, inspect, evaluate):
-    name = on_tables.__name__.rpartition(".")[2]
-    app.command(name, epilog=f"Example: {on_tables.EXAMPLE}")(on_tables.command)
+for module in (fit, impute, inspect, evaluate, reproduce):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name, epilog=f"Example: {module.EXAMPLE}")(module.command)
 
 Backend = Annotated[str, typer.Option(help="torch | numpy")]
 
@@ -46,8 +46,18 @@ def run() -> None:
             raise SystemExit(2) from error
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jpvae {__version__}")
+        raise typer.Exit
+
+
 @app.callback(epilog="Example: jpvae demo --out demo")
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Joint-prior multi-view VAEs: impute the views that are missing."""
 
 
@@ -97,7 +107,7 @@ def demo(
 def hvdmnist(
     out: Annotated[Path, typer.Option(help="Run folder: config.json, metrics.jsonl, checkpoint, result.json. Resumes.")],
     variant: Annotated[str, typer.Option(help="zero | svd | orthogonal")] = "orthogonal",
-    protocol: Annotated[str, typer.Option(help="published | ours")] = "ours",
+    protocol: Annotated[str, typer.Option(help="published | paper | ours")] = "ours",
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Fewer Adam steps than the protocol's, to try it out.")] = None,
     backend: Backend = "torch",

@@ -8,7 +8,19 @@ import numpy as np
 
 from ..estimator import JPVAE
 
-_TILE, _HIDDEN, _SEEN, _FILLED = "#f5f3ee", "#e2ded4", "#1b1b1f", "#c8431b"
+_TILE, HIDDEN, _SEEN, _FILLED = "#f5f3ee", "#e2ded4", "#1b1b1f", "#c8431b"
+
+
+def tinted(halves: list[np.ndarray], tint: int | None, paper: str = _TILE) -> np.ndarray:
+    """A digit of two (392,) halves as (28, 28, 3); the half ``tint`` is what was filled in, red on ``paper``."""
+    from matplotlib.colors import to_rgb
+
+    parts = []
+    for j, half in enumerate(halves):
+        ink = half.reshape(14, 28, 1)
+        ground, colour = (np.asarray(to_rgb(c)) for c in ((paper, _FILLED) if j == tint else (_TILE, _SEEN)))
+        parts.append((1.0 - ink) * ground + ink * colour)
+    return np.concatenate(parts)
 
 
 def digits_figure(views: list[np.ndarray], models: dict[str, JPVAE], path: Path) -> None:
@@ -20,18 +32,6 @@ def digits_figure(views: list[np.ndarray], models: dict[str, JPVAE], path: Path)
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
-    from matplotlib.colors import to_rgb
-
-    def picture(halves: list[np.ndarray], tint: int | None, paper: str = _TILE) -> np.ndarray:
-        parts = []
-        for j, half in enumerate(halves):
-            ink = half.reshape(14, 28, 1)
-            ground, colour = (
-                np.asarray(to_rgb(paper if j == tint else _TILE)),
-                np.asarray(to_rgb(_FILLED if j == tint else _SEEN)),
-            )
-            parts.append((1.0 - ink) * ground + ink * colour)
-        return np.concatenate(parts)
 
     count = len(views[0])
     last = list(models.values())[-1]
@@ -41,9 +41,9 @@ def digits_figure(views: list[np.ndarray], models: dict[str, JPVAE], path: Path)
         blank = [np.zeros_like(v) if j == hidden else v for j, v in enumerate(views)]
 
         def row(halves: list[np.ndarray], tint: int | None, paper: str = _TILE) -> list[np.ndarray]:
-            return [picture([h[k] for h in halves], tint, paper) for k in range(count)]
+            return [tinted([h[k] for h in halves], tint, paper) for k in range(count)]
 
-        rows = [("original", row(list(views), None)), ("seen", row(blank, hidden, _HIDDEN))]
+        rows = [("original", row(list(views), None)), ("seen", row(blank, hidden, HIDDEN))]
         for name, model in models.items():
             moments = "prior" if model.model_.joint.couples else "training"  # under C = 0 the prior itself says nothing
             filled = model.impute(given, method="plug-in", moments=moments)

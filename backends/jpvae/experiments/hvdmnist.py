@@ -1,10 +1,7 @@
 """The paper's experiment on halves of MNIST digits: one model, trained, measured and written down; goes on where it was killed.
 
-    published   what the paper's tables were computed with: 18,750 Adam steps of 32 images, beta = 1, alpha = 0.9, Eq. 5
-    ours        the subset objective on the same nets and the same 600,000 images: batch 64, cosine rate, strong coupling
-                (weights and alpha chosen on the 10,000 training images left out: benchmarks/tradeoff.py)
-
-Both train on the first 50,000 images of MNIST's 60,000 and are measured on its 10,000 test images.
+The protocols and their options are in protocols.py. All train on the first 50,000 images of MNIST's 60,000 and are measured on
+its 10,000 test images.
 """
 
 from __future__ import annotations
@@ -14,6 +11,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,41 +19,12 @@ from typing import Any
 from ..atomic import write_atomically
 from ..errors import ConfigError
 from ..estimator import JPVAE
+from ..training.callbacks import Callback, Run
 from .data import halves, mnist
 from .measures import latent_report, measure
+from .protocols import of_estimator, options
 
 TRAINING_IMAGES = 50_000
-IMAGES_SEEN = 600_000
-PRIORS = {"zero": "independent", "svd": "svd", "orthogonal": "orthogonal"}
-
-
-def options(variant: str, protocol: str) -> dict[str, Any]:
-    """The estimator's options for a variant ("zero", "svd", "orthogonal") under a protocol ("published", "ours")."""
-    if variant not in PRIORS:
-        raise ConfigError(f"variant is {variant!r}; expected one of {sorted(PRIORS)}")
-    if protocol == "published":
-        batch, rate, shape, objective, coupling = 32, 1e-3, "constant", "elbo", 1.0
-        weights = None
-        alpha = 0.5 if variant == "svd" else 0.9  # the svd's free parameters start near 0: singular values of one half
-    elif protocol == "ours":
-        batch, rate, shape, objective, coupling = 64, 2e-3, "cosine", "subset", 0.1
-        alpha, weight = (0.99, 0.5) if variant == "svd" else (0.98, 0.3)
-        weights = (1.0, weight, weight)
-    else:
-        raise ConfigError(f"protocol is {protocol!r}; expected 'published' or 'ours'")
-    return {
-        "latent_dims": 20,
-        "hidden": (512, 512),
-        "prior": PRIORS[variant],
-        "alpha": alpha,
-        "objective": objective,
-        "subset_weights": weights,
-        "batch_size": batch,
-        "learning_rate": rate,
-        "learning_rate_schedule": shape,
-        "coupling_rate": coupling,
-        "steps": IMAGES_SEEN // batch,
-    }
 
 
 def run(
@@ -64,6 +33,7 @@ def run(
     out: Path,
     *,
     seed: int = 0,
+    alpha: float | str | None = None,
     steps: int | None = None,
     backend: str = "torch",
     device: str = "cpu",
@@ -72,9 +42,10 @@ def run(
     """Train (or go on training), measure, write config, metrics, checkpoint and result into ``out``; return the result.
 
     A finished run in ``out`` is returned as it is; a folder with another configuration is refused. steps: fewer, to try out.
+    alpha: another than the protocol's, or "learned".
     """
     config = {"variant": variant, "protocol": protocol, "seed": seed, "backend": backend, "device": device}
-    config |= {"options": options(variant, protocol)}
+    config |= {"options": options(variant, protocol, alpha)}
     if steps is not None:
         config["options"]["steps"] = steps
     out.mkdir(parents=True, exist_ok=True)
@@ -88,16 +59,22 @@ def run(
 
     train_views = halves(mnist("train")[0][:TRAINING_IMAGES])
     test_views = halves(mnist("test")[0])
-    model = JPVAE(**config["options"], seed=seed, backend=backend, device=device, progress=progress)
+    model = JPVAE(**of_estimator(config["options"]), seed=seed, backend=backend, device=device, progress=progress)
     metrics = out / "metrics.jsonl"
 
-    def log(_: dict[str, Any]) -> None:  # a resumed run first brings the file back to its checkpoint
-        if not config_file.exists():  # not sooner: a mistake that stops the run before its first step leaves the folder free
-            _write_json(config_file, stored)
-        lines = "".join(json.dumps(r) + "\n" for r in model.history_)
-        write_atomically(metrics, lines.encode())
+    class Metrics(Callback):
+        """The history in a file; a resumed run first brings it back to its checkpoint."""
 
-    model.fit(train_views, checkpoint=out / "checkpoint.safetensors", checkpoint_every=500, on_log=log)
+        def on_start(self, run: Run, step: int, steps: int) -> None:
+            self.records = list(run.history)
+
+        def on_log(self, record: Mapping[str, Any]) -> None:
+            if not config_file.exists():  # not sooner: a mistake before the first step leaves the folder free
+                _write_json(config_file, stored)
+            self.records.append(record)
+            write_atomically(metrics, "".join(json.dumps(r) + "\n" for r in self.records).encode())
+
+    model.fit(train_views, checkpoint=out / "checkpoint.safetensors", checkpoint_every=500, callbacks=[Metrics()])
     begin = time.perf_counter()
     test = measure(model, test_views)
     latents = latent_report(model, train_views)
@@ -118,7 +95,7 @@ def run(
         "cross_correlation_norm": latents["cross_correlation_norm"],
         "largest_singular_value": float(model.predictor().prior.max_singular_value()),
         "seconds": {"training": model.history_[-1]["seconds"], "measuring": time.perf_counter() - begin},
-        "made_by": _provenance(backend),
+        "made_by": provenance(backend),
         "options": stored["options"],
     }
     _write_json(result_file, result)
@@ -137,7 +114,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def _provenance(backend: str) -> dict[str, Any]:
+def provenance(backend: str) -> dict[str, Any]:
     """Which code and machine made a result: the commit where the sources are a git checkout, and versions."""
     libraries = dict.fromkeys(("jpvae", backend, "numpy"))  # a backend is named as its library
     return {

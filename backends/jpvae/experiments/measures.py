@@ -18,6 +18,7 @@ import jpvae_core as jc
 
 from ..estimator import JPVAE
 from ..inference.predictor import Block, Predictor, log_mean_exp
+from ..views.reading import BLOCK
 
 
 def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str, Any]:
@@ -51,20 +52,50 @@ def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str,
 
 
 def _published(predictor: Predictor, views: list[np.ndarray], samples: np.ndarray) -> np.ndarray:
-    moments, n1 = jc.Moments().update(samples), predictor.model.latent_dims[0]
-    parts = [np.arange(n1), np.arange(n1, samples.shape[1])]
-    z = []
-    for j in range(2):
-        given = parts[1 - j]
-        means, _ = jc.condition_gaussian(moments.mean, moments.covariance, given.tolist(), samples[:, given])
-        z.append(means)
+    z = eq12(samples, jc.Moments().update(samples), predictor.model.latent_dims[0])
     result = np.zeros(2)
     for block in predictor.blocks(views, np.ones((len(samples), 2), dtype=bool)):
         for j in range(2):
-            padded = np.zeros((block.observed.shape[0], len(parts[j])))
-            padded[: block.size] = z[j][block.rows]
-            result[j] += _loss(predictor, block, j, predictor.engine.asarray(padded))
+            result[j] += _loss(predictor, block, j, predictor.engine.asarray(_padded(z[j], block)))
     return result / len(samples)
+
+
+def eq12(samples: np.ndarray, moments: jc.Moments, n1: int) -> list[np.ndarray]:
+    """Eq. 12's conditional means [E(z_1 | z_2), E(z_2 | z_1)] of sampled latents (N, n_1 + n_2), given these moments."""
+    parts = [np.arange(n1), np.arange(n1, samples.shape[1])]
+    pairs = ((moments.mean, moments.covariance, given.tolist(), samples[:, given]) for given in reversed(parts))
+    return [jc.condition_gaussian(*pair)[0] for pair in pairs]
+
+
+def sampled_latents(predictor: Predictor, views: list[np.ndarray]) -> np.ndarray:
+    """One posterior sample per image, (N, n_1 + n_2): the one that Table 1's reconstructions decode."""
+    observed = np.ones((len(views[0]), 2), dtype=bool)
+    parts = []
+    for block in predictor.blocks(views, observed):
+        z = predictor.draw_latents(block, predictor.noise(block), 1)
+        parts.append(np.concatenate([predictor.engine.numpy(part[0]) for part in z], axis=-1)[: block.size])
+    return np.concatenate(parts).astype(np.float64)
+
+
+def decoder_logits(predictor: Predictor, view: int, z: np.ndarray) -> np.ndarray:
+    """What the decoder of a Bernoulli view gives for latents (N, n_i): logits (N, c_i)."""
+    blocks = np.array_split(z, max(1, len(z) // BLOCK))
+    engine = predictor.engine
+    return np.concatenate([engine.numpy(engine.decode(predictor.p, view, engine.asarray(part))) for part in blocks])
+
+
+def cross_correlation(moments: jc.Moments, n1: int) -> np.ndarray:
+    """The correlations of the first view's latents with the second's, (n_1, n_2)."""
+    deviation = np.sqrt(np.diag(moments.covariance))
+    correlation: np.ndarray = (moments.covariance / np.outer(deviation, deviation))[:n1, n1:]
+    return correlation
+
+
+def _padded(z: np.ndarray, block: Block) -> np.ndarray:
+    """The block's rows of ``z``, filled up with zeros to the block's size."""
+    padded = np.zeros((block.observed.shape[0], z.shape[1]))
+    padded[: block.size] = z[block.rows]
+    return padded
 
 
 def latent_report(model: JPVAE, views: list[np.ndarray]) -> dict[str, Any]:
@@ -76,13 +107,11 @@ def latent_report(model: JPVAE, views: list[np.ndarray]) -> dict[str, Any]:
         joined = np.concatenate([predictor.engine.numpy(m) for m in block.means], axis=-1)
         means.update(joined[: block.size])
     active = int((np.diag(means.covariance) > 0.01).sum())
-    deviation = np.sqrt(np.diag(samples.covariance))
-    correlation = samples.covariance / np.outer(deviation, deviation)
-    n1 = predictor.model.latent_dims[0]
+    correlation = cross_correlation(samples, predictor.model.latent_dims[0])
     return {
         "active_units": active,
-        "active_units_percent": 100.0 * active / len(deviation),
-        "cross_correlation_norm": float(np.linalg.norm(correlation[:n1, n1:])),
+        "active_units_percent": 100.0 * active / sum(predictor.model.latent_dims),
+        "cross_correlation_norm": float(np.linalg.norm(correlation)),
     }
 
 

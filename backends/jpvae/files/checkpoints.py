@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,19 @@ def checksum(tensors: Mapping[str, np.ndarray], header: str) -> str:
     return f"{total:08x}"
 
 
-def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
-    """Write a checkpoint. header: a JSON-able object."""
+def save(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, np.ndarray],
+    header: Mapping[str, Any],
+    check: Callable[[Path], Any] | None = None,
+) -> None:
+    """Write a checkpoint. header: a JSON-able object. check: called with the finished file before it takes its place."""
     from safetensors.numpy import save as serialise
 
     text = json.dumps(header)
     arrays = {name: np.asarray(x, order="C") for name, x in tensors.items()}  # (ascontiguousarray would make () into (1,))
     metadata = {"format": _FORMAT, "version": _VERSION, "header": text, "checksum": checksum(arrays, text)}
-    write_atomically(Path(path), serialise(arrays, metadata))
+    write_atomically(Path(path), serialise(arrays, metadata), check)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

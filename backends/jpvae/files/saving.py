@@ -1,114 +1,144 @@
-"""What of a JPVAE goes into a checkpoint and comes back: options, model, columns, raw parameters, scaling, moments, latent
-report; and, where training may go on, Adam's state and the best parameters so far of a training with early stopping."""
+"""What of a fit goes into a checkpoint and comes back: options, model, columns, parameters, scaling, moments, report; and,
+where training may go on, Adam's state, the steps since the last record and the best parameters so far."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..atomic import clear
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
+from ..fitted import Arrays, Fitted
 from ..inference.latent_report import LatentReport
+from ..model.likelihoods import UnknownLikelihood, names_in
+from ..model.likelihoods.registry import check_kept, source_of, title
 from ..model.model import Model
-from ..options import check_types, likelihood_from_json, likelihood_to_json, seed_of
-from ..training import schedules
+from ..options import Options, seed_of
 from ..training.early_stopping import Best
-from ..views import slices as wide
 from ..views.columns import Columns
+from ..views.slices import Slices
 from . import checkpoints
+from .contents import check_history, check_numbers, fits
 
-if TYPE_CHECKING:
-    from ..estimator import JPVAE
-
-Arrays = Mapping[str, np.ndarray]
+Reports = Sequence[Mapping[str, Any]]
 
 
-def write(
-    model: JPVAE,
-    path: str | os.PathLike[str],
-    parameters: Arrays,
-    optimizer: Arrays | None = None,
-    *,
-    step: int,
-    fingerprint: int | None = None,
-    best: Best | None = None,
-) -> None:
-    """Write ``model`` with these parameters; with the optimiser's arrays and the data's fingerprint, training can go on."""
-    tensors = {f"parameters.{name}": x for name, x in parameters.items()}
-    tensors |= {f"adam.{name}": x for name, x in (optimizer or {}).items()}
-    for i, (location, scale) in enumerate(model.scaling_):
+class Progress(NamedTuple):
+    """Where a training stands: steps done, Adam's arrays, the best so far, and the reports since the history's last record."""
+
+    step: int
+    optimizer: Arrays | None = None
+    best: Best | None = None
+    window: Reports = ()
+
+
+def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, fingerprint: int | None = None) -> None:
+    """Write a fit; with the optimiser's arrays and the data's fingerprint, its training can go on.
+
+    What is written is read back before it takes its place. Raises CheckpointError.
+    """
+    check_families(fitted)
+    best = progress.best
+    tensors = {f"parameters.{name}": x for name, x in fitted.parameters.items()}
+    tensors |= {f"adam.{name}": x for name, x in (progress.optimizer or {}).items()}
+    for i, (location, scale) in enumerate(fitted.scaling):
         tensors |= {f"scaling.{i}.location": location, f"scaling.{i}.scale": scale}
-    if model.moments_ is not None:
-        tensors |= {"moments.mean": model.moments_[0], "moments.covariance": model.moments_[1]}
+    if fitted.moments is not None:
+        tensors |= {"moments.mean": fitted.moments[0], "moments.covariance": fitted.moments[1]}
     tensors |= {f"best.{name}": x for name, x in best.parameters.items()} if best else {}
-    header = _identity(model) | {"step": step, "history": model.history_, "fingerprint": fingerprint}
+    header = _identity(fitted) | {"step": progress.step, "history": fitted.history, "fingerprint": fingerprint}
     header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
-    header["report"] = asdict(model.report_) if model.report_ else None
-    header["index_name"] = model.index_name_
-    checkpoints.save(path, tensors, header)
+    header["report"] = asdict(fitted.report) if fitted.report else None
+    header["index_name"] = fitted.index_name
+    if progress.window:
+        header["window"] = progress.window
+    header |= {"families": sources} if (sources := _sources(fitted.model)) else {}
+    checkpoints.save(path, tensors, header, check=lambda written: _fitted(written, *checkpoints.load(written)))
 
 
-def read(cls: type[JPVAE], path: str | os.PathLike[str], **changed: str) -> JPVAE:
-    """An estimator with everything that ``write`` kept but the options ``changed``, no engine yet. Raises CheckpointError."""
-    tensors, header = checkpoints.load(path)
+def check_families(fitted: Fitted) -> None:
+    """Raise CheckpointError where a file of this fit could not be read again, for want of a likelihood."""
     try:
-        given = header["options"]
-        decoded = {"beta": schedules.from_json(given["beta"]), "likelihood": likelihood_from_json(given["likelihood"])}
-        model = cls(**given | decoded | changed)
-        check_types(model)
-        model.model_, model.seed_ = Model.from_json(header["model"]), seed_of(model.seed)
-        model.table_columns_ = tuple(Columns.from_json(columns) for columns in header["columns"])
-        if tuple((c.width, c.spec) for c in model.table_columns_) != model.model_.widths_and_likelihoods:
+        for name in chain.from_iterable(map(names_in, fitted.model.likelihood_names)):
+            check_kept(name)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def read(path: str | os.PathLike[str], **changed: str) -> Fitted:
+    """Everything that ``write`` kept but the options ``changed``. Raises CheckpointError for any other file.
+
+    Of a training that is not over yet: what it would give if it ended here.
+    """
+    fitted = _fitted(path, *checkpoints.load(path))
+    return replace(fitted, options=replace(fitted.options, **changed))
+
+
+def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mapping[str, Any]) -> Fitted:
+    damaged = f"{str(path)!r} has a damaged header"
+    try:
+        options, model = Options.from_json(header["options"]), Model.from_json(header["model"])
+        columns = tuple(Columns.from_json(each) for each in header["columns"])
+        if tuple((c.width, c.spec) for c in columns) != model.widths_and_likelihoods:
             raise CheckpointError(f"{str(path)!r}: its columns do not fit its model; the file is damaged")
-        if model.view_slices is not None:
-            wide.restore(model, header["feature_names"])
-        model.view_names_, model.history_ = tuple(header["view_names"]), header["history"]
-        model.index_name_ = header.get("index_name")
-        if not _fits(tensors, model.model_):
+        slices = None
+        if options.view_slices is not None:
+            slices = Slices.from_json(options.view_slices, header["feature_names"])
+        if not fits(tensors, model):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
-        pairs = [(f"scaling.{i}.location", f"scaling.{i}.scale") for i in range(model.model_.views)]
-        latents = dict(zip(model.view_names_, model.model_.latent_dims, strict=True))
-        model.report_ = LatentReport.from_json(header.get("report"), latents)
-        model.scaling_ = [(tensors[location], tensors[scale]) for location, scale in pairs]
-        if len(model.view_names_) != model.model_.views or not isinstance(model.history_, list):
-            raise CheckpointError(f"{str(path)!r} has a damaged header (view names or history)")
-        if not isinstance(model.index_name_, str | None):
-            raise CheckpointError(f"{str(path)!r} has a damaged header (the name of its index)")
+        check_numbers(tensors, str(path))
+        names, history, index_name = tuple(header["view_names"]), header["history"], header.get("index_name")
+        latents = dict(zip(names, model.latent_dims, strict=True))
+        if len(latents) != model.views or not all(isinstance(name, str) for name in names):
+            raise CheckpointError(f"{damaged} (view names)")
+        if not isinstance(index_name, str | None):
+            raise CheckpointError(f"{damaged} (the name of its index)")
+        check_history(history, header["step"], model.views, str(path))
+        moments = checkpoints.select(tensors, "moments.")
+        return Fitted(
+            options=options,
+            seed=seed_of(options.seed),
+            model=model,
+            view_names=names,
+            columns=columns,
+            scaling=[(tensors[f"scaling.{i}.location"], tensors[f"scaling.{i}.scale"]) for i in range(model.views)],
+            index_name=index_name,
+            slices=slices,
+            parameters=checkpoints.select(tensors, "best.") or checkpoints.select(tensors, "parameters."),
+            steps=header["step"],
+            history=tuple(history),
+            moments=(moments["mean"], moments["covariance"]) if moments else None,
+            report=LatentReport.from_json(header.get("report"), latents),
+        )
     except CheckpointError:
         raise
+    except UnknownLikelihood as error:
+        raise _without_family(path, error.name, header.get("families")) from error
     except KeyError as error:
         raise CheckpointError(f"{str(path)!r} lacks {error}; the file is damaged") from error
-    except (TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
-        raise CheckpointError(f"{str(path)!r} has a damaged header ({error}); the file is damaged") from error
-    # What a training that is not over yet would give if it ended here.
-    model.parameters_ = checkpoints.select(tensors, "best.") or checkpoints.select(tensors, "parameters.")
-    moments = checkpoints.select(tensors, "moments.")
-    model.moments_ = (moments["mean"], moments["covariance"]) if moments else None
-    return model
+    except (TypeError, IndexError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise CheckpointError(f"{damaged} ({error}); the file is damaged") from error
 
 
-def resume(
-    model: JPVAE, path: str | os.PathLike[str] | None, fingerprint: int | None, steps: int
-) -> tuple[int, Arrays, Arrays | None, list[dict[str, Any]], Best | None]:
-    """First step, parameters, Adam's arrays, history and the best so far: fresh, or from a checkpoint of the same training.
+def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int | None, steps: int) -> tuple[Fitted, Progress]:
+    """``start`` with fresh parameters, or with those and the history of a checkpoint of the same training.
 
     Which backend and device it ran on until then does not matter: files have one layout.
     """
     if path is not None:
         clear(path)
     if path is None or not os.path.exists(path):
-        return 0, model.model_.initial_parameters(model.seed_, model.scaling_), None, [], None
+        return replace(start, parameters=start.model.initial_parameters(start.seed, start.scaling)), Progress(0)
     tensors, header = checkpoints.load(path)
-    for part, ours in (_identity(model) | {"fingerprint": fingerprint}).items():
+    for part, ours in (_identity(start) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
         if part == "options" and isinstance(theirs, dict):
-            theirs = _defaults(model) | theirs | {name: ours[name] for name in ("backend", "device")}
+            theirs = Options().to_json() | theirs | {name: ours[name] for name in ("backend", "device")}
         if theirs != ours:
             if isinstance(theirs, dict) and isinstance(ours, dict):
                 differing = [name for name in ours if name not in theirs or theirs[name] != ours[name]] or list(theirs)
@@ -117,45 +147,36 @@ def resume(
                 f"checkpoint {str(path)!r} is of another training ({part}: {theirs}; here {ours}). "
                 "Give another path, or delete the file to start anew."
             )
-    adam = checkpoints.select(tensors, "adam.")
+    found = _fitted(path, tensors, header)
+    adam, best_parameters = checkpoints.select(tensors, "adam."), checkpoints.select(tensors, "best.")
     parameters = checkpoints.select(tensors, "parameters.")
     moments = {f"{m}.{name}": x.shape for m in "mv" for name, x in parameters.items()} | {"step": ()}
-    whole = _fits(tensors, model.model_) and {name: x.shape for name, x in adam.items()} == moments
-    step, history, best = header.get("step"), header.get("history"), header.get("best")
-    best_parameters = checkpoints.select(tensors, "best.")
+    best, window = header.get("best"), header.get("window", [])
+    whole = {name: x.shape for name, x in adam.items()} == moments and isinstance(window, list)
     whole = whole and (set(best) == {"step", "loss", "since"} if best_parameters else best is None)
-    if not whole or not isinstance(history, list) or not isinstance(step, int) or not 0 < step <= steps:
+    if not whole or not 0 < found.steps <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start anew")
-    return step, parameters, adam, history, Best(parameters=best_parameters, **best) if best else None
+    # A training that was ended early has a record of its last steps, which are those in the window: they are recorded anew.
+    history = tuple(record for record in found.history if record["step"] <= found.steps - len(window))
+    kept = Best(parameters=best_parameters, **best) if best else None
+    return replace(start, parameters=parameters, history=history), Progress(found.steps, adam, kept, window)
 
 
-def _fits(tensors: Arrays, model: Model) -> bool:
-    """Whether names and shapes are those of this model (Adam's arrays aside)."""
-    if not _plausible(tensors, model):
-        return False
-    shapes = {name: x.shape for name, x in model.initial_parameters(0).items()}
-    expected = {f"parameters.{name}": shape for name, shape in shapes.items()}
-    if any(name.startswith("best.") for name in tensors):
-        expected |= {f"best.{name}": shape for name, shape in shapes.items()}
-    expected |= {f"scaling.{i}.{part}": (c,) for i, c in enumerate(model.features) for part in ("location", "scale")}
-    if any(name.startswith("moments.") for name in tensors):
-        n = sum(model.latent_dims)
-        expected |= {"moments.mean": (n,), "moments.covariance": (n, n)}
-    return {name: x.shape for name, x in tensors.items() if not name.startswith("adam.")} == expected
+def _sources(model: Model) -> dict[str, str]:
+    """Where each likelihood that is not built in comes from: its "module:class", by name."""
+    found = {name: source_of(name) for spec in model.likelihood_names for name in names_in(spec)}
+    return {str(name): source for name, source in found.items() if source is not None}
 
 
-def _plausible(tensors: Arrays, model: Model) -> bool:
-    """Whether the file has the layers and the prior that the header claims: found before any of them is made."""
-
-    def has(name: str, shape: tuple[int, ...]) -> bool:
-        return f"parameters.{name}" in tensors and tensors[f"parameters.{name}"].shape == shape
-
-    return all(  # one by one: a header may claim any number
-        has(f"{part}.{i}.{k}.weight", shape)
-        for i in range(model.views)
-        for part in ("encoder", "decoder")
-        for k, shape in enumerate(model.layers(part, i))
-    ) and all(has(name, shape) for name, shape in model.joint.shapes().items())
+def _without_family(path: str | os.PathLike[str], name: Any, sources: Any) -> CheckpointError:
+    source = sources.get(name) if isinstance(sources, dict) and isinstance(name, str) else None
+    if not isinstance(source, str):
+        return CheckpointError(f"{str(path)!r} uses the unknown likelihood {name!r}; the file is damaged, or of a new release")
+    module, _, family = source.partition(":")
+    return CheckpointError(
+        f"{str(path)!r} uses the likelihood {title(name)!r}, class {family!r} of module {module!r}, which is not known here. "
+        f"Install the package that has it, run `import {module}`, and load the file again."
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -163,19 +184,17 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else list(value)
 
 
-def _defaults(model: JPVAE) -> dict[str, Any]:
-    """The options that a training depends on, as they are where nobody sets them: a file may be older than an option."""
-    parameters = inspect.signature(type(model).__init__).parameters
-    return {name: option.default for name, option in parameters.items() if name not in ("self", "progress")}
-
-
-def _identity(model: JPVAE) -> dict[str, Any]:
+def _identity(fitted: Fitted) -> dict[str, Any]:
     """What makes two trainings the same: options, model and view names, as plain JSON."""
-    options = {name: getattr(model, name) for name in sorted(_defaults(model))}
-    options |= {"beta": schedules.to_json(model.beta), "likelihood": likelihood_to_json(model.likelihood)}
-    options |= {"seed": model.seed_, "view_slices": getattr(model, "view_columns_", None)}  # what they came to
-    columns = [each.to_json() for each in model.table_columns_]
-    identity = {"options": options, "model": asdict(model.model_), "view_names": model.view_names_, "columns": columns}
-    identity["feature_names"] = getattr(model, "feature_names_in_", None)
+    slices = fitted.slices
+    options = fitted.options.to_json()
+    options |= {"seed": fitted.seed, "view_slices": None if slices is None else slices.positions}  # what they came to
+    identity = {
+        "options": options,
+        "model": asdict(fitted.model),
+        "view_names": fitted.view_names,
+        "columns": [each.to_json() for each in fitted.columns],
+        "feature_names": None if slices is None else slices.names,
+    }
     plain: dict[str, Any] = json.loads(json.dumps(identity, default=_plain))
     return plain

@@ -12,20 +12,19 @@ So the lower end is positive for every parameter value: it certifies that Sigma 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import array_api_compat.numpy as xp
 import numpy as np
 
 import jpvae_core as jc
 
-if TYPE_CHECKING:
-    from ..estimator import JPVAE
+from ..model.model import Model
 
 
-def prior_of(model: JPVAE) -> jc.JointPrior:
-    """The fitted joint prior, in NumPy float64."""
-    return model.model_.joint_prior({name: np.asarray(x, np.float64) for name, x in model.parameters_.items()})
+def prior_of(model: Model, parameters: Mapping[str, np.ndarray]) -> jc.JointPrior:
+    """The joint prior of a model with these parameters, in NumPy float64."""
+    return model.joint_prior({name: np.asarray(x, np.float64) for name, x in parameters.items() if name.startswith("prior.")})
 
 
 def singular_values(prior: jc.JointPrior) -> dict[tuple[int, int], np.ndarray]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import options
 from ..errors import ViewError
+from ..options import at_least
 from ..views.units import log_units
 
 
@@ -29,7 +29,7 @@ class Scores:
         Its expectation is the ELBO for K = 1, grows with K and has log p(x_O) for its limit (Burda, Grosse and Salakhutdinov
         2016); scores are comparable for equal K only.
         """
-        n_draws = options.at_least("n_draws", n_draws, 1)
+        n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
         return predictor.log_evidence(scaled, data.observed, n_draws) - log_units(scaled, data.observed).sum(axis=1)
 
@@ -43,7 +43,7 @@ class Scores:
         (Weighing draws of z_j from the conditional, which know nothing of x_j, by p(x_j | z_j) is consistent too, but of a view
         with many columns hardly any such draw explains x_j: one weight then stands for all.)
         """
-        n_draws = options.at_least("n_draws", n_draws, 1)
+        n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
         j = data.names.index(target) if target in data.names else target
         if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= j < len(data.names):
@@ -55,7 +55,7 @@ class Scores:
 
     def elbo(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
-        n_draws = options.at_least("n_draws", n_draws, 1)
+        n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
         per_row = predictor.elbo(scaled, data.observed, n_draws)
         return float((per_row - log_units(scaled, data.observed).sum(axis=1)).mean())

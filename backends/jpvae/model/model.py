@@ -30,14 +30,14 @@ from .priors import Prior, prior_of
 class Model:
     """Everything that fixes a JPVAE but its parameters' values; plain numbers and strings, so it goes into a file's header.
 
-    features: each view's model columns; likelihood_names: as likelihoods/ names them; entries: "error", or "marginalise" where
-    single cells may be missing.
+    features: each view's model columns; likelihood_names: as likelihoods/ names them; hidden: sizes of the encoders' layers, of
+    all views or of each; entries: "error", or "marginalise" where single cells may be missing.
     """
 
     features: tuple[int, ...]
     latent_dims: tuple[int, ...]
     likelihood_names: tuple[Spec, ...]
-    hidden: tuple[int, ...] = (512, 512)
+    hidden: tuple[int, ...] | tuple[tuple[int, ...], ...] = (512, 512)
     prior: str = "orthogonal"
     alpha: float = 0.95
     learn_alpha: bool = False
@@ -53,8 +53,10 @@ class Model:
             raise ConfigError(
                 f"likelihood names {len(self.likelihood_names)} views; expected one name, or one per view ({M} views)"
             )
-        if any(size < 1 for size in self.hidden):
-            raise ConfigError(f"hidden is {self.hidden}; expected positive layer sizes")
+        if self._each_has_layers and len(self.hidden) != M:
+            raise ConfigError(f"hidden is {self.hidden}; expected layer sizes for all views, or for each of the {M} views")
+        if not all(0 < size <= _WIDEST for i in range(M) for size in self.hidden_layers(i)):
+            raise ConfigError(f"hidden is {self.hidden}; expected positive layer sizes, at most {_WIDEST:,}")
         _ = self.joint  # checks the prior's own options
         if self.entries not in ("error", "marginalise"):
             raise ConfigError(
@@ -106,10 +108,23 @@ class Model:
         """The raw parameters that move at ``coupling_rate`` times the learning rate."""
         return self.joint.coupling_parameters
 
+    @property
+    def _each_has_layers(self) -> bool:
+        return any(isinstance(sizes, tuple) for sizes in self.hidden)
+
+    def hidden_layers(self, view: int) -> tuple[int, ...]:
+        """Sizes of a view's encoder's hidden layers; its decoder's mirror them."""
+        sizes: Any = self.hidden[view] if self._each_has_layers else self.hidden
+        return tuple(sizes)
+
+    def depth(self, view: int) -> int:
+        """How many dense layers a view's encoder has, and its decoder."""
+        return len(self.hidden_layers(view)) + 1
+
     def layers(self, part: str, view: int) -> list[tuple[int, int]]:
         """(in, out) of each dense layer of a view's "encoder" or "decoder"."""
-        n, c = self.latent_dims[view], self.features[view]
-        sizes = (c, *self.hidden, 2 * n) if part == "encoder" else (n, *reversed(self.hidden), c)
+        n, c, hidden = self.latent_dims[view], self.features[view], self.hidden_layers(view)
+        sizes = (c, *hidden, 2 * n) if part == "encoder" else (n, *reversed(hidden), c)
         return list(pairwise(sizes))
 
     def initial_parameters(
@@ -121,7 +136,7 @@ class Model:
         One generator per array, keyed by seed and position: float64, the same for every engine.
         """
         arrays: dict[str, np.ndarray] = {}
-        streams = iter(np.random.SeedSequence(seed).spawn(8 * self.views * (len(self.hidden) + 2) + 8))
+        streams = iter(np.random.SeedSequence(seed).spawn(8 * sum(map(self.depth, range(self.views))) + 8 * self.views + 8))
 
         def weight(fan_in: int, fan_out: int) -> np.ndarray:
             rng = np.random.default_rng(next(streams))
@@ -136,7 +151,7 @@ class Model:
                     arrays[f"{part}.{i}.{k}.weight"] = weight(fan_in, fan_out)
                     arrays[f"{part}.{i}.{k}.bias"] = np.zeros(fan_out)
             if scaling is not None:
-                arrays[f"decoder.{i}.{len(self.hidden)}.bias"] = self.likelihoods[i].initial_outputs(*scaling[i])
+                arrays[f"decoder.{i}.{self.depth(i) - 1}.bias"] = self.likelihoods[i].initial_outputs(*scaling[i])
             for name, value in self.likelihoods[i].parameters(self.features[i]).items():
                 arrays[f"likelihood.{i}.{name}"] = value
 
@@ -159,4 +174,5 @@ class Model:
         return {name.removeprefix(head): value for name, value in p.items() if name.startswith(head)}
 
 
+_WIDEST = 2**24
 _TRUNCATED_STD = 0.8796256610342398  # the standard deviation of a standard normal truncated at +-2

@@ -23,10 +23,10 @@ import numpy as np
 
 from ..errors import ConfigError, MissingDependency, ViewError
 from ..estimator import JPVAE
-from ..options import check_values
 from ..training.progress import progress_bar
 from ..views.columns import Columns
 from ..views.reading import Views, read_views
+from ..views.survey import check_values
 from .joining import Joined
 from .scoring import accuracy, column_scales, error
 
@@ -54,7 +54,7 @@ def evaluate(fitted: JPVAE, joined: Joined, *, part: float, seed: int) -> dict[s
         names=fitted.view_names_,
         columns=fitted.table_columns_,
     )
-    check_values(fitted.model_, data)
+    check_values(fitted.model_.likelihoods, data)
     observed, N = data.observed, len(data.observed)
     held_out = np.sort(np.random.default_rng(seed).permutation(N)[: round(part * N)])
     train = np.setdiff1d(np.arange(N), held_out)

@@ -113,11 +113,16 @@ def _all_ids(tables: list[Table]) -> pd.Index:
         own = table.frame.index
         if own.dtype != ids.dtype:
             raise ViewError(
-                f"the ids {ids.name!r} are of different kinds, so that no row would match: {ids[0]!r} ({ids.dtype}) in "
-                f"{tables[0].source}, {own[0]!r} ({own.dtype}) in {table.source}; make both text or both integers"
+                f"the ids {ids.name!r} are of different kinds, so that no row would match: {_with_kind(ids)} in "
+                f"{tables[0].source}, {_with_kind(own)} in {table.source}; make both text or both integers"
             )
         ids = ids.append(own[~own.isin(ids)])
     return ids
+
+
+def _with_kind(ids: pd.Index) -> str:
+    """The first id and its kind, in words that no release of pandas or NumPy changes."""
+    return f"{ids[0]} (integer)" if pd.api.types.is_integer_dtype(ids) else f"{str(ids[0])!r} (text)"
 
 
 def _check_rows(observed: np.ndarray, name: Callable[[int], str]) -> None:

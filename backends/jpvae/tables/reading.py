@@ -1,6 +1,6 @@
 """One table from a file: its ids and its columns, as they are in it, and every complaint about their names.
 
-A number written with all its digits comes back bit for bit (pandas reads them so from 3.1 on). An id of a csv is text unless
+A number written with all its digits comes back bit for bit. An id of a csv is text unless
 every id is an integer without leading zeros: 007 stays 007.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,11 @@ def read(source: Source, id_column: str) -> Table:
     return Table(source, frame, names.index(id_column))
 
 
+# From 3.1 on, pandas reads every double of a csv exactly and deprecates the option; before, it could be off by the last bit.
+_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
+EXACT_FLOATS: dict[str, Any] = {} if _PANDAS >= (3, 1) else {"float_precision": "round_trip"}
+
+
 def _separated(separator: str) -> Callable[[Path, str], tuple[list[str], pd.DataFrame]]:
     def read_text(path: Path, id_column: str) -> tuple[list[str], pd.DataFrame]:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -76,6 +82,7 @@ def _separated(separator: str) -> Callable[[Path, str], tuple[list[str], pd.Data
                 index_col=False,
                 dtype={id_column: str},
                 low_memory=False,
+                **EXACT_FLOATS,
             )
         return names, frame
 

@@ -64,7 +64,9 @@ def prior_functions(model: Model, x: dict[str, Any]) -> dict[str, Any]:
     one = mask[1, :] if mask.ndim == 2 else mask[0, 1, :]
     means, covariances = jc.condition(prior, holes, mask)
     propagated = jc.condition(prior, holes, mask, log_vars=log_var_holes).covariances
+    fused = jc.fuse(prior, holes, [v - 1.0 for v in log_var_holes], mask)  # log-variances of at most 0
     results = {
+        "fuse": [*fused.mean(), fused.kl(), fused.covariance(), fused.log_density(z)],
         "log_density": [jc.log_density(prior, z), jc.log_density(prior, holes, mask)],
         "kl_divergence": [
             jc.kl_divergence(z, log_vars, prior),
@@ -133,6 +135,16 @@ def prior_answers(model: Model, x: dict[str, Any], eps: float) -> Answers:
     def blocks(matrices: Any, bound: np.ndarray) -> list[Pair]:
         return [(np.asarray(matrices)[:, a][:, :, b], bound[:, None, None]) for a in at for b in at]
 
+    def fused(r: int, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any, Any]:
+        """Mean, covariance, KL and log q(z_O) of the product of Gaussians, dense."""
+        o, variance = dense.coordinates(model, bits), np.exp(log_var[r] - 1.0)
+        seen = np.isin(np.arange(N), o)
+        C = np.linalg.inv(np.linalg.inv(S) + np.diag(np.where(seen, 1.0 / variance - 1.0, 0.0)))
+        m, at_o = C @ np.where(seen, z[r] / variance, 0.0), np.ix_(o, o)
+        off = z[r, o] - m[o]
+        square, log_det = off @ np.linalg.solve(C[at_o], off), np.linalg.slogdet(2 * np.pi * C[at_o])[1]
+        return m, C, dense.kl(m[o], C[at_o], 0 * m[o], S[at_o]), -0.5 * (square + log_det)
+
     rows, once = np.arange(len(mask)), np.broadcast_to(mask[1], mask.shape)
     means, covariances, propagated = zip(*map(conditional, rows, mask), strict=True)
     size = unit * (1.0 + np.abs(z).sum(axis=-1, keepdims=True))
@@ -140,7 +152,16 @@ def prior_answers(model: Model, x: dict[str, Any], eps: float) -> Answers:
     spread = unit * (1.0 + np.exp(log_var).sum(axis=-1))
     drawn = [dense.complete(model, p, z[r], mask[r], noise[r]) for r in rows]
     sampled = [dense.complete(model, p, z[r], [False] * model.views, noise[r]) for r in rows]
+    # Evidence of variances of at least e^-3: no |N_i^{-1}| is larger than e^3 (docs/core.md), and a density has it once more.
+    joined, sharp = list(zip(*map(fused, rows, mask), strict=True)), unit * np.exp(3.0)
+    large = sharp * (1.0 + (z**2).sum(axis=-1)) * N * stiff
     answers = {
+        "fuse": [
+            *views(joined[0], sharp * (1.0 + np.abs(z).sum(axis=-1, keepdims=True)) * stiff),
+            (np.asarray(joined[2]), large),
+            (np.asarray(joined[1]), np.full((len(mask), 1, 1), sharp * stiff)),
+            (np.asarray(joined[3]), np.exp(3.0) * large),
+        ],
         "kl_divergence": [(v, unit * scale) for v, scale in map(kl, (np.ones_like(mask), mask, once))],
         "log_density": [(v, unit * scale) for v, scale in map(log_normal, (np.ones_like(mask), mask))],
         "conditional_mean": views(means, size) + views([conditional(r, once[r])[0] for r in rows], size),

@@ -63,7 +63,7 @@ def depth(model: Any, p: Arrays) -> float:
     """
     kappa = frame_condition(p)
     logits = max([0.0, *(float(np.abs(p[name]).max()) for name in ("prior.logits", "prior.alpha") if name in p)])
-    return 4.0 * (len(model.hidden) + 1) + logits + (8.0 * kappa**2 if kappa > 1.0 else 0.0)
+    return 4.0 * max(map(model.depth, range(model.views))) + logits + (8.0 * kappa**2 if kappa > 1.0 else 0.0)
 
 
 def kl_scale(S: np.ndarray, mean: np.ndarray, variance: np.ndarray, log_var: np.ndarray) -> Any:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..engines import Batch
 from ..errors import ConfigError, ViewError
+from ..model.batch import Batch
 from ..model.model import Model
 from ..streams import Stream, generator
 from ..views.units import Prepared, prepared

@@ -1,11 +1,12 @@
-"""Callbacks: what ``fit(callbacks=[...])`` tells while it trains, and ready-made listeners.
+"""Callbacks: what ``fit(callbacks=[...])`` calls while it trains, and ready-made listeners.
 
-    on_start(model, step, steps)    before the first step; ``step`` are done already (a resumed run), ``steps`` are planned
+    on_start(run, step, steps)      before the first step; ``step`` are done already (a resumed run), ``steps`` are planned
     on_step(step, report)           after each; ``step`` are done, report is the engine's (loss, reconstruction, kl)
-    on_log(record)                  with each record of ``model.history_``
+    on_log(record)                  with each record of ``history_``
     on_end()                        at the end, after an error too
 
-What a callback raises goes through ``fit``, but StopTraining, which ends the training as if its last step had come.
+What a callback raises goes through ``fit``, but StopTraining, which ends the training as if its last step had come. The
+estimator is not fitted yet while it trains: ``run`` has what there is to read.
 """
 
 from __future__ import annotations
@@ -14,23 +15,36 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
 from ..atomic import check_folder, write_atomically
 from ..errors import ConfigError, MissingDependency
+from ..model.model import Model
+from ..options import Options
+from ..views.columns import Columns
 
-if TYPE_CHECKING:
-    from ..estimator import JPVAE
+
+@dataclass(frozen=True)
+class Run:
+    """A training that is about to start: its options and seed, the model, the views' names and columns, and the history so far
+    (of a resumed run; else empty)."""
+
+    options: Options
+    seed: int
+    model: Model
+    view_names: tuple[str, ...]
+    columns: tuple[Columns, ...]
+    history: tuple[Mapping[str, Any], ...]
 
 
 class StopTraining(Exception):
     """Raised in ``on_step`` or ``on_log`` to end a training early; the model is fitted, its checkpoint can be gone on from."""
 
 
-@runtime_checkable
-class Callback(Protocol):
-    """Subclass it and write the methods that are needed; the others do nothing.
+class Callback:
+    """A listener that does nothing. Subclass it and write the methods that are needed.
 
     >>> class StopBelow(Callback):
     ...     def on_step(self, step, report):
@@ -38,7 +52,7 @@ class Callback(Protocol):
     ...             raise StopTraining
     """
 
-    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+    def on_start(self, run: Run, step: int, steps: int) -> None:
         """Before the first step."""
 
     def on_step(self, step: int, report: Mapping[str, Any]) -> None:
@@ -64,10 +78,10 @@ class JSONLines(Callback):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
-    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+    def on_start(self, run: Run, step: int, steps: int) -> None:
         """Raises CheckpointError where the file cannot be written."""
         check_folder(self.path)
-        write_atomically(self.path, "".join(json.dumps(record) + "\n" for record in model.history_).encode())
+        write_atomically(self.path, "".join(json.dumps(record) + "\n" for record in run.history).encode())
 
     def on_log(self, record: Mapping[str, Any]) -> None:
         """One line."""
@@ -88,9 +102,9 @@ class TensorBoard(Callback):
             raise MissingDependency(f"TensorBoard needs {error.name}: pip install torch tensorboard") from error
         self._open, self._folder = SummaryWriter, str(folder)
 
-    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+    def on_start(self, run: Run, step: int, steps: int) -> None:
         """A resumed run hides what was written after its checkpoint."""
-        self._writer, self._names = self._open(self._folder, purge_step=step + 1), model.view_names_
+        self._writer, self._names = self._open(self._folder, purge_step=step + 1), run.view_names
 
     def on_log(self, record: Mapping[str, Any]) -> None:
         """Numbers under their names, a number per view under name/view."""
@@ -108,15 +122,17 @@ def check(callbacks: Sequence[Any]) -> None:
     """Raise ConfigError, naming the first that is no callback."""
     for one in callbacks:
         if isinstance(one, type) or not isinstance(one, Callback):
-            methods = "on_start, on_step, on_log and on_end: subclass jpvae.training.callbacks.Callback"
-            raise ConfigError(f"callbacks has {one!r}; expected objects with the methods {methods}")
+            raise ConfigError(
+                f"callbacks has {one!r}; expected objects of a subclass of jpvae.training.callbacks.Callback, with the "
+                "methods that you need"
+            )
 
 
 @contextmanager
-def listening(callbacks: Sequence[Callback], model: JPVAE, step: int, steps: int) -> Iterator[None]:
+def listening(callbacks: Sequence[Callback], run: Run, step: int, steps: int) -> Iterator[None]:
     """Start them, and end those that have started, the last one first, however the block ends."""
     with ExitStack() as started:
         for one in callbacks:
-            one.on_start(model, step, steps)
+            one.on_start(run, step, steps)
             started.callback(one.on_end)
         yield

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..views.inferring import leaves_to_us
-from .callbacks import Callback
+from .callbacks import Callback, Run
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from ..estimator import JPVAE
 
 
 def progress_bar(wanted: bool | str) -> list[Callback]:
@@ -26,7 +24,7 @@ class ProgressBar(Callback):
     def __init__(self, label: str = "training") -> None:
         self._label, self._loss = label, float("nan")
 
-    def on_start(self, model: JPVAE, step: int, steps: int) -> None:
+    def on_start(self, run: Run, step: int, steps: int) -> None:
         """Show it."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn

@@ -2,7 +2,8 @@
 
     table column                              model columns
     a measurement, a count, a zero or one     itself
-    a category out of K, as a code or a text  K columns, one of which is 1          back: the level of the largest
+    a category out of K, as a code or a text  K columns, one of which is 1          back: the level of the largest, or its
+                                                                                   levels' probabilities, "column=level"
     K columns that are one-hot already        themselves, side by side              back: probabilities
 
 Model columns are ordered by family (categories by K too), so that each family computes all its columns at once. Texts are codes
@@ -11,7 +12,7 @@ Model columns are ordered by family (categories by K too), so that each family c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -144,24 +145,45 @@ class Columns:
 
     def decode(self, values: np.ndarray) -> np.ndarray:
         """Model columns (..., c) in the data's units -> table columns (..., p): of a coded category the most probable level."""
-        return self._to_table(values, values, lambda p, levels: np.asarray(levels)[np.argmax(p, axis=-1)])
+        return self._to_table(values, lambda p, levels: np.asarray(levels)[np.argmax(p, axis=-1)])
 
-    def decode_std(self, std: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """Standard deviations; of a coded category, the probability that another level than the one given is true."""
-        return self._to_table(std, mean, lambda p, _: 1.0 - np.max(p, axis=-1))
+    def decode_std(self, std: np.ndarray) -> np.ndarray:
+        """Standard deviations (..., c) -> (..., p); NaN for a coded category, whose levels have probabilities instead."""
+        return self._to_table(std, lambda _p, _levels: np.nan)
 
-    def _to_table(self, plain: np.ndarray, of_categories: np.ndarray, category: Any) -> np.ndarray:
+    def error_probabilities(self, mean: np.ndarray) -> np.ndarray:
+        """The probability (..., p) that a level other than the one ``decode`` gives is true; NaN for other columns."""
+        found = self._to_table(mean, lambda p, _: 1.0 - np.max(p, axis=-1))
+        return np.where(np.isin(np.arange(self.count), list(self.coded)), found, np.nan)
+
+    @cached_property
+    def level_titles(self) -> tuple[str, ...]:
+        """ "column=level" of every level of every coded category, in the table's order: the columns of ``probabilities``."""
+        shown = {j: self.texts.get(j, levels) for j, levels in self.coded.items()}
+        return tuple(f"{self.title(j)}={as_text(level)}" for j in sorted(shown) for level in shown[j])
+
+    def probabilities(self, mean: np.ndarray) -> np.ndarray:
+        """Of model columns' means (..., c), the probability of each of ``level_titles``: (..., L)."""
+        return mean[..., [k for _, k in sorted((j, k) for k, j in enumerate(self.sources) if j in self.coded)]]
+
+    def _to_table(self, values: np.ndarray, category: Callable[[np.ndarray, tuple[float, ...]], Any]) -> np.ndarray:
+        """(..., c) -> (..., p), of a coded category what ``category`` makes of its K model columns and levels."""
         if self._plain:
-            return plain
-        result, start = np.empty((*plain.shape[:-1], self.count), plain.dtype), 0
+            return values
+        result, start = np.empty((*values.shape[:-1], self.count), values.dtype), 0
         for group in self.groups:
             if not group.levels:
-                result[..., group.columns] = plain[..., start : start + group.width]
+                result[..., group.columns] = values[..., start : start + group.width]
                 start += group.width
             for j, levels in zip(group.columns, group.levels, strict=False):
-                result[..., j] = category(of_categories[..., start : start + len(levels)], levels)
+                result[..., j] = category(values[..., start : start + len(levels)], levels)
                 start += len(levels)
         return result
+
+
+def as_text(level: Label) -> str:
+    """A category's level as people write it: 2, not 2.0."""
+    return f"{level:g}" if isinstance(level, float) else str(level)
 
 
 def unknown_category(view: str, row: Any, column: str | int, value: str, known: Any) -> ViewError:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, ViewError
-from ..model.likelihoods import LIKELIHOODS
-from .columns import Columns, Group, Label
+from ..model.likelihoods import Likelihood, UnknownLikelihood
+from ..model.likelihoods.registry import name_of, names, title
+from .columns import Columns, Group, as_text
 from .dataframes import Table
 
 INFER = "infer"
@@ -28,8 +29,8 @@ _MOST_LEVELS = 100
 
 
 def per_view(likelihood: Any, views: Sequence[str]) -> list[Any]:
-    """What ``likelihood`` says of each view: a name for all, one per view, or a dict by view. Raises ConfigError."""
-    if isinstance(likelihood, str):
+    """What ``likelihood`` says of each view: a name or object for all, one per view, or a dict by view. Raises ConfigError."""
+    if isinstance(likelihood, str | Likelihood):
         return [likelihood] * len(views)
     if isinstance(likelihood, Mapping):
         unknown, absent = sorted(set(likelihood) - set(views), key=str), [v for v in views if v not in likelihood]
@@ -46,38 +47,45 @@ def per_view(likelihood: Any, views: Sequence[str]) -> list[Any]:
 
 def leaves_to_us(said: Any) -> bool:
     """Whether anything is to be inferred: a view by name, or the columns that a dict may leave out."""
-    if isinstance(said, str):
+    if isinstance(said, str | Likelihood):
         return said == INFER
     parts = list(said.values()) if isinstance(said, Mapping) else list(said)
     return any(isinstance(part, Mapping) or leaves_to_us(part) for part in parts)
 
 
 def columns_of(said: Any, table: Table, observed: np.ndarray) -> Columns:
-    """The columns of a view of which ``said`` (a name, or a dict column -> name) is said. observed: (N,) bool.
+    """The columns of a view of which ``said`` (a name or object, or a dict by column) is said. observed: (N,) bool.
 
     A key of the dict may be a tuple of columns that are one-hot together. Columns left out are inferred. Raises ConfigError for
     an unknown name or column, ViewError for a table that cannot have what is said.
     """
-    names: dict[tuple[int, ...], str] = {}
+    chosen: dict[tuple[int, ...], str] = {}
+    said = said if isinstance(said, Mapping) else _checked(said)
     if isinstance(said, Mapping):
+        positions = {name: j for j, name in enumerate(range(table.count) if table.names is None else table.names)}
         for key, name in said.items():
-            at = tuple(_position(table, part) for part in (key if isinstance(key, tuple) else (key,)))
+            at = tuple(_position(table, positions, part) for part in (key if isinstance(key, tuple) else (key,)))
             if len(at) > 1 and name != "categorical":
                 raise ConfigError(f"likelihood gives {list(key)} of view {table.view!r} as one group; expected 'categorical'")
-            names[at] = _checked(name)
-        if len({j for at in names for j in at}) < sum(map(len, names)):
+            chosen[at] = _checked(name)
+        if len({j for at in chosen for j in at}) < sum(map(len, chosen)):
             raise ConfigError(f"likelihood names a column of view {table.view!r} twice")
-    elif _checked(said) == "categorical" and not any(map(table.is_text, range(table.count))) and _is_one_hot(table, observed):
+    elif said == "categorical" and not any(map(table.is_text, range(table.count))) and _is_one_hot(table, observed):
         return Columns.of_one_family("categorical", table.count, table.names)
     elif said != INFER and said != "categorical":
         return Columns.of_one_family(said, table.count, table.names)
     else:
-        names = {(j,): said for j in range(table.count)}
-    left = [j for j in range(table.count) if not any(j in at for at in names)]
-    names |= {(j,): INFER for j in left}
-    guessed = [at[0] for at, name in names.items() if name == INFER]
-    names |= {(j,): name for j, name in _inferred(table, guessed, observed).items()}
-    return _grouped(table, names, observed)
+        chosen = {(j,): said for j in range(table.count)}
+    left = set(range(table.count)).difference(*chosen)
+    chosen |= {(j,): INFER for j in sorted(left)}
+    guessed = [at[0] for at, name in chosen.items() if name == INFER]
+    chosen |= {(j,): name for j, name in _inferred(table, guessed, observed).items()}
+    return _grouped(table, chosen, observed)
+
+
+def families(names: Sequence[str], columns: Sequence[Columns]) -> dict[str, list[tuple[str, str]]]:
+    """Each view's families with the columns that have them, as they were said or inferred."""
+    return {name: describe(each) for name, each in zip(names, columns, strict=True)}
 
 
 def describe(columns: Columns) -> list[tuple[str, str]]:
@@ -87,27 +95,27 @@ def describe(columns: Columns) -> list[tuple[str, str]]:
         titles = [f"{columns.title(j)}" for j in group.columns]
         if group.levels:
             shown = [columns.texts.get(j, levels) for j, levels in zip(group.columns, group.levels, strict=True)]
-            titles = [f"{t} ({', '.join(map(_short, s))})" for t, s in zip(titles, shown, strict=True)]
-        lines.append((group.likelihood, ", ".join(titles[:8]) + (f", ... ({len(titles)} columns)" if len(titles) > 8 else "")))
+            titles = [f"{t} ({', '.join(map(as_text, s))})" for t, s in zip(titles, shown, strict=True)]
+        lines.append(
+            (title(group.likelihood), ", ".join(titles[:8]) + (f", ... ({len(titles)} columns)" if len(titles) > 8 else ""))
+        )
     return lines
 
 
-def _short(level: Label) -> str:
-    return f"{level:g}" if isinstance(level, float) else str(level)
-
-
 def _checked(name: Any) -> str:
-    if not isinstance(name, str) or (name != INFER and name not in LIKELIHOODS):
-        expected = f"one of {sorted(LIKELIHOODS)} (one for all views, or one per view), or {INFER!r}"
-        raise ConfigError(f"likelihood is {name!r}; expected {expected}")
-    return name
+    try:
+        return INFER if isinstance(name, str) and name == INFER else name_of(name)
+    except UnknownLikelihood as error:
+        if isinstance(name, str) and ":" in name:
+            raise
+        expected = f"one of {names()} (one for all views, or one per view), {INFER!r}, or a Likelihood object"
+        raise ConfigError(f"likelihood is {name!r}; expected {expected}") from error
 
 
-def _position(table: Table, column: Any) -> int:
-    names = range(table.count) if table.names is None else table.names
-    if column not in names:
-        raise ConfigError(f"likelihood names the column {column!r} of view {table.view!r}; expected one of {list(names)}")
-    return list(names).index(column)
+def _position(table: Table, positions: Mapping[Any, int], column: Any) -> int:
+    if column not in positions:
+        raise ConfigError(f"likelihood names the column {column!r} of view {table.view!r}; expected one of {list(positions)}")
+    return positions[column]
 
 
 def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dict[int, str]:

@@ -13,29 +13,35 @@ does not have is NaN in all its columns, under ``missing="nan"``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError, ViewError
 
-if TYPE_CHECKING:
-    from ..estimator import JPVAE
-
 
 @dataclass(frozen=True)
 class Slices:
-    """The columns of each view, by the view's name: positions in the wide matrix, every one in exactly one view."""
+    """The columns of each view, by the view's name: positions in the wide matrix, every one in exactly one view.
+
+    names: of the matrix's columns, where it was a DataFrame.
+    """
 
     positions: dict[str, list[int]]
+    names: tuple[str, ...] | None = None
+
+    @property
+    def count(self) -> int:
+        """C, the number of the matrix's columns."""
+        return sum(map(len, self.positions.values()))
 
     @classmethod
-    def of(cls, view_slices: Any, names: Sequence[str]) -> Slices:
-        """What ``view_slices`` means for a matrix with these column names (a plain array's: "x0", "x1", ...)."""
-        C = len(names)
+    def of(cls, view_slices: Any, count: int, given_names: Sequence[str] | None = None) -> Slices:
+        """What ``view_slices`` means for a matrix with so many columns; a plain array's may be called "x0", "x1", ..."""
+        C, names = count, [f"x{k}" for k in range(count)] if given_names is None else given_names
         if isinstance(view_slices, Mapping):
             parts = dict(view_slices)
         elif isinstance(view_slices, Integral) and not isinstance(view_slices, bool):
@@ -63,7 +69,33 @@ class Slices:
             )
         if not all(positions.values()):
             raise ViewError(f"view_slices is {view_slices!r}; expected at least one column in every view")
-        return cls(positions)
+        return cls(positions, None if given_names is None else tuple(given_names))
+
+    @classmethod
+    def from_json(cls, positions: Any, names: Any) -> Slices:
+        """From what a file has of both. Raises TypeError, ViewError, ConfigError."""
+        if not isinstance(positions, Mapping):
+            raise TypeError("columns by view")
+        count = sum(map(len, positions.values()))
+        if names is not None and not (len(names) == count and all(isinstance(name, str) for name in names)):
+            raise TypeError("a name of each column")
+        return cls.of(positions, count, names)
+
+    def in_order_of(self, X: Any) -> Slices | None:
+        """The same columns where X is a DataFrame that has all of the fit's by name, in any order; else None."""
+        if not hasattr(X, "iloc") or sorted(map(str, X.columns)) != sorted(self.names or ()):
+            return None
+        names = list(X.columns)
+        return Slices.of({v: [(self.names or ())[k] for k in at] for v, at in self.positions.items()}, len(names), names)
+
+    def check_y(self, y: Any, rows: int) -> None:
+        """Raise ViewError where what came in y's place is a mask."""
+        if getattr(y, "dtype", None) == np.bool_ and y.shape == (rows, len(self.positions)):
+            raise ViewError(
+                f"the second argument has shape {y.shape} and is boolean like a mask, but with one wide matrix it is "
+                "scikit-learn's y, which is ignored; say what is missing by rows of NaN and missing='nan', or take a list of "
+                "views"
+            )
 
     def cut(self, X: Any) -> dict[str, Any]:
         """The views of X (N, C), a DataFrame or an array; without a copy where a view's columns lie side by side."""
@@ -83,46 +115,6 @@ class Slices:
         for part, at in zip(parts, self.positions.values(), strict=True):
             result[..., at] = part
         return result
-
-
-def from_matrix(model: JPVAE, X: Any, y: Any, *, fit: bool) -> tuple[dict[str, Any], Callable[[Mapping[str, Any]], Any]]:
-    """The views of X, and the way back: what joins views to a matrix like X. Raises ViewError, ConfigError and ValueError.
-
-    fit: learn from X what its columns are; else they must be those of the fit. A DataFrame's are found by name, in any order.
-    """
-    from sklearn.utils.validation import validate_data
-
-    frame = hasattr(X, "iloc")
-    if fit and isinstance(X, Mapping) and not hasattr(X, "shape"):  # (one of SciPy's sparse matrices is a dict)
-        raise ViewError("view_slices is set and X is a dict; expected one (N, C) matrix, or view_slices=None for views by name")
-    in_order = fit or not (frame and sorted(map(str, X.columns)) == sorted(getattr(model, "feature_names_in_", ())))
-    if in_order:
-        X = validate_data(model, X, reset=fit, skip_check_array=frame, ensure_all_finite=False)
-    names = list(getattr(model, "feature_names_in_", [f"x{k}" for k in range(model.n_features_in_)]))
-    if fit:
-        model.view_columns_ = Slices.of(model.view_slices, names).positions
-    slices = Slices(model.view_columns_)
-    if not in_order:
-        slices = Slices.of({v: [names[k] for k in at] for v, at in slices.positions.items()}, list(X.columns))
-    if getattr(y, "dtype", None) == np.bool_ and y.shape == (len(X), len(slices.positions)):
-        raise ViewError(
-            f"the second argument has shape {y.shape} and is boolean like a mask, but with one wide matrix it is "
-            "scikit-learn's y, which is ignored; say what is missing by rows of NaN and missing='nan', or take a list of views"
-        )
-    return slices.cut(X), lambda views: slices.join(views, X)
-
-
-def restore(model: JPVAE, names: Sequence[str] | None) -> None:
-    """What a loaded model knew of its matrix, from ``view_slices``. Raises TypeError, ViewError, ConfigError."""
-    if not isinstance(model.view_slices, Mapping):
-        raise TypeError("columns by view")
-    C = sum(map(len, model.view_slices.values()))
-    model.view_columns_ = Slices.of(model.view_slices, [f"x{k}" for k in range(C)]).positions
-    model.n_features_in_ = C
-    if names is not None:
-        model.feature_names_in_ = np.asarray(names, dtype=object)
-        if model.feature_names_in_.shape != (C,):
-            raise TypeError("a name of each column")
 
 
 def _numbered(parts: Any) -> list[tuple[str, Any]]:

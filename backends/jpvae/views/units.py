@@ -33,9 +33,13 @@ class Units:
         """A mean or a draw (..., c) -> (..., p) in the data's units."""
         return self.columns.decode(self.likelihood.to_data(mean, self.location, self.scale))
 
-    def std_to_table(self, std: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """A standard deviation (..., c), of what has this mean, -> (..., p) in the data's units."""
-        return self.columns.decode_std(self.likelihood.std_to_data(std, self.scale), mean)
+    def std_to_table(self, std: np.ndarray) -> np.ndarray:
+        """Standard deviations (..., c) -> (..., p) in the data's units; NaN for a coded category."""
+        return self.columns.decode_std(self.likelihood.std_to_data(std, self.scale))
+
+    def probabilities(self, mean: np.ndarray) -> np.ndarray:
+        """A mean (..., c) -> the probabilities (..., L) of the coded categories' levels, called ``columns.level_titles``."""
+        return self.columns.probabilities(self.likelihood.to_data(mean, self.location, self.scale))
 
 
 @dataclass(frozen=True)

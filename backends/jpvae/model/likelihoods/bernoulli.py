@@ -1,4 +1,10 @@
-"""Bernoulli: entries x in [0, 1]; the decoder gives logits l, log p = x l - log(1 + e^l). Finite for every finite logit."""
+"""Bernoulli: entries x in [0, 1]; the decoder gives logits l, and
+
+    log p = -x log(1 + e^-l) - (1 - x) log(1 + e^l) = x l - log(1 + e^l)
+
+The first form keeps the digits of a rare event's probability: of x = 1 at l = 20, log p is -2e-9, which x l - log(1 + e^l)
+rounds to 0 in float32, its slope too. Range: every finite logit.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +30,26 @@ class Bernoulli(Likelihood):
         return (values >= 0) & (values <= 1)
 
     def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
-        """x l - log(1 + e^l) per entry; logaddexp, because a softplus that switches to l loses digits."""
-        return x * outputs - xp.logaddexp(outputs, xp.zeros_like(outputs))
+        """-x softplus(-l) - (1 - x) softplus(l) per entry; softplus(l) is max(l, 0) + log(1 + e^-|l|)."""
+        positive, zero = outputs >= 0, xp.zeros_like(outputs)  # not max and abs, whose slopes at 0 are none of softplus
+        rest = xp.log1p(xp.exp(xp.where(positive, -outputs, outputs)))
+        below, above = xp.where(positive, zero, -outputs), xp.where(positive, outputs, zero)
+        return -x * (below + rest) - (1.0 - x) * (above + rest)
 
     def log_prob_vjp(
         self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
     ) -> tuple[Array, dict[str, Array]]:
-        """d(x l - log(1 + e^l))/dl = x - e^l/(1 + e^l), the data less their mean."""
-        return cotangent * (x - self.mean(xp, outputs)), {}
+        """d log p/dl = x (1 - p) - (1 - x) p, the data less their mean, with p and 1 - p each to a few eps of itself."""
+        return cotangent * (x * self.mean(xp, -outputs) - (1.0 - x) * self.mean(xp, outputs)), {}
 
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
-        """The probability of a one, by a form that overflows for no logit."""
-        return 0.5 * (1.0 + xp.tanh(0.5 * outputs))
+        """The probability of a one, 1/(1 + e^-l) or e^l/(1 + e^l): no exponential overflows; rare events keep their digits."""
+        e = xp.exp(-xp.abs(outputs))
+        return xp.where(outputs >= 0, xp.ones_like(e), e) / (1.0 + e)
+
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """p (1 - p), of zeros and ones."""
+        return mean * (1.0 - mean)
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Zeros and ones."""

@@ -1,6 +1,9 @@
 """Categorical: groups of K one-hot columns, one group per variable; the decoder gives logits l.
 
 log p_k = l_k - log sum_j e^{l_j}    over the group,    log p(x) = sum_k x_k log p_k: column k's entry is x_k log p_k
+
+With t the largest logit's place and R = sum_{j != t} e^{l_j - l_t}, log p_k = l_k - l_t - log(1 + R): for a nearly certain
+level, log p_t = -log(1 + R) and 1 - p_t = R/(1 + R) keep their digits. Range: every finite logit.
 """
 
 from __future__ import annotations
@@ -34,24 +37,27 @@ class Categorical(Likelihood):
 
     def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
         """x_k log p_k."""
-        logits = self._grouped(xp, outputs)
-        shifted = logits - xp.max(logits, axis=-1, keepdims=True)
-        log_p = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
-        return x * xp.reshape(log_p, outputs.shape)
+        _, shifted, _, rest = self._largest(xp, outputs)
+        return x * xp.reshape(shifted - xp.log1p(rest), outputs.shape)
 
     def log_prob_vjp(
         self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
     ) -> tuple[Array, dict[str, Array]]:
-        """With weighted counts n_k = cotangent_k x_k: d/dl_j = n_j - p_j sum_k n_k."""
-        n = self._grouped(xp, cotangent * x + 0.0 * outputs)
-        p = self._grouped(xp, self.mean(xp, outputs))
-        return xp.reshape(n - p * xp.sum(n, axis=-1, keepdims=True), outputs.shape), {}
+        """With weighted counts n_k = cotangent_k x_k: d/dl_j = n_j (1 - p_j) - p_j sum_{k != j} n_k."""
+        top, _, e, rest = self._largest(xp, outputs)
+        n = self._grouped(xp, cotangent * x + xp.zeros_like(outputs))
+        p = e / (1.0 + rest)
+        others = xp.where(top, rest / (1.0 + rest), 1.0 - p)
+        return xp.reshape(n * others - p * (xp.sum(n, axis=-1, keepdims=True) - n), outputs.shape), {}
 
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
         """The probabilities p_k."""
-        logits = self._grouped(xp, outputs)
-        e = xp.exp(logits - xp.max(logits, axis=-1, keepdims=True))
-        return xp.reshape(e / xp.sum(e, axis=-1, keepdims=True), outputs.shape)
+        _, _, e, rest = self._largest(xp, outputs)
+        return xp.reshape(e / (1.0 + rest), outputs.shape)
+
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """p_k (1 - p_k), of column k's zeros and ones."""
+        return mean * (1.0 - mean)
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """One level per group, one-hot: the first k with p_1 + ... + p_k above a uniform number."""
@@ -60,6 +66,19 @@ class Categorical(Likelihood):
         u = rng.random((*p.shape[:-1], 1)) * reached[..., -1:]  # the last sum is 1 but for rounding
         level = np.argmax(reached > u, axis=-1)
         return (np.arange(p.shape[-1]) == level[..., None]).astype(mean.dtype).reshape(mean.shape)
+
+    def _largest(self, xp: Any, outputs: Array) -> tuple[Array, Array, Array, Array]:
+        """Of each group: which columns are the largest, l - l_t, its exponential, and R (..., G, 1).
+
+        Equal ones each add 1 to R but for one of them, and autograd's slope of max, shared among them, is right for all.
+        """
+        logits = self._grouped(xp, outputs)
+        shifted = logits - xp.max(logits, axis=-1, keepdims=True)
+        top, e = shifted == 0.0, xp.exp(shifted)
+        equal = xp.sum(xp.where(top, xp.ones_like(e), xp.zeros_like(e)), axis=-1, keepdims=True)
+        rest = xp.sum(xp.where(top, xp.zeros_like(e), e), axis=-1, keepdims=True)
+        alone = xp.logical_and(top, equal == 1.0)  # l_t - l_t is 0, as is its slope: autograd would add rounding errors to it
+        return top, xp.where(alone, xp.zeros_like(e), shifted), e, rest + (equal - 1.0)
 
     def _grouped(self, xp: Any, values: Array) -> Array:
         """(..., G K) -> (..., G, K)."""

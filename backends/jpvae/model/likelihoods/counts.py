@@ -5,7 +5,8 @@
 t is the mean profile of the training rows, scaled so that their median s is 1: without empty cells s is the row's total over
 the median total. A row without any count is taken to have one; a missing row has s = 1, and so has what is imputed there. The
 encoder reads log(1 + x/s), standardised. The bound b leaves rates from e^-30 to e^30, with a slope near 1 where data are, and
-lets no step of training overflow a float32, squares included. Decoders start at the typical counts.
+lets no step of training overflow a float32, squares included. Decoders start at the typical counts. The slope 1 - tanh^2 comes
+from e^-2|o|/b, for near its ends tanh has lost it. Range: counts up to 1e12, every finite output, |log s| <= 30.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ class CountDistribution(Protocol):
 
     def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
         """d log p/dm, and d log p/d(own) per entry."""
+
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """The variance with this mean."""
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> np.ndarray:
         """Draws with this mean."""
@@ -105,12 +109,17 @@ class Counts(Likelihood):
     ) -> tuple[Array, dict[str, Array]]:
         """The distribution's slopes; d(log lambda)/do = 1 - tanh^2."""
         slope, own_slopes = self.distribution.slopes(xp, x[..., :-1], _log_rate(xp, outputs, x), own)
-        t = xp.tanh(outputs / _BOUND)
-        return cotangent * slope * (1.0 - t) * (1.0 + t), {k: over_rows(xp, cotangent * v) for k, v in own_slopes.items()}
+        e = xp.exp(-2.0 / _BOUND * xp.abs(outputs))
+        bounded = 4.0 * e / ((1.0 + e) * (1.0 + e))
+        return cotangent * slope * bounded, {k: over_rows(xp, cotangent * v) for k, v in own_slopes.items()}
 
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
         """lambda, at the row's size factor, or 1."""
         return xp.exp(_log_rate(xp, outputs, x))
+
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """The distribution's, of a row with this mean."""
+        return self.distribution.variance(mean, own)
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Whole numbers. How many random numbers a Poisson draw takes depends on its mean: a generator for each row, so that no
@@ -122,7 +131,15 @@ class Counts(Likelihood):
 
 
 def _log_rate(xp: Any, outputs: Array, x: Array | None) -> Array:
-    log_rate = _BOUND * xp.tanh(outputs / _BOUND)
+    """b tanh(o / b) + log s; tanh(y) = q/(2 - q) with q = 1 - e^-2y, y >= 0: a form whose slope keeps its digits, by autograd.
+
+    (The slope of expm1 is 1 + expm1 in the libraries, which has lost them far from 0.)
+    """
+    positive = outputs >= 0
+    power = -2.0 / _BOUND * xp.where(positive, outputs, -outputs)
+    q = xp.where(power < -1.0, 1.0 - xp.exp(power), -xp.expm1(power))
+    size = _BOUND * q / (2.0 - q)
+    log_rate = xp.where(positive, size, -size)
     return log_rate if x is None else log_rate + x[..., -1:]
 
 

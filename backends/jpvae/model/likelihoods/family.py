@@ -22,7 +22,7 @@ Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 class Likelihood:
-    """A family. ``log_prob``, ``log_prob_vjp``, ``mean`` and ``draw`` have no default; the rest suits entries without units."""
+    """A family. The last five methods, from ``log_prob`` on, have no default; the others suit entries without units."""
 
     name: str
     width: int | None = None  # c, where the family has a fixed number of columns
@@ -37,8 +37,12 @@ class Likelihood:
         return {}
 
     def valid(self, values: Floats) -> np.ndarray:
-        """Which values (R, c) can have this likelihood. NaN is a cell left out, and never asked about."""
+        """Which values (R, c) can have this likelihood; of NaN, a cell left out, the answer has no effect."""
         return np.ones(values.shape, dtype=bool)
+
+    def expected(self, column: int) -> str:
+        """What ``valid`` asks of a column's values, and how to get it."""
+        return self.expects
 
     def check(
         self,
@@ -56,7 +60,9 @@ class Likelihood:
         if bad.any():
             row, column = (int(k) for k in np.argwhere(bad)[0])
             called, title = row if rows is None else rows[row], column if labels is None else labels[column]
-            raise ViewError(f"view {view!r}, row {called}, column {title!r} is {values[row, column]:g}; {self.expects}")
+            raise ViewError(
+                f"view {view!r}, row {called}, column {title!r} is {values[row, column]:g}; {self.expected(column)}"
+            )
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """Location and scale (c,) from the observed rows of values (N, c), NaN where a cell is left out."""
@@ -101,6 +107,11 @@ class Likelihood:
 
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
         """E[x | z] in the target's units: (..., B, c) -> (..., B, c). Given x (B, w), rows keep their own size factors."""
+        raise NotImplementedError
+
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """Var[x | z] given the mean: (..., B, c) -> (..., B, c), in the target's units squared. A column that is one of a
+        category's levels has p (1 - p)."""
         raise NotImplementedError
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:

@@ -1,18 +1,15 @@
-"""log Gamma and what counts need of it, written over the array API, which has none.
+"""What the probability of a count needs of log Gamma, written over the array API, which has none.
 
-Stirling's series: log Gamma(z) = (z - 1/2) log z - z + log(2 pi)/2 + S(z), S(z) = sum_k B_2k / (2k (2k - 1) z^(2k-1)).
+Stirling's formula, log Gamma(z) = (z - 1/2) log z - z + log(2 pi)/2 + delta(z), leaves an error delta that is small: a
+probability's large terms, x log of something, are put together by hand (poisson.py, negative_binomial.py; the idea is Loader's,
+"Fast and accurate computation of binomial probabilities", 2000), and what is left of log Gamma is delta. With log Gamma itself,
+a count of 1e9 would be off by 1,000 nats in float32.
 
-For z >= 8 seven terms are off by less than the eighth, 3617 / (122400 z^15) < 9e-16 (the series envelops: Whittaker and Watson,
-section 12.33). Smaller z are brought there by log Gamma(z) = log Gamma(z + 8) - log(z (z + 1) ... (z + 7)), and so are all
-others: an array has no branches. A difference log Gamma(z + n) - log Gamma(z) is not taken of two large numbers; with Z = z + 8
+    z >= 8:  delta(z) = S(z) = sum_k B_2k / (2k (2k - 1) z^(2k-1)),  k = 1 ... 8
+    z < 8:   delta(z) = S(Z) - 8 + (z + 1/2) log(1 + 8/z) - sum_{j=1..7} log(1 - j/Z),  Z = z + 8
 
-    (Z - 1/2) log(1 + n/Z) + n log(Z + n) - n + S(Z + n) - S(Z) - sum_{k<8} log(1 + n/(z + k))
-
-which keeps its accuracy however large z is; its derivative in z, psi(z + n) - psi(z), is that of each term.
-
-In a probability of a count x the large terms, x log of something, cancel: of 1e6 counts they come to 1e7, and a float32 of that
-is off by a nat. The functions here therefore give what is left without them, and poisson.py and negative_binomial.py put the
-large ones together by hand.
+Eight terms are off by less than the ninth, 43867 / (244188 z^17) < 9e-17 (the series envelops: Whittaker and Watson, section
+12.33); the second line is log Gamma(z) = log Gamma(z + 8) - log(z (z + 1) ... (z + 7)).
 """
 
 from __future__ import annotations
@@ -23,28 +20,55 @@ from typing import Any
 Array = Any
 
 _SHIFT = 8
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)  # B_2k / (2k (2k - 1))
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)  # B_2k / (2k (2k - 1))
+_ATANH = tuple(1 / (2 * j + 3) for j in range(9))  # atanh u = u + u^3 (1/3 + u^2/5 + ...)
+_NEAR = 0.25
+
+
+def stirling_error(xp: Any, z: Array) -> Array:
+    """delta(z), z > 0: accurate to a few eps of its own size for z >= 8, to a few eps of log(1/z) + 8 below."""
+    eight = xp.full_like(z, _SHIFT)
+    small = z < eight
+    low = xp.minimum(z, eight)  # the branch that `where` leaves out must be finite as well, for autograd's sake
+    product = xp.ones_like(z)
+    for j in range(1, _SHIFT):
+        product = product * (1.0 - j / (low + _SHIFT))
+    shift = (low + 0.5) * xp.log1p(_SHIFT / low) - _SHIFT - xp.log(product)
+    return _series(xp.where(small, z + _SHIFT, z)) + xp.where(small, shift, xp.zeros_like(z))
+
+
+def stirling_error_slope(xp: Any, z: Array) -> Array:
+    """delta'(z)."""
+    eight = xp.full_like(z, _SHIFT)
+    small = z < eight
+    low = xp.minimum(z, eight)
+    Z = low + _SHIFT
+    shift = xp.log1p(_SHIFT / low) - _SHIFT * (low + 0.5) / (low * Z)
+    for j in range(1, _SHIFT):
+        shift = shift - j / ((Z - j) * Z)
+    return _series_slope(xp.where(small, z + _SHIFT, z)) + xp.where(small, shift, xp.zeros_like(z))
 
 
 def log_factorial_rest(xp: Any, x: Array) -> Array:
-    """T of log x! = x log(x + 9) - (x + 9) + T, x >= 0: what is left is small, a few logs of x."""
-    Z = x + (_SHIFT + 1)
-    ratios = sum(xp.log1p(-k / Z) for k in range(1, _SHIFT + 1))  # log((x + 1) ... (x + 8)) - 8 log Z
-    return 0.5 * xp.log(Z) + 0.5 * math.log(2.0 * math.pi) + _series(Z) - ratios
+    """log x! - (x log x - x) = log(2 pi x)/2 + delta(x), x >= 1: what a count's probability needs of x!."""
+    return 0.5 * xp.log(x) + 0.5 * math.log(2.0 * math.pi) + stirling_error(xp, x)
 
 
-def log_gamma_rise_rest(xp: Any, z: Array, n: Array) -> Array:
-    """R of log Gamma(z + n) - log Gamma(z) = n log(z + n + 8) - n + R, z > 0, n >= 0."""
-    Z = z + _SHIFT
-    shift = sum(xp.log1p(n / (z + k)) for k in range(_SHIFT))
-    return (Z - 0.5) * xp.log1p(n / Z) + (_series(Z + n) - _series(Z)) - shift
+def log1p_rest(xp: Any, v: Array, log: Array | None = None) -> Array:
+    """log(1 + v) - v, v > -1: about -v^2/2, to a few eps of itself, and so is its slope -v/(1 + v) under autograd.
 
-
-def digamma_rise(xp: Any, z: Array, n: Array) -> Array:
-    """psi(z + n) - psi(z), the derivative of log Gamma(z + n) - log Gamma(z) in z."""
-    Z = z + _SHIFT
-    shift = sum(n / ((z + k) * (z + n + k)) for k in range(_SHIFT))
-    return xp.log1p(n / Z) + 0.5 * n / (Z * (Z + n)) + (_series_slope(Z + n) - _series_slope(Z)) + shift
+    Near 0, with u = v/(2 + v): log(1 + v) = 2 atanh u and v - 2u = u v, so that it is 2 u^3 (1/3 + u^2/5 + ...) - u v; u is at
+    most 1/7 where |v| <= 1/4, and the tenth term below 49^-9. ``log``: log(1 + v) for v < -1/2, where 1 + v has lost digits.
+    """
+    near = xp.abs(v) <= _NEAR
+    zero, low = xp.zeros_like(v), xp.full_like(v, -0.5)
+    n = xp.where(near, v, zero)
+    u = n / (2.0 + n)
+    total = xp.full_like(v, _ATANH[-1])
+    for c in reversed(_ATANH[:-1]):
+        total = c + u * u * total
+    far = xp.log1p(v) if log is None else xp.where(v < low, log, xp.log1p(xp.where(v < low, low, v)))
+    return xp.where(near, 2.0 * u * u * u * total - u * n, far - v)
 
 
 def _series(z: Array) -> Array:

@@ -1,6 +1,8 @@
 """Gaussian: the decoder gives means, each feature has its own learned variance. Data are standardised inside.
 
 log p = -((x - mean)^2 / var + log var + log 2 pi) / 2
+
+Range: |x - mean| up to 1e12 (of a standardised x), log var from -30 to 30.
 """
 
 from __future__ import annotations
@@ -43,6 +45,10 @@ class Gaussian(Likelihood):
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
         """The decoder's output."""
         return outputs
+
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """The learned variance."""
+        return np.exp(own["log_var"]) + np.zeros_like(mean)
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Mean plus noise of the learned variance."""

@@ -7,7 +7,7 @@ The target is the family's own, then the bits b (w + c columns). The encoder rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,16 +29,13 @@ class Marginal(Likelihood):
         """The family's."""
         return self.family.parameters(features)
 
-    def check(
-        self,
-        values: Floats,
-        observed: np.ndarray,
-        view: str,
-        rows: Sequence[Any] | None = None,
-        labels: Sequence[Any] | None = None,
-    ) -> None:
-        """The family's, of the cells that were observed."""
-        self.family.check(values, observed, view, rows, labels)
+    def valid(self, values: Floats) -> np.ndarray:
+        """The family's."""
+        return self.family.valid(values)
+
+    def expected(self, column: int) -> str:
+        """The family's."""
+        return self.family.expected(column)
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """The family's, of the cells that were observed."""
@@ -84,6 +81,10 @@ class Marginal(Likelihood):
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
         """The family's."""
         return self.family.mean(xp, outputs, None if x is None else x[..., : -outputs.shape[-1]])
+
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """The family's."""
+        return self.family.variance(mean, own)
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """The family's."""

@@ -47,17 +47,13 @@ class Mixed(Likelihood):
             named |= {f"{k}.{name}": v for name, v in family.parameters(columns.stop - columns.start).items()}
         return named
 
-    def check(
-        self,
-        values: Floats,
-        observed: np.ndarray,
-        view: str,
-        rows: Sequence[Any] | None = None,
-        labels: Sequence[Any] | None = None,
-    ) -> None:
-        """Every part's values suit its family."""
-        for _, family, columns, _ in self._parts():
-            family.check(values[:, columns], observed, view, rows, (labels or range(values.shape[1]))[columns])
+    def valid(self, values: Floats) -> np.ndarray:
+        """Part by part."""
+        return np.concatenate([family.valid(values[:, columns]) for _, family, columns, _ in self._parts()], axis=1)
+
+    def expected(self, column: int) -> str:
+        """The column's part's."""
+        return next(family.expected(column - columns.start) for _, family, columns, _ in self._parts() if column < columns.stop)
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """Part by part."""
@@ -110,6 +106,11 @@ class Mixed(Likelihood):
         """Part by part."""
         means = [family.mean(xp, outputs[..., c], None if x is None else x[..., t]) for _, family, c, t in self._parts()]
         return xp.concat(means, axis=-1)
+
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """Part by part."""
+        parts = [family.variance(mean[..., c], self._own(k, own)) for k, family, c, _ in self._parts()]
+        return np.concatenate(parts, axis=-1)
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Part by part."""

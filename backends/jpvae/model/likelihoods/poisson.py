@@ -1,6 +1,6 @@
-"""Poisson: log p(x) = x m - e^m - log x!, with mean e^m. With Z = x + 9, d = m - log Z and the rest T of log x! (gamma.py),
+"""Poisson: log p(x) = x m - e^m - log x!, with mean e^m. With d = m - log x and the rest T of log x! (gamma.py), x >= 1,
 
-    log p = x d - Z (e^d - 1) - T
+    log p = x (d - (e^d - 1)) - T,    and log p(0) = -e^m
 
 whose terms are small where the mean is near x, however large both are.
 """
@@ -26,15 +26,24 @@ class Poisson:
         return {}
 
     def log_pmf(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> Array:
-        """x d - Z (e^d - 1) - T."""
-        Z = x + 9.0
-        d = m - xp.log(Z)
-        return x * d - Z * xp.expm1(d) - log_factorial_rest(xp, x)
+        """x (d - (e^d - 1)) - T."""
+        counted = xp.maximum(x, xp.ones_like(x))
+        d = m - xp.log(counted)
+        return xp.where(x > 0, counted * (d - xp.expm1(d)) - log_factorial_rest(xp, counted), -xp.exp(m))
 
     def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
         """d/dm = x - e^m."""
         return x - xp.exp(m), {}
 
+    def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
+        """The mean."""
+        return mean
+
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> np.ndarray:
         """Poisson draws."""
-        return rng.poisson(mean)
+        return poisson_draws(mean, rng)
+
+
+def poisson_draws(rate: Floats, rng: np.random.Generator) -> np.ndarray:
+    """Draws with these rates. NumPy draws int64; beyond 1e18, the deviation is below 1e-9 of the rate, which stands for it."""
+    return np.where(rate > 1e18, rate, rng.poisson(np.minimum(rate, 1e18)))

@@ -1,0 +1,84 @@
+"""What the arrays and the history of a checkpoint must be to be believed: shapes, dtypes, finite numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError
+from ..model.model import Model
+
+Arrays = Mapping[str, np.ndarray]
+_PARTS = ("loss", "seconds")  # that every record has, beside its step; all it has are numbers, or one per view
+
+
+def fits(tensors: Arrays, model: Model) -> bool:
+    """Whether names and shapes are those of this model (Adam's arrays aside)."""
+    if not _plausible(tensors, model):
+        return False
+    shapes = {name: x.shape for name, x in model.initial_parameters(0).items()}
+    expected = {f"parameters.{name}": shape for name, shape in shapes.items()}
+    if any(name.startswith("best.") for name in tensors):
+        expected |= {f"best.{name}": shape for name, shape in shapes.items()}
+    expected |= {f"scaling.{i}.{part}": (c,) for i, c in enumerate(model.features) for part in ("location", "scale")}
+    if any(name.startswith("moments.") for name in tensors):
+        n = sum(model.latent_dims)
+        expected |= {"moments.mean": (n,), "moments.covariance": (n, n)}
+    return {name: x.shape for name, x in tensors.items() if not name.startswith("adam.")} == expected
+
+
+def _plausible(tensors: Arrays, model: Model) -> bool:
+    """Whether the file has the layers and the prior that the header claims: found before any of them is made."""
+
+    def has(name: str, shape: tuple[int, ...]) -> bool:
+        return f"parameters.{name}" in tensors and tensors[f"parameters.{name}"].shape == shape
+
+    return all(  # one by one: a header may claim any number
+        has(f"{part}.{i}.{k}.weight", shape)
+        for i in range(model.views)
+        for part in ("encoder", "decoder")
+        for k, shape in enumerate(model.layers(part, i))
+    ) and all(has(name, shape) for name, shape in model.joint.shapes().items())
+
+
+def check_numbers(tensors: Arrays, path: str) -> None:
+    """Raise CheckpointError for an array that is not of finite real numbers, or a scale that is not positive."""
+    for name, x in tensors.items():
+        if x.dtype not in (np.float32, np.float64):
+            raise CheckpointError(f"{path!r}: its array {name!r} has dtype {x.dtype}; expected float32 or float64")
+        if not np.isfinite(x).all():
+            raise CheckpointError(f"{path!r}: its array {name!r} has an entry that is not finite; the file is damaged")
+        if name.startswith("scaling.") and name.endswith(".scale") and not (x > 0).all():
+            raise CheckpointError(f"{path!r}: its array {name!r} has an entry that is not positive; the file is damaged")
+
+
+def check_history(history: Any, steps: Any, views: int, path: str) -> None:
+    """Raise CheckpointError where this is not the history of a training of so many steps: a record each now and then."""
+    whole, last = isinstance(history, list) and _is_count(steps), 0
+    for record in history if whole else []:
+        whole = whole and isinstance(record, dict) and _is_count(record.get("step")) and last < record["step"] <= steps
+        whole = (
+            whole
+            and all(_is_number(record.get(part)) for part in _PARTS)
+            and all(_is_number(x) or _per_view(x, views) for x in record.values())
+        )
+        if not whole:
+            break
+        last = record["step"]
+    if not whole:
+        raise CheckpointError(f"{path!r} has a damaged header (its history, or its number of steps)")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _per_view(value: Any, views: int) -> bool:
+    return isinstance(value, list) and len(value) == views and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

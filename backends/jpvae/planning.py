@@ -1,0 +1,93 @@
+"""From the options and the data to a Model and a Plan; both check what they are given."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+from .errors import ConfigError, JPVAEWarning
+from .model.model import Model
+from .options import Options
+from .training import schedules
+from .training.plan import Plan, held_out_rows
+from .training.schedules import LearningRate
+from .views.columns import Columns
+
+_MOST_STEPS = 10**9
+
+
+def model_of(options: Options, columns: Sequence[Columns]) -> Model:
+    """The model that these options mean for views of these columns. Raises ConfigError."""
+    sizes = options.latent_dims
+    return Model(
+        features=tuple(each.width for each in columns),
+        latent_dims=(sizes,) * len(columns) if isinstance(sizes, int) else sizes,
+        likelihood_names=tuple(each.spec for each in columns),
+        hidden=options.hidden,
+        prior=options.prior,
+        alpha=float(options.alpha),
+        learn_alpha=options.learn_alpha,
+        bound=options.bound,
+        rank=options.rank,
+        entries=options.entries,
+    )
+
+
+def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
+    """Warn of views with more latents than columns, which have nothing to tell by the others.
+
+    But the smallest size is how many directions a canonical prior couples: a small table among larger ones may have as many.
+    """
+    idle = [i for i, (n, c) in enumerate(zip(model.latent_dims, model.features, strict=True)) if n > c]
+    if len(idle) < model.views:
+        idle = [i for i in idle if model.latent_dims[i] > model.joint.needed_latents]
+    if idle:
+        found = ", ".join(f"{names[i]!r} has {model.latent_dims[i]} for {model.features[i]}" for i in idle)
+        fewer = tuple(min(n, c) for n, c in zip(model.latent_dims, model.features, strict=True))
+        also = ", and a prior for unequal sizes, 'canonical'" if len(set(fewer)) > 1 and model.joint.equal_sizes else ""
+        warnings.warn(
+            f"more latents than columns (view {found}): the rest cost time and tell nothing; give latent_dims={fewer}{also}",
+            JPVAEWarning,
+            stacklevel=3,
+        )
+
+
+def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], seed: int) -> Plan:
+    """The training that these options mean for so many rows of the views called ``names``. Raises ConfigError."""
+    fraction = float(options.validation_fraction) if options.early_stopping else 0.0
+    rows -= held_out_rows(fraction, rows)
+    if rows < 1:
+        raise ConfigError(
+            f"early_stopping=True holds out every row there is (validation_fraction {fraction}); expected more rows, or False"
+        )
+    batch = max(1, min(options.batch_size, rows))
+    wanted = float(options.epochs) * rows / batch if options.steps is None else options.steps
+    if wanted > _MOST_STEPS:
+        found = f"epochs is {options.epochs}" if options.steps is None else f"steps is {options.steps}"
+        raise ConfigError(f"{found}, which is more than {_MOST_STEPS:,} steps; expected a training that can end")
+    steps = max(1, round(wanted)) if options.steps is None else options.steps
+    weights = (1.0, 0.5, 0.5) if model.views == 2 else (1.0, 1.0)
+    return Plan(
+        steps=steps,
+        batch_size=options.batch_size,
+        beta=schedules.beta_schedule(options.beta, steps),
+        learning_rate=LearningRate(float(options.learning_rate), options.learning_rate_schedule),
+        objective=options.objective,
+        weights=weights if options.subset_weights is None else tuple(map(float, options.subset_weights)),
+        coupling_rate=float(options.coupling_rate),
+        seed=seed,
+        max_gradient_norm=None if options.max_gradient_norm is None else float(options.max_gradient_norm),
+        validation_fraction=fraction,
+        view_weights=_weight_of_each(options.view_weights, names),
+    )
+
+
+def _weight_of_each(given: tuple[float, ...] | Mapping[str, float] | None, names: Sequence[str]) -> tuple[float, ...] | None:
+    """One weight per view, from a sequence or a dict by name."""
+    if isinstance(given, Mapping):
+        if set(given) != set(names):
+            raise ConfigError(f"view_weights names the views {list(given)}; expected {list(names)}")
+        given = tuple(given[name] for name in names)
+    if given is not None and len(given) != len(names):
+        raise ConfigError(f"view_weights is {given!r}; expected one number per view ({len(names)} views)")
+    return None if given is None else tuple(map(float, given))

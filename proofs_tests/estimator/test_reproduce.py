@@ -1,0 +1,225 @@
+"""`jpvae reproduce` on a few made-up digits: every table and figure, the same numbers after a stop, and from the results alone.
+
+What the published numbers are repeated by is in test_published_tables.py.
+"""
+
+import csv
+import functools
+import json
+import statistics
+
+import numpy as np
+import pytest
+from commands import invoke
+
+from jpvae.errors import ConfigError
+from jpvae.experiments import hvdmnist
+from jpvae.experiments.reproduce import classifiers, conduct, measuring, report
+from jpvae.experiments.reproduce.digits import splits
+from jpvae.experiments.reproduce.perceptrons import Perceptrons
+from jpvae.experiments.reproduce.pieces import SHOWN
+from jpvae.experiments.reproduce.published import in_files, in_paper
+from jpvae.experiments.reproduce.results import Results
+from jpvae.experiments.reproduce.runs import Run
+from jpvae.experiments.reproduce.settings import Settings
+from jpvae.inference import predictor as imputation
+from jpvae.views import reading as views
+
+TINY = Settings(length=2 / 18_750, epochs=2, epochs_on_originals=1, likelihood_images=6, likelihood_draws=3)
+EVERYTHING = [name for name in SHOWN if name != "sweep"]
+TRAIN, TEST = 150, 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images():
+    """150 training and 60 test images of random ink; blocks of 64 rows; no lock taken that git may hold."""
+    rng = np.random.default_rng(0)
+    made = {
+        name: (((rng.random((count, 28, 28)) < 0.2) * 255).astype(np.uint8), (np.arange(count) % 10).astype(np.uint8))
+        for name, count in (("train", TRAIN + 10), ("test", TEST))
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hvdmnist, "mnist", made.__getitem__)
+        patch.setattr(hvdmnist, "TRAINING_IMAGES", TRAIN)
+        patch.setattr(hvdmnist, "measure", functools.partial(hvdmnist.measure, draws=2))
+        for module in (imputation, views):
+            patch.setattr(module, "BLOCK", 64)
+        patch.setenv("GIT_OPTIONAL_LOCKS", "0")
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """One seed, protocol "published", everything but the sweep, in one go."""
+    out = tmp_path_factory.mktemp("whole")
+    conduct.reproduce(out, seeds=1, only=EVERYTHING, settings=TINY)
+    return out
+
+
+def numbers(out):
+    """Every number of every piece, but for the times."""
+    times = ("seconds", "cpu_seconds", "made_by")
+    found = {str(path.relative_to(out)): json.loads(path.read_text()) for path in sorted(out.glob("raw/*/*/*.json"))}
+    return {name: {k: v for k, v in piece.items() if k not in times} for name, piece in found.items()}
+
+
+class Stopped(Exception):
+    """As a killed process is: between two pieces, or inside one."""
+
+
+def test_a_stopped_run_goes_on_to_the_same_numbers(whole, monkeypatch, tmp_path):
+    """Stopped between two pieces, then in the second pass of a classifier's training."""
+
+    def stop_at_the_fourth(line):
+        if line.startswith("4 of"):
+            raise Stopped
+
+    again = functools.partial(conduct.reproduce, tmp_path, seeds=1, only=EVERYTHING, settings=TINY)
+    with pytest.raises(Stopped):
+        again(note=stop_at_the_fourth)
+    assert len(numbers(tmp_path)) == 3
+
+    passes, epoch = iter(range(100)), Perceptrons.epoch
+
+    def stop_in_the_second(*arguments):
+        if next(passes) == 1:
+            raise Stopped
+        epoch(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Perceptrons, "epoch", stop_in_the_second)
+        with pytest.raises(Stopped):
+            again()
+    assert [p.name for p in tmp_path.glob("work/published/*/*")] == ["single.safetensors"]  # its first pass is kept
+    again()
+    assert numbers(tmp_path) == numbers(whole)
+
+
+def test_the_report_is_made_of_the_results_alone(whole, monkeypatch, capsys, tmp_path):
+    code, printed, err = invoke(monkeypatch, capsys, "reproduce", "--from", whole / "raw", "--out", tmp_path / "again")
+    assert (code, err) == (0, "")
+    assert "report.md" in printed
+    report.write(whole / "raw", whole)  # the sweep, too
+    names = [str(path.relative_to(whole)) for path in whole.glob("tables/*.csv")]
+    assert len(names) == 9
+    for name in ("report.md", *names):
+        assert (tmp_path / "again" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_every_table_and_figure_is_there(whole):
+    text = report.write(whole / "raw", whole, only=EVERYTHING).read_text()
+    shown = {f"published-{name}.png" for name in SHOWN if name.startswith("figure")}
+    one_seed_alone = {"published-figure5.png", "published-figure7.png"}
+    assert {path.name for path in whole.glob("figures/*.png")} == shown - one_seed_alone
+    assert all(f"](figures/{name})" in text for name in shown - one_seed_alone)
+    assert text.count("Missing.") == 2
+    assert "Missing cells" not in text  # one seed of all is there
+
+
+def test_figures_can_be_told_from_a_blank(whole):
+    from matplotlib import image
+
+    for path in whole.glob("figures/*.png"):
+        pixels = image.imread(path)[..., :3]
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20, path.name
+
+
+def test_a_cell_is_the_mean_over_seeds_beside_what_was_published(whole, tmp_path):
+    """Two seeds of a known piece: mean, sample deviation, and the distance to 24.4507 (0.3162), worked out by hand."""
+    found = json.loads((whole / "raw/published/zero-0/training.json").read_text())
+    for seed, loss in ((0, 24.0), (1, 25.0)):
+        found["table_1"]["reconstruction"] = [loss, 0.0]
+        place = tmp_path / "raw" / "published" / f"zero-{seed}"
+        place.mkdir(parents=True)
+        (place / "training.json").write_text(json.dumps(found))
+    report.write(tmp_path / "raw", tmp_path, only=["table1"])
+    with (tmp_path / "tables" / "published-table1.csv").open() as file:
+        cells = {(row["model"], row["measure"]): row for row in csv.DictReader(file)}
+    cell = cells["C = 0", "reconstruction 1"]
+    assert cell["seeds"] == "2"
+    assert float(cell["mean"]) == 24.5
+    assert float(cell["sd"]) == pytest.approx(statistics.stdev([24, 25]), rel=1e-5)
+    assert float(cell["difference_in_published_sd"]) == pytest.approx((24.5 - 24.4507) / 0.3162, rel=1e-3)
+    assert (cell["printed_mean"], cell["printed_sd"]) == ("24.64", "0.37")
+    missing = cells["σ₁(C) < 1", "reconstruction 1"]
+    assert (missing["seeds"], missing["mean"]) == ("0", "")
+    text = (tmp_path / "report.md").read_text()
+    assert "| **σ₁(C) < 1**, found | missing |" in text
+    assert "| **C = 0**, found | **24.50** (0.71) [2] |" in text
+
+
+def test_classifiers_see_what_table_1_measures(whole):
+    """The logits' cross entropy, by NumPy, is the loss that the engine's likelihood gave: in float32, of sums of 392 terms."""
+    test = splits()[1]
+    for variant in ("zero", "svd", "orthogonal"):
+        logits = classifiers.logits_of(whole / "trainings" / "published" / f"{variant}-0", test)
+        losses = {name: measuring.cross_entropy(x, test.views[int(name[0]) - 1]) for name, x in logits.items()}
+        table = json.loads((whole / "raw" / "published" / f"{variant}-0" / "training.json").read_text())["table_1"]
+        wanted = [*table["reconstruction"], *table["imputation"]]
+        assert [losses[name] for name in ("1", "2", "1|2", "2|1")] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_correlations_have_the_norm_that_the_training_reported(whole):
+    results = Results(whole / "raw")
+    for variant in ("zero", "svd", "orthogonal"):
+        matrix = np.asarray(results.pieces("published", variant, "latents")[0]["cross_correlation"])
+        reported = results.pieces("published", variant, "training")[0]["cross_correlation_norm"]
+        assert matrix.shape == (20, 20)
+        assert np.linalg.norm(matrix) == pytest.approx(reported, abs=20 * 0.5e-5)  # rounded to five digits
+
+
+def test_conditional_log_likelihoods_are_the_joint_less_the_marginal(whole):
+    for path in whole.glob("raw/published/*/likelihood.json"):
+        found = json.loads(path.read_text())
+        mean = {name: found[name]["mean"] for name in measuring.QUANTITIES}
+        assert (found["images"], found["draws"]) == (6, 3)
+        assert mean["view 2 given 1"] == pytest.approx(mean["joint"] - mean["view 1"], rel=1e-12)
+        assert mean["view 1 given 2"] == pytest.approx(mean["joint"] - mean["view 2"], rel=1e-12)
+
+
+def test_a_finished_run_is_not_trained_again(whole, monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(hvdmnist, "run", refuse)
+    conduct.reproduce(tmp_path, seeds=1, only=["table2"], settings=TINY, trained=[whole / "trainings"])
+    assert {k: v for k, v in numbers(whole).items() if k in numbers(tmp_path)} == numbers(tmp_path)
+    assert len(numbers(tmp_path)) == 3
+    run = Run("published", "zero", 0)
+    assert not run.is_finished(whole / "trainings/published/zero-0", Settings(length=3 / 18_750))
+    assert not Run("published", "zero", 1).is_finished(whole / "trainings/published/zero-0", TINY)
+
+
+def test_packed_digits_come_back():
+    x = np.random.default_rng(0).random((10, 784))
+    assert np.abs(measuring.unpack(measuring.pack(x)).reshape(10, -1) - x).max() <= 0.5 / 255 + 1e-12
+
+
+REFUSED = {
+    "only": ({"only": ["table9"]}, r"only is 'table9'; expected some of table1, table2"),
+    "protocol": ({"protocol": "mine"}, r"protocol is 'mine'; expected one of \['ours', 'paper', 'published'\]"),
+    "seeds": ({"seeds": 0}, r"seeds is 0; expected at least 1"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(options, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        conduct.reproduce(tmp_path, **options)
+
+
+def test_a_folder_of_another_length_or_of_no_results_is_refused(whole, tmp_path):
+    with pytest.raises(ConfigError, match=r"holds a run of another length \(settings.json\)"):
+        conduct.reproduce(whole, seeds=1, only=["table2"])
+    with pytest.raises(ConfigError, match="holds no results"):
+        report.write(tmp_path, tmp_path)
+
+
+def test_published_facts():
+    """As PUBLISHED in test_published_tables.py has them from the paper, to the digits printed; and three of the files'."""
+    assert in_paper("orthogonal", "imputation 2|1").mean == 106.6
+    assert in_files("orthogonal", "imputation 2|1").mean == pytest.approx(106.6, abs=0.05)
+    assert in_files("zero", "1 > 1|2").mean == pytest.approx(47.21, abs=0.005)
+    assert in_files("orthogonal", "1 > 1|2").mean == pytest.approx(76.68, abs=0.005)  # the paper prints 77.22
+    assert in_files("originals", "[1; 2] > [1; 2]").mean == pytest.approx(98.04, abs=0.005)
+    assert np.isnan(in_files("orthogonal", "reconstruction 1", 0.95).mean)
