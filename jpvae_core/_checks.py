@@ -94,6 +94,12 @@ def check_mask(mask: Array, rows: Array, views: int) -> None:
         )
 
 
+def array_of(x: float | Array) -> Array | None:
+    """The array, or None where a plain number was given."""
+    either: Any = x
+    return None if isinstance(x, Real) else either
+
+
 def check_alpha(alpha: float | Array) -> None:
     """|alpha| < 1 where alpha is a plain number; an array may be a traced one and is left to its parameterization."""
     if isinstance(alpha, Real) and not abs(float(alpha)) < 1.0:

@@ -19,25 +19,25 @@ A logit t stands for itself up to |t| = LIMIT, where e^|t| is the dtype's larges
 from __future__ import annotations
 
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple
 
 from ._checks import check_alpha, check_dtype, dtype_name
-from ._xp import Array, Namespace, asarray_like, namespace, without_autocast
+from ._xp import Array, Namespace, X, asarray_like, namespace, without_autocast
 
 LIMIT = {"float32": 88.72, "float64": 709.78}
 
 
-class Bounded(NamedTuple):
+class Bounded(NamedTuple, Generic[X]):
     """A correlation s with |s| < 1 and the ratios that its derivations need, all arrays of one shape."""
 
-    value: Array
-    over_minus: Array  # s/(1-s)
-    over_plus: Array  # -s/(1+s)
-    excess: Array  # s^2/(1-s^2)
+    value: X
+    over_minus: X  # s/(1-s)
+    over_plus: X  # -s/(1+s)
+    excess: X  # s^2/(1-s^2)
 
 
 @without_autocast
-def sigmoid_bound(logits: Array) -> Bounded:
+def sigmoid_bound(logits: X) -> Bounded[X]:
     """``s = sigmoid(logits)`` in (0, 1). logits: (...) -> Bounded of (...); beyond +-88.72 (float64: +-709.78) as there.
 
     Relative errors: s 4 (1 + log(1/s)) eps; s/(1-s) 4 eps; -s/(1+s) 5.5 eps; x 10 eps (docs/error-analysis.md).
@@ -50,7 +50,7 @@ def sigmoid_bound(logits: Array) -> Bounded:
 
 
 @without_autocast
-def tanh_bound(logits: Array) -> Bounded:
+def tanh_bound(logits: X) -> Bounded[X]:
     """``s = tanh(logits / 2)`` in (-1, 1), the paper's (1 - e^-t)/(1 + e^-t). logits: (...) -> Bounded of (...).
 
     Beyond +-88.72 (float64: +-709.78) as there. Relative errors: s, s/(1-s), -s/(1+s) 4 eps; x 8.5 eps.
@@ -62,7 +62,7 @@ def tanh_bound(logits: Array) -> Bounded:
 
 
 @without_autocast
-def number_bound(alpha: float | Array, like: Array) -> Bounded:
+def number_bound(alpha: float | Array, like: X) -> Bounded[X]:
     """The correlation ``alpha`` itself, |alpha| < 1. alpha: a number or (...); ``like`` gives dtype and device.
 
     A plain number's ratios are taken in double precision and rounded once, so 1 - 1e-9 is as good in float32 as 0.5.
@@ -75,7 +75,7 @@ def number_bound(alpha: float | Array, like: Array) -> Bounded:
         t = float(alpha)
         ratios = (asarray_like(xp, like, x) for x in (t, t / (1.0 - t), -t / (1.0 + t)))
         return _bounded(*ratios)
-    s: Array = alpha
+    s: Any = alpha
     check_dtype(alpha=s, like=like)
     return _bounded(s, s / (1.0 - s), -s / (1.0 + s))
 
@@ -86,5 +86,5 @@ def within(xp: Namespace, logits: Array) -> Array:
     return xp.minimum(xp.maximum(logits, -limit), limit)
 
 
-def _bounded(value: Array, over_minus: Array, over_plus: Array) -> Bounded:
+def _bounded(value: Any, over_minus: Any, over_plus: Any) -> Bounded[Any]:
     return Bounded(value, over_minus, over_plus, -over_minus * over_plus)

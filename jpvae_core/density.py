@@ -16,13 +16,13 @@ from collections.abc import Sequence
 
 from ._bits import bits_of
 from ._checks import check_dtype, check_views
-from ._xp import Array, namespace, without_autocast
+from ._xp import Array, X, namespace, without_autocast
 from .kl import divergence
 from .prior import JointPrior
 
 
 @without_autocast
-def log_density(prior: JointPrior, latents: Sequence[Array], mask: Array | None = None) -> Array:
+def log_density(prior: JointPrior, latents: Sequence[X], mask: Array | None = None) -> X:
     """log N(z_observed; 0, Sigma_observed) per row, in nats.
 
     latents: one array (..., B, n_i) per view (or (n_i,) for a single row); mask: None (all observed), (M,) or (..., B, M), True

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from numbers import Real
+from typing import Any
 
 from ._bits import bits_of
-from ._checks import check_alpha, check_dtype, check_last, check_posterior, check_square
-from ._xp import Array, Namespace, asarray_like, eye_like, namespace, split, without_autocast
+from ._checks import array_of, check_alpha, check_dtype, check_last, check_posterior, check_square
+from ._xp import Array, Namespace, X, asarray_like, eye_like, namespace, split, without_autocast
 from .coupling import Arrays, Bits
 from .errors import ShapeError
 from .prior import JointPrior, expand, rotate, square
@@ -26,7 +27,7 @@ from .remainder import remainder
 
 
 @without_autocast
-def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: JointPrior, mask: Array | None = None) -> Array:
+def kl_divergence(means: Sequence[X], log_vars: Sequence[X], prior: JointPrior, mask: Array | None = None) -> X:
     """KL( prod_{i observed} N(mu_i, diag exp(log_var_i)) || p(z_observed) ) per row, in nats.
 
     means, log_vars: one array (..., B, n_i) per view (or (n_i,) for a single row);
@@ -76,7 +77,7 @@ def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array
 
 
 @without_autocast
-def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array:
+def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
     """The paper's Eq. 9, as printed: a reference that takes the inverses D_1, D_2 and loses all digits as sigma_1(C) -> 1.
 
     means, log_vars: two arrays (..., B, n_i); C = Cov(z_2, z_1): (..., n_2, n_1), sigma_1(C) < 1  ->  (..., B), nats.
@@ -101,19 +102,19 @@ def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array
 
 
 @without_autocast
-def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, alpha: float | Array) -> Array:
+def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float | Array) -> X:
     """The paper's Eq. 16 for C = alpha * rotation, corrected: the cross term is 2 gamma mu_2^T C mu_1, gamma = 1/(1 - alpha^2).
 
     (It prints mu_1^T C mu_2, which agrees only for symmetric C.) A reference: kl_divergence has no cancellation.
     means, log_vars: two arrays (..., B, n); rotation: (..., n, n); alpha: a number or (...), |alpha| < 1  ->  (..., B), nats.
     Error: (n + gamma/2 + 12) eps times the same sum with every term in absolute value.
     """
-    xp = namespace(*means, *log_vars, rotation, None if isinstance(alpha, Real) else alpha)
+    xp = namespace(*means, *log_vars, rotation, array_of(alpha))
     check_alpha(alpha)
     check_dtype(rotation=rotation, **{"means[0]": means[0]})
     n = check_square("rotation", rotation)
     check_posterior(means, log_vars, (n, n))
-    pair: tuple[Array, Array] = alpha, 1.0 / (1.0 - alpha * alpha)  # of a plain number in double precision
+    pair: tuple[Any, Any] = alpha, 1.0 / (1.0 - alpha * alpha)  # of a plain number in double precision
     a, gamma = ((asarray_like(xp, rotation, x) if isinstance(alpha, Real) else x)[..., None] for x in pair)
     total = -n * xp.log(gamma)
     for mu, log_var in zip(means, log_vars, strict=True):
@@ -122,7 +123,7 @@ def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, 
 
 
 @without_autocast
-def kl_dense(means: Sequence[Array], log_vars: Sequence[Array], covariance: Array) -> Array:
+def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
     """Eq. 7, dense: KL( N(mu, diag sigma^2) || N(0, covariance) ) by slogdet and solve; any covariance, any number of views.
 
     means, log_vars: arrays (..., B, n_i); covariance: (..., N, N) positive definite, N = sum n_i  ->  (..., B), nats.

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ._xp import Array, Namespace, sum_to
 from .bounds import Bounded
@@ -26,7 +27,7 @@ from .coupling import Arrays, Bits
 class Pair:
     """The coupling of two views by one correlation per direction; ``bounded`` holds arrays (..., d) or (..., 1)."""
 
-    bounded: Bounded
+    bounded: Bounded[Any]
     rank: int  # d: the number of directions
 
     noise_dim = 0
@@ -109,7 +110,7 @@ class Pair:
 
     def divergence_vjp(
         self, xp: Namespace, m: Iterable[Array], v: Iterable[Array], bits: Bits, half: Array
-    ) -> tuple[Arrays, Arrays, Bounded]:
+    ) -> tuple[Arrays, Arrays, Bounded[Any]]:
         """Of half (2 divergence - |m|^2): the cotangents of m, v and the Bounded."""
         (m_1, m_2), (v_1, v_2) = m, v
         both, like = 1.0 if bits is None else bits[0] * bits[1], self.bounded.value
@@ -123,7 +124,7 @@ class Pair:
 
     def draw_vjp(
         self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays, bar: Arrays
-    ) -> tuple[Arrays, Arrays, Arrays, Bounded]:
+    ) -> tuple[Arrays, Arrays, Arrays, Bounded[Any]]:
         """The shifts and, from their cotangents ``bar`` (0 where observed), those of y, e and the Bounded."""
         like, (s, _, _, x) = self.bounded.value, (t[..., None, :] for t in self.bounded)
         # y_1 = s y_2 + k e_1 where view 2 is observed, else e_1;   y_2 = s first + k e_2, first = y_1 where observed, else e_1;

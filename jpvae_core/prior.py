@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import check_dtype, check_frame, check_last, check_square
+from ._checks import array_of, check_dtype, check_frame, check_last, check_square
 from ._xp import Array, Namespace, device, eye_like, namespace, to_numpy, without_autocast
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .coupling import Coupling, Uncoupled
@@ -82,7 +82,7 @@ class JointPrior:
         rotation: (..., n, n) orthogonal; alpha: a number or (...), |alpha| < 1; validate: whether to ``check`` the values.
         Raises NotAContraction for a number outside (-1, 1), ShapeError where rotation is not square.
         """
-        namespace(rotation, None if isinstance(alpha, Real) else alpha)
+        namespace(rotation, array_of(alpha))
         check_dtype(rotation=rotation)
         n = check_square("rotation", rotation)
         bounded = Bounded(*(t[..., None] for t in number_bound(alpha, rotation)))
@@ -121,8 +121,8 @@ class JointPrior:
         """
         if not frames:
             raise ShapeError("frames is empty; expected one frame per view")
-        xp = namespace(*frames, None if isinstance(logits, Real) else logits)
-        table: Array = logits
+        xp = namespace(*frames, array_of(logits))
+        table: Any = logits
         if isinstance(logits, Real):
             shape = (len(frames), frames[0].shape[-1])
             table = xp.full(shape, float(logits), dtype=frames[0].dtype, device=device(frames[0]))

@@ -41,7 +41,7 @@ class PriorCotangent(NamedTuple):
     """
 
     frames: tuple[Array | None, ...]
-    coupling: Bounded | Array | None
+    coupling: Bounded[Any] | Array | None
 
     def plus(self, other: PriorCotangent) -> PriorCotangent:
         """The sum with another cotangent of the same prior, part by part."""
@@ -112,7 +112,7 @@ def orthogonal(params: Array, Q: Array, cotangent: Array, signs: Signs | None = 
 
 
 @without_autocast
-def sigmoid_bound(logits: Array, cotangent: Bounded) -> Array:
+def sigmoid_bound(logits: Array, cotangent: Bounded[Any]) -> Array:
     """Of ``sigmoid_bound(logits)``. logits: (...); cotangent: a Bounded of (...)  ->  (...), 0 beyond the bound's limit.
 
     Error: 16.5 eps.
@@ -128,7 +128,7 @@ def sigmoid_bound(logits: Array, cotangent: Bounded) -> Array:
 
 
 @without_autocast
-def tanh_bound(logits: Array, cotangent: Bounded) -> Array:
+def tanh_bound(logits: Array, cotangent: Bounded[Any]) -> Array:
     """Of ``tanh_bound(logits)``. logits: (...); cotangent: a Bounded of (...)  ->  (...), 0 beyond the bound's limit.
 
     Error: 12 eps.
@@ -153,7 +153,7 @@ def _inside(xp: Namespace, logits: Array, slope: Array) -> Array:
 
 
 @without_autocast
-def number_bound(alpha: float | Array, cotangent: Bounded) -> Array:
+def number_bound(alpha: float | Array, cotangent: Bounded[Any]) -> Array:
     """Of ``number_bound(alpha, like)``. alpha: a number or (...), cotangent: a Bounded of (...)  ->  (...). Error: 8 eps."""
     s: Any = float(alpha) if isinstance(alpha, Real) else alpha  # a plain number's slopes are taken in double precision
     # (s/(1-s))' = 1/(1-s)^2,  (-s/(1+s))' = -1/(1+s)^2,  (s^2/(1-s^2))' = 2s/(1-s^2)^2
@@ -239,7 +239,8 @@ def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cota
         latents_bar[i] = latents_bar[i] + sum_to(xp, expand(xp, y_bar, q), latents[i])
         if q is not None:
             products = ((drawn_bar[i], shift), (clean[i], y_bar), (own[i], e_bar))
-            frames_bar[i] = sum(sum_to(xp, xp.matrix_transpose(left) @ right, q) for left, right in products)
+            q_bar: Any = sum(sum_to(xp, xp.matrix_transpose(left) @ right, q) for left, right in products)
+            frames_bar[i] = q_bar
     return tuple(latents_bar), PriorCotangent(tuple(frames_bar), coupling_bar)
 
 
