@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from numbers import Integral
 from typing import Any, Literal
 
@@ -30,10 +30,11 @@ from .training.schedules import BetaSchedule
 from .views import outputs
 from .views.dataframes import give_back as as_table
 from .views.inferring import families
-from .views.reading import Views, blocks, read_views
+from .views.opening import open_views
+from .views.reading import Views, checked
 from .views.slices import Slices
-from .views.survey import check_values
-from .views.units import Scaled, Units, check_imputed, overflow_is_found
+from .views.survey import Survey
+from .views.units import Scaled, check_imputed, overflow_is_found
 
 
 class NotFittedJPVAE(NotFitted, NotFittedError):
@@ -182,8 +183,8 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
         missing = self.missing if missing is None else missing
-        data = read_views(views, mask, missing=missing, entries=options.entries, likelihood=options.likelihood)
-        start, plan = fitting.begin(options, data, slices)
+        opened = open_views(views, mask, likelihood=options.likelihood)
+        start, plan, data = fitting.begin(options, opened, missing, slices)
         show_families(families(data.names, data.columns), options.likelihood, options.progress)
         listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
         file = None if checkpoint is None else fitting.File(checkpoint, checkpoint_every)
@@ -231,20 +232,22 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         if method == "plug-in" and return_std:
             raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
         n_draws = at_least("n_draws", n_draws, 2 if return_std else 1)
-        data, scaled, predictor, give_back = self._read(views, mask, missing)
-        if out is not None and data.keyed and not isinstance(views, Mapping):
+        if method == "plug-in" and moments == "training":
+            self.training_moments()
+        if out is not None and self.predictor() and self._is_matrix(views):
             raise ConfigError(
                 "out is given with one wide matrix; expected None: hand in the views by name to write into arrays"
             )
-        units = self._units()
+        data, scaled, predictor, give_back = self._read(views, mask, missing, keep=out is None)
+        units = self._fitted.units
+        results = outputs.begin(data, out, with_std=return_std)
+        copied = replace(data, tables=tuple(results[0]))  # the same numbers; the views themselves are not read again
+        scaled = [replace(view, data=copied) for view in scaled]
         if method == "plug-in":
             given = self.training_moments() if moments == "training" else None
-            fillings = filling.plug_in(predictor, scaled, data.complete, data.observed, given)
+            fillings = filling.plug_in(predictor, scaled, data.whole, data.observed, given)
         else:
-            fillings = filling.predictive(predictor, scaled, data.complete, data.observed, n_draws)
-        results = outputs.places(data, out, with_std=return_std)
-        for arrays, std in zip(results, (False, True), strict=False):
-            outputs.begin(data, arrays, std=std)
+            fillings = filling.predictive(predictor, scaled, data.whole, data.observed, n_draws)
         with overflow_is_found():
             for j, rows, mean, std in fillings:
                 check_imputed(scaled, j, rows, np.stack([mean, std]))
@@ -271,12 +274,11 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         n_draws, but for coded categories.
         """
         n_draws = at_least("n_draws", n_draws, 1)
-        data, scaled, predictor, give_back = self._read(views, mask, missing)
-        known = [np.where(seen[:, None], data.read(i), np.nan) for i, seen in enumerate(data.observed.T)]
-        result, units = [np.repeat(values[None], n_draws, axis=0) for values in known], self._units()
+        data, scaled, predictor, give_back = self._read(views, mask, missing, keep=True)
+        result, units = [np.repeat(table[None], n_draws, axis=0) for table in data.tables], self._fitted.units
         with overflow_is_found():
             for j, which, rows, values in filling.completed_draws(
-                predictor, scaled, data.complete, data.observed, n_draws, observation_noise=observation_noise
+                predictor, scaled, data.whole, data.observed, n_draws, observation_noise=observation_noise
             ):
                 check_imputed(scaled, j, rows, values)
                 outputs.fill(result[j], (which, rows), units[j].to_table(values))
@@ -304,7 +306,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
     def reconstruct(self, views: Any, mask: Any = None, *, missing: Missing | None = None) -> Any:
         """Every view decoded from its latent mean (``transform``), in data units; list or dict of (N, c_i) arrays."""
         data, scaled, predictor, give_back = self._read(views, mask, missing)
-        result, units = [np.empty((len(data.observed), p)) for p in data.features], self._units()
+        result, units = [np.empty((len(data.observed), p)) for p in data.features], self._fitted.units
         for block in predictor.blocks(scaled, data.observed):
             for j, z in enumerate(predictor.conditional_latents(block)):
                 mean = predictor.engine.numpy(predictor.decoded_mean(j, z, block.views[j]))[: block.size]
@@ -315,7 +317,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, p_i) arrays in data units."""
         predictor = self.predictor()
         means = predictor.prior_means(at_least("n", n, 1), at_least("seed", seed, 0))
-        tables = [units.to_table(m) for m, units in zip(means, self._units(), strict=True)]
+        tables = [units.to_table(m) for m, units in zip(means, self._fitted.units, strict=True)]
         return [
             as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self.table_columns_, strict=True)
         ]
@@ -353,33 +355,37 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         self._become(fitted, Predictor(backend, fitted.model, native, fitted.seed))
         return self
 
-    def _read(self, views: Any, mask: Any, missing: str | None) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
-        """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form."""
-        predictor, join = self.predictor(), None
-        fitted = self._fitted
-        if fitted.slices is not None and not isinstance(views, Mapping):
-            (views, slices), matrix, mask = self._cut(fitted.slices, views, mask), views, None
+    def _read(
+        self, views: Any, mask: Any, missing: str | None, *, keep: bool = False
+    ) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
+        """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form.
+
+        Every table is read once for that; keep: into arrays of the result's own, from which all else is read then.
+        """
+        predictor, join, fitted = self.predictor(), None, self._fitted
+        if self._is_matrix(views):
+            (views, slices), matrix, mask = self._cut(views, mask), views, None
 
             def join(made: Mapping[str, Any]) -> Any:
                 return slices.join(made, matrix)
 
+        opened = open_views(views, mask, names=fitted.view_names, columns=fitted.columns)
+        survey, units, dtype = Survey(opened, fitted.model.likelihoods), fitted.units, fitted.options.dtype
+
+        def visit(view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
+            survey(view, rows, values, observed)
+            units[view].prepare(values, observed, dtype, rows.start)
+
         missing = self.missing if missing is None else missing
         entries = fitted.model.entries  # the fit's: the option may have been set to another since
-        data = read_views(views, mask, missing=missing, entries=entries, names=fitted.view_names, columns=fitted.columns)
-        check_values(fitted.model.likelihoods, data)
-        scaled = [Scaled(data, i, units, fitted.options.dtype) for i, units in enumerate(fitted.units)]
-        for view in scaled:
-            for rows in blocks(len(data.observed)):
-                view[rows]
+        data = checked(opened, missing=missing, entries=entries, visit=visit, keep=keep)
+        scaled = [Scaled(data, i, each, dtype) for i, each in enumerate(units)]
 
         def give_back(results: Sequence[Any], *kind: str) -> Any:
             given = data.give_back(results, *kind)
             return given if join is None else join(given)
 
         return data, scaled, predictor, give_back
-
-    def _units(self) -> list[Units]:
-        return self._fitted.units
 
     def _become(self, fitted: Fitted, predictor: Predictor) -> None:
         """Take over what a fit left, and nothing of an earlier one."""
@@ -399,11 +405,14 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         slices.check_y(y, len(X))
         return slices.cut(X), slices
 
-    def _cut(self, fitted: Slices, X: Any, y: Any) -> tuple[dict[str, Any], Slices]:
+    def _is_matrix(self, views: Any) -> bool:
+        return self._fitted.slices is not None and not isinstance(views, Mapping)
+
+    def _cut(self, X: Any, y: Any) -> tuple[dict[str, Any], Slices]:
         """The views of another matrix than the fit's, a DataFrame's found by name in any order."""
-        slices = fitted.in_order_of(X)
+        slices = self._fitted.slices.in_order_of(X)
         if slices is None:
-            slices = fitted
+            slices = self._fitted.slices
             X = validate_data(self, X, reset=False, skip_check_array=hasattr(X, "iloc"), ensure_all_finite=False)
         slices.check_y(y, len(X))
         return slices.cut(X), slices

@@ -46,8 +46,8 @@ class Fitted:
     @property
     def units(self) -> list[Units]:
         """Each view's way between its table and the model."""
-        families = self.model.likelihoods
-        return [Units(c, family, *pair) for c, family, pair in zip(self.columns, families, self.scaling, strict=True)]
+        parts = zip(self.view_names, self.columns, self.model.likelihoods, self.scaling, strict=True)
+        return [Units(name, columns, family, *pair) for name, columns, family, pair in parts]
 
     def attributes(self) -> dict[str, Any]:
         """The estimator's fitted attributes by name; those of one wide matrix only where there is one."""

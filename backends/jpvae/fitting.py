@@ -25,9 +25,10 @@ from .training.early_stopping import HeldOut
 from .training.history import Recorder
 from .training.loop import train
 from .training.plan import Plan
-from .views.reading import Views
+from .views.opening import Opened
+from .views.reading import Views, checked
 from .views.slices import Slices
-from .views.survey import scaling_of, warn_of_constant_columns
+from .views.survey import Survey, scaling_of
 from .views.units import Scaled
 
 
@@ -38,14 +39,16 @@ class File(NamedTuple):
     every: int
 
 
-def begin(options: Options, data: Views, slices: Slices | None) -> tuple[Fitted, Plan]:
-    """The model, the scaling and the plan for these views, before any step. Raises ConfigError, ViewError."""
-    seed, model = seed_of(options.seed), model_of(options, data.columns)
-    plan = plan_of(options, model, len(data.observed), data.names, seed)
+def begin(options: Options, opened: Opened, missing: str, slices: Slices | None) -> tuple[Fitted, Plan, Views]:
+    """The model, the plan, the views read and checked, and their scaling, before any step. Raises ConfigError, ViewError."""
+    seed, model = seed_of(options.seed), model_of(options, opened.columns)
+    plan = plan_of(options, model, len(opened.observed), opened.names, seed)
+    survey = Survey(opened, model.likelihoods)
+    data = checked(opened, missing=missing, entries=options.entries, visit=survey)
     scaling = scaling_of(model.likelihoods, data)
     warn_of_idle_latents(model, data.names)
-    warn_of_constant_columns(data)
-    return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan
+    survey.warn_of_constant_columns()
+    return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan, data
 
 
 def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Sequence[Callback]) -> tuple[Fitted, Predictor]:

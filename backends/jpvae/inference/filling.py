@@ -28,12 +28,12 @@ class Filling(NamedTuple):
 def plug_in(
     predictor: Predictor,
     views: Sequence[Rows],
-    complete: np.ndarray,
+    whole: np.ndarray,
     observed: np.ndarray,
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Iterator[Filling]:
     """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12. The std is 0."""
-    for block, holes in _blocks_with_holes(predictor, views, complete, observed):
+    for block, holes in _blocks_with_holes(predictor, views, whole, observed):
         latents = predictor.conditional_latents(block) if moments is None else predictor.regressed_latents(block, *moments)
         for j, rows in holes.items():
             mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j]))[rows]
@@ -41,10 +41,10 @@ def plug_in(
 
 
 def predictive(
-    predictor: Predictor, views: Sequence[Rows], complete: np.ndarray, observed: np.ndarray, draws: int
+    predictor: Predictor, views: Sequence[Rows], whole: np.ndarray, observed: np.ndarray, draws: int
 ) -> Iterator[Filling]:
     """Mean and standard deviation of the decoded means over draws of the missing latents."""
-    for block, holes in _blocks_with_holes(predictor, views, complete, observed):
+    for block, holes in _blocks_with_holes(predictor, views, whole, observed):
         statistics = {j: DrawStatistics() for j in holes}
         for j, _, means in predictor.decoded_draws(block, list(holes), draws):
             statistics[j].update(means)
@@ -55,14 +55,14 @@ def predictive(
 def completed_draws(
     predictor: Predictor,
     views: Sequence[Rows],
-    complete: np.ndarray,
+    whole: np.ndarray,
     observed: np.ndarray,
     draws: int,
     *,
     observation_noise: bool,
 ) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
     """(view, which draws, rows, values (s, R, c)): the draws themselves, with the likelihood's own noise where asked for."""
-    for block, holes in _blocks_with_holes(predictor, views, complete, observed):
+    for block, holes in _blocks_with_holes(predictor, views, whole, observed):
         noise = {j: predictor.observation_noise(block, j) for j in holes}
         for j, which, means in predictor.decoded_draws(block, list(holes), draws):
             values = means
@@ -73,10 +73,10 @@ def completed_draws(
 
 
 def _blocks_with_holes(
-    predictor: Predictor, views: Sequence[Rows], complete: np.ndarray, observed: np.ndarray
+    predictor: Predictor, views: Sequence[Rows], whole: np.ndarray, observed: np.ndarray
 ) -> Iterator[tuple[Block, dict[int, np.ndarray]]]:
     for block in predictor.blocks(views, observed):
-        missing = {j: np.flatnonzero(~whole) for j, whole in enumerate(complete[block.rows].T)}
+        missing = {j: np.flatnonzero(~there) for j, there in enumerate(whole[block.rows].T)}
         holes = {j: rows for j, rows in missing.items() if rows.size}
         if holes:
             yield block, holes

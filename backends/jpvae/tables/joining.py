@@ -26,13 +26,13 @@ from .sources import Source
 class Joined:
     """N subjects in M views.
 
-    views: per given view an (N, p_i) DataFrame indexed by id (or the array itself); observed: (N, M) bool; complete: (N, M)
+    views: per given view an (N, p_i) DataFrame indexed by id (or the array itself); observed: (N, M) bool; whole: (N, M)
     bool, observed in every cell; names: of the M views; tables: the given ones as they were read (arrays: none).
     """
 
     views: dict[str, Any]
     observed: np.ndarray
-    complete: np.ndarray
+    whole: np.ndarray
     names: tuple[str, ...]
     ids: pd.Index | None
     tables: dict[str, Table]
@@ -43,7 +43,7 @@ class Joined:
 
     def empty_cells(self) -> int:
         """How many cells are empty in rows that have others of the view."""
-        partial, total = self.observed & ~self.complete, 0
+        partial, total = self.observed & ~self.whole, 0
         for name, view in self.rows(partial.any(axis=1)).items():
             j = self.names.index(name)
             total += int(pd.DataFrame(view)[partial[partial.any(axis=1), j]].isna().to_numpy().sum())
@@ -81,12 +81,12 @@ def join(
     tables = {source.view: read(source, id_column) for source in given}
     ids = _all_ids(list(tables.values()))
     views = {name: table.frame.reindex(ids) for name, table in tables.items()}
-    observed, complete = np.zeros((2, len(ids), len(order)), bool)
+    observed, whole = np.zeros((2, len(ids), len(order)), bool)
     for name, view in views.items():
         there = view.notna()
-        observed[:, order.index(name)], complete[:, order.index(name)] = there.any(axis=1), there.all(axis=1)
+        observed[:, order.index(name)], whole[:, order.index(name)] = there.any(axis=1), there.all(axis=1)
     _check_rows(observed, lambda row: f"{id_column} {ids[row]!r}")
-    return Joined(views, observed, complete, order, ids, tables)
+    return Joined(views, observed, whole, order, ids, tables)
 
 
 def _by_position(given: Sequence[Source], order: tuple[str, ...]) -> Joined:
@@ -97,14 +97,14 @@ def _by_position(given: Sequence[Source], order: tuple[str, ...]) -> Joined:
             f"arrays have no ids and their rows are matched by position, but their row counts differ: {rows}; expected one row "
             "per subject in each, NaN in every column where a subject lacks the view"
         )
-    observed, complete = np.zeros((2, next(iter(rows.values())), len(order)), bool)
+    observed, whole = np.zeros((2, next(iter(rows.values())), len(order)), bool)
     for name, array in arrays.items():
         for at in blocks(len(array)):
             there = ~np.isnan(array[at])
-            observed[at, order.index(name)], complete[at, order.index(name)] = there.any(axis=1), there.all(axis=1)
+            observed[at, order.index(name)], whole[at, order.index(name)] = there.any(axis=1), there.all(axis=1)
             let_go(array)
     _check_rows(observed, lambda row: f"row {row} of the arrays")
-    return Joined(arrays, observed, complete, order, None, {})
+    return Joined(arrays, observed, whole, order, None, {})
 
 
 def _all_ids(tables: list[Table]) -> pd.Index:

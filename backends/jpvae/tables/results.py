@@ -97,7 +97,7 @@ def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Sou
 
 def _imputed(joined: Joined) -> dict[str, np.ndarray]:
     """Per view, the rows (N,) in which anything is filled."""
-    return {name: ~joined.complete[:, i] for i, name in enumerate(joined.names)}
+    return {name: ~joined.whole[:, i] for i, name in enumerate(joined.names)}
 
 
 def _named(joined: Joined, view: str, filled: pd.DataFrame) -> pd.DataFrame:
@@ -107,5 +107,5 @@ def _named(joined: Joined, view: str, filled: pd.DataFrame) -> pd.DataFrame:
         filled, place = filled[list(table.frame.columns)], table.id_place
     filled = filled.copy()
     filled.insert(place, joined.ids.name, joined.ids)
-    filled[IMPUTED] = ~joined.complete[:, joined.names.index(view)]
+    filled[IMPUTED] = ~joined.whole[:, joined.names.index(view)]
     return filled.reset_index(drop=True)

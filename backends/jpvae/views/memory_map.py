@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import mmap
+from typing import Any
 
 import numpy as np
+
+
+def in_memory(array: np.ndarray) -> np.ndarray:
+    """The array itself, or of a memory-mapped file a copy, of which the file's pages are no part."""
+    if not isinstance(_owner(array)[0], mmap.mmap):
+        return array
+    copy = np.empty(array.shape, array.dtype)
+    for start in range(0, len(array), 4096):
+        copy[start : start + 4096] = array[start : start + 4096]
+        let_go(array)
+    return copy
 
 
 def let_go(array: np.ndarray) -> None:
@@ -12,9 +24,16 @@ def let_go(array: np.ndarray) -> None:
 
     Other arrays are left alone, and so are private mappings (numpy's mode "c"), whose pages are all that holds their changes.
     """
-    owner, mode = array, None
+    owner, mode = _owner(array)
+    if mode in ("r", "r+", "w+") and hasattr(owner, "madvise"):  # Windows has none, and needs none
+        owner.madvise(mmap.MADV_DONTNEED)
+
+
+def _owner(array: np.ndarray) -> tuple[Any, str | None]:
+    """What holds an array's memory, and of a memory-mapped file the mode."""
+    owner: Any = array
+    mode = None
     while isinstance(owner, np.ndarray):
         mode = owner.mode if isinstance(owner, np.memmap) else mode
         owner = owner.base
-    if mode in ("r", "r+", "w+") and hasattr(owner, "madvise"):  # Windows has none, and needs none
-        owner.madvise(mmap.MADV_DONTNEED)
+    return owner, mode

@@ -16,17 +16,27 @@ from .memory_map import let_go
 from .reading import Views, blocks
 
 
-def places(data: Views, out: Any, *, with_std: bool) -> list[list[np.ndarray]]:
-    """The arrays (N, c_i) to fill; with_std, those for the standard deviations too. Raises ViewError for an unfit ``out``."""
+def begin(data: Views, out: Any, *, with_std: bool) -> list[list[np.ndarray]]:
+    """The arrays (N, p_i) to fill; with_std, those for the standard deviations too. In them is what is known: where observed
+    the data (std: 0), else NaN. Without ``out`` the first are the data's own tables. Raises ViewError for an unfit ``out``."""
     shapes = [(len(data.observed), c) for c in data.features]
-    names = ["out[0]", "out[1]"] if with_std else ["out"]
     if out is None:
-        return [[np.empty(shape, data.dtype(i)) for i, shape in enumerate(shapes)] for _ in names]
-    if not data.plain:
-        raise ViewError("out takes numbers only; leave it out for DataFrames and texts, which come back as new ones")
-    if with_std and not (isinstance(out, Sequence) and len(out) == 2):
-        raise ViewError("out is not a pair; with return_std=True expected (imputations, standard deviations)")
-    return [_checked(data, shapes, part, name) for part, name in zip(out if with_std else [out], names, strict=True)]
+        results = [list(data.tables), *([[np.empty(s, data.dtype(i)) for i, s in enumerate(shapes)]] if with_std else [])]
+    else:
+        if not data.plain:
+            raise ViewError("out takes numbers only; leave it out for DataFrames and texts, which come back as new ones")
+        if with_std and not (isinstance(out, Sequence) and len(out) == 2):
+            raise ViewError("out is not a pair; with return_std=True expected (imputations, standard deviations)")
+        names = ["out[0]", "out[1]"] if with_std else ["out"]
+        results = [_checked(data, shapes, part, name) for part, name in zip(out if with_std else [out], names, strict=True)]
+    for i in range(len(shapes)):
+        for rows in blocks(len(data.observed)):
+            known = np.where(data.observed[rows, i, None], data.read(i, rows), np.nan)
+            if out is not None:
+                write(results[0][i], rows, known)
+            if with_std:
+                write(results[1][i], rows, np.where(np.isnan(known), np.nan, 0.0))
+    return results
 
 
 def _checked(data: Views, shapes: list[tuple[int, int]], out: Any, name: str) -> list[np.ndarray]:
@@ -48,15 +58,6 @@ def _checked(data: Views, shapes: list[tuple[int, int]], out: Any, name: str) ->
         if not array.flags.writeable:
             raise ViewError(f"{place} is read-only; expected {expected} (a memory-mapped file: mode 'r+')")
     return list(out)
-
-
-def begin(data: Views, arrays: Sequence[np.ndarray], *, std: bool) -> None:
-    """Write what is known before imputing: where observed the data (std: 0), else NaN."""
-    for i, array in enumerate(arrays):
-        for rows in blocks(len(array)):
-            read = data.read(i, rows)
-            known = np.where(np.isnan(read), np.nan, 0.0) if std else read
-            write(array, rows, np.where(data.observed[rows, i, None], known, np.nan))
 
 
 def fill(array: np.ndarray, rows: Any, values: np.ndarray) -> None:

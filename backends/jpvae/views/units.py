@@ -21,28 +21,6 @@ from .reading import Views, blocks
 
 
 @dataclass(frozen=True)
-class Units:
-    """Of one view: its columns, its likelihood, and location and scale (c,) of the fit."""
-
-    columns: Columns
-    likelihood: Likelihood
-    location: np.ndarray
-    scale: np.ndarray
-
-    def to_table(self, mean: np.ndarray) -> np.ndarray:
-        """A mean or a draw (..., c) -> (..., p) in the data's units."""
-        return self.columns.decode(self.likelihood.to_data(mean, self.location, self.scale))
-
-    def std_to_table(self, std: np.ndarray) -> np.ndarray:
-        """Standard deviations (..., c) -> (..., p) in the data's units; NaN for a coded category."""
-        return self.columns.decode_std(self.likelihood.std_to_data(std, self.scale))
-
-    def probabilities(self, mean: np.ndarray) -> np.ndarray:
-        """A mean (..., c) -> the probabilities (..., L) of the coded categories' levels, called ``columns.level_titles``."""
-        return self.columns.probabilities(self.likelihood.to_data(mean, self.location, self.scale))
-
-
-@dataclass(frozen=True)
 class Prepared:
     """Rows of a view: inputs (R, c) of the encoder, targets (R, w) of the likelihood; one array where they agree."""
 
@@ -63,6 +41,57 @@ def prepared(view: np.ndarray | Prepared) -> Prepared:
 
 
 @dataclass(frozen=True)
+class Units:
+    """Of one view: its name, its columns, its likelihood, and location and scale (c,) of the fit."""
+
+    view: str
+    columns: Columns
+    likelihood: Likelihood
+    location: np.ndarray
+    scale: np.ndarray
+
+    def to_table(self, mean: np.ndarray) -> np.ndarray:
+        """A mean or a draw (..., c) -> (..., p) in the data's units."""
+        return self.columns.decode(self.likelihood.to_data(mean, self.location, self.scale))
+
+    def std_to_table(self, std: np.ndarray) -> np.ndarray:
+        """Standard deviations (..., c) -> (..., p) in the data's units; NaN for a coded category."""
+        return self.columns.decode_std(self.likelihood.std_to_data(std, self.scale))
+
+    def probabilities(self, mean: np.ndarray) -> np.ndarray:
+        """A mean (..., c) -> the probabilities (..., L) of the coded categories' levels, called ``columns.level_titles``."""
+        return self.columns.probabilities(self.likelihood.to_data(mean, self.location, self.scale))
+
+    def known(self, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Rows of the table (R, p) -> model columns (R, c) in the data's units, NaN where not observed (R,)."""
+        there = observed[:, None]
+        return self.columns.encode(values if observed.all() else np.where(there, values, values.dtype.type(np.nan)))
+
+    def prepare(self, values: np.ndarray, observed: np.ndarray, dtype: str, first: int) -> Prepared:
+        """Rows of the table (R, p), of which the first is row ``first``, in ``dtype``. Raises ViewError naming the first value
+        that ``dtype`` cannot hold."""
+        targets = self.likelihood.targets(self.known(values, observed), self.location, self.scale)
+        inputs = self.likelihood.inputs(targets, self.location, self.scale)
+        held = self._held(inputs, values, dtype, first)
+        return Prepared(held, held if targets is inputs else self._held(targets, values, dtype, first))
+
+    def _held(self, made: np.ndarray, values: np.ndarray, dtype: str, first: int) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            held = made.astype(dtype, copy=False)
+        if np.isfinite(held).all():
+            return held
+        held = np.where(np.isnan(made), held.dtype.type(0), held)
+        if not np.isfinite(held).all():
+            row, column = (int(k) for k in np.argwhere(~np.isfinite(held))[0])
+            source, scale = self.columns.sources[column], self.scale[column]
+            raise ViewError(
+                f"view {self.view!r}, row {first + row}, column {self.columns.title(source)!r} is {values[row, source]:g}, "
+                f"beyond {dtype} once scaled by {scale:g}; rescale the column, or take dtype='float64'"
+            )
+        return held
+
+
+@dataclass(frozen=True)
 class Scaled:
     """One of the views, row by row as it is asked for."""
 
@@ -73,41 +102,15 @@ class Scaled:
 
     def __getitem__(self, rows: slice) -> Prepared:
         """Rows in ``dtype``. Raises ViewError naming the first value that ``dtype`` cannot hold."""
-        units, values = self.units, self.data.read(self.view, rows)
-        known = self._known(values, rows)
-        targets = units.likelihood.targets(known, units.location, units.scale)
-        inputs = units.likelihood.inputs(targets, units.location, units.scale)
-        held = self._held(inputs, values, rows)
-        return Prepared(held, held if targets is inputs else self._held(targets, values, rows))
+        values, observed = self.data.read(self.view, rows), self.data.observed[rows, self.view]
+        return self.units.prepare(values, observed, self.dtype, rows.start or 0)
 
     def log_units(self, rows: slice) -> np.ndarray:
         """(R,): a row's log-density in the data's units is less than in the target's by this, in nats."""
-        per_column = self.units.likelihood.log_units(self.units.scale)
+        per_column, observed = self.units.likelihood.log_units(self.units.scale), self.data.observed[rows, self.view]
         if not per_column.any():
-            return np.zeros(len(self.data.observed[rows]))
-        return ~np.isnan(self._known(self.data.read(self.view, rows), rows)) @ per_column
-
-    def _known(self, values: np.ndarray, rows: slice) -> np.ndarray:
-        """Model columns (R, c) in the data's units, NaN where nothing was observed."""
-        seen = self.data.observed[rows, self.view, None]
-        return self.units.columns.encode(values if seen.all() else np.where(seen, values, values.dtype.type(np.nan)))
-
-    def _held(self, made: np.ndarray, values: np.ndarray, rows: slice) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            held = made.astype(self.dtype, copy=False)
-        if np.isfinite(held).all():
-            return held
-        held = np.where(np.isnan(made), held.dtype.type(0), held)
-        if not np.isfinite(held).all():
-            row, column = (int(k) for k in np.argwhere(~np.isfinite(held))[0])
-            source, scale = self.units.columns.sources[column], self.units.scale[column]
-            title = self.units.columns.title(source)
-            raise ViewError(
-                f"view {self.data.names[self.view]!r}, row {(rows.start or 0) + row}, column {title!r} is "
-                f"{values[row, source]:g}, beyond {self.dtype} once scaled by {scale:g}; rescale the column, or "
-                "take dtype='float64'"
-            )
-        return held
+            return np.zeros(len(observed))
+        return ~np.isnan(self.units.known(self.data.read(self.view, rows), observed)) @ per_column
 
 
 def overflow_is_found() -> np.errstate:

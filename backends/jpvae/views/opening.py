@@ -1,0 +1,115 @@
+"""What a person hands in, looked at but not read: a list or dict of tables, a mask, and every complaint about their form.
+
+A view is an (N, p_i) table (NumPy, pandas, torch). Missing is said by the mask, by None for a whole view, or by rows of
+NaN under ``missing="nan"`` (reading.py); zeros are never taken as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import ViewError
+from . import dataframes as frames
+from .columns import Columns
+from .dataframes import Table
+from .inferring import columns_of, per_view
+from .memory_map import in_memory
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Views whose values are not checked yet: tables, None where nobody has the view; observed (N, M), as the mask has it."""
+
+    tables: tuple[Table | None, ...]
+    observed: np.ndarray
+    names: tuple[str, ...]
+    columns: tuple[Columns, ...]
+    keyed: bool  # handed in as a dict
+    index: Any  # of the DataFrames among them
+    fitting: bool  # whether the columns were learned from these tables
+
+
+def open_views(
+    views: Any,
+    mask: Any = None,
+    *,
+    likelihood: Any = "gaussian",
+    names: tuple[str, ...] | None = None,
+    columns: Sequence[Columns] | None = None,
+) -> Opened:
+    """Check the form. ``names`` and ``columns``: what a fitted model expects (views given by name may be left out); without
+    them ``likelihood`` says what the columns are (inferring.py), and memory-mapped tables are read into memory, once, since a
+    fit works in memory. Raises ViewError, ConfigError."""
+    order, tables, keyed = _tables(views, mask, names)
+    lengths = {t.view: len(t) for t in tables if t is not None}
+    if not lengths:
+        raise ViewError("every view is None; expected at least one (N, c) table")
+    if len(set(lengths.values())) > 1:
+        raise ViewError(
+            f"views have different row counts {lengths}; expected one row per subject in every view; use mask for absences"
+        )
+    N = next(iter(lengths.values()))
+    if N == 0:
+        raise ViewError("views have no rows; expected at least one")
+    index = frames.shared_index(tables)
+    if columns is None and N == 1:
+        raise ViewError("views have one row (n_samples = 1); expected at least two to learn from how they differ")
+    observed = _mask(mask, N, len(order))
+    if columns is not None:
+        known = [t if t is None else frames.in_order(t, c) for t, c in zip(tables, columns, strict=True)]
+        return Opened(tuple(known), observed, order, tuple(columns), keyed, index, fitting=False)
+    found, learned = [], []
+    for i, (said, table, name) in enumerate(zip(per_view(likelihood, order), tables, order, strict=True)):
+        if table is None:
+            raise ViewError(f"view {name!r} is None; expected a table: fit cannot learn a view that nobody has")
+        found.append(table if table.values is None else replace(table, values=in_memory(table.values)))
+        learned.append(columns_of(said, found[-1], observed[:, i]))
+    return Opened(tuple(found), observed, order, tuple(learned), keyed, index, fitting=True)
+
+
+def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple[str, ...], list[Table | None], bool]:
+    """The views' names, their tables in that order, and whether they came in a dict."""
+    keyed = isinstance(views, Mapping)
+    if keyed:
+        given = tuple(views)
+        if not all(isinstance(k, str) for k in given):
+            raise ViewError(f"views has the keys {list(given)}; expected names (strings)")
+        order = names or given
+        unknown = sorted(set(given) - set(order))
+        if unknown:
+            raise ViewError(f"views has unknown names {unknown}; expected names among {list(order)}")
+        if mask is not None and list(given) != [name for name in order if name in given]:
+            raise ViewError(
+                f"views come in the order {list(given)}, but mask's columns are those of {list(order)}; use that order"
+            )
+        tables = [views.get(name) for name in order]
+    else:
+        if isinstance(views, np.ndarray) or not isinstance(views, Sequence):
+            raise ViewError(
+                f"views is a {type(views).__name__}; expected a list or dict of (N, c) tables, one per view; of one table that "
+                "has all views side by side JPVAE(view_slices=...) says which columns are whose"
+            )
+        tables = list(views)
+        order = names or tuple(f"view{i}" for i in range(len(tables)))
+        if len(tables) != len(order):
+            raise ViewError(
+                f"views has {len(tables)} tables; expected {len(order)} ({', '.join(order)}); None for an absent one"
+            )
+    if not tables:
+        raise ViewError("views is empty; expected at least one (N, c) table")
+    return order, [None if t is None else frames.read_table(t, name) for t, name in zip(tables, order, strict=True)], keyed
+
+
+def _mask(mask: Any, N: int, M: int) -> np.ndarray:
+    if mask is None:
+        return np.ones((N, M), dtype=bool)
+    m = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
+    if m.shape != (N, M):
+        raise ViewError(f"mask has shape {m.shape}; expected {(N, M)}: one row per subject, one column per view")
+    if m.dtype != np.bool_ and not np.isin(m, (0, 1)).all():
+        raise ViewError(f"mask has dtype {m.dtype} and values other than 0 and 1; expected True (observed) or False (missing)")
+    return m.astype(bool)
