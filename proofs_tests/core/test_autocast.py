@@ -97,6 +97,7 @@ def doors():
         for name in vars(jc.JointPrior)
         if inspect.isfunction(getattr(jc.JointPrior, name))
     }
+    found |= {f"Fused.{name}": x for name, x in vars(jc.Fused).items() if inspect.isfunction(x)}
     without = {"jc.sign_matrix", "JointPrior.independent", "JointPrior.check"}  # nothing is multiplied there
     return {name: x for name, x in found.items() if not name.partition(".")[2].startswith("_") and name not in without}
 
