@@ -27,7 +27,17 @@ def fits(tensors: Arrays, model: Model) -> bool:
     if any(name.startswith("moments.") for name in tensors):
         n = sum(model.latent_dims)
         expected |= {"moments.mean": (n,), "moments.covariance": (n, n)}
-    return {name: x.shape for name, x in tensors.items() if not name.startswith("adam.")} == expected
+    own = {head: _own(tensors, head, model) for head in ("parameters.", "best.")}
+    if own["best."] not in ({}, own["parameters."]):
+        return False
+    left = {f"{head}{name}" for head, shapes in own.items() for name in shapes}
+    return {n: x.shape for n, x in tensors.items() if not n.startswith("adam.") and n not in left} == expected
+
+
+def _own(tensors: Arrays, head: str, model: Model) -> dict[str, tuple[int, ...]]:
+    """Shapes, by name, of the parameters of the user's own networks: what they should be is not known before these are made."""
+    found = {name.removeprefix(head): x.shape for name, x in tensors.items() if name.startswith(head)}
+    return {name: shape for name, shape in found.items() if model.is_own(name)}
 
 
 def _plausible(tensors: Arrays, model: Model) -> bool:
