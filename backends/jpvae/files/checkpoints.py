@@ -63,7 +63,12 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
                 raise CheckpointError(
                     f"{str(path)!r} has format version {version!r}; this release reads {' and '.join(_READ)}. Upgrade jpvae."
                 )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no mapping)
+            names = list(file.keys())  # (safe_open is no mapping)
+            kinds = {name: file.get_slice(name).get_dtype() for name in names}
+            for name, kind in kinds.items():
+                if kind not in ("F32", "F64"):  # NumPy does not even know some of the others
+                    raise CheckpointError(f"{str(path)!r}: its array {name!r} is of {kind}; expected F32 or F64")
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise CheckpointError(f"{str(path)!r} is damaged or no .safetensors file ({error})") from error
     text = metadata.get("header", "")

@@ -21,6 +21,7 @@ from ..model.model import Model
 from ..options import Options, seed_of
 from ..training.early_stopping import Best
 from ..views.columns import Columns
+from ..views.names import unfit
 from ..views.slices import Slices
 from . import checkpoints
 from .contents import check_history, check_numbers, fits
@@ -96,6 +97,9 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
         latents = dict(zip(names, model.latent_dims, strict=True))
         if len(latents) != model.views or not all(isinstance(name, str) for name in names):
             raise CheckpointError(f"{damaged} (view names)")
+        for name in names:
+            if reason := unfit(name):
+                raise CheckpointError(f"{str(path)!r} has a view named {name!r}, which {reason}; the file is damaged or forged")
         if not isinstance(index_name, str | None):
             raise CheckpointError(f"{damaged} (the name of its index)")
         check_history(history, header["step"], model.views, str(path))
