@@ -41,6 +41,9 @@ class Coupling(Protocol):
     def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
         """(a, r) of every view, each (..., d): y_i = a_i u + r_i e_i with a_i^2 + r_i^2 = 1 and one source u ~ N(0, I_d)."""
 
+    def loadings_vjp(self, xp: Namespace, bars: list[tuple[Array, Array]]) -> Any:
+        """Of ``loadings_of``: from the cotangents of every (a, r), each (..., d), that of the parameters."""
+
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """log|Sigma| + quadratic + (trace - sum of variances), summed over directions: (..., B). v is None for a point."""
 
@@ -100,6 +103,10 @@ class Uncoupled:
         """One direction of loading 0."""
         one = xp.ones_like(like[..., 0, :1]) if like.ndim > 1 else xp.ones_like(like[:1])
         return [(xp.zeros_like(one), one) for _ in self.dims]
+
+    def loadings_vjp(self, xp: Namespace, bars: list[tuple[Array, Array]]) -> Any:
+        """No parameters."""
+        return None
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """|m|^2; the variances are not read."""

@@ -6,8 +6,8 @@ precision 1/sigma_i^2 - 1 >= 0. Multiplied into the joint prior,
     q(z | x_O)  ~  N(z_O; 0, Sigma_OO) prod_{i in O} q_i(z_i)/N(z_i; 0, I)  p(z_rest | z_O)
 
 Every prior of prior.py is z_i = Q_i (a_i u + r_i e_i) + rest of e_i, with a_i^2 + r_i^2 = 1 and u ~ N(0, I_d): loadings as
-they are; a signed pair as a_1 = 1, a_2 = s, which is smooth through s = 0. Given u the views are independent, and what view i
-says of u alone is u | x_i ~ N(A_i m_i, N_i), m_i = Q_i^T mu_i, with the d x d matrix
+they are; a signed pair as a_1^2 = (1 + s^2)/2, a_2 = s/a_1, which is smooth through s = 0. Given u the views are independent,
+and what view i says of u alone is u | x_i ~ N(A_i m_i, N_i), m_i = Q_i^T mu_i, with the d x d matrix
 
     N_i = diag(r_i^2) + A_i E_i A_i,     E_i = Q_i^T diag(sigma_i^2) Q_i          between diag(r_i^2) and I; no subtraction
     P_i = N_i^{-1} - I = N_i^{-1} A_i D_i A_i,   D_i = Q_i^T diag(1 - sigma_i^2) Q_i       the precision that it adds

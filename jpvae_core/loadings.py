@@ -81,6 +81,13 @@ class Loadings:
         a, rest, _ = self.loadings
         return [(a[..., i, :], rest[..., i, :]) for i in range(a.shape[-2])]
 
+    def loadings_vjp(self, xp: Namespace, bars: list[tuple[Array, Array]]) -> Array:
+        """Of ``loadings_of``: from the cotangents of every a_i and r_i, each (..., d), that of the logits."""
+        a, rest, _ = self.loadings
+        a_bar, rest_bar = (xp.stack(xp.broadcast_arrays(*bar), axis=-2) for bar in zip(*bars, strict=True))
+        # da/dt = a rest^2/2,   d rest/dt = -rest a^2/2
+        return sum_to(xp, 0.5 * a * rest * (rest * a_bar - a * rest_bar), self.logits)
+
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
         a, _, e = (t[..., None, :, :] for t in self.loadings)

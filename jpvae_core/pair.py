@@ -42,9 +42,24 @@ class Pair:
         return bool(self.bounded.value.shape[-1] == 1)
 
     def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
-        """y_1 is the source itself, and y_2 = s y_1 + (1 - s^2)^{1/2} e: smooth through s = 0."""
+        """a_1^2 = (1 + s^2)/2 and a_2 = s/a_1, so r_1^2 = (1 - s^2)/2 and r_2 = r_1/a_1: smooth through s = 0, signed.
+
+        (Any split of s = a_1 a_2 will do. With a_1 = 1 view 1 would be the source itself, and evidence in it as sharp as
+        1/sigma^2 would leave no digit of its blunt directions; so split, nothing is sharper than 2/(1 - s^2).)
+        """
         s, _, _, x = (xp.broadcast_to(t, (*t.shape[:-1], self.rank)) for t in self.bounded)
-        return [(xp.ones_like(s), xp.zeros_like(s)), (s, 1.0 / xp.sqrt(1.0 + x))]
+        a, r = xp.sqrt(0.5 * (1.0 + s * s)), 1.0 / xp.sqrt(2.0 * (1.0 + x))
+        return [(a, r), (s / a, r / a)]
+
+    def loadings_vjp(self, xp: Namespace, bars: list[tuple[Array, Array]]) -> Bounded:
+        """Of ``loadings_of``: from the cotangents of every a_i and r_i, each (..., d), that of the Bounded, through s alone."""
+        (a_1, r_1), (a_2, r_2) = bars
+        like, s = self.bounded.value, self.bounded.value
+        a, r = xp.sqrt(0.5 * (1.0 + s * s)), 1.0 / xp.sqrt(2.0 * (1.0 + self.bounded.excess))
+        # a' = s/(2a),  r' = -s/(2r),  (s/a)' = 1/(2a^3),  (r/a)' = -s/(2 a^3 r)
+        value = 0.5 * (s * a_1 / a - s / r * r_1 + (a_2 - s / r * r_2) / (a * a * a))
+        zero = xp.zeros_like(like)
+        return Bounded(sum_to(xp, value, like), zero, zero, zero)
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
         """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""

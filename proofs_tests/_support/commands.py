@@ -7,9 +7,9 @@ import pytest
 from jpvae.commands import main as cli
 
 
-def invoke(monkeypatch, capsys, *arguments):
-    """Runs the command as the console script does: -> exit code, stdout, stderr."""
-    monkeypatch.setenv("COLUMNS", "200")
+def invoke(monkeypatch, capsys, *arguments, columns=200):
+    """Run the command as the console script does, on a terminal of so many columns: -> exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(sys, "argv", ["jpvae", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:

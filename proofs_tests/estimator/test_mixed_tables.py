@@ -237,7 +237,6 @@ def test_weights_of_views():
 INFERRED = {
     "texts": (pd.DataFrame({"a": ["x", "y"] * 5, "b": np.arange(10.0)}), ["categorical", "gaussian"]),
     "zeros and ones": (np.eye(10)[:, :3], ["bernoulli"]),
-    "counts": (np.arange(20).reshape(10, 2), ["negative_binomial"]),
     "whole numbers without a zero": (np.arange(1, 21).reshape(10, 2), ["gaussian"]),
     "a count beside a measurement": (np.stack([np.arange(10), np.arange(10) + 0.5], axis=1), ["gaussian"]),
     "negative": (np.arange(20).reshape(10, 2) - 5, ["gaussian"]),

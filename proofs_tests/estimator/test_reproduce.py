@@ -14,7 +14,7 @@ from commands import invoke
 
 from jpvae.errors import ConfigError
 from jpvae.experiments import hvdmnist
-from jpvae.experiments.reproduce import classifiers, conduct, measuring, report
+from jpvae.experiments.reproduce import classifiers, conclusions, conduct, measuring, report
 from jpvae.experiments.reproduce.digits import splits
 from jpvae.experiments.reproduce.perceptrons import Perceptrons
 from jpvae.experiments.reproduce.pieces import SHOWN
@@ -223,3 +223,20 @@ def test_published_facts():
     assert in_files("orthogonal", "1 > 1|2").mean == pytest.approx(76.68, abs=0.005)  # the paper prints 77.22
     assert in_files("originals", "[1; 2] > [1; 2]").mean == pytest.approx(98.04, abs=0.005)
     assert np.isnan(in_files("orthogonal", "reconstruction 1", 0.95).mean)
+
+
+def test_a_claim_is_judged_by_the_means(whole, tmp_path):
+    """Active units 10, 20, 30 % by variant hold, 10, 30, 20 % do not, and with a variant missing nothing is concluded."""
+    found = json.loads((whole / "raw/published/zero-0/training.json").read_text())
+    claim = next(c for c in conclusions.CLAIMS if c.measures == ("active units",))
+    for units, verdict in (
+        ({"zero": 10, "svd": 20}, "missing"),
+        ({"zero": 10, "svd": 20, "orthogonal": 30}, "holds: 10.00 → 20.00 → 30.00"),
+        ({"zero": 10, "svd": 30, "orthogonal": 20}, "does not hold: 10.00 → 30.00 → 20.00"),
+    ):
+        for variant, percent in units.items():
+            place = tmp_path / "published" / f"{variant}-0"
+            place.mkdir(parents=True, exist_ok=True)
+            found["table_2"]["active_units_percent"] = percent
+            (place / "training.json").write_text(json.dumps(found))
+        assert claim.verdict(Results(tmp_path), "published") == verdict

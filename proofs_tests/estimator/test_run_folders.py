@@ -84,7 +84,7 @@ def test_a_mistake_does_not_claim_the_folder(tmp_path):
 
 def test_a_result_needs_no_git(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    assert hvdmnist._provenance("numpy")["commit"] is None
+    assert hvdmnist.provenance("numpy")["commit"] is None
 
 
 def test_a_damaged_configuration_is_named(tmp_path):

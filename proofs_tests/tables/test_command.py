@@ -8,6 +8,11 @@ import sys
 import pytest
 from commands import invoke
 
+from jpvae.commands.fit_options import Entries, PriorName
+from jpvae.engines import ENGINES
+from jpvae.model.likelihoods import LIKELIHOODS
+from jpvae.model.priors import PRIORS
+
 
 @pytest.fixture
 def command(monkeypatch, capsys):
@@ -33,11 +38,21 @@ def test_help_shows_an_example_that_parses(command, arguments, example):
     assert f"jpvae {words[0]} [OPTIONS]" in out
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_help_of_fit_fits_the_terminal_and_lists_every_choice(command, columns):
+    code, out, err = command("fit", "--help", columns=columns)
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= columns
+    words = set(out.replace(",", " ").replace(".", " ").split())
+    assert {*LIKELIHOODS, "infer", *PRIORS, *ENGINES, *Entries} <= words
+    assert {*PriorName} == {*PRIORS}
+
+
 REFUSED = {
-    "variant": (["hvdmnist", "--variant", "diagonal", "--out", "x"], r"variant is 'diagonal'; expected one of ['orthogonal', "),
+    "variant": (["hvdmnist", "--variant", "diagonal", "--out", "x"], "'diagonal' is not one of 'zero', 'svd', 'orthogonal'"),
     "protocol": (
         ["hvdmnist", "--protocol", "mine", "--out", "x"],
-        "protocol is 'mine'; expected one of ['ours', ",
+        "'mine' is not one of 'published', 'paper', 'ours'",
     ),
     "steps": (["hvdmnist", "--steps", "0", "--out", "x"], "Invalid value for '--steps'"),
     "seed": (["demo", "--seed", "one"], "Invalid value for '--seed'"),

@@ -155,7 +155,7 @@ def test_fit_goes_on_and_says_so(command, folder, monkeypatch):
     monkeypatch.chdir(folder)
     assert checkpoints.load("long.safetensors")[1]["step"] == 20
     _, out, _ = command("fit", *once)
-    assert "The file is of this training and goes on at step 20." in out
+    assert "Resuming the unfinished run in this file at step 20." in out
     tensors, whole = (checkpoints.load(path)[0] for path in ("long.safetensors", "m.safetensors"))
     assert all(np.array_equal(tensors[name], whole[name]) for name in whole)
     code, _, err = command("fit", *once, "--seed", "1")
@@ -271,8 +271,8 @@ def test_fit_takes_columns_of_any_kind(command):
     for line in [*wanted, "mb gaussian score", "mc categorical stage (I, II, III)", "mc gaussian crp"]:
         assert line in lines
     empty = sum(int(frames[name][mask[:, i]].isna().to_numpy().sum()) for i, name in enumerate(frames))
-    assert f"{empty} single cells are empty: they are left out of the likelihood, and imputed." in out
-    assert "30 steps of 64 rows, or until 0.25 of the rows get no better, backend numpy" in out
+    assert f"{empty} single cells are empty; they are left out of the likelihood and imputed." in out
+    assert "30 steps of 64 rows, or until 0.25 of the rows stop improving, backend numpy" in out
 
 
 def test_impute_gives_categories_as_texts_and_marks_single_cells(command, folder):
@@ -317,7 +317,7 @@ def test_views_without_a_common_subject_are_a_warning(command, folder):
         options = [*FIT, "--out", f"{len(words)}.safetensors", "--steps", "1"]
         code, _, err = command("fit", *views(words), "--id", "who", *options)
         assert code == 0
-        assert f"warning: no subject of {names} is in another view" in " ".join(err.split())
+        assert f"warning: no subject of {names} appears in another view" in " ".join(err.split())
 
 
 def test_an_array_s_single_cells(command):
@@ -414,9 +414,13 @@ def test_evaluate_prints_the_errors(command, monkeypatch):
     for name, found in result["views"].items():
         line = next(line for line in out.splitlines() if f"{name} ({found['rows']} rows)" in line)
         assert [cell.strip() for cell in line.split("│")[2:-1]] == [f"{e:.3f}" for e in found["error"].values()]
-    result["views"]["a"] |= {"categories": ["sex"], "accuracy": dict.fromkeys(found["error"], 0.5)}
+    methods = list(found["error"])
+    assert methods == ["JPVAE", "column means", "nearest neighbours", "ridge", "PLS", "factor analysis", "softImpute"]
+    line = next(line for line in out.splitlines() if "c: in 95 % interval" in line)
+    assert [cell.strip() for cell in line.split("│")[2:-1]] == [f"{c:.0%}" for c in found["coverage_95"].values()]
+    result["views"]["a"] |= {"classes": ["sex"], "accuracy": dict.fromkeys(methods, 0.5)}
     line = next(line for line in command(*evaluate)[1].splitlines() if "a: sex right" in line)
-    assert [cell.strip() for cell in line.split("│")[2:-1]] == ["50%"] * 4
+    assert [cell.strip() for cell in line.split("│")[2:-1]] == ["50%"] * 7
 
 
 def spoil(folder):
@@ -485,20 +489,23 @@ REFUSED = {
         "--latent-dims is '2,x'; expected integers",
     ),
     "too few dims": (["fit", *views(WORDS), "--id", "who", "--out", "f", "--latent-dims", "2,3"], "latent_dims is (2, 3)"),
-    "prior": (["fit", *views(WORDS), "--id", "who", "--out", "f", "--prior", "best"], "prior is 'best'; expected one of"),
+    "prior": (
+        ["fit", *views(WORDS), "--id", "who", "--out", "f", "--prior", "best"],
+        "'best' is not one of 'canonical', 'orthogonal', 'svd', 'independent'",
+    ),
     "likelihood of a column": (
         ["fit", *views(MIXED_WORDS), "--id", "who", "--out", "f", "--likelihood", "ma:height=gaussian"],
         "likelihood names the column 'height' of view 'ma'; expected one of ['sex', 'age', 'smoker', 'bmi']",
     ),
     "likelihood twice": (
         ["fit", *WITH_ID, "--likelihood", "a=gaussian", "--likelihood", "a:a0=student_t"],
-        "--likelihood says 'gaussian' of view 'a' and something of its columns ['a0']",
+        "--likelihood sets view 'a' to 'gaussian' and also sets its columns ['a0']",
     ),
-    "weight of": (["fit", *WITH_ID, "--view-weight", "z=2"], "--view-weight is 'z=2'; expected view=number"),
-    "weight": (["fit", *WITH_ID, "--view-weight", "a=much"], "--view-weight is 'a=much'; expected view=number"),
+    "weight of": (["fit", *WITH_ID, "--view-weight", "z=2"], "--view-weight is 'z=2'; expected VIEW=NUMBER"),
+    "weight": (["fit", *WITH_ID, "--view-weight", "a=much"], "--view-weight is 'a=much'; expected VIEW=NUMBER"),
     "early stopping": (
         ["fit", *WITH_ID, "--early-stopping", "soon"],
-        "--early-stopping is 'soon'; expected a part of the rows",
+        "--early-stopping is 'soon'; expected a fraction of the rows",
     ),
     "empty cell": (
         ["fit", *views(MIXED_WORDS), "--id", "who", "--out", "f"],

@@ -7,6 +7,7 @@ from table_files import mixed_tables, three_tables, views_of
 from jpvae import JPVAE
 from jpvae.tables import evaluation
 from jpvae.tables.joining import join
+from jpvae.tables.rivals import METHODS
 from jpvae.tables.scoring import column_scales, error
 from jpvae.tables.sources import sources
 from jpvae.views.reading import read_views
@@ -71,18 +72,21 @@ def test_nothing_of_a_hidden_view_reaches_the_methods(joined):
     spoilt["b"].iloc[test] *= -100.0
     rows = test[joined.observed[test, 1] & (joined.observed[test].sum(axis=1) > 1)]
     assert len(rows) > 3
-    methods = []
-    for views in (joined.views, spoilt):
-        data = read_views(views, joined.observed, missing="nan", names=fitted.view_names_, columns=fitted.table_columns_)
-        tables = [np.where(data.observed[:, j, None], table, np.nan) for j, table in enumerate(data.tables)]
-        methods.append(evaluation._methods(fitted, data, tables, train).items())
+    data = [
+        read_views(views, joined.observed, missing="nan", names=fitted.view_names_, columns=fitted.table_columns_)
+        for views in (joined.views, spoilt)
+    ]
+    whole = [[np.where(d.observed[:, j, None], table, np.nan) for j, table in enumerate(d.tables)] for d in data]
     seen = []
-    for (method, fit), (_, fit_spoilt) in zip(*methods, strict=True):
-        first, second = fit()(rows, 1), fit_spoilt()(rows, 1)
-        assert first.tobytes() == second.tobytes(), method
-        assert np.isfinite(first).all()
-        seen.append(first.tobytes())
-    assert len(set(seen)) == 4  # they are four methods
+    for method in ("JPVAE", *METHODS):
+        filler = evaluation.fit(method, OPTIONS, data[0].names, [t[train] for t in whole[0]], data[0].columns, seed=0)
+        first, second = (filler.fill(evaluation._without(tables, rows, 1))[1] for tables in whole)
+        assert first.mean.tobytes() == second.mean.tobytes(), method
+        assert first.draws.tobytes() == second.draws.tobytes(), method
+        assert np.isfinite(first.mean).all()
+        assert np.isfinite(first.draws).all()
+        seen.append(first.mean.tobytes())
+    assert len(set(seen)) == 1 + len(METHODS)  # no two are the same method
 
 
 def test_categories_are_right_or_wrong(tmp_path):
@@ -101,9 +105,9 @@ def test_categories_are_right_or_wrong(tmp_path):
     frequent = max(sorted(set(known)), key=known.count)
     rows = [r for r in test if stages[r] in known and joined.observed[r].sum() > 1]
     found = result["views"]["c"]
-    assert (found["categories"], found["columns"], found["rows"]) == (["stage"], 1, len(rows))
+    assert (found["classes"], found["columns"], found["rows"]) == (["stage"], 1, len(rows))
     assert found["accuracy"]["column means"] == sum(stages[r] == frequent for r in rows) / len(rows)
-    assert result["views"]["a"]["categories"] == ["sex"]
+    assert result["views"]["a"]["classes"] == ["sex", "smoker"]
     assert result["views"]["b"]["accuracy"] is None
     assert result["views"]["c"]["accuracy"]["nearest neighbours"] > 0.8 > found["accuracy"]["column means"]
     assert all(np.isfinite(list(view["error"].values())).all() for view in result["views"].values())

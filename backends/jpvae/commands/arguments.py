@@ -1,20 +1,49 @@
-"""What the commands on tables share: options by the same name, and the console that they print to."""
+"""Options that several commands share, under the same names, and the console that they print to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from ..engines import ENGINES
+
+
+def choices(names: Iterable[str]) -> str:
+    """The names as a sentence lists them: "a, b or c"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 ViewFiles = Annotated[
     list[str],
-    typer.Option("--view", metavar="NAME=PATH", help="A view and its file: .csv .tsv .parquet .xlsx .npy .npz. Once per view."),
+    typer.Option(
+        "--view",
+        metavar="NAME=PATH",
+        help="A view's name and its file: .csv, .tsv, .parquet, .xlsx, .npy or .npz. Repeat for each view.",
+    ),
 ]
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="The .safetensors file that jpvae fit wrote.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
-Engine = Annotated[str | None, typer.Option(help="torch | numpy; by default as it was fitted.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .safetensors file written by jpvae fit.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only the result, as JSON.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random numbers.")]
+
+
+Engine = Annotated[
+    str | None,
+    typer.Option("--backend", metavar="ENGINE", help=f"Engine: {choices(ENGINES)}. By default the one used in training."),
+]
+
+
+class Protocol(StrEnum):
+    """The recipes of ``jpvae.experiments.hvdmnist``."""
+
+    PUBLISHED = "published"
+    PAPER = "paper"
+    OURS = "ours"
 
 
 def console() -> Console:

@@ -1,12 +1,11 @@
-"""`jpvae fit`: tables in, one model file out; says what it found in the tables before it trains."""
+"""`jpvae fit`: trains a model on tables. What was found in the tables is printed before training starts."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
@@ -17,7 +16,8 @@ from ..errors import ConfigError, JPVAEWarning
 from ..training.callbacks import Callback, Run
 from ..training.progress import families_table, progress_bar
 from ..views.inferring import INFER, families
-from .arguments import AsJson, ViewFiles, console
+from . import fit_options as options
+from .arguments import AsJson, Seed, ViewFiles, console
 
 if TYPE_CHECKING:
     from ..tables.joining import Joined
@@ -28,50 +28,33 @@ EXAMPLE = "jpvae fit --view rna=rna.csv --view protein=protein.parquet --id subj
 
 def command(
     view: ViewFiles,
-    out: Annotated[Path, typer.Option(help="The model file, .safetensors. An unfinished one of the same training goes on.")],
-    id_column: Annotated[
-        str | None, typer.Option("--id", help="The column that says which subject a row is; not for arrays.")
-    ] = None,
-    likelihood: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[NAME[:COLUMN]=]KIND",
-            help="gaussian | student_t | bernoulli | categorical | poisson | negative_binomial | infer (the default: by what "
-            "is in each column; it is printed). For all, a view or a column.",
-        ),
-    ] = None,
-    entries: Annotated[
-        str, typer.Option(help="Empty cells in a row of a table: error | marginalise (leave them out, and impute them).")
-    ] = "error",
-    view_weight: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=WEIGHT", help="How much a view counts in the loss; 1 if not said.")
-    ] = None,
-    latent_dims: Annotated[
-        str | None, typer.Option(help="One size, or one per view as 8,8,4. By default half the columns, at most 16.")
-    ] = None,
-    prior: Annotated[str | None, typer.Option(help="canonical (the default) | orthogonal | svd | independent.")] = None,
-    alpha: Annotated[float, typer.Option(help="The correlation of orthogonal; where svd and canonical start.")] = 0.95,
-    hidden: Annotated[str, typer.Option(help="Sizes of the encoders' layers.")] = "128,128",
-    epochs: Annotated[float | None, typer.Option(help="Passes over the rows, instead of steps.")] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Adam steps. By default 100 passes, at least 2,000 steps and at most 20,000.")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows per step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="The highest rate of the cosine.")] = 2e-3,
-    early_stopping: Annotated[
-        str | None,
-        typer.Option(metavar="PART[,PATIENCE]", help="Hold out this part of the rows, as 0.1; stop when they get no better."),
-    ] = None,
-    max_gradient_norm: Annotated[float | None, typer.Option(help="Shorten longer gradients: 1 to 10 calm a training.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
-    backend: Annotated[str | None, typer.Option(help="torch | numpy. torch where it is installed.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    out: options.Out,
+    id_column: options.IdColumn = None,
+    likelihood: options.Likelihood = None,
+    entries: options.EntriesRule = options.Entries.ERROR,
+    view_weight: options.ViewWeight = None,
+    latent_dims: options.LatentDims = None,
+    prior: options.Prior = None,
+    alpha: options.Alpha = 0.95,
+    hidden: options.Hidden = "128,128",
+    epochs: options.Epochs = None,
+    steps: options.Steps = None,
+    batch_size: options.BatchSize = 64,
+    learning_rate: options.LearningRate = 2e-3,
+    early_stopping: options.EarlyStopping = None,
+    max_gradient_norm: options.MaxGradientNorm = None,
+    seed: Seed = 0,
+    backend: options.Backend = None,
+    device: options.Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on tables that are outer-joined on an id. Who is not in a table has that view missing.
+    """Train a model on tables of the same subjects.
 
-    Arrays (.npy, .npz) have no ids: their rows are matched by position, and a
-    missing view is a row of NaN.
+    Tables are outer-joined on the --id column. A subject absent from a table is
+    treated as missing that view.
+
+    Arrays (.npy, .npz) have no id column: rows are matched by position, and a
+    row of NaN marks a missing view.
     """
     from ..estimator import JPVAE
     from ..tables import defaults
@@ -84,16 +67,16 @@ def command(
     features = [v.shape[1] for v in joined.views.values()]
     dims = defaults.latent_dims(features) if latent_dims is None else _integers("--latent-dims", latent_dims)
     if epochs is not None and steps is not None:
-        raise ConfigError(f"--epochs is {epochs:g} and --steps is {steps}; expected one of them")
+        raise ConfigError(f"--epochs is {epochs:g} and --steps is {steps}; expected only one of the two")
     if epochs is None and steps is None:
         steps = defaults.steps(len(joined.observed), batch_size)
-    options: dict[str, Any] = {
+    chosen: dict[str, Any] = {
         "latent_dims": dims * len(features) if len(dims) == 1 else dims,
-        "prior": prior or defaults.prior(len(features)),
+        "prior": prior.value if prior else defaults.prior(len(features)),
         "alpha": alpha,
         "likelihood": _likelihoods(likelihood or [], joined.names),
         "view_weights": _weights(view_weight or [], joined.names),
-        "entries": entries,
+        "entries": entries.value,
         "missing": "nan",
         "hidden": _integers("--hidden", hidden),
         "epochs": 30 if epochs is None else epochs,
@@ -109,11 +92,11 @@ def command(
     shared = joined.observed[joined.observed.sum(axis=1) > 1].any(axis=0)
     alone = [name for name, other in zip(joined.names, shared, strict=True) if not other]
     if alone and len(features) > 1:
-        message = f"no subject of {alone} is in another view, so that nothing can be learned of how they go together: "
-        warnings.warn(message + "are the ids written alike in all tables?", JPVAEWarning, stacklevel=1)
+        message = f"no subject of {alone} appears in another view, so the model cannot learn how these views relate. "
+        warnings.warn(message + "Check that the ids are written the same way in every table.", JPVAEWarning, stacklevel=1)
     announcement = Announcement(joined, given, silent=as_json)
     listeners = [announcement, *progress_bar(False if as_json else "auto")]
-    model = JPVAE(**options, progress=False).fit(joined.views, joined.observed, checkpoint=out, callbacks=listeners)
+    model = JPVAE(**chosen, progress=False).fit(joined.views, joined.observed, checkpoint=out, callbacks=listeners)
     last, report = model.history_[-1], model.report_
     if as_json:
         patterns = [
@@ -123,13 +106,13 @@ def command(
         result = {"file": str(out), "rows": len(joined.observed), "patterns": patterns, "began_at": announcement.began_at}
         result |= {"likelihoods": model.inferred_, "empty_cells": joined.empty_cells()}
         result |= {"steps": last["step"], "loss": last["loss"], "active_units": active, "advice": report.advice}
-        typer.echo(json.dumps(result | {"options": options}))
+        typer.echo(json.dumps(result | {"options": chosen}))
         return
     units = ", ".join(f"{name} {found['active']} of {found['latents']}" for name, found in report.views.items())
     console().print(
         f"Trained {last['step']} steps: loss {last['loss']:.2f} nats per row; active latents: {escape(units)}.\n"
         f"{escape(report.advice)}\n"
-        f"The model is in [bold]{escape(str(out))}[/]. Next:\n"
+        f"Wrote the model to [bold]{escape(str(out))}[/]. Next:\n"
         f"  jpvae inspect {escape(str(out))}\n"
         f"  jpvae impute {escape(str(out))} {' '.join(f'--view {escape(word)}' for word in view)} --out filled",
         soft_wrap=True,
@@ -137,7 +120,7 @@ def command(
 
 
 class Announcement(Callback):
-    """Prints what was found in the tables and what will be done, when everything is checked and the training starts."""
+    """Prints what was found in the tables and what will be trained, once everything is checked and training starts."""
 
     def __init__(self, joined: Joined, given: Sequence[Source], *, silent: bool) -> None:
         self.joined, self.given, self.silent = joined, given, silent
@@ -158,7 +141,7 @@ class Announcement(Callback):
             found.add_row(escape(source.view), escape(str(source.path)), f"{rows:,}", f"{columns.count:,}", str(n))
         screen.print(found)
         screen.print(families_table(families(run.view_names, run.columns)))
-        patterns = Table(title="who has which views", title_justify="left")
+        patterns = Table(title="observed views", title_justify="left")
         for name in joined.names:
             patterns.add_column(escape(name), justify="center")
         patterns.add_column("rows", justify="right")
@@ -167,26 +150,26 @@ class Announcement(Callback):
             patterns.add_row(*("yes" if seen else "–" for seen in pattern), f"{count:,}", f"{100 * count / N:.1f} %")
         screen.print(patterns)
         if empty := joined.empty_cells():
-            screen.print(f"{empty:,} single cells are empty: they are left out of the likelihood, and imputed.")
+            screen.print(f"{empty:,} single cells are empty; they are left out of the likelihood and imputed.")
         options = run.options
-        stop = f", or until {options.validation_fraction:g} of the rows get no better" if options.early_stopping else ""
+        stop = f", or until {options.validation_fraction:g} of the rows stop improving" if options.early_stopping else ""
         screen.print(
             f"prior {options.prior}, {steps:,} steps of {options.batch_size} rows{stop}, backend {options.backend}, "
             f"seed {run.seed}"
         )
         if step:
-            screen.print(f"The file is of this training and goes on at step {step:,}.")
+            screen.print(f"Resuming the unfinished run in this file at step {step:,}.")
 
 
 def _integers(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in text.split(",") if word)
     except ValueError as error:
-        raise ConfigError(f"{option} is {text!r}; expected integers with commas between them, as 128,128") from error
+        raise ConfigError(f"{option} is {text!r}; expected integers separated by commas, such as 128,128") from error
 
 
 def _likelihoods(words: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """By view, from kind (for all), view=kind or view:column=kind; columns of which nothing is said have their view's."""
+    """By view, from kind (for all), view=kind or view:column=kind; other columns take their view's kind."""
     chosen: dict[str, Any] = dict.fromkeys(names, INFER)
     columns: dict[str, dict[str, str]] = {}
     for word in words:
@@ -194,18 +177,17 @@ def _likelihoods(words: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
         name, colon, column = place.partition(":")
         if equals and name not in chosen:
             raise ConfigError(
-                f"--likelihood is {word!r}; expected view=kind or view:column=kind with a view's name, among {list(names)}, or "
-                "kind for all"
+                f"--likelihood is {word!r}; expected KIND, or VIEW=KIND or VIEW:COLUMN=KIND where VIEW is one of {list(names)}"
             )
         if colon:
             columns.setdefault(name, {})[column] = kind
         else:
             chosen |= {name: kind} if equals else dict.fromkeys(names, kind)
-    for name, said in columns.items():
+    for name, given in columns.items():
         if chosen[name] != INFER:
             raise ConfigError(
-                f"--likelihood says {chosen[name]!r} of view {name!r} and something of its columns {list(said)}; expected "
-                "one of them: columns of which nothing is said are inferred"
+                f"--likelihood sets view {name!r} to {chosen[name]!r} and also sets its columns {list(given)}; expected one "
+                "or the other (a view's remaining columns are inferred)"
             )
     return chosen | columns
 
@@ -219,7 +201,7 @@ def _weights(words: Sequence[str], names: Sequence[str]) -> Mapping[str, float] 
         except ValueError:
             name = ""
         if name not in names:
-            raise ConfigError(f"--view-weight is {word!r}; expected view=number with a view's name, among {list(names)}")
+            raise ConfigError(f"--view-weight is {word!r}; expected VIEW=NUMBER where VIEW is one of {list(names)}")
     return weights if words else None
 
 
@@ -231,7 +213,7 @@ def _early_stopping(text: str | None) -> dict[str, Any]:
         chosen = {"validation_fraction": float(part)} | ({"patience": int(patience)} if patience else {})
     except ValueError as error:
         raise ConfigError(
-            f"--early-stopping is {text!r}; expected a part of the rows, as 0.1, or with it how many evaluations in a row may "
-            "be no better, as 0.1,20"
+            f"--early-stopping is {text!r}; expected a fraction of the rows, such as 0.1, or a fraction and a number of "
+            "evaluations, such as 0.1,20"
         ) from error
     return {"early_stopping": True, **chosen}

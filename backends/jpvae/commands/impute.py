@@ -1,4 +1,4 @@
-"""`jpvae impute`: tables with holes in, a folder of filled tables out, each in the format and order that it came in."""
+"""`jpvae impute`: reads tables with missing views or cells and writes filled tables, each in its own format and order."""
 
 from __future__ import annotations
 
@@ -18,17 +18,26 @@ EXAMPLE = "jpvae impute model.safetensors --view rna=new.csv --out filled --draw
 def command(
     model: ModelFile,
     view: ViewFiles,
-    out: Annotated[Path, typer.Option(help="A new folder. It appears once everything in it is complete.")],
-    draws: Annotated[int, typer.Option(min=0, help="Draws for multiple imputation, in a long table per view.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to create. It appears only when complete.")],
+    draws: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Draws for multiple imputation, written to one long table per view."),
+    ] = 0,
     backend: Engine = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; by default as it was fitted.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="DEVICE", help="Device of the engine: cpu, cuda, ... By default the one used in training."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fill the missing views of every subject in the tables. Views that are not given are filled for everyone.
+    """Fill the missing views of every subject in the given tables.
 
-    What was observed comes back bit for bit; the column "imputed" marks the rows
-    in which anything was filled, be it a single cell. Of arrays these are marked in an array of their own; a .npy
-    goes through in blocks and may be larger than the memory.
+    A view without a table is filled for every subject. Observed values are
+    copied bit for bit, and the column "imputed" marks each row in which at
+    least one cell was filled.
+
+    For arrays, the marks are written to a separate array. A .npy file is
+    processed in blocks and may be larger than memory.
     """
     from ..estimator import JPVAE
     from ..tables import results, writing

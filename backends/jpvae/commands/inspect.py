@@ -1,4 +1,4 @@
-"""`jpvae inspect`: what is in a model file: views, options, training, and how strongly the prior couples the views."""
+"""`jpvae inspect`: summarises a model file: views, options, training, and how strongly the prior couples the views."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ OPTIONS = ("prior", "alpha", "objective", "hidden", "batch_size", "learning_rate
 
 def command(
     model: ModelFile,
-    figure: Annotated[Path | None, typer.Option(help="Draw the correlations between all latents as a heat map, .png.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Save a heat map of the latents' correlations, .png.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Views, likelihoods, training, active latents, singular values of every C_ij, smallest eigenvalue of Sigma.
+    """Summarise a fitted model: views, likelihoods, training, active latents and the coupling of the views.
 
-    The smallest eigenvalue comes from the closed form, not from a numerical
-    eigensolver. With prior canonical it is enclosed: each direction's matrix is
-    diag(1 - a_i^2) + a a^T, whose smallest eigenvalue lies between the two
-    smallest 1 - a_i^2.
+    The coupling is reported as the singular values of each cross-covariance C_ij
+    and the smallest eigenvalue of the prior covariance Sigma. The eigenvalue is
+    computed in closed form, without a numerical eigensolver. For the canonical
+    prior it is bracketed: each direction's matrix is diag(1 - a_i^2) + a a^T,
+    whose smallest eigenvalue lies between the two smallest values of 1 - a_i^2.
     """
     from ..estimator import JPVAE
     from ..inference.heat_map import correlation_figure

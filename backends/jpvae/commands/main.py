@@ -1,9 +1,10 @@
-"""The `jpvae` command: those on tables (commands/), `demo` and `hvdmnist`. For people tables and a bar, --json for machines."""
+"""The `jpvae` command: the commands on tables (one file each), `demo` and `hvdmnist`. With --json, only JSON is printed."""
 
 from __future__ import annotations
 
 import json
 import warnings
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +15,10 @@ from rich.table import Table
 
 from jpvae_core import JPVAEError, __version__
 
+from ..engines import ENGINES
 from ..errors import JPVAEWarning
 from . import evaluate, fit, impute, inspect, reproduce
-from .arguments import AsJson, console
+from .arguments import AsJson, Protocol, Seed, choices, console
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,7 +32,15 @@ for module in (fit, impute, inspect, evaluate, reproduce):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: {module.EXAMPLE}")(module.command)
 
-Backend = Annotated[str, typer.Option(help="torch | numpy")]
+Backend = Annotated[str, typer.Option(metavar="ENGINE", help=f"Engine: {choices(ENGINES)}.")]
+
+
+class Variant(StrEnum):
+    """The priors that the experiment compares."""
+
+    ZERO = "zero"
+    SVD = "svd"
+    ORTHOGONAL = "orthogonal"
 
 
 def run() -> None:
@@ -63,12 +73,15 @@ def _root(
 
 @app.command(epilog="Example: jpvae demo --out demo")
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the figure and the numbers.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the figure and the numbers.")] = Path("demo"),
+    seed: Seed = 0,
     backend: Backend = "torch",
     as_json: AsJson = False,
 ) -> None:
-    """Train on 4,000 real digits, hide one half of 1,000 others, fill it in: a table, and a figure to look at."""
+    """Train on 4,000 real digits, impute one hidden half of 1,000 others, and save a figure.
+
+    Takes about a minute.
+    """
     from ..experiments import demo as experiment
 
     result = experiment.run(out, seed=seed, backend=backend, progress=False if as_json else "auto")
@@ -93,10 +106,10 @@ def demo(
     screen = console()
     screen.print(table)
     screen.print(
-        "Each cell: top half / bottom half; an imputation is made from the other half alone.\n"
-        "Plug-in decodes one conditional mean: by training moments (Eq. 12), or under the\n"
-        "prior, which says nothing where C = 0. Predictive averages 64 draws.\n"
-        "Cross-correlation: Frobenius norm, between the two halves' latents."
+        "Each cell: top half / bottom half. A half is imputed from the other half alone.\n"
+        "Plug-in decodes one conditional mean: from training moments (Eq. 12), or under the\n"
+        "prior, which carries no information where C = 0. Predictive averages 64 draws.\n"
+        "Cross-correlation: Frobenius norm, between the latents of the two halves."
     )
     screen.print(f"{result['seconds']:.0f} s in all; figure: [bold]{escape(result['figure'])}[/]")
 
@@ -105,20 +118,26 @@ def demo(
     epilog="Example: jpvae hvdmnist --variant orthogonal --protocol published --seed 0 --out runs/orthogonal-published"
 )
 def hvdmnist(
-    out: Annotated[Path, typer.Option(help="Run folder: config.json, metrics.jsonl, checkpoint, result.json. Resumes.")],
-    variant: Annotated[str, typer.Option(help="zero | svd | orthogonal")] = "orthogonal",
-    protocol: Annotated[str, typer.Option(help="published | paper | ours")] = "ours",
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Fewer Adam steps than the protocol's, to try it out.")] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Run folder. An unfinished run in it is resumed.")],
+    variant: Annotated[Variant, typer.Option(metavar="NAME", help=f"The prior: {choices(Variant)}.")] = Variant.ORTHOGONAL,
+    protocol: Annotated[Protocol, typer.Option(metavar="NAME", help=f"The recipe: {choices(Protocol)}.")] = Protocol.OURS,
+    seed: Seed = 0,
+    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Fewer optimiser steps, for a trial run.")] = None,
     backend: Backend = "torch",
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="Device of the engine.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """The paper's experiment: one model on the halves of MNIST digits, trained, measured, written down."""
+    """Run the paper's experiment: train and measure one model on the halves of MNIST digits.
+
+    The run folder receives config.json, metrics.jsonl, a checkpoint and
+    result.json.
+    """
     from ..experiments import hvdmnist as experiment
 
     progress: bool | str = False if as_json else "auto"
-    result = experiment.run(variant, protocol, out, seed=seed, steps=steps, backend=backend, device=device, progress=progress)
+    result = experiment.run(
+        variant.value, protocol.value, out, seed=seed, steps=steps, backend=backend, device=device, progress=progress
+    )
     if as_json:
         typer.echo(json.dumps(result))
         return

@@ -1,4 +1,4 @@
-"""`jpvae reproduce`: the paper's tables and figures, from trainings or from results that lie there, in one report."""
+"""`jpvae reproduce`: the paper's tables and figures, from new trainings or from existing results, in one report."""
 
 from __future__ import annotations
 
@@ -9,28 +9,42 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from .arguments import AsJson, console
+from .arguments import AsJson, Protocol, choices, console
 
 EXAMPLE = "jpvae reproduce --quick --out runs/quick"
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="Folder of the report, the results it is made of, and the trainings. Resumes.")],
-    protocol: Annotated[str, typer.Option(help="published | paper | ours")] = "published",
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to SEEDS - 1.")] = 5,
-    only: Annotated[str, typer.Option(help="Some of table1, table2, table3, sweep, likelihood, figure1, ...: a,b,c.")] = "",
-    source: Annotated[Path | None, typer.Option("--from", help="Results that were made: only the report is written.")] = None,
-    trained: Annotated[list[Path] | None, typer.Option(help="Folder with finished runs of hvdmnist. Repeatable.")] = None,
-    quick: Annotated[bool, typer.Option(help="One seed at a tenth of the length: minutes, to try it out.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ... for trainings and classifiers")] = "cpu",
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder for the report, its results and the trainings; resumed if unfinished."),
+    ],
+    protocol: Annotated[Protocol, typer.Option(metavar="NAME", help=f"The recipe: {choices(Protocol)}.")] = Protocol.PUBLISHED,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Number of seeds, counted from 0.")] = 5,
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,...",
+            help="Only these parts: table1 to table3, sweep, likelihood, figure1, ...",
+        ),
+    ] = "",
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Write the report from the results in this folder, without training."),
+    ] = None,
+    trained: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="A folder with finished hvdmnist runs. Repeatable.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One seed at a tenth of the length, without the sweep.")] = False,
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="Device of the engine: cpu, cuda, ...")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """The paper's tables and figures: train, measure, classify, and write one report beside the published numbers.
+    """Reproduce the paper's tables and figures and compare them with the published numbers in one report.
 
-    In full that is hours on a CPU. Each result is kept once it is there, so a
-    command that was stopped goes on where it was, to the same numbers.
+    A full run takes hours on a CPU. Finished results are kept, so an interrupted
+    run resumes where it stopped and ends with the same numbers.
     """
-    from ..experiments.reproduce import conduct, report
+    from ..experiments.reproduce import conduct, pieces, report
     from ..experiments.reproduce.settings import FULL, QUICK
 
     names = [name.strip() for name in only.split(",") if name.strip()]
@@ -40,9 +54,9 @@ def command(
     else:
         path = conduct.reproduce(
             out,
-            protocol=protocol,
+            protocol=protocol.value,
             seeds=1 if quick else seeds,
-            only=names,
+            only=names or (pieces.QUICK if quick else ()),
             settings=QUICK if quick else FULL,
             trained=trained or [],
             device=device,

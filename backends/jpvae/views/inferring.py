@@ -1,10 +1,8 @@
 """From what a person says of a view's likelihood, and the table, to its Columns. "infer" looks at each column:
 
-    texts, pandas categories                            categorical
-    zeros and ones, bool                                bernoulli
-    all columns non-negative whole numbers (not bool)   negative_binomial: a table of counts, such as sequencing reads
-    with zeros among them and more than two values
-    any other numbers                                   gaussian
+    texts, pandas categories     categorical
+    bool                         bernoulli
+    numbers                      bernoulli, negative_binomial or gaussian, decided for the view as a whole (kinds.py)
 
 Whole numbers beside other columns (age, a score, a dose) are measurements. Single counts (visits, lesions) look no different:
 say {"visits": "negative_binomial_unscaled"}, without size factors, which a single column can't have.
@@ -22,6 +20,7 @@ from ..model.likelihoods import Likelihood, UnknownLikelihood
 from ..model.likelihoods.registry import name_of, names, title
 from .columns import Columns, Group, as_text
 from .dataframes import Table
+from .kinds import are_counts, flags, summary
 
 INFER = "infer"
 _COUNTS = ("poisson", "negative_binomial")
@@ -119,18 +118,13 @@ def _position(table: Table, positions: Mapping[Any, int], column: Any) -> int:
 
 
 def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dict[int, str]:
-    found, counts = {}, {}
-    for j in columns:
-        if table.is_text(j):
-            found[j] = "categorical"
-            continue
-        values = _values(table, j, observed)
-        found[j] = "bernoulli" if np.isin(values, (0, 1)).all() else "gaussian"
-        boolean = table.column(j).dtype.kind == "b"
-        if not boolean and (values >= 0).all() and (values == np.floor(values)).all():
-            counts[j] = values
-    whole = len(counts) == table.count > 1 and "gaussian" in found.values() and any((v == 0).any() for v in counts.values())
-    return dict.fromkeys(columns, "negative_binomial") if whole else found
+    found = {j: "categorical" for j in columns if table.is_text(j)}
+    found |= {j: "bernoulli" for j in columns if j not in found and table.column(j).dtype.kind == "b"}
+    numbers = {j: summary(_values(table, j, observed)) for j in columns if j not in found}
+    if len(numbers) == table.count and are_counts(list(numbers.values())):
+        return dict.fromkeys(columns, "negative_binomial")
+    zero_or_one = flags(numbers)
+    return found | {j: "bernoulli" if j in zero_or_one else "gaussian" for j in numbers}
 
 
 def _values(table: Table, j: int, observed: np.ndarray) -> np.ndarray:

@@ -63,6 +63,9 @@ def wanted(only: Sequence[str]) -> tuple[str, ...]:
     return tuple(only) or tuple(SHOWN)
 
 
+QUICK = tuple(name for name in SHOWN if name != "sweep")  # the sweep takes five more trainings per seed
+
+
 def pieces(protocol: str, seeds: int, only: Sequence[str]) -> Iterator[Piece]:
     """All that has to be made for what is wanted: first what is trained, seed by seed, the long classifiers last."""
     shown = wanted(only)

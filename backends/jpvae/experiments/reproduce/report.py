@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...atomic import write_atomically
 from ...errors import ConfigError
-from . import figures
+from . import conclusions, figures
 from .pieces import wanted
 from .results import Results
 from .tables import LABELS, Table, tables, to_csv, to_markdown
@@ -21,7 +21,7 @@ _ABOUT = {
     "published": "what the paper's tables were computed with (α = 0.9, β = 1, 18,750 steps; Eq. 12 with the moments of the "
     "evaluated split)",
     "paper": "the paper's text at its word (α = 0.95, 30 passes, cyclical annealing; Eq. 12 with training moments)",
-    "ours": "the subset objective on the same networks and as many images (Eq. 12 with training moments)",
+    "ours": "the subset objective on the same networks and as many images (imputed as in protocol published)",
 }
 _HEAD = """# The paper's tables and figures, made again
 
@@ -41,7 +41,7 @@ def write(raw: Path, out: Path, *, only: Sequence[str] = ()) -> Path:
         raise ConfigError(f"{str(raw)!r} holds no results; expected <protocol>/<model>-<seed>/training.json and the like")
     (out / "tables").mkdir(parents=True, exist_ok=True)
     (out / "figures").mkdir(exist_ok=True)
-    parts = [_HEAD]
+    parts = [_HEAD, f"## What the paper concludes\n\n{conclusions.to_markdown(results)}\n"]
     for protocol in results.protocols:
         parts.append(f"## Protocol {protocol}: {_ABOUT[protocol]}\n")
         parts += _section(results, protocol, shown, out)
@@ -62,7 +62,7 @@ def _section(results: Results, protocol: str, shown: Sequence[str], out: Path) -
         for table in (made[n] for n in _TABLES.get(name, (name,)) if n in made):
             write_atomically(out / "tables" / f"{protocol}-{table.name}.csv", to_csv(table).encode())
             heading = "#### Numbers of" if name.startswith("figure") else "###"
-            yield f"{heading} {table.title}\n\n{to_markdown(table)}\n" + _agreement(table)
+            yield f"{heading} {table.title}\n\n{to_markdown(table)}\n" + _agreement(table, protocol)
 
 
 def _figure(results: Results, protocol: str, name: str, made: dict[str, Table], path: Path) -> str | None:
@@ -76,13 +76,14 @@ def _figure(results: Results, protocol: str, name: str, made: dict[str, Table], 
     return f"{caption} The numbers are Table 3's." if caption else None
 
 
-def _agreement(table: Table) -> str:
-    """How many of a table's cells lie within two combined standard deviations of the published mean; which do not."""
+def _agreement(table: Table, protocol: str) -> str:
+    """How many of a table's cells lie within two combined standard deviations of the published mean, which do not; how many are
+    missing. Protocol "ours" is not meant to repeat the published numbers."""
     compared = [(label, cell) for label, cells in table.rows for cell in cells if not math.isnan(cell.combined)]
     away = [f"{label}, {cell.measure}: {cell.combined:+.1f}" for label, cell in compared if abs(cell.combined) > 2]
     missing = sum(not cell.seeds for cell in table.cells)
     lines = []
-    if compared:
+    if compared and protocol != "ours":
         near = (
             f"{len(compared) - len(away)} of {len(compared)} cells lie within 2 combined standard deviations of the published"
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..protocols import PROTOCOLS
 from .measuring import QUANTITIES
 from .pieces import ORIGINALS, read
 
@@ -41,7 +42,8 @@ class Results:
     @property
     def protocols(self) -> list[str]:
         """Those of which there is anything."""
-        return sorted({protocol for protocol, _, _ in self._pieces} - {ORIGINALS})
+        found = {protocol for protocol, _, _ in self._pieces}
+        return [protocol for protocol in PROTOCOLS if protocol in found]
 
     @cached_property
     def _values(self) -> dict[tuple[str, str, str], Seeds]:

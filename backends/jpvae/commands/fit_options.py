@@ -1,0 +1,100 @@
+"""The options of `jpvae fit`: their types, their help texts and the panels in which `jpvae fit --help` shows them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..engines import ENGINES
+from ..model.likelihoods import LIKELIHOODS
+from ..views.inferring import INFER
+from .arguments import choices
+
+
+class PriorName(StrEnum):
+    """The names in ``jpvae.model.priors.PRIORS``."""
+
+    CANONICAL = "canonical"
+    ORTHOGONAL = "orthogonal"
+    SVD = "svd"
+    INDEPENDENT = "independent"
+
+
+class Entries(StrEnum):
+    """How rows with single empty cells are treated."""
+
+    ERROR = "error"
+    MARGINALISE = "marginalise"
+
+
+def _option(metavar: str, help: str, panel: str | None = None, **limits: Any) -> Any:
+    return typer.Option(metavar=metavar, help=help, rich_help_panel=panel, **limits)
+
+
+_MODEL, _TRAINING = "Model", "Training"
+
+Out = Annotated[
+    Path,
+    _option(
+        "PATH", "The model file to write, .safetensors. If it holds an unfinished run of the same training, resume that run."
+    ),
+]
+IdColumn = Annotated[
+    str | None, typer.Option("--id", metavar="COLUMN", help="The column that identifies the subject. Not for arrays.")
+]
+EntriesRule = Annotated[
+    Entries,
+    _option(
+        "RULE",
+        "Rows with single empty cells: error refuses them; marginalise leaves those cells out of the loss and imputes them.",
+    ),
+]
+Backend = Annotated[str | None, _option("ENGINE", f"Engine: {choices(ENGINES)}. By default torch if it is installed.")]
+Device = Annotated[str, _option("DEVICE", "Device of the engine: cpu, cuda, ...")]
+
+Likelihood = Annotated[
+    list[str] | None,
+    _option(
+        "RULE",
+        "KIND for every view, VIEW=KIND for one view, or VIEW:COLUMN=KIND for one column; repeatable. KIND is "
+        f"{choices((*LIKELIHOODS, INFER))}. By default the likelihood of each column is inferred, and printed.",
+        _MODEL,
+    ),
+]
+ViewWeight = Annotated[list[str] | None, _option("VIEW=W", "Weight of a view in the loss, by default 1; repeatable.", _MODEL)]
+LatentDims = Annotated[
+    str | None,
+    _option(
+        "SIZES",
+        "Latent dimensions: one number, or one per view, such as 8,8,4. By default half of a view's columns, at most 16.",
+        _MODEL,
+    ),
+]
+Prior = Annotated[
+    PriorName | None,
+    _option("NAME", f"Joint prior: {choices(PriorName)}. By default canonical, or independent for a single view.", _MODEL),
+]
+Alpha = Annotated[float, _option("A", "Correlation of the orthogonal prior; initial correlation of svd and canonical.", _MODEL)]
+Hidden = Annotated[str, _option("SIZES", "Hidden layers of the encoders and decoders.", _MODEL)]
+
+Epochs = Annotated[float | None, _option("N", "Passes over the rows, in place of --steps.", _TRAINING)]
+Steps = Annotated[
+    int | None,
+    _option("N", "Optimiser steps. By default 100 passes over the rows, within 2,000 to 20,000 steps.", _TRAINING, min=1),
+]
+BatchSize = Annotated[int, _option("N", "Rows per step.", _TRAINING, min=1)]
+LearningRate = Annotated[float, _option("RATE", "Initial learning rate, which falls to 0 along a cosine.", _TRAINING)]
+EarlyStopping = Annotated[
+    str | None,
+    _option(
+        "PART[,N]",
+        "Hold out this part of the rows, such as 0.1, and stop after N evaluations in a row without improvement.",
+        _TRAINING,
+    ),
+]
+MaxGradientNorm = Annotated[
+    float | None, _option("G", "Rescale longer gradients to this norm. 1 to 10 stabilises training.", _TRAINING)
+]

@@ -1,0 +1,91 @@
+"""Which family a view's columns of numbers want, decided for the view as a whole, with margins.
+
+    two values, 0 and 1                          bernoulli, unless the view shows that other values are to come (below)
+    a table of counts, such as sequencing reads  negative_binomial for all its columns (below)
+    any other numbers                            gaussian
+
+A wrong guess costs unlike amounts. A column taken for zeros and ones refuses the first patient with a 2 or a -1; a table
+taken for reads divides each row by its total, of age, children and all. Both are therefore guessed only where the table is
+clearly one:
+
+Zeros and ones stand for more than that where half of the view's columns are small whole numbers with negative ones among them
+(copy numbers), or 0, 1, 2 (dosages of an allele), or where the view has columns in which few rows, at most 5 %, are neither 0
+nor 1, half as many as columns in which none is: there will be such rows in these too. A column of one value is a measurement,
+unless half of the view's columns are zeros and ones.
+
+Counts are columns that reach from near 0 far beyond their mean (largest at least 5, variance at least 0.8 of the mean,
+smallest at most a quarter of it), or are large and vary by more than chance (at least 100; variance at least ten means). A
+table is one of counts if all columns are whole numbers of at least 0; at least five are counts, and 80 % of those that are
+not mostly 0 and below 5, of which nothing can be said; a fifth of the columns have a zero; and no half of them has one and
+the same largest value, as the items of a questionnaire do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Column(NamedTuple):
+    """What is looked at of a column's numbers."""
+
+    whole: bool
+    low: float
+    high: float
+    mean: float
+    var: float
+    zeros: float  # their share
+    others: float  # the share of what is neither 0 nor 1
+
+    @property
+    def flag(self) -> bool:
+        """Zeros and ones, and both of them."""
+        return self.others == 0 and self.low < self.high
+
+    @property
+    def small(self) -> bool:
+        """Whole numbers of a short scale."""
+        return self.whole and self.high - self.low <= 20
+
+    @property
+    def count(self) -> bool:
+        """From near 0 to far beyond the mean, or large and varied."""
+        reaching = self.var >= 0.8 * self.mean and self.low <= 0.25 * self.mean
+        return self.high >= 5 and (reaching or (self.high >= 100 and self.var >= 10 * self.mean))
+
+
+def summary(values: np.ndarray) -> Column:
+    """Of a column's numbers (n,) that were observed."""
+    if not values.size:
+        return Column(False, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    whole = bool((values == np.floor(values)).all())
+    others = (values != 0) & (values != 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, var = float(values.mean()), float(values.var())
+    return Column(whole, float(values.min()), float(values.max()), mean, var, float((values == 0).mean()), float(others.mean()))
+
+
+def are_counts(columns: Sequence[Column]) -> bool:
+    """Whether these are all the columns of a table of counts."""
+    if len(columns) < 5 or not all(c.whole and c.low >= 0 for c in columns):
+        return False
+    counts = [c for c in columns if c.count]
+    known = [c for c in columns if c.high >= 5 or c.zeros < 0.5]
+    (_, alike), *_ = Counter(c.high for c in known).most_common(1) or [(0.0, 0)]
+    zeros = sum(c.low == 0 for c in columns)
+    return len(counts) >= max(5, 0.8 * len(known)) and zeros >= 0.2 * len(columns) and alike < max(2, 0.5 * len(known))
+
+
+def flags(columns: Mapping[int, Column]) -> set[int]:
+    """Which columns of a view are zeros and ones, of which nothing else is to come."""
+    found = {j for j, c in columns.items() if c.flag}
+    half = 0.5 * len(columns)
+    if 2 * len(found) >= len(columns):
+        found |= {j for j, c in columns.items() if c.others == 0}
+    scales = [c for c in columns.values() if c.small and c.others > 0]
+    signed, doses = sum(c.low < 0 for c in scales), sum(c.low >= 0 and c.high == 2 for c in scales)
+    rare = sum(c.others <= 0.05 for c in scales)
+    return set() if max(signed, doses) >= half or rare >= max(2, 0.5 * len(found)) else found

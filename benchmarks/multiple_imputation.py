@@ -1,0 +1,207 @@
+"""Does multiple imputation cover what it promises? Simulated tables, many times over: results/multiple_imputation.json.
+
+    python benchmarks/multiple_imputation.py --replicates 300 --truth linear curved --method "full data" bayes JPVAE
+
+Each replicate draws n = 300 rows of two views a and b of four columns, hides view b with a probability that depends on what is
+seen of a (40 % over all: missing at random), fills it m = 20 times and pools by Rubin's rules (jpvae.pool). Estimated are means
+of b, slopes across the views in both directions, and correlations across them (on Fisher's scale).
+
+    linear   both views from three shared normal factors, so that all regressions are linear
+    curved   b is bent: b = W sin(2 a W') + W'' a^2/2 + noise; the slopes are those of the best linear prediction
+
+    full data       nothing hidden: what any method can at best have
+    complete cases  the rows that have b
+    bayes           the proper answer where it is linear: multivariate regression of b on a, its covariance and coefficients
+                    drawn from their posterior (Jeffreys' prior), then the values
+    fixed           the same regression with its parameters fixed at their estimates, which is not proper
+    JPVAE           fitted once, sample_imputations(observation_noise=True), options as in examples/multiple_imputation.py
+
+Variances of slopes and correlations are those that need no normal residuals (the sandwich, the influence function): with them
+the analysis of the full data covers under both truths.
+
+coverage: of 95 % intervals; se_over_true: the mean of the standard errors over the estimates' standard deviation; bias: in
+standard deviations of the column (means), of the slope's outcome over its predictor, or plain (correlations), the largest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+import suites
+from scipy.stats import wishart
+
+from jpvae import JPVAE, pool
+from jpvae.atomic import write_atomically
+
+KEPT = suites.RESULTS / "multiple_imputation.json"
+ROWS, COLUMNS, M, PART = 300, 4, 20, 0.4
+JPVAE_OPTIONS: dict[str, Any] = {
+    "latent_dims": 4,
+    "prior": "canonical",
+    "alpha": 0.8,
+    "coupling_rate": 1.0,
+    "likelihood": "gaussian",
+    "objective": "elbo",
+    "hidden": (64,),
+    "epochs": 100,
+    "learning_rate": 5e-3,
+    "backend": "numpy",
+    "missing": "nan",
+    "progress": False,
+}
+Draws = list[np.ndarray]  # M completed copies of view b
+
+
+def linear(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Views a and b (rows, 4): three factors with fixed loadings, noise of variance a half."""
+    loadings = np.random.default_rng(11).standard_normal((3, 2 * COLUMNS)) / 3**0.5
+    x = rng.standard_normal((rows, 3)) @ loadings + 0.5**0.5 * rng.standard_normal((rows, 2 * COLUMNS))
+    return x[:, :COLUMNS], x[:, COLUMNS:]
+
+
+def curved(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Views a and b (rows, 4): a normal, b by a sine and a square of it."""
+    a, _ = linear(rows, rng)
+    W, bend = (np.random.default_rng(k).standard_normal((COLUMNS, COLUMNS)) / COLUMNS**0.5 for k in (12, 13))
+    return a, np.sin(2.0 * a @ W) @ W.T + 0.5 * (a**2) @ bend + 0.5**0.5 * rng.standard_normal((rows, COLUMNS))
+
+
+TRUTHS: dict[str, Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]] = {"linear": linear, "curved": curved}
+
+
+def hidden(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Which rows lose view b (rows,): more often where the first two columns of a are large."""
+    score = (a[:, 0] + a[:, 1]) / np.sqrt(2.0 * 5.0 / 6.0)  # of variance about 1
+    return np.asarray(rng.random(len(a)) < 1.0 / (1.0 + np.exp(0.45 - 1.2 * score)))
+
+
+def estimates(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is estimated and its variances: 4 means of b; b0 on (a0, a1), a0 on (b0, b1); Fisher's z of (a_k, b_k)."""
+    n = len(a)
+    found, variances = list(b.mean(axis=0)), list(b.var(axis=0, ddof=1) / n)
+    for X, y in ((a[:, :2], b[:, 0]), (b[:, :2], a[:, 0])):
+        X1 = np.column_stack([np.ones(n), X])
+        inverse = np.linalg.inv(X1.T @ X1)
+        coefficients = inverse @ X1.T @ y
+        leverage = np.einsum("ij,jk,ik->i", X1, inverse, X1)
+        meat = X1 * ((y - X1 @ coefficients) / (1.0 - leverage))[:, None]  # HC3
+        found += list(coefficients[1:])
+        variances += list(np.diag(inverse @ (meat.T @ meat) @ inverse)[1:])
+    for k in range(COLUMNS):
+        x, y = ((v - v.mean()) / v.std() for v in (a[:, k], b[:, k]))
+        r = float(np.mean(x * y))
+        influence = x * y - r * (x**2 + y**2) / 2.0
+        found.append(np.arctanh(r))
+        variances.append(influence @ influence / n**2 / (1.0 - r**2) ** 2)
+    return np.array(found), np.array(variances)
+
+
+KINDS = ("mean",) * 4 + ("slope",) * 4 + ("correlation",) * 4
+
+
+def units(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """What one standard deviation is for each estimate (12,)."""
+    sa, sb = a.std(axis=0), b.std(axis=0)
+    return np.concatenate([sb, sb[0] / sa[:2], sa[0] / sb[:2], np.ones(4)])
+
+
+def by_regression(a: np.ndarray, b: np.ndarray, lost: np.ndarray, rng: np.random.Generator, *, proper: bool) -> Draws:
+    """Multivariate regression of b on a; proper: parameters drawn from their posterior, else fixed."""
+    X = np.column_stack([np.ones(len(a)), a])
+    X_seen, Y = X[~lost], b[~lost]
+    inverse = np.linalg.inv(X_seen.T @ X_seen)
+    B = inverse @ X_seen.T @ Y
+    S, df = (Y - X_seen @ B).T @ (Y - X_seen @ B), len(Y) - X.shape[1]
+    draws = []
+    for _ in range(M):
+        if proper:
+            cov = np.linalg.inv(wishart.rvs(df, np.linalg.inv(S), random_state=rng))
+            shift = np.linalg.cholesky(inverse) @ rng.standard_normal(B.shape) @ np.linalg.cholesky(cov).T
+        else:
+            cov, shift = S / df, np.zeros_like(B)
+        noise = rng.standard_normal((int(lost.sum()), COLUMNS)) @ np.linalg.cholesky(cov).T
+        filled = b.copy()
+        filled[lost] = X[lost] @ (B + shift) + noise
+        draws.append(filled)
+    return draws
+
+
+def by_jpvae(a: np.ndarray, b: np.ndarray, lost: np.ndarray, rng: np.random.Generator) -> Draws:
+    """One model, M draws."""
+    views = {"a": a, "b": np.where(lost[:, None], np.nan, b)}
+    model = JPVAE(**JPVAE_OPTIONS, seed=int(rng.integers(2**31))).fit(views)
+    return list(np.asarray(model.sample_imputations(views, n_draws=M, observation_noise=True)["b"]))
+
+
+def intervals(method: str, truth: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Estimates, standard errors, and the ends of the 95 % intervals (12,) of one replicate."""
+    rng = np.random.default_rng([seed, list(TRUTHS).index(truth)])  # all methods get the same tables
+    a, b = TRUTHS[truth](ROWS, rng)
+    lost = hidden(a, rng)
+    if method in ("full data", "complete cases"):
+        rows = ~lost if method == "complete cases" else np.ones(ROWS, bool)
+        draws, a = [b[rows]] * 2, a[rows]
+    elif method == "JPVAE":
+        draws = by_jpvae(a, b, lost, rng)
+    else:
+        draws = by_regression(a, b, lost, rng, proper=method == "bayes")
+    pooled = pool(*map(np.array, zip(*(estimates(a, draw) for draw in draws), strict=True)), complete_df=len(a) - 3)
+    return pooled.estimate, pooled.std_error, *pooled.confidence_interval()
+
+
+METHODS = ("full data", "complete cases", "bayes", "fixed", "JPVAE")
+
+
+def measure(method: str, truth: str, replicates: int) -> dict[str, Any]:
+    """Coverage, standard errors and bias by kind of estimate, over the replicates."""
+    began = time.process_time()
+    big = TRUTHS[truth](1_000_000, np.random.default_rng(0))
+    true, unit = estimates(*big)[0], units(*big)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimate, error, low, high = (
+            np.array(x) for x in zip(*(intervals(method, truth, k) for k in range(replicates)), strict=True)
+        )
+    inside, spread = (low <= true) & (true <= high), estimate.std(axis=0, ddof=1)
+    bias = (estimate.mean(axis=0) - true) / unit
+    kinds = np.array(KINDS)
+    found: dict[str, Any] = {"truth": truth, "method": method, "replicates": replicates}
+    for kind in ("all", *dict.fromkeys(KINDS)):
+        at = np.ones(len(kinds), bool) if kind == "all" else kinds == kind
+        found[kind] = {
+            "coverage": round(float(inside[:, at].mean()), 4),
+            "se_over_true": round(float((error.mean(axis=0) / spread)[at].mean()), 3),
+            "largest_bias": round(float(np.abs(bias[at]).max()), 3),
+        }
+    return {**found, "seconds": round(time.process_time() - began, 1)}
+
+
+def main() -> None:
+    """Measure, and keep each result beside those of other methods."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicates", type=int, default=300)
+    parser.add_argument("--truth", nargs="+", default=list(TRUTHS), choices=list(TRUTHS))
+    parser.add_argument("--method", nargs="+", default=list(METHODS), choices=list(METHODS))
+    asked = parser.parse_args()
+    for truth, method in product(asked.truth, asked.method):
+        found = {**measure(method, truth, asked.replicates), "commit": suites.made_with()["commit"]}
+        print(found, flush=True)
+        kept = json.loads(KEPT.read_text())["cases"] if KEPT.is_file() else []
+        cases = [c for c in kept if (c["truth"], c["method"]) != (truth, method)] + [found]
+        cases.sort(key=lambda c: (list(TRUTHS).index(c["truth"]), METHODS.index(c["method"])))
+        lines = ",\n  ".join(map(json.dumps, cases))
+        head = json.dumps(
+            {"rows": ROWS, "draws": M, "jpvae": JPVAE_OPTIONS, "machine": suites.made_with()["machine"]}, indent=1
+        )
+        write_atomically(KEPT, (head.removesuffix("\n}") + ',\n "cases": [\n  ' + lines + "\n ]\n}\n").encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What likelihood="infer" takes columns of numbers for: tables as they are met, and no guess that refuses the next patient."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import OPTIONS
+
+from jpvae import JPVAE
+from jpvae.views.dataframes import read_table
+from jpvae.views.inferring import columns_of
+
+N = 60
+RNG = np.random.default_rng(0)
+SMOKER, FEMALE = RNG.random(N) < 0.3, RNG.random(N) < 0.5
+AGE, CHILDREN = RNG.integers(25, 85, N), np.minimum(RNG.poisson(1.2, N), 5)
+CLINIC = pd.DataFrame({"age": AGE, "smoker": SMOKER.astype(int), "children": CHILDREN, "female": FEMALE.astype(int)})
+LABS = {
+    "systolic": np.round(RNG.normal(130, 18, N)),
+    "heart_rate": np.round(RNG.normal(75, 11, N)),
+    "cholesterol": np.round(RNG.normal(200, 38, N)),
+    "triglycerides": np.round(np.exp(RNG.normal(4.8, 0.45, N))),
+    "visits": RNG.poisson(4.0, N),
+    "platelets": np.round(RNG.normal(250, 60, N)),
+}
+DEPTH = np.exp(RNG.normal(0.0, 0.4, (N, 1)))
+MEANS = np.exp(RNG.normal(2.0, 2.0, 40))
+READS = RNG.poisson(DEPTH * MEANS * RNG.gamma(2.5, 1 / 2.5, (N, 40)))  # dispersion 0.4
+BULK = RNG.poisson(DEPTH * np.exp(RNG.normal(3.5, 2.5, 60)) * RNG.gamma(10.0, 0.1, (N, 60)))
+UMI = RNG.poisson(DEPTH * np.exp(RNG.normal(-1.0, 1.8, 80)) * RNG.gamma(2.0, 0.5, (N, 80)))
+COPIES = RNG.choice([-2, -1, 0, 1, 2], (N, 12), p=[0.02, 0.2, 0.5, 0.26, 0.02])
+COPIES[:, 3] = RNG.random(N) < 0.2  # neither lost in these patients nor doubled
+RARE_COPIES = np.where(RNG.random((N, 30)) < 0.04, RNG.choice([-1, 2], (N, 30)), RNG.random((N, 30)) < 0.1)
+DOSES = RNG.binomial(2, RNG.uniform(0.03, 0.5, 30), (N, 30))
+ITEMS = RNG.binomial(4, RNG.uniform(0.3, 0.7, 10), (N, 10))
+PAIN = np.round(10 * RNG.beta(1.0, 1.2, (N, 10)))
+MUTATED = (RNG.random((N, 25)) < 0.06).astype(int)
+MUTATED[:, 7] = 0
+STATUS = np.column_stack([ITEMS, SMOKER, FEMALE])
+ENZYMES = np.round(np.exp(RNG.normal(3.5, 0.7, (N, 8)))).astype(int)
+ENZYMES[5, 2] = 0
+GAUSSIAN, ZERO_ONE, COUNTS = "gaussian", "bernoulli", "negative_binomial"
+TABLES = {
+    "a clinic with one zero": (CLINIC, [GAUSSIAN, ZERO_ONE, GAUSSIAN, ZERO_ONE]),
+    "a clinic with laboratory values": (CLINIC.assign(**LABS), [GAUSSIAN, ZERO_ONE, GAUSSIAN, ZERO_ONE, *6 * [GAUSSIAN]]),
+    "reads": (READS, 40 * [COUNTS]),
+    "reads of expressed genes": (BULK, 60 * [COUNTS]),
+    "reads of single cells": (UMI, 80 * [COUNTS]),
+    "copy numbers": (COPIES, 12 * [GAUSSIAN]),
+    "copy numbers that hardly vary": (RARE_COPIES, 30 * [GAUSSIAN]),
+    "doses of alleles": (DOSES, 30 * [GAUSSIAN]),
+    "items of a questionnaire": (ITEMS, 10 * [GAUSSIAN]),
+    "pain from 0 to 10": (PAIN, 10 * [GAUSSIAN]),
+    "items beside zeros and ones": (STATUS, 10 * [GAUSSIAN] + 2 * [ZERO_ONE]),
+    "mutations, one in nobody": (MUTATED, 25 * [ZERO_ONE]),
+    "a constant": (np.column_stack([RNG.standard_normal(N), np.zeros(N)]), 2 * [GAUSSIAN]),
+    "enzymes, one of which is 0 in somebody": (ENZYMES, 8 * [GAUSSIAN]),
+    "single counts": (np.column_stack([RNG.poisson(3.0, N), RNG.poisson(30.0, N)]), 2 * [GAUSSIAN]),
+    "booleans": (pd.DataFrame({"a": SMOKER, "b": FEMALE & SMOKER, "c": np.arange(N)}), [ZERO_ONE, ZERO_ONE, GAUSSIAN]),
+}
+
+
+@pytest.mark.parametrize(("table", "families"), TABLES.values(), ids=TABLES.keys())
+@pytest.mark.parametrize("holes", [False, True])
+def test_families(table, families, holes):
+    if holes:  # booleans become numbers
+        table = pd.DataFrame(table).astype(float).mask(np.random.default_rng(1).random(np.shape(table)) < 0.1)
+    columns = columns_of("infer", read_table(table, "v"), np.ones(N, dtype=bool))
+    found = {j: group.likelihood for group in columns.groups for j in group.columns}
+    assert [found[j] for j in range(len(families))] == families
+
+
+def test_the_next_patient_s_copy_number_is_taken():
+    options = {"latent_dims": 1, "prior": "independent", "likelihood": "infer", "hidden": (2,), "steps": 1}
+    fitted = JPVAE(**OPTIONS | options).fit([COPIES[:52]])
+    later = COPIES[52:].copy()
+    later[:, 3] = -1
+    assert np.array_equal(fitted.impute([later])[0], later)
