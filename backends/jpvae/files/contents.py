@@ -70,6 +70,18 @@ def check_history(history: Any, steps: Any, views: int, path: str) -> None:
         raise CheckpointError(f"{path!r} has a damaged header (its history, or its number of steps)")
 
 
+def check_window(window: Any, steps: int, views: int, path: str) -> None:
+    """Raise CheckpointError where these are not the reports of some of the last steps."""
+    whole = isinstance(window, list) and len(window) <= steps
+    for report in window if whole else []:
+        whole = whole and isinstance(report, dict) and report.keys() == window[0].keys() and _is_number(report.get("loss"))
+        whole = whole and all(_is_number(x) or _per_view(x, views) for x in report.values())
+        if not whole:
+            break
+    if not whole:
+        raise CheckpointError(f"{path!r} has a damaged header (the steps since its last record)")
+
+
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 

@@ -21,10 +21,11 @@ from ..model.model import Model
 from ..options import Options, seed_of
 from ..training.early_stopping import Best
 from ..views.columns import Columns
+from ..views.inferring import per_view
 from ..views.names import unfit
 from ..views.slices import Slices
 from . import checkpoints
-from .contents import check_history, check_numbers, fits
+from .contents import check_history, check_numbers, check_window, fits
 
 Reports = Sequence[Mapping[str, Any]]
 
@@ -100,9 +101,13 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
         for name in names:
             if reason := unfit(name):
                 raise CheckpointError(f"{str(path)!r} has a view named {name!r}, which {reason}; the file is damaged or forged")
+        for said in per_view(options.likelihood, names):
+            if not all(isinstance(part, str) for part in (said.values() if isinstance(said, Mapping) else [said])):
+                raise CheckpointError(f"{damaged} (its likelihood)")
         if not isinstance(index_name, str | None):
             raise CheckpointError(f"{damaged} (the name of its index)")
         check_history(history, header["step"], model.views, str(path))
+        check_window(header.get("window", []), header["step"], model.views, str(path))
         moments = checkpoints.select(tensors, "moments.")
         return Fitted(
             options=options,
@@ -156,7 +161,7 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     parameters = checkpoints.select(tensors, "parameters.")
     moments = {f"{m}.{name}": x.shape for m in "mv" for name, x in parameters.items()} | {"step": ()}
     best, window = header.get("best"), header.get("window", [])
-    whole = {name: x.shape for name, x in adam.items()} == moments and isinstance(window, list)
+    whole = {name: x.shape for name, x in adam.items()} == moments
     whole = whole and (set(best) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not 0 < found.steps <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start anew")
