@@ -16,7 +16,6 @@ from sklearn.utils.validation import validate_data
 
 from . import fitting
 from .atomic import check_folder
-from .engines import engine
 from .errors import ConfigError, NotFitted, ViewError
 from .files import saving
 from .fitted import Fitted
@@ -25,6 +24,7 @@ from .inference.predictor import Predictor
 from .inference.scores import Scores
 from .model.priors import Bound, PriorName
 from .options import Dtype, Entries, Missing, Objective, Options, RateSchedule, at_least
+from .planning import engine_of, with_networks
 from .training.callbacks import Callback, OnLog, check
 from .training.progress import progress_bar, show_families
 from .training.schedules import BetaSchedule
@@ -118,6 +118,8 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         validation_fraction: float = 0.1,
         patience: int = 10,
         max_gradient_norm: float | None = None,
+        weight_decay: float = 0.0,
+        networks: Mapping[str, tuple[Any, Any]] | None = None,
     ) -> None:
         self.latent_dims = latent_dims
         self.prior = prior
@@ -149,6 +151,8 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.max_gradient_norm = max_gradient_norm
+        self.weight_decay = weight_decay
+        self.networks = networks
 
     def fit(
         self,
@@ -346,18 +350,28 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
             saving.write(self._fitted, path, saving.Progress(self._fitted.steps))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, device: str | None = None) -> JPVAE:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        backend: str | Callable[..., Any] | None = None,
+        device: str | None = None,
+        networks: Mapping[str, tuple[Any, Any]] | None = None,
+    ) -> JPVAE:
         """Read what ``save`` or a finished ``fit(checkpoint=...)`` wrote. Raises CheckpointError for any other file.
 
         backend, device: where to predict, if not where it was trained, e.g. ``load(path, backend="numpy", device="cpu")``.
+        networks: the factories of the training, where it had networks of your own. Raises ConfigError where they do not fit.
         """
-        chosen = {name: value for name, value in (("backend", backend), ("device", device)) if value is not None}
+        given = {"backend": backend, "device": device, "networks": networks}
+        chosen = {name: value for name, value in given.items() if value is not None}
         fitted = saving.read(path, **chosen)
         options = fitted.options
         self = cls(**{field.name: getattr(options, field.name) for field in fields(options)})
-        backend = engine(options.backend, fitted.model, options.dtype, options.device)
-        native = {name: backend.asarray(x) for name, x in fitted.parameters.items()}
-        self._become(fitted, Predictor(backend, fitted.model, native, fitted.seed))
+        made = engine_of(options, fitted.model, fitted.view_names)
+        parameters = with_networks(made, fitted.model, fitted.parameters, fitted.seed)
+        native = {name: made.asarray(x) for name, x in parameters.items()}
+        self._become(fitted, Predictor(made, fitted.model, native, fitted.seed))
         return self
 
     def _read(

@@ -72,7 +72,7 @@ def check_families(fitted: Fitted) -> None:
         raise CheckpointError(str(error)) from error
 
 
-def read(path: str | os.PathLike[str], **changed: str) -> Fitted:
+def read(path: str | os.PathLike[str], **changed: Any) -> Fitted:
     """Everything that ``write`` kept but the options ``changed``. Raises CheckpointError for any other file.
 
     Of a training that is not over yet: what it would give if it ended here.
@@ -93,7 +93,7 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             slices = Slices.from_json(options.view_slices, header["feature_names"])
         if not fits(tensors, model):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
-        check_numbers(tensors, str(path))
+        check_numbers(tensors, model, str(path))
         names, history, index_name = tuple(header["view_names"]), header["history"], header.get("index_name")
         latents = dict(zip(names, model.latent_dims, strict=True))
         if len(latents) != model.views or not all(isinstance(name, str) for name in names):
@@ -148,6 +148,8 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
         theirs = header.get(part)
         if part == "options" and isinstance(theirs, dict):
             theirs = Options().to_json() | theirs | {name: ours[name] for name in ("backend", "device")}
+        if part == "model" and isinstance(theirs, dict):
+            theirs = json.loads(json.dumps(Model.ADDED)) | theirs
         if theirs != ours:
             if isinstance(theirs, dict) and isinstance(ours, dict):
                 differing = [name for name in ours if name not in theirs or theirs[name] != ours[name]] or list(theirs)
@@ -159,9 +161,11 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     found = _fitted(path, tensors, header)
     adam, best_parameters = checkpoints.select(tensors, "adam."), checkpoints.select(tensors, "best.")
     parameters = checkpoints.select(tensors, "parameters.")
-    moments = {f"{m}.{name}": x.shape for m in "mv" for name, x in parameters.items()} | {"step": ()}
+    dense = {name: x.shape for name, x in parameters.items() if not start.model.is_own(name)}
+    moments = {f"{m}.{name}": shape for m in "mv" for name, shape in dense.items()} | {"step": ()}
+    theirs = {name: x.shape for name, x in adam.items() if not start.model.is_own(name[2:])}
     best, window = header.get("best"), header.get("window", [])
-    whole = {name: x.shape for name, x in adam.items()} == moments
+    whole = "state" in adam or theirs == moments  # "state": of an optimiser of the user's own
     whole = whole and (set(best) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not 0 < found.steps <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start anew")

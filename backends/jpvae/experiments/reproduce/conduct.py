@@ -81,6 +81,8 @@ def _make(
         return measuring.latents(folder, train, test)
     if piece.kind == "likelihood":
         return measuring.likelihood(folder, test, settings)
+    if piece.kind == "bounds":
+        return measuring.bounds(folder, test, settings)
     if piece.kind == "digits":
         return measuring.digits(folder, test)
     work = out / "work" / run.protocol / run.name

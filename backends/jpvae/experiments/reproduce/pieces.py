@@ -1,6 +1,6 @@
 """The experiment cut into pieces: one small JSON file each, made once. Whatever is shown is made from these files alone.
 
-    RAW/<protocol>/<model>-<seed>/training.json | latents.json | likelihood.json | digits.json | classifiers.json
+    RAW/<protocol>/<model>-<seed>/training.json | latents.json | likelihood.json | bounds.json | digits.json | classifiers.json
     RAW/originals/<seed>/classifiers.json
 
 A piece that has its file is not made again, so a run that is stopped anywhere goes on where it was.
@@ -19,7 +19,7 @@ from ...errors import ConfigError
 from ..hvdmnist import provenance
 from .runs import Run, main_runs, sweep_runs
 
-KINDS = ("training", "latents", "digits", "likelihood", "classifiers")
+KINDS = ("training", "latents", "digits", "likelihood", "bounds", "classifiers")
 ORIGINALS = "originals"
 SHOWN = {  # what the pieces are for
     "table1": ("training", "latents"),
@@ -27,7 +27,7 @@ SHOWN = {  # what the pieces are for
     "table3": ("classifiers",),
     "beyond": ("training", "latents"),
     "sweep": (),
-    "likelihood": ("training", "likelihood"),
+    "likelihood": ("training", "likelihood", "bounds"),
     "figure1": ("training", "digits", "classifiers"),
     "figure4": ("latents",),
     "figure5": ("training", "digits"),

@@ -92,6 +92,10 @@ def _likelihood(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
     yield from ((f"log p, {name}", piece[name]["mean"]) for name in QUANTITIES)
 
 
+def _bounds(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    yield from ((f"joint bound, {count} draws", nats) for count, nats in piece["joint"].items())
+
+
 def _classifiers(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
     yield from ((name, 100 * part) for name, part in piece["accuracy"].items())
 
@@ -100,5 +104,6 @@ _FLAT = {
     "training": _training,
     "latents": _latents,
     "likelihood": _likelihood,
+    "bounds": _bounds,
     "classifiers": _classifiers,
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..protocols import options, protocol_named
+from .measuring import FEWER_DRAWS
 from .published import NOT_PUBLISHED, OF_THE_TABLES, Published, in_files, in_paper
 from .results import IMPUTED, PAIR, Results
 from .runs import SWEEP, VARIANTS
@@ -82,6 +83,7 @@ def tables(results: Results, protocol: str) -> dict[str, Table]:
         block("beyond1", "Beyond Table 1: other ways to impute the test set, nats per image", *_beyond()),
         block("beyond2", "The bound, and the latents", *_latents(), digits=3),
         block("likelihood", "Importance-weighted log-likelihood, nats per image (higher is better)", *_likelihoods()),
+        block("bounds", "Its joint bound by the number of draws: what still rises is not the log-likelihood yet", *_bounds()),
     ]
     return {table.name: table for table in found}
 
@@ -99,6 +101,11 @@ def _latents() -> tuple[list[str], list[str]]:
 def _likelihoods() -> tuple[list[str], list[str]]:
     names = ("joint", "view 1", "view 2", "view 1 given 2", "view 2 given 1")
     return [f"log p, {name}" for name in names], ["x₁, x₂", "x₁", "x₂", "x₁ given x₂", "x₂ given x₁"]
+
+
+def _bounds() -> tuple[list[str], list[str]]:
+    names = [f"joint bound, {count} draws" for count in FEWER_DRAWS]
+    return [*names, "log p, joint"], [*map(str, FEWER_DRAWS), "all"]
 
 
 def _cell(results: Results, protocol: str, variant: str, measure: str) -> Cell:
