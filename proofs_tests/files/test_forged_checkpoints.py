@@ -62,8 +62,15 @@ def test_numbers_that_are_none(path, name, value, message):
     refused(path, message)
 
 
-@pytest.mark.parametrize(("kind", "size"), [("BF16", 2), ("F8_E4M3", 1), ("F8_E5M2", 1), ("F16", 2), ("I64", 8), ("BOOL", 1)])
-def test_kinds_of_numbers_that_we_never_write(path, kind, size):
+@pytest.mark.parametrize("kind", ["float16", "int64", "uint8", "bool"])
+@pytest.mark.parametrize("name", ["parameters.prior.logits", "scaling.0.scale", "adam.m.prior.logits", "moments.mean"])
+def test_kinds_of_numbers_that_we_never_write(path, name, kind):
+    rewritten(path, {name: load_file(path)[name].astype(kind)})
+    refused(path, rf"'{name}' has dtype {kind}; expected float32 or float64")
+
+
+@pytest.mark.parametrize(("kind", "size"), [("BF16", 2), ("F8_E4M3", 1), ("F8_E5M2", 1)])
+def test_kinds_of_numbers_that_numpy_lacks(path, kind, size):
     content = path.read_bytes()
     end = 8 + int.from_bytes(content[:8], "little")
     header, data = json.loads(content[8:end]), content[end:]
@@ -76,7 +83,7 @@ def test_kinds_of_numbers_that_we_never_write(path, kind, size):
             other["data_offsets"] = [offset - cut for offset in other["data_offsets"]]
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data[: first + count * size] + data[last:])
-    refused(path, f"'parameters.prior.logits' (is of {kind}, which NumPy lacks|has dtype .*; expected float32 or float64)")
+    refused(path, f"'parameters.prior.logits' is of {kind}, which NumPy lacks")
 
 
 RECORD = {"loss": 1.0, "seconds": 1.0, "step": 50}
