@@ -97,7 +97,8 @@ def doors():
         for name in vars(jc.JointPrior)
         if inspect.isfunction(getattr(jc.JointPrior, name))
     }
-    found |= {f"Fused.{name}": x for name, x in vars(jc.Fused).items() if inspect.isfunction(x)}
+    for cls in (jc.Fused, jc.FusedInFrames):
+        found |= {f"{cls.__name__}.{name}": x for name, x in vars(cls).items() if inspect.isfunction(x)}
     without = {"jc.sign_matrix", "JointPrior.independent", "JointPrior.check"}  # nothing is multiplied there
     return {name: x for name, x in found.items() if not name.partition(".")[2].startswith("_") and name not in without}
 

@@ -94,7 +94,8 @@ def reached(path, start):
                 todo.append((home, definitions(home)[name]))
     functions = filter(inspect.isfunction, (getattr(jc, name, None) for name in found))
     annotations = (inspect.signature(function).return_annotation for function in functions)
-    return found | {annotation.partition("[")[0] for annotation in annotations}  # Bounded, Conditional
+    returned = {re.sub(r"\[.*?\]", "", annotation) for annotation in annotations}  # Bounded, Fused | FusedInFrames
+    return found.union(*(annotation.split(" | ") for annotation in returned))
 
 
 def is_core_mathematics(path):
