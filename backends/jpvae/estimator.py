@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from numbers import Integral
 from typing import Any, Literal
@@ -36,6 +37,7 @@ from .views.reading import Views, checked, impossible_rows
 from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled, check_imputed, overflow_is_found
+from .writers import only_writer
 
 
 class NotFittedJPVAE(NotFitted, NotFittedError):
@@ -192,12 +194,13 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
         missing = self.missing if missing is None else missing
-        opened = open_views(views, mask, likelihood=options.likelihood)
-        start, plan, data = fitting.begin(options, opened, missing, slices)
-        show_families(families(data.names, data.columns), options.likelihood, options.progress)
-        listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
         file = None if checkpoint is None else fitting.File(checkpoint, checkpoint_every)
-        self._become(*fitting.run(start, data, plan, file, listeners))
+        with nullcontext() if file is None else only_writer(file.path):
+            opened = open_views(views, mask, likelihood=options.likelihood)
+            start, plan, data = fitting.begin(options, opened, missing, slices)
+            show_families(families(data.names, data.columns), options.likelihood, options.progress)
+            listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
+            self._become(*fitting.run(start, data, plan, file, listeners))
         return self
 
     def impute(
@@ -355,7 +358,9 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one .safetensors file (whole, or not at all)."""
         self.predictor()
-        saving.write(self._fitted, path, saving.Progress(self._fitted.steps))
+        check_folder(path)
+        with only_writer(path):
+            saving.write(self._fitted, path, saving.Progress(self._fitted.steps))
 
     @classmethod
     def load(
