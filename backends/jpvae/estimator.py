@@ -189,7 +189,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         if checkpoint is not None:
             check_folder(checkpoint)
             if not isinstance(self.seed, Integral):
-                raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can go on")
+                raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can be resumed")
         options, slices = Options.of(self), None
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
@@ -247,9 +247,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         if method == "plug-in" and moments == "training":
             self.training_moments()
         if out is not None and self.predictor() and self._is_matrix(views):
-            raise ConfigError(
-                "out is given with one wide matrix; expected None: hand in the views by name to write into arrays"
-            )
+            raise ConfigError("out is given with one wide matrix; expected None: pass the views by name to write into arrays")
         data, scaled, predictor, give_back = self._read(views, mask, missing, keep=out is None)
         units = self._fitted.units
         results = outputs.begin(data, out, with_std=return_std)
