@@ -63,8 +63,8 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
     bound : {"sigmoid", "tanh"}, default "sigmoid"
         What keeps the singular values of "svd" below 1; with "tanh" they may be negative.
     likelihood : str, Likelihood, sequence or dict, default "bernoulli"
-        What a view's entries are: "bernoulli", "gaussian", "student_t" (outliers), "gamma" (positive), "categorical", "poisson"
-        or "negative_binomial" (tables of counts, with size factors; "..._unscaled" without), or "infer". One for all views, one
+        What a view's entries are: "bernoulli", "gaussian", "student_t" (outliers), "categorical", "poisson" or
+        "negative_binomial" (tables of counts, with size factors; "..._unscaled" without), or "infer". One for all views, one
         per view, or a dict by view, in which a view may have a dict by column, as ``{"clinic": {"age": "gaussian", ("a", "b"):
         "categorical"}}`` (a and b one-hot together). Columns left out are inferred; ``inferred_`` has the result.
     view_weights : sequence of float or dict, optional
