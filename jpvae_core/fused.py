@@ -34,7 +34,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, overload
 
 from ._bits import bits_of
@@ -84,6 +83,7 @@ class Fused:
     mask: Array | None
     xp: Namespace
     alone: tuple[Alone, ...]
+    source: tuple[Array, Array, Array]  # u^ (..., B, d); L^{-1} of T = L L^T (..., B, d, d); L's diagonal squared less 1
 
     @property
     def rank(self) -> int:
@@ -94,17 +94,6 @@ class Fused:
     def noise_dim(self) -> int:
         """Standard normals per row that ``draw`` takes: the source's d, one per latent, d for each view's own source."""
         return self.rank * (1 + len(self.alone)) + sum(self.prior.dims)
-
-    @cached_property
-    def source(self) -> tuple[Array, Array, Array]:
-        """u^ (..., B, d), L^{-1} with T = L L^T (..., B, d, d), and L's diagonal squared less 1 (..., B, d)."""
-        xp, added, weighted = self.xp, 0.0, 0.0
-        for one in self.alone:
-            added = added + one.added
-            weighted = weighted + one.bit * times(one.precision, one.source)
-        inverse, L = _inverse_root(xp, added + eye_like(xp, added, self.rank))
-        excess = xp.linalg.diagonal(added) - _below(xp, L)
-        return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
     def mean(self) -> tuple[Array, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
@@ -295,7 +284,7 @@ def fuse(
             Direction.of(frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
             for frame, (a, r), mean, log_var, bit in zip(prior.frames, loadings, means, log_vars, bits, strict=True)
         ]
-        return FusedInFrames(prior, mask, xp, tuple(directions))
+        return FusedInFrames.of(prior, mask, xp, tuple(directions))
     frames: Sequence[Frame] = prior.frames
     if prior.coupling.rank == 0:  # one direction of loading 0: independent views by the same formulas
         frames = [eye_like(xp, like, n, 1) for n in prior.dims]
@@ -303,7 +292,19 @@ def fuse(
         _alone(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
         for frame, (a, r), mean, log_var, bit in zip(frames, loadings, means, log_vars, bits, strict=True)
     ]
-    return Fused(prior, mask, xp, tuple(alone))
+    return Fused(prior, mask, xp, tuple(alone), _source(xp, alone))
+
+
+def _source(xp: Namespace, alone: Sequence[Alone]) -> tuple[Array, Array, Array]:
+    """What all views together say of the source. (No cached_property: torch.compile cannot trace its lock.)"""
+    added: Array = 0.0
+    weighted: Array = 0.0
+    for one in alone:
+        added = added + one.added
+        weighted = weighted + one.bit * times(one.precision, one.source)
+    inverse, L = _inverse_root(xp, added + eye_like(xp, added, alone[0].m.shape[-1]))
+    excess = xp.linalg.diagonal(added) - _below(xp, L)
+    return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
 
 def _alone(xp: Namespace, uniform: bool, frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> Alone:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from ._checks import check_dtype, check_last
 from ._xp import Array, Namespace, eye_like
@@ -74,21 +73,23 @@ class FusedInFrames:
     mask: Array | None
     xp: Namespace
     views: tuple[Direction, ...]
+    source: tuple[Array, Array]  # u^ and tau - 1, (..., B, d)
+
+    @staticmethod
+    def of(prior: JointPrior, mask: Array | None, xp: Namespace, views: tuple[Direction, ...]) -> FusedInFrames:
+        """With what all views together say of the source."""
+        added: Array = 0.0
+        weighted: Array = 0.0
+        for one in views:
+            _, gained, N = one.terms(xp)
+            added = added + one.bit * (one.a * one.a * gained / N)
+            weighted = weighted + one.bit * (one.a * one.m / N)
+        return FusedInFrames(prior, mask, xp, views, (weighted / (1.0 + added), added))
 
     @property
     def noise_dim(self) -> int:
         """Standard normals per row that ``draw`` takes: the source's d and one per latent."""
         return self.prior.coupling.rank + sum(self.prior.dims)
-
-    @cached_property
-    def source(self) -> tuple[Array, Array]:
-        """u^ and tau - 1, (..., B, d)."""
-        xp, added, weighted = self.xp, 0.0, 0.0
-        for one in self.views:
-            _, gained, N = one.terms(xp)
-            added = added + one.bit * (one.a * one.a * gained / N)
-            weighted = weighted + one.bit * (one.a * one.m / N)
-        return weighted / (1.0 + added), added
 
     def mean(self) -> tuple[Array, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
