@@ -15,6 +15,10 @@ PROGRAM = """
 import json
 import jax, jax.numpy as jnp, numpy as np
 import jpvae_core as jc
+if hasattr(jax, "shard_map"):
+    from jax import shard_map
+else:
+    from jax.experimental.shard_map import shard_map
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_disable_most_optimizations", True)
@@ -54,10 +58,10 @@ for kind in ("orthogonal", "canonical"):
     split = lambda x, axis: jnp.moveaxis(jnp.reshape(x, (*x.shape[:axis], 4, -1, *x.shape[axis + 1:])), axis, 0)
     pieces = [split(mu, 1), split(lv, 1), split(mask, 0), split(noise, 0)]
     found = {"pmap": jax.pmap(closure)(*pieces).reshape(want.shape)}
-    found["shard_map"] = jax.jit(jax.shard_map(closure, mesh=mesh, in_specs=over_rows, out_specs=P("rows")))(*data)
+    found["shard_map"] = jax.jit(shard_map(closure, mesh=mesh, in_specs=over_rows, out_specs=P("rows")))(*data)
     sharded = [jax.device_put(x, NamedSharding(mesh, spec)) for x, spec in zip(data, over_rows)]
     found["eager, sharded rows"] = closure(*sharded)
-    with jax.set_mesh(mesh):
+    with jax.set_mesh(mesh) if hasattr(jax, "set_mesh") else mesh:
         found["set_mesh, arguments"] = jax.jit(argument)(entries, logits, *data)
     for name, x in found.items():
         worst[f"{kind}: {name}"] = float(np.abs(np.asarray(x) - want).max() / np.abs(want).max())
