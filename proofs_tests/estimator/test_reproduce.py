@@ -17,12 +17,13 @@ from jpvae.experiments import hvdmnist
 from jpvae.experiments.reproduce import classifiers, conclusions, conduct, measuring, report
 from jpvae.experiments.reproduce.digits import splits
 from jpvae.experiments.reproduce.perceptrons import Perceptrons
-from jpvae.experiments.reproduce.pieces import SHOWN
+from jpvae.experiments.reproduce.pieces import SHOWN, pieces
 from jpvae.experiments.reproduce.published import in_files, in_paper
 from jpvae.experiments.reproduce.results import Results
-from jpvae.experiments.reproduce.runs import Run
+from jpvae.experiments.reproduce.runs import Run, fitted
 from jpvae.experiments.reproduce.settings import Settings
 from jpvae.inference import predictor as imputation
+from jpvae.training import schedules
 from jpvae.views import reading as views
 
 TINY = Settings(length=2 / 18_750, epochs=2, epochs_on_originals=1, likelihood_images=6, likelihood_draws=101)
@@ -251,3 +252,21 @@ def test_a_claim_is_judged_by_the_means(whole, tmp_path):
             found["table_2"]["active_units_percent"] = percent
             (place / "training.json").write_text(json.dumps(found))
         assert claim.verdict(Results(tmp_path), "published") == verdict
+
+
+def test_protocol_paper_with_a_learned_alpha_trains_what_it_names(tmp_path):
+    """Thirty cycles of annealing need steps to rise in: 120. The file of the trained model has the options."""
+    run, settings = Run("paper", "orthogonal", 1, "learned"), Settings(length=120 / 46_875)
+    assert run.name == "orthogonal-alpha-learned-1"
+    result = run.train(tmp_path / "run", settings)
+    assert run.is_finished(tmp_path / "run", settings)
+    model = fitted(tmp_path / "run")
+    assert (model.learn_alpha, model.alpha, model.steps, model.beta) == (True, 0.95, 120, schedules.Cyclical(30, 0.5))
+    assert 0.9 < result["largest_singular_value"] < 1
+    assert result["largest_singular_value"] != pytest.approx(0.95, abs=1e-4)  # it moved
+
+
+def test_the_sweep_takes_the_protocol_s_own_alpha_from_the_main_run():
+    runs = {str(piece.place) for piece in pieces("published", 1, ["sweep"])}
+    swept = [f"orthogonal{alpha}-0" for alpha in ("", *(f"-alpha-{a}" for a in (0.1, 0.5, 0.95, 0.99, "learned")))]
+    assert runs == {f"published/{name}/training.json" for name in swept}
