@@ -7,8 +7,12 @@ engines fed the same batches give the same losses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +21,7 @@ from .errors import ConfigError, MissingDependency
 from .model.batch import Array, Batch
 from .model.model import Model
 
-__all__ = ["ENGINES", "Array", "Batch", "Engine", "engine"]
+__all__ = ["ENGINES", "Array", "Batch", "Engine", "engine", "engine_name"]
 
 
 class Engine(Protocol):
@@ -50,6 +54,7 @@ class Engine(Protocol):
         beta: float,
         learning_rate: float,
         coupling_rate: float,
+        weight_decay: float = 0.0,
         max_gradient_norm: float | None = None,
     ) -> dict[str, Any]:
         """One Adam step on the weighted negative ELBO, in place; prior.logits and prior.alpha move at ``coupling_rate`` times
@@ -57,10 +62,17 @@ class Engine(Protocol):
 
         "loss"; "reconstruction", -log p(x_i | z_i) under each view's own posterior, unweighted; "kl", of all observed views.
 
+        weight_decay w: before the step, every parameter that ``Model.decays`` is multiplied by 1 - learning_rate w (decoupled
+        weight decay: the gradient and Adam's moments do not see it). A learning_rate of 0 moves nothing: it is an evaluation,
+        in which networks that behave otherwise in training (dropout) behave as in prediction.
+
         max_gradient_norm G: the gradient g of all parameters, |g| its Euclidean norm, is taken as g min(1, G/|g|), and |g| is
         reported as "gradient_norm"; where |g| is not finite, no step is made. Only where the loss is not finite, "rows" is
         reported too: ``Batch.by_row`` of what every row gave.
         """
+
+    def network_parameters(self, seed: int) -> dict[str, np.ndarray]:
+        """Fresh parameters of the networks that are the user's own, by name; {} for an engine that takes none."""
 
     def encode(self, p: Mapping[str, Array], view: int, x: Array) -> tuple[Array, Array]:
         """Posterior means and log-variances (..., B, n_i) of a view's rows."""
@@ -69,23 +81,67 @@ class Engine(Protocol):
         """The likelihood's outputs (..., B, c_i)."""
 
 
-ENGINES = {"torch": "jpvae_torch", "numpy": "jpvae_numpy"}
+ENGINES = {"torch": "jpvae_torch", "numpy": "jpvae_numpy"}  # packages with a class Engine
+GROUP = "jpvae.engines"  # entry points of other packages, each an engine's class
 
 
-def engine(backend: str, model: Model, dtype: str = "float32", device: str = "cpu") -> Engine:
-    """The engine of that name. Raises ConfigError for an unknown one or an unusable device, MissingDependency where its
-    framework is absent."""
-    if backend not in ENGINES:
-        raise ConfigError(f"backend is {backend!r}; expected one of {sorted(ENGINES)}")
+def engine(
+    backend: str | Callable[..., Engine],
+    model: Model,
+    dtype: str = "float32",
+    device: str = "cpu",
+    networks: Mapping[str, Any] | None = None,
+) -> Engine:
+    """The engine of that name, or of that class (or what makes one: ``functools.partial(Engine, ...)``).
+
+    networks: factories of the model's own networks, by part. Raises ConfigError for an unknown name, an unusable device, or
+    networks that the engine does not take; MissingDependency where its framework is absent.
+    """
+    make, called = _maker(backend), engine_name(backend)
     if dtype not in ("float32", "float64"):
         raise ConfigError(f"dtype is {dtype!r}; expected 'float32' or 'float64'")
+    options = {"networks": networks} if networks else {}
+    if networks and "networks" not in inspect.signature(make).parameters:
+        raise ConfigError(
+            f"networks is given with backend={called!r}, whose networks are dense layers; expected backend='torch'"
+        )
     try:
-        module = import_module(ENGINES[backend])
+        return make(model, dtype, device, **options)
+    except (RuntimeError, AssertionError) as error:
+        what = "device" if networks is None else "device, or one of networks,"
+        raise ConfigError(f"{what} is {device!r}, which backend={called!r} cannot use here: {error}") from error
+
+
+def engine_name(backend: str | Callable[..., Any]) -> str:
+    """What stands for an engine in a file: its registered name, or for a class from elsewhere "module:class"."""
+    if isinstance(backend, str):
+        return backend
+    made = backend.func if isinstance(backend, functools.partial) else backend
+    home, name = getattr(made, "__module__", ""), getattr(made, "__qualname__", type(made).__qualname__)
+    registered = {package: name for name, package in ENGINES.items()}
+    return registered.get(home.partition(".")[0], f"{home}:{name}")
+
+
+def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
+    if not isinstance(backend, str):
+        return backend
+    points = {} if backend in ENGINES else {point.name: point for point in entry_points(group=GROUP)}
+    module, _, path = backend.partition(":")
+    made: Any = None
+    try:
+        if backend in ENGINES:
+            made = import_module(ENGINES[backend]).Engine
+        elif backend in points:
+            made = points[backend].load()
+        elif path:  # of a file: only what the program has imported itself
+            made = functools.reduce(lambda at, part: getattr(at, part, None), path.split("."), sys.modules.get(module))
     except ModuleNotFoundError as error:
         message = f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]', or take backend='numpy'"
         raise MissingDependency(message) from error
-    try:
-        made: Engine = module.Engine(model, dtype, device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device is {device!r}, which backend={backend!r} cannot use here: {error}") from error
-    return made
+    if made is None and path:
+        raise ConfigError(f"backend is {backend!r}, which is not here: import {module}, or load(path, backend='numpy')")
+    if not callable(made):
+        known = sorted({*ENGINES, *points})
+        raise ConfigError(f"backend is {backend!r}; expected one of {known}, or an Engine class")
+    checked: Callable[..., Engine] = made
+    return checked

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .engines import engine
 from .files import saving
 from .files.saving import Progress
 from .fitted import Fitted
 from .inference.latent_report import diagnose
 from .inference.predictor import Predictor
 from .options import Options, seed_of
-from .planning import model_of, plan_of, warn_of_idle_latents
+from .planning import engine_of, model_of, plan_of, warn_of_idle_latents, with_networks
 from .training.batches import Batches
 from .training.callbacks import Callback, Run, StopTraining, listening
 from .training.divergence import check_finite
@@ -41,7 +40,7 @@ class File(NamedTuple):
 
 def begin(options: Options, opened: Opened, missing: str, slices: Slices | None) -> tuple[Fitted, Plan, Views]:
     """The model, the plan, the views read and checked, and their scaling, before any step. Raises ConfigError, ViewError."""
-    seed, model = seed_of(options.seed), model_of(options, opened.columns)
+    seed, model = seed_of(options.seed), model_of(options, opened.columns, opened.names)
     plan = plan_of(options, model, len(opened.observed), opened.names, seed)
     survey = Survey(opened, model.likelihoods)
     data = checked(opened, missing=missing, entries=options.entries, visit=survey)
@@ -56,11 +55,12 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
     options, model = start.options, start.model
     if file is not None:
         saving.check_families(start)
-    backend = engine(options.backend, model, options.dtype, options.device)
+    backend = engine_of(options, model, start.view_names)
     views = [Scaled(data, i, units, options.dtype) for i, units in enumerate(start.units)]
     batches = Batches([view[:] for view in views], data.observed, model, plan, data.names)
     fingerprint = None if file is None else batches.fingerprint()
     start, progress = saving.resume(start, file.path if file else None, fingerprint, plan.steps)
+    start = replace(start, parameters=with_networks(backend, model, start.parameters, start.seed))
     state = backend.start(start.parameters, progress.optimizer)
     record = Recorder(plan, start.history, progress.window, lambda record: [one.on_log(record) for one in listeners])
     held_out = HeldOut(backend, batches, options.patience, progress.best) if options.early_stopping else None

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .engines import engine_name
 from .errors import ConfigError
 from .model.likelihoods import Likelihood
 from .model.likelihoods.registry import name_of
@@ -24,6 +25,7 @@ from .training.schedules import BetaSchedule
 Objective = Literal["subset", "elbo"]
 Entries = Literal["error", "marginalise"]
 Missing = Literal["error", "nan"]
+OnImpossible = Literal["error", "missing"]
 RateSchedule = Literal["cosine", "constant"]
 Dtype = Literal["float32", "float64"]
 Layers = tuple[int, ...] | tuple[tuple[int, ...], ...]  # of all views, or of each
@@ -55,17 +57,20 @@ class Options:
     learning_rate_schedule: RateSchedule = "cosine"
     coupling_rate: float = 0.1
     beta: str | BetaSchedule = "constant"
-    backend: str = "torch"
+    backend: str | Callable[..., Any] = "torch"
     device: str = "cpu"
     dtype: Dtype = "float32"
     seed: Any = 0
     missing: Missing = "error"
+    impossible: OnImpossible = "error"
     view_slices: Any = None
     progress: bool | str = "auto"
     early_stopping: bool = False
     validation_fraction: float = 0.1
     patience: int = 10
     max_gradient_norm: float | None = None
+    weight_decay: float = 0.0
+    networks: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name, plain in _KINDS.items():
@@ -88,8 +93,10 @@ class Options:
         return cls(**given | decoded)
 
     def to_json(self) -> dict[str, Any]:
-        """What a training depends on (all but ``progress``) as JSON-able values, by name."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "progress"}
+        """What a training depends on, as JSON-able values by name: all but ``progress`` and ``networks`` (see the model)."""
+        unwritten = ("progress", "networks")
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in unwritten}
+        values["backend"] = engine_name(self.backend)
         values |= {"beta": schedules.to_json(self.beta), "likelihood": likelihood_to_json(self.likelihood)}
         return dict(sorted(values.items()))
 
@@ -185,6 +192,25 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def _backend(name: str, value: Any) -> Any:
+    if not isinstance(value, str) and not callable(value):
+        raise ConfigError(f"{name} is {value!r}; expected a name, or an Engine class")
+    return value
+
+
+def _networks(name: str, value: Any) -> dict[str, tuple[Any, Any]] | None:
+    if value is None:
+        return None
+    pairs = value.values() if isinstance(value, Mapping) else [None]
+    for pair in pairs:
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(one is None or callable(one) for one in pair)):
+            raise ConfigError(
+                f"{name} is {value!r}; expected a dict by view, each a pair (make_encoder, make_decoder) of functions of "
+                "(features, latents), or None in place of one"
+            )
+    return {view: (encoder, decoder) for view, (encoder, decoder) in value.items()}
+
+
 def _likelihood(name: str, value: Any) -> Any:
     if not isinstance(value, str | Mapping | Likelihood) and not _several(value):
         raise ConfigError(f"{name} is {value!r}; expected a name or a Likelihood object, or one per view")
@@ -194,9 +220,9 @@ def _likelihood(name: str, value: Any) -> Any:
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("batch_size", "patience"), _integer),
     **dict.fromkeys(("steps", "rank"), _or_none(_integer)),
-    **dict.fromkeys(("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction"), _number),
+    **dict.fromkeys(("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction", "weight_decay"), _number),
     **dict.fromkeys(
-        ("prior", "bound", "objective", "learning_rate_schedule", "backend", "device", "dtype", "entries"),
+        ("prior", "bound", "objective", "learning_rate_schedule", "device", "dtype", "entries", "impossible"),
         _text,
     ),
     **dict.fromkeys(("learn_alpha", "early_stopping"), _flag),
@@ -207,6 +233,8 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     "view_weights": _view_weights,
     "max_gradient_norm": _or_none(_number),
     "progress": _progress,
+    "backend": _backend,
+    "networks": _networks,
 }
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+
+from .engines import Engine, engine
 from .errors import ConfigError, JPVAEWarning
 from .model.model import Model
 from .options import Options
@@ -16,8 +20,8 @@ from .views.columns import Columns
 _MOST_STEPS = 10**9
 
 
-def model_of(options: Options, columns: Sequence[Columns]) -> Model:
-    """The model that these options mean for views of these columns. Raises ConfigError."""
+def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str]) -> Model:
+    """The model that these options mean for views of these columns and names. Raises ConfigError."""
     sizes = options.latent_dims
     return Model(
         features=tuple(each.width for each in columns),
@@ -30,7 +34,50 @@ def model_of(options: Options, columns: Sequence[Columns]) -> Model:
         bound=options.bound,
         rank=options.rank,
         entries=options.entries,
+        own_networks=tuple(networks_of(options.networks, names)),
     )
+
+
+def networks_of(given: Mapping[str, tuple[Any, Any]] | None, names: Sequence[str]) -> dict[str, Any]:
+    """The factories of own networks by part of the layout, "encoder.0" say. Raises ConfigError for a view that is not there."""
+    if given and not set(given) <= set(names):
+        raise ConfigError(f"networks names the views {list(given)}; expected some of {list(names)}")
+    pairs = [(i, (given or {}).get(name, (None, None))) for i, name in enumerate(names)]
+    parts = [(f"{part}.{i}", make) for i, pair in pairs for part, make in zip(("encoder", "decoder"), pair, strict=True)]
+    return {part: make for part, make in parts if make is not None}
+
+
+def engine_of(options: Options, model: Model, names: Sequence[str]) -> Engine:
+    """The engine that these options mean, with factories for the model's own networks. Raises ConfigError."""
+    factories = networks_of(options.networks, names)
+    for part in (*model.own_networks, *factories):
+        if part not in factories or part not in model.own_networks:
+            kind, _, view = part.partition(".")
+            found, expected = ("none", "a factory") if part not in factories else ("a factory", "None")
+            example = f"networks={{{names[int(view)]!r}: (make_encoder, make_decoder)}}"
+            raise ConfigError(
+                f"networks has {found} for the {kind} of view {names[int(view)]!r}; expected {expected}, as in the training: "
+                f"JPVAE.load(path, {example})"
+            )
+    return engine(options.backend, model, options.dtype, options.device, factories or None)
+
+
+def with_networks(made: Engine, model: Model, parameters: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """``parameters`` with those of the model's own networks, fresh by the seed where they have none of them; what they have
+    must suit the factories. Raises ConfigError."""
+    if not model.own_networks:
+        return dict(parameters)
+    fresh, kept = made.network_parameters(seed), {name: x for name, x in parameters.items() if model.is_own(name)}
+    if not kept:
+        return {**parameters, **fresh}
+    for name in sorted(fresh.keys() | kept.keys()):
+        ours, theirs = (f"of shape {found[name].shape}" if name in found else "absent" for found in (fresh, kept))
+        if ours != theirs:
+            raise ConfigError(
+                f"networks does not fit the file: {name} is {ours} in the network that the factory makes and {theirs} "
+                "in the file; expected the factories of the training"
+            )
+    return dict(parameters)
 
 
 def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
@@ -79,6 +126,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         max_gradient_norm=None if options.max_gradient_norm is None else float(options.max_gradient_norm),
         validation_fraction=fraction,
         view_weights=_weight_of_each(options.view_weights, names),
+        weight_decay=float(options.weight_decay),
     )
 
 

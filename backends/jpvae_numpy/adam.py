@@ -42,9 +42,10 @@ def clip(gradient: np.ndarray, most: float) -> float:
 
 
 class Adam:
-    """The optimiser of ``parameters`` by ``gradients``; the last ``slow`` entries have a rate of their own."""
+    """The optimiser of ``parameters`` by ``gradients``; the first ``decaying`` entries are those that weight decay moves, the
+    last ``slow`` have a rate of their own."""
 
-    def __init__(self, parameters: Flat, gradients: Flat, slow: int, threads: Threads) -> None:
+    def __init__(self, parameters: Flat, gradients: Flat, decaying: int, slow: int, threads: Threads) -> None:
         shapes, dtype = {name: x.shape for name, x in parameters.named.items()}, parameters.whole.dtype
         self.steps, self.threads = 0, threads
         self.m, self.v = Flat(shapes, dtype), Flat(shapes, dtype)
@@ -53,23 +54,28 @@ class Adam:
         count = threads.count * -(-size // (threads.count * BLOCK))  # as many for each thread
         length = -(-size // count)
         self._blocks = [
-            (moves_slowly, *(x[start : min(start + length, end)] for x in buffers))
-            for moves_slowly, first, end in ((False, 0, size - slow), (True, size - slow, size))
+            (decays, moves_slowly, *(x[start : min(start + length, end)] for x in buffers))
+            for decays, moves_slowly, first, end in (
+                (True, False, 0, decaying),
+                (False, False, decaying, size - slow),
+                (False, True, size - slow, size),
+            )
             for start in range(first, end, length)
         ]
         self._scratch = [np.empty(length, dtype) for _ in range(threads.count)]
 
-    def step(self, rate: float, slow_rate: float) -> None:
-        """One step by the gradients as they are; the slow entries move at ``slow_rate``."""
+    def step(self, rate: float, slow_rate: float, weight_decay: float = 0.0) -> None:
+        """One step by the gradients as they are, after p *= 1 - rate weight_decay; the slow entries move at ``slow_rate``."""
         self.steps += 1
         root = math.sqrt(1.0 - BETA_2**self.steps)
         factor = root / (1.0 - BETA_1**self.steps)
         # Constants are arrays without axes: NumPy takes as long to convert a Python number as to add a few thousand entries.
-        constants = (1.0 - BETA_1, BETA_2, 1.0 - BETA_2, EPS * root, rate * factor, slow_rate * factor)
-        one_less_b1, b2, one_less_b2, e, fast, slow = (np.asarray(x, self._scratch[0].dtype) for x in constants)
+        kept_share = 1.0 - rate * weight_decay
+        constants = (1.0 - BETA_1, BETA_2, 1.0 - BETA_2, EPS * root, rate * factor, slow_rate * factor, kept_share)
+        one_less_b1, b2, one_less_b2, e, fast, slow, kept = (np.asarray(x, self._scratch[0].dtype) for x in constants)
 
         def share(k: int) -> None:
-            for moves_slowly, p, g, m, v in self._blocks[k :: self.threads.count]:
+            for decays, moves_slowly, p, g, m, v in self._blocks[k :: self.threads.count]:
                 t = self._scratch[k][: len(p)]
                 np.subtract(g, m, t)
                 np.multiply(t, one_less_b1, t)
@@ -82,6 +88,8 @@ class Adam:
                 np.add(t, e, t)
                 np.divide(m, t, t)
                 np.multiply(t, slow if moves_slowly else fast, t)
+                if decays and weight_decay:
+                    np.multiply(p, kept, p)
                 np.subtract(p, t, p)
 
         self.threads.each(share, range(self.threads.count))

@@ -45,6 +45,10 @@ class Engine:
         """A copy."""
         return np.array(x)
 
+    def network_parameters(self, seed: int) -> Arrays:
+        """There are none: all networks are dense layers."""
+        return {}
+
     def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None = None) -> State:
         """Copies of the parameters, ready to train; Adam's moments where training goes on."""
         state = State(self.model, parameters, self.dtype, self.threads)
@@ -83,6 +87,7 @@ class Engine:
         beta: float,
         learning_rate: float,
         coupling_rate: float = 1.0,
+        weight_decay: float = 0.0,
         max_gradient_norm: float | None = None,
     ) -> Any:
         """One Adam step; the report is of the parameters before it."""
@@ -92,7 +97,7 @@ class Engine:
                 report["gradient_norm"] = norm = clip(state.gradients.whole, max_gradient_norm)
                 if not math.isfinite(norm):
                     return report
-            state.adam.step(learning_rate, learning_rate * coupling_rate)
+            state.adam.step(learning_rate, learning_rate * coupling_rate, weight_decay)
         return report
 
 

@@ -17,13 +17,17 @@ class State:
 
     def __init__(self, model: Any, parameters: Mapping[str, np.ndarray], dtype: str, threads: int) -> None:
         self.model, self.dtype, self.threads = model, dtype, Threads(threads)
-        order = sorted(parameters, key=lambda name: name in model.coupling_parameters)  # the slow ones last
+
+        def group(name: str) -> int:  # what decays first, the slow ones last
+            return 2 if name in model.coupling_parameters else int(not model.decays(name, parameters[name].ndim))
+
+        order = sorted(parameters, key=group)
         shapes = {name: parameters[name].shape for name in order}
         self.parameters, self.gradients = Flat(shapes, dtype), Flat(shapes, dtype)
         for name, x in parameters.items():
             self.parameters.named[name][...] = x
-        slow = sum(parameters[name].size for name in model.coupling_parameters if name in parameters)
-        self.adam = Adam(self.parameters, self.gradients, slow, self.threads)
+        decaying, slow = (sum(x.size for name, x in parameters.items() if group(name) == k) for k in (0, 2))
+        self.adam = Adam(self.parameters, self.gradients, decaying, slow, self.threads)
         networks = (self.parameters.named, self.gradients.named)
         self.encoders = [Layers(*networks, f"encoder.{i}") for i in range(model.views)]
         self.decoders = [Layers(*networks, f"decoder.{i}") for i in range(model.views)]

@@ -14,20 +14,39 @@ from jpvae.model.batch import Batch
 from jpvae.model.model import Model
 from jpvae.model.objective import negative_elbo
 
-from .state import State
+from .networks import Factory, Networks, as_floats
+from .state import MakeOptimizer, State, adam
 
 Tensors = dict[str, torch.Tensor]
 
 
 class Engine:
-    """The Engine protocol, in PyTorch. model: a jpvae Model; dtype: "float32" or "float64"; device: as torch names it."""
+    """The Engine protocol, in PyTorch.
+
+    model: a jpvae Model; dtype: "float32" or "float64"; device: as torch names it.  networks: factories by part, "encoder.0"
+    say (networks.py).  optimizer: from parameter groups to a torch optimiser, in place of Adam; its learning rates are set
+    before every step.  compile: have torch.compile make the loss of each shape of batch, which takes a compiler and about a
+    minute.  The last two go into ``JPVAE(backend=functools.partial(Engine, compile=True))``.
+    """
 
     xp = array_api_compat.torch
 
-    def __init__(self, model: Model, dtype: str = "float32", device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: Model,
+        dtype: str = "float32",
+        device: str = "cpu",
+        *,
+        networks: Mapping[str, Factory] | None = None,
+        optimizer: MakeOptimizer = adam,
+        compile: bool = False,
+    ) -> None:
         self.model = model
         self.dtype: torch.dtype = getattr(torch, dtype)
-        self.device = torch.empty(0, device=device).device  # fails here, not in training, where there is no such device
+        like = torch.empty(0, dtype=self.dtype, device=device)  # fails here, not in training, where there is no such device
+        self.device, self._optimizer = like.device, optimizer
+        self._networks = Networks(model, networks or {}, like)
+        self._objective = torch.compile(negative_elbo) if compile else negative_elbo
 
     def asarray(self, x: np.ndarray) -> torch.Tensor:
         """A tensor on the engine's device; bool stays bool, all else takes the engine's dtype."""
@@ -37,36 +56,33 @@ class Engine:
         """A NumPy copy."""
         return np.array(x.detach().cpu().numpy())
 
+    def network_parameters(self, seed: int) -> dict[str, np.ndarray]:
+        """Fresh parameters and buffers of the networks that are the user's own."""
+        return self._networks.initial(seed)
+
     def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None = None) -> State:
-        """Copies of the parameters, ready to train; Adam's moments where training goes on."""
-        copies = {name: self.asarray(np.array(x)) for name, x in parameters.items()}
-        return State(copies, self.model.coupling_parameters, optimizer and {k: self.asarray(v) for k, v in optimizer.items()})
+        """Copies of the parameters, ready to train; the optimiser's arrays where training goes on."""
+        leaves = {name: self._networks.prepare(name, x) for name, x in parameters.items()}
+        moments = {name: self.asarray(np.asarray(x)) for name, x in (optimizer or {}).items()}
+        return State(self.model, leaves, moments, self._optimizer)
 
     def parameters(self, state: State) -> Tensors:
         """The parameters (they share memory with the state's)."""
         return {name: x.detach() for name, x in state.parameters.items()}
 
     def to_arrays(self, state: State) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Parameters, and Adam's step count and moments."""
-        moments = {name: self.numpy(x) for name, x in state.moments().items()}
-        return {name: self.numpy(x) for name, x in state.parameters.items()}, moments
+        """Parameters, and the optimiser's arrays: Adam's step count and moments."""
+        moments = {name: as_floats(x) for name, x in state.moments().items()}
+        return {name: as_floats(x) for name, x in state.parameters.items()}, moments
 
     def encode(self, p: Mapping[str, torch.Tensor], view: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior means and log-variances."""
-        mean, log_var = self._network(p, "encoder", view, x).chunk(2, dim=-1)
+        mean, log_var = self._networks(p, "encoder", view, x).chunk(2, dim=-1)
         return mean, log_var
 
     def decode(self, p: Mapping[str, torch.Tensor], view: int, z: torch.Tensor) -> torch.Tensor:
         """The likelihood's outputs."""
-        return self._network(p, "decoder", view, z)
-
-    def _network(self, p: Mapping[str, torch.Tensor], part: str, view: int, x: torch.Tensor) -> torch.Tensor:
-        rows, depth = x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), self.model.depth(view)
-        for k in range(depth):
-            rows = torch.addmm(p[f"{part}.{view}.{k}.bias"], rows, p[f"{part}.{view}.{k}.weight"])
-            if k < depth - 1:
-                rows = torch.relu(rows)
-        return rows if x.ndim == 2 else rows.reshape(*x.shape[:-1], rows.shape[-1])
+        return self._networks(p, "decoder", view, z)
 
     @torch.enable_grad()
     def train_step(
@@ -77,26 +93,29 @@ class Engine:
         beta: float,
         learning_rate: float,
         coupling_rate: float = 1.0,
+        weight_decay: float = 0.0,
         max_gradient_norm: float | None = None,
     ) -> dict[str, Any]:
         """One Adam step; the report is of the parameters before it."""
-        p = state.parameters
-        found = negative_elbo(
-            self.model,
-            p,
-            batch.inputs(self.asarray, self.model.latent_dims),
-            lambda i, x: self.encode(p, i, x),
-            lambda i, z: self.decode(p, i, z),
-            beta=beta,
-            xp=self.xp,
-        )
-        state.optimizer.zero_grad()
-        found.loss.backward()
+        p, network, training = state.parameters, self._networks, learning_rate > 0
+        inputs = batch.inputs(self.asarray, self.model.latent_dims)
+
+        def encode(i: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            mean, log_var = network(p, "encoder", i, x, training=training).chunk(2, dim=-1)
+            return mean, log_var
+
+        def decode(i: int, z: torch.Tensor) -> torch.Tensor:
+            return network(p, "decoder", i, z, training=training)
+
+        with network.randomness(batch.posterior_noise):
+            found = self._objective(self.model, p, inputs, encode, decode, beta=beta, xp=self.xp)
+            state.optimizer.zero_grad()
+            found.loss.backward()
         report: dict[str, Any] = {}
         if max_gradient_norm is not None:
             report["gradient_norm"] = state.limit(max_gradient_norm)
         if math.isfinite(report.get("gradient_norm", 0.0)):
-            state.step(learning_rate, learning_rate * coupling_rate)
+            state.step(learning_rate, coupling_rate, weight_decay)
         loss, kl, *reconstruction = torch.cat([torch.stack([found.loss, found.kl]), found.reconstruction]).tolist()
         report |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if not math.isfinite(loss):

@@ -1,54 +1,87 @@
-"""A training in progress: parameters as leaves of the graph, and the optimiser whose state is saved as arrays by name.
+"""A training in progress: parameters as leaves of the graph, and torch's optimiser, whose state is saved as arrays by name.
 
 torch's Adam keeps exp_avg, exp_avg_sq and step for each tensor; a file has m.<name>, v.<name> and one step for all of them.
+What another optimiser keeps is saved as state.<key>.<name>.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
-_SAVED = {"exp_avg": "m", "exp_avg_sq": "v"}
+from jpvae.model.model import Model
+
+Tensors = dict[str, torch.Tensor]
+MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]  # from parameter groups
+_ADAM = {"exp_avg": "m", "exp_avg_sq": "v"}
+
+
+def adam(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019), one fused kernel per group where there is one."""
+    fused = all(x.device.type in ("cpu", "cuda") for group in groups for x in group["params"])
+    return torch.optim.AdamW(groups, weight_decay=0.0, fused=fused)
 
 
 class State:
-    """``parameters`` by name, trained by ``optimizer``; those of ``slow`` have a learning rate of their own."""
+    """``parameters`` by name, of which those that require a gradient are trained by ``optimizer``.
+
+    Groups: the networks' matrices, which may decay; the rest; the couplings, whose rate is another.
+    """
 
     def __init__(
-        self, parameters: dict[str, torch.Tensor], slow: Sequence[str], moments: Mapping[str, torch.Tensor] | None
+        self, model: Model, parameters: Tensors, moments: Mapping[str, torch.Tensor] | None, make: MakeOptimizer
     ) -> None:
-        self.parameters = {name: x.requires_grad_() for name, x in parameters.items()}
-        groups = [[x for name, x in parameters.items() if (name in slow) == chosen] for chosen in (False, True)]
-        fused = all(x.device.type in ("cpu", "cuda") for x in parameters.values())
-        self.optimizer = torch.optim.AdamW([{"params": group} for group in groups if group], weight_decay=0.0, fused=fused)
-        self._slow = slow
+        self.parameters = parameters
+        self.trained = {name: x for name, x in parameters.items() if x.requires_grad}
+        slow, groups = model.coupling_parameters, []
+        for decays, couples in ((True, False), (False, False), (False, True)):
+            chosen = [x for n, x in self.trained.items() if (model.decays(n, x.ndim), n in slow) == (decays, couples)]
+            groups += [{"params": chosen, "decays": decays, "couples": couples}] if chosen else []
+        self.optimizer, self._names = make(groups), {id(x): name for name, x in self.trained.items()}
+        self._adam = make is adam
         if moments:
-            for name, x in self.parameters.items():
-                kept = {key: moments[f"{short}.{name}"].clone() for key, short in _SAVED.items()}
-                self.optimizer.state[x] = {"step": moments["step"].to(torch.float32).clone(), **kept}
+            self._resume(moments)
 
-    def step(self, rate: float, slow_rate: float) -> None:
+    def _resume(self, moments: Mapping[str, torch.Tensor]) -> None:
+        for name, x in self.trained.items():
+            if self._adam:
+                kept = {key: moments[f"{short}.{name}"].clone() for key, short in _ADAM.items()}
+                kept["step"] = moments["step"].to(torch.float32).clone()
+            else:
+                saved = {key: value for key, value in moments.items() if key.startswith("state.") and key.endswith(f".{name}")}
+                kept = {key.removeprefix("state.").removesuffix(f".{name}"): value.clone() for key, value in saved.items()}
+            self.optimizer.state[x] = kept
+
+    def step(self, rate: float, coupling_rate: float, weight_decay: float) -> None:
         """One step of the optimiser."""
-        for group, lr in zip(self.optimizer.param_groups, (rate, slow_rate), strict=False):
-            group["lr"] = lr
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * coupling_rate if group["couples"] else rate
+            if weight_decay and group["decays"]:
+                group["weight_decay"] = weight_decay
         self.optimizer.step()
 
     def limit(self, most: float) -> float:
         """g <- g min(1, most/|g|) where |g| is finite; returns |g| (of before), summed in float64."""
-        gradients = [x.grad for x in self.parameters.values() if x.grad is not None]
+        gradients = [x.grad for x in self.trained.values() if x.grad is not None]
         norms = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients])
         norm = float(torch.linalg.vector_norm(norms))
-        if most < norm < float("inf"):
-            torch._foreach_mul_(gradients, most / norm)
+        if most < norm < math.inf:
+            for g in gradients:
+                g.mul_(most / norm)
         return norm
 
-    def moments(self) -> dict[str, torch.Tensor]:
-        """The optimiser's arrays by name: what ``start`` takes. Before the first step they are 0."""
-        first = next(iter(self.parameters.values()))
-        saved = {}
-        for name, x in self.parameters.items():
+    def moments(self) -> Tensors:
+        """The optimiser's arrays by name: what ``State`` takes."""
+        saved: Tensors = {}
+        if not self._adam:
+            for x, kept in self.optimizer.state.items():
+                saved |= {f"state.{key}.{self._names[id(x)]}": torch.as_tensor(value) for key, value in kept.items()}
+            return saved | {"state": torch.ones(())}
+        for name, x in self.trained.items():
             kept = self.optimizer.state.get(x, {})
-            saved |= {f"{short}.{name}": kept.get(key, torch.zeros_like(x)) for key, short in _SAVED.items()}
-        saved["step"] = self.optimizer.state.get(first, {}).get("step", torch.zeros(()))
+            saved |= {f"{short}.{name}": kept.get(key, torch.zeros_like(x)) for key, short in _ADAM.items()}
+            saved["step"] = kept.get("step", torch.zeros(()))
         return saved

@@ -188,6 +188,34 @@ class StepsOnNaN(jpvae_torch.Engine):
         return found | {"gradient_norm": np.nan} if wrong else found
 
 
+class ForgetsWeightDecay(jpvae_torch.Engine):
+    def train_step(self, state, batch, *, weight_decay=0.0, **options):
+        return super().train_step(state, batch, **options)
+
+
+class DecaysInTheGradient(jpvae_torch.Engine):
+    """L2 regularisation in Adam's gradient, in place of decoupled weight decay."""
+
+    def start(self, parameters, optimizer=None):
+        state = super().start(parameters, optimizer)
+        groups = [{**group, "weight_decay": 0.0} for group in state.optimizer.param_groups]
+        for group in groups:
+            group.pop("decoupled_weight_decay", None)
+        saved = dict(state.optimizer.state)
+        state.optimizer = torch.optim.Adam(groups, fused=True)
+        state.optimizer.state.update(saved)
+        return state
+
+
+class DecaysEverything(jpvae_torch.Engine):
+    def train_step(self, state, batch, *, weight_decay=0.0, **options):
+        found = super().train_step(state, batch, weight_decay=weight_decay, **options)
+        for name, x in self.parameters(state).items():
+            if not self.model.decays(name, x.ndim):
+                x.mul_(1 - options["learning_rate"] * weight_decay)
+        return found
+
+
 class BlamesAllRows(jpvae_torch.Engine):
     def train_step(self, state, batch, **options):
         found = super().train_step(state, batch, **options)
@@ -223,6 +251,9 @@ BROKEN_ENGINES = {
     ClipsNothing: r"max_gradient_norm is .*model 'independent', holes, subset, float64",
     HalvesTheNorm: r"gradient_norm is .*model 'independent', holes, subset, float64",
     StepsOnNaN: r"a gradient that is not finite moved: .*model 'independent', holes, subset, float64",
+    ForgetsWeightDecay: r"weight_decay is .*model 'independent', holes, subset, float64",
+    DecaysInTheGradient: r"Adam's moments under weight_decay is .*model 'independent', holes, subset, float64",
+    DecaysEverything: r"weight_decay is .*model 'independent', holes, subset, float64",
     BlamesAllRows: r"rows posterior finite: \[False.*model 'independent', holes, subset, float64",
-    HalfPrecision: r"start has other numbers: encoder",
+    HalfPrecision: r"loss is .*model 'independent', complete, elbo, float64, step 1",
 }

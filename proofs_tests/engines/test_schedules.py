@@ -3,8 +3,11 @@
 import json
 import math
 
+import numpy as np
 import pytest
+from synthetic import OPTIONS, three_views
 
+from jpvae import JPVAE
 from jpvae.errors import ConfigError
 from jpvae.training.schedules import Constant, Cyclical, LearningRate, Linear, beta_schedule, from_json, to_json
 
@@ -57,6 +60,37 @@ def test_json_round_trip(schedule):
     assert back == schedule
     if isinstance(schedule, Linear):  # 7 steps must not come back as 7.0 times the training
         assert type(back.ramp) is type(schedule.ramp)
+
+
+class Steps:
+    """A schedule of the user's own: 0, then 1."""
+
+    def __init__(self, high=1.0):
+        self.high = high
+
+    def beta(self, step, steps):
+        return self.high if 2 * step >= steps else 0.0
+
+
+def test_an_object_of_the_user_s_own(tmp_path):
+    """It trains, its file loads and predicts, but does not train again without it."""
+    assert beta_schedule(Steps(), 10).beta(5, 10) == 1.0
+    views, mask = three_views(60, 0)
+    model = JPVAE(**OPTIONS | {"steps": 50, "backend": "numpy", "beta": Steps()}).fit(views, mask)
+    assert model.history_[-1]["beta"] == 1.0
+    model.save(tmp_path / "m")
+    loaded = JPVAE.load(tmp_path / "m")
+    loaded.save(tmp_path / "again")
+    assert all(np.array_equal(x, y) for x, y in zip(model.impute(views, mask), loaded.impute(views, mask), strict=True))
+    with pytest.raises(ConfigError, match=r"beta was an object of test_schedules\.Steps, which a file does not hold"):
+        loaded.fit(views, mask)
+    with pytest.raises(ConfigError, match=r"which reaches only 0\.5 within the 10 steps"):
+        beta_schedule(Steps(0.5), 10)
+    for wrong in (Steps(2.0), Steps("1")):
+        with pytest.raises(ConfigError, match="weights between 0 and 1"):
+            beta_schedule(wrong, 10)
+    with pytest.raises(ConfigError, match=r"beta is <class .*Linear'>; expected one of .* any object with a method beta"):
+        beta_schedule(Linear, 10)
 
 
 def test_an_unknown_schedule_in_a_file():

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,8 +31,11 @@ class Model:
     """Everything that fixes a JPVAE but its parameters' values; plain numbers and strings, so it goes into a file's header.
 
     features: each view's model columns; likelihood_names: as likelihoods/ names them; hidden: sizes of the encoders' layers, of
-    all views or of each; entries: "error", or "marginalise" where single cells may be missing.
+    all views or of each; entries: "error", or "marginalise" where single cells may be missing; own_networks: the parts,
+    "encoder.0" say, that are no dense layers but the user's own.
     """
+
+    ADDED: ClassVar[dict[str, Any]] = {"own_networks": ()}  # fields that the files of earlier releases lack
 
     features: tuple[int, ...]
     latent_dims: tuple[int, ...]
@@ -44,6 +47,7 @@ class Model:
     bound: str = "sigmoid"
     rank: int | None = None
     entries: str = "error"
+    own_networks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         M, dims = len(self.features), self.latent_dims
@@ -57,6 +61,9 @@ class Model:
             raise ConfigError(f"hidden is {self.hidden}; expected layer sizes for all views, or for each of the {M} views")
         if not all(0 < size <= _WIDEST for i in range(M) for size in self.hidden_layers(i)):
             raise ConfigError(f"hidden is {self.hidden}; expected positive layer sizes, at most {_WIDEST:,}")
+        parts = [f"{part}.{i}" for i in range(M) for part in ("encoder", "decoder")]
+        if self.own_networks != tuple(part for part in parts if part in self.own_networks):
+            raise ConfigError(f"own_networks is {self.own_networks!r}; expected a tuple of some of {parts}, in this order")
         _ = self.joint  # checks the prior's own options
         if self.entries not in ("error", "marginalise"):
             raise ConfigError(
@@ -69,7 +76,8 @@ class Model:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Model:
         """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError where it is none."""
-        return cls(**{f.name: tuples(value[f.name]) for f in fields(cls)})
+        given = cls.ADDED | value
+        return cls(**{f.name: tuples(given[f.name]) for f in fields(cls)})
 
     @property
     def views(self) -> int:
@@ -117,12 +125,23 @@ class Model:
         sizes: Any = self.hidden[view] if self._each_has_layers else self.hidden
         return tuple(sizes)
 
+    def is_own(self, name: str) -> bool:
+        """Whether a part, or what a parameter's name says that it is of, is a network of the user's own."""
+        return ".".join(name.split(".")[:2]) in self.own_networks
+
+    @staticmethod
+    def decays(name: str, ndim: int) -> bool:
+        """Whether weight decay moves a parameter: a matrix of a network, but no bias, and nothing of prior or likelihoods."""
+        return name.startswith(("encoder.", "decoder.")) and ndim > 1
+
     def depth(self, view: int) -> int:
         """How many dense layers a view's encoder has, and its decoder."""
         return len(self.hidden_layers(view)) + 1
 
     def layers(self, part: str, view: int) -> list[tuple[int, int]]:
-        """(in, out) of each dense layer of a view's "encoder" or "decoder"."""
+        """(in, out) of each dense layer of a view's "encoder" or "decoder"; none of a network of the user's own."""
+        if self.is_own(f"{part}.{view}"):
+            return []
         n, c, hidden = self.latent_dims[view], self.features[view], self.hidden_layers(view)
         sizes = (c, *hidden, 2 * n) if part == "encoder" else (n, *reversed(hidden), c)
         return list(pairwise(sizes))
@@ -130,7 +149,9 @@ class Model:
     def initial_parameters(
         self, seed: int, scaling: Sequence[tuple[np.ndarray, np.ndarray]] | None = None
     ) -> dict[str, np.ndarray]:
-        """LeCun-normal weights (truncated at two standard deviations), zero biases, skew entries uniform in [0, 0.01).
+        """All parameters but those of the user's own networks.
+
+        LeCun-normal weights (truncated at two standard deviations), zero biases, skew entries uniform in [0, 0.01).
 
         scaling: the views' locations and scales, from which a likelihood may have its decoder's last bias start elsewhere.
         One generator per array, keyed by seed and position: float64, the same for every engine.
@@ -147,10 +168,12 @@ class Model:
 
         for i in range(self.views):
             for part in ("encoder", "decoder"):
+                if self.is_own(f"{part}.{i}"):  # all else starts as it would without it
+                    _ = [next(streams) for _ in range(self.depth(i))]
                 for k, (fan_in, fan_out) in enumerate(self.layers(part, i)):
                     arrays[f"{part}.{i}.{k}.weight"] = weight(fan_in, fan_out)
                     arrays[f"{part}.{i}.{k}.bias"] = np.zeros(fan_out)
-            if scaling is not None:
+            if scaling is not None and not self.is_own(f"decoder.{i}"):
                 arrays[f"decoder.{i}.{self.depth(i) - 1}.bias"] = self.likelihoods[i].initial_outputs(*scaling[i])
             for name, value in self.likelihoods[i].parameters(self.features[i]).items():
                 arrays[f"likelihood.{i}.{name}"] = value

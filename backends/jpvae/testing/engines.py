@@ -35,10 +35,10 @@ def check_engine(which: str | EngineClass, *, device: str = "cpu") -> Report:
     and float32.
 
     which: its name in the registry, or its class. Compared with dense NumPy: the loss, reconstruction and kl that each of
-    three steps reports; the gradient of each, along a direction; the step, with Adam and coupling_rate;
-    encode, decode, and the prior and likelihood on its arrays; max_gradient_norm, on which side of the norm it may be, and what
-    is reported of rows that are not finite. To the bit: what start takes and to_arrays gives, training
-    that goes on from it, and a second run. What is handed in must stay as it is.
+    three steps reports; the gradient of each, along a direction; the step, with Adam and coupling_rate; encode, decode, and
+    the prior and likelihood on its arrays; weight_decay; max_gradient_norm, on which side of the norm it may be, and what is
+    reported of rows that are not finite. To the bit: what start takes and to_arrays gives, training that goes on from it, and
+    a second run. What is handed in must stay as it is.
     -> a Report, which prints as a table. Raises AssertionError at the first failure, naming what, model, batch, dtype
     and step.
 
@@ -54,6 +54,7 @@ def check_engine(which: str | EngineClass, *, device: str = "cpu") -> Report:
                 _check_predictions(report, made, model, dtype)
             if pattern == ("holes", "subset"):
                 _check_guard(report, made, model, dtype)
+                _check_decay(report, made, model, dtype)
                 _check_rows(report, made, model)
     return report
 
@@ -248,6 +249,27 @@ def _check_guard(report: Report, made: Engine, model: Model, dtype: str) -> None
     report.require("gradient_norm", not np.isfinite(found["gradient_norm"]), f"is {found['gradient_norm']} for data of NaN")
     for one, other in zip(still, made.to_arrays(made.start(p, None)), strict=True):
         _same(report, "a gradient that is not finite", one, other, "moved")
+
+
+def _check_decay(report: Report, made: Engine, model: Model, dtype: str) -> None:
+    """weight_decay w shrinks the networks' matrices by 1 - rate w beside Adam's step, and moves nothing else: the reported
+    loss and the moments are those of a step without it."""
+    p, batch, eps, decay = parameters(model), batches(model, "holes").at(0), float(np.finfo(dtype).eps), 0.25
+    rates, found = {"beta": BETA, "learning_rate": RATES[0], "coupling_rate": COUPLING_RATE}, []
+    for chosen in ({}, {"weight_decay": decay}):
+        state = made.start(p, None)
+        found.append((made.train_step(state, batch, **rates, **chosen), *made.to_arrays(state)))
+    (free, moved, moments), (reported, decayed, same) = found
+    _same(report, "weight_decay", {"loss": np.asarray(reported["loss"])}, {"loss": np.asarray(free["loss"])}, "changed")
+    for name, x in moments.items():
+        report.require("weight_decay", name in same, f"leaves no {name}")
+        report.compare("Adam's moments under weight_decay", same[name], x, 16 * eps * np.abs(x))
+    for name, x in p.items():
+        shrinks = name.startswith(("encoder", "decoder")) and name.endswith("weight")
+        expected = moved[name] - (RATES[0] * decay * x if shrinks else 0.0)
+        # Two products and two sums, on the parameter and on what Adam adds, each rounded in both runs.
+        bound = 16 * eps * (np.abs(x) + np.abs(moved[name] - x))
+        report.compare("weight_decay", decayed[name], expected, bound)
 
 
 def _check_rows(report: Report, made: Engine, model: Model) -> None:

@@ -26,7 +26,8 @@ def train(
     Raises TrainingDiverged at the first loss or gradient norm that is not finite, naming the step, row, view and term.
     """
     plan = batches.plan
-    guard = {} if plan.max_gradient_norm is None else {"max_gradient_norm": plan.max_gradient_norm}
+    chosen = {} if plan.max_gradient_norm is None else {"max_gradient_norm": plan.max_gradient_norm}
+    chosen |= {"weight_decay": plan.weight_decay} if plan.weight_decay else {}
     last = plan.steps if last is None else last
     for step in range(first, last):
         report = engine.train_step(
@@ -35,7 +36,7 @@ def train(
             beta=plan.beta.beta(step, plan.steps),
             learning_rate=plan.learning_rate.at(step, plan.steps),
             coupling_rate=plan.coupling_rate,
-            **guard,
+            **chosen,
         )
         check_report(report, f"step {step}", batches.rows(step), batches.names)
         if on_step is not None:

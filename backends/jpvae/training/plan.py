@@ -27,6 +27,7 @@ class Plan:
     max_gradient_norm: float | None = None
     validation_fraction: float = 0.0
     view_weights: tuple[float, ...] | None = None
+    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):
@@ -35,6 +36,8 @@ class Plan:
             raise ConfigError(f"steps is {self.steps} and batch_size {self.batch_size}; expected at least 1")
         if not (math.isfinite(self.coupling_rate) and self.coupling_rate >= 0):
             raise ConfigError(f"coupling_rate is {self.coupling_rate}; expected a finite number of at least 0")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise ConfigError(f"weight_decay is {self.weight_decay}; expected a finite number of at least 0")
         if self.max_gradient_norm is not None and not self.max_gradient_norm > 0:
             raise ConfigError(f"max_gradient_norm is {self.max_gradient_norm}; expected a positive number, or None")
         if min(self.weights, default=0.0) < 0 or not math.fsum(self.weights) > 0 or not all(map(math.isfinite, self.weights)):

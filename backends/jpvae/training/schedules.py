@@ -1,4 +1,4 @@
-"""Schedules over training: the KL weight beta (constant, linear, cyclical) and the learning rate (constant, cosine).
+"""Schedules over training: the KL weight beta (constant, linear, cyclical, your own) and the learning rate (constant, cosine).
 
 A beta that never reaches 1 trains another model than the one asked for, silently: ``beta_schedule`` refuses it.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from numbers import Real
+from typing import Any, Protocol
 
 from ..errors import ConfigError
 
@@ -46,21 +47,42 @@ class Cyclical:
         return min(1.0, position / self.ramp) if self.ramp > 0 else 1.0
 
 
-BetaSchedule = Constant | Linear | Cyclical
+class BetaSchedule(Protocol):
+    """Anything that gives the KL's weight at a step. Those of this module go into files; of others only the class's name."""
+
+    def beta(self, step: int, steps: int) -> float:
+        """The KL weight at ``step`` of ``steps``, between 0 and 1; 1 at some step."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What a file keeps of a schedule that was an object of the user's own: its class's name."""
+
+    name: str
+
+    def beta(self, step: int, steps: int) -> float:
+        """Raises ConfigError: the file does not hold the schedule itself."""
+        raise ConfigError(
+            f"beta was an object of {self.name}, which a file does not hold; set beta to one before fitting again"
+        )
+
+
 _BY_NAME: dict[str, BetaSchedule] = {"constant": Constant(), "linear": Linear(), "cyclical": Cyclical()}
 
 
 def beta_schedule(value: str | BetaSchedule, steps: int) -> BetaSchedule:
     """The schedule of that name, or the given one, checked: beta must reach 1 within ``steps``."""
-    if value not in _BY_NAME if isinstance(value, str) else not isinstance(value, BetaSchedule):
+    if value not in _BY_NAME if isinstance(value, str) else not _is_schedule(value):
         raise ConfigError(
-            f"beta is {value!r}; expected one of {sorted(_BY_NAME)}, or Constant(), Linear(ramp), Cyclical(cycles, ramp)"
+            f"beta is {value!r}; expected one of {sorted(_BY_NAME)}, or Constant(), Linear(ramp), Cyclical(cycles, ramp), or "
+            "any object with a method beta(step, steps)"
         )
     schedule = _BY_NAME[value] if isinstance(value, str) else value
     if isinstance(schedule, Cyclical) and schedule.cycles < 1:
         raise ConfigError(f"beta is {schedule}; expected at least one cycle")
     betas = [schedule.beta(step, steps) for step in range(steps)]
-    if any(not 0.0 <= beta <= 1.0 for beta in betas) or getattr(schedule, "ramp", 0) < 0:
+    ramp = schedule.ramp if isinstance(schedule, Linear | Cyclical) else 0
+    if any(not (isinstance(beta, Real) and 0.0 <= beta <= 1.0) for beta in betas) or ramp < 0:
         raise ConfigError(f"beta is {schedule}; expected a ramp of at least 0, and weights between 0 and 1")
     highest = max(betas, default=1.0)
     if highest < 1.0:
@@ -71,15 +93,25 @@ def beta_schedule(value: str | BetaSchedule, steps: int) -> BetaSchedule:
     return schedule
 
 
+def _is_schedule(value: Any) -> bool:
+    return not isinstance(value, type) and callable(getattr(value, "beta", None))
+
+
 def to_json(value: str | BetaSchedule) -> Any:
     """A schedule as plain JSON."""
-    return value if isinstance(value, str) else [type(value).__name__, asdict(value)]
+    if isinstance(value, Constant | Linear | Cyclical):
+        return [type(value).__name__, asdict(value)]
+    if isinstance(value, str):
+        return value
+    return {"object": value.name if isinstance(value, Elsewhere) else f"{type(value).__module__}.{type(value).__qualname__}"}
 
 
 def from_json(value: Any) -> str | BetaSchedule:
     """What ``to_json`` wrote. Raises KeyError for an unknown schedule."""
     if isinstance(value, str):
         return value
+    if isinstance(value, dict):
+        return Elsewhere(str(value["object"]))
     made: BetaSchedule = {"Constant": Constant, "Linear": Linear, "Cyclical": Cyclical}[value[0]](**value[1])
     return made
 

@@ -1,0 +1,114 @@
+"""The networks of a model under torch: dense layers by the model's layout, or modules that the user's factories make.
+
+A factory is called with (features, latents). Its module's parameters and persistent buffers enter the layout under
+encoder.<view>.<name> or decoder.<view>.<name>, where <name> is the module's own; the module is then called with whatever
+tensors stand there, and keeps none.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from jpvae.errors import ConfigError
+from jpvae.model.model import Model
+
+Factory = Callable[[int, int], torch.nn.Module]
+Tensors = Mapping[str, torch.Tensor]
+
+
+class Networks:
+    """Encoders and decoders. factories: by part, "encoder.0" say, for those that are not dense layers."""
+
+    def __init__(self, model: Model, factories: Mapping[str, Factory], like: torch.Tensor) -> None:
+        self.model, self._factories, self._like = model, factories, like
+        self._modules = {part: self._made(part) for part in factories}
+        self._own = {part: _saved(module) for part, module in self._modules.items()}
+        for part in self._modules:
+            self._check(part)
+
+    def __call__(self, p: Tensors, part: str, view: int, x: torch.Tensor, *, training: bool = False) -> torch.Tensor:
+        """The outputs (..., c) of a view's "encoder" or "decoder" for x (..., n)."""
+        rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+        name = f"{part}.{view}"
+        outputs = self._own_network(p, name, rows, training) if name in self._modules else self._dense(p, name, view, rows)
+        return outputs if x.ndim == 2 else outputs.reshape(*x.shape[:-1], outputs.shape[-1])
+
+    def _dense(self, p: Tensors, name: str, view: int, x: torch.Tensor) -> torch.Tensor:
+        depth = self.model.depth(view)
+        for k in range(depth):
+            x = torch.addmm(p[f"{name}.{k}.bias"], x, p[f"{name}.{k}.weight"])
+            x = torch.relu(x) if k < depth - 1 else x
+        return x
+
+    def _own_network(self, p: Tensors, part: str, x: torch.Tensor, training: bool) -> torch.Tensor:
+        tensors = {key: p[f"{part}.{key}"].to(held.dtype) for key, held in self._own[part].items()}
+        module = self._modules[part].train(training)
+        outputs: torch.Tensor = torch.func.functional_call(module, tensors, (x,))
+        return outputs
+
+    def _made(self, part: str) -> torch.nn.Module:
+        kind, _, view = part.partition(".")
+        sizes = self.model.features[int(view)], self.model.latent_dims[int(view)]
+        module = self._factories[part](*sizes)
+        if not isinstance(module, torch.nn.Module):
+            raise ConfigError(f"networks: the {kind}'s factory for view {view} gave {module!r}; expected a torch.nn.Module")
+        return module.to(device=self._like.device, dtype=self._like.dtype)
+
+    def _check(self, part: str) -> None:
+        """Raise ConfigError where a module's outputs have the wrong shape."""
+        kind, _, view = part.partition(".")
+        c, n = self.model.features[int(view)], self.model.latent_dims[int(view)]
+        fan_in, fan_out = (c, 2 * n) if kind == "encoder" else (n, c)
+        with torch.no_grad():
+            found = self._modules[part].eval()(self._like.new_zeros(2, fan_in))
+        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        if shape != (2, fan_out):
+            meaning = "2 x latents: means, then log-variances" if kind == "encoder" else "one output per column"
+            raise ConfigError(
+                f"networks: for 2 rows of {fan_in} numbers the {kind} of view {view} gives {shape}; expected (2, {fan_out}): "
+                f"{meaning}"
+            )
+
+    def initial(self, seed: int) -> dict[str, np.ndarray]:
+        """Fresh values of all own networks' parameters and buffers, by their layout names; torch's generator is left alone."""
+        found = {}
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for part in self._factories:
+                found |= {f"{part}.{key}": as_floats(x) for key, x in _saved(self._made(part)).items()}
+        return found
+
+    @contextmanager
+    def randomness(self, noise: np.ndarray) -> Iterator[None]:
+        """Own networks may draw (dropout): what they draw is a function of the batch's noise, in a resumed run too."""
+        if not self._modules:
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(zlib.crc32(np.ascontiguousarray(noise)))
+            yield
+
+    def prepare(self, name: str, x: np.ndarray) -> torch.Tensor:
+        """A parameter as a leaf: of dense layers, or as its module has it (dtype, trained or frozen)."""
+        view_of = ".".join(name.split(".")[:2])
+        held = self._own.get(view_of, {}).get(name.removeprefix(f"{view_of}."))
+        tensor = torch.tensor(x, dtype=self._like.dtype if held is None else held.dtype, device=self._like.device)
+        return tensor.requires_grad_(held is None or held.requires_grad)
+
+
+def as_floats(x: torch.Tensor) -> np.ndarray:
+    """A copy; counts and flags as float64, for files hold floats alone."""
+    array = x.detach().cpu().numpy()
+    return np.array(array, dtype=array.dtype if x.is_floating_point() else np.float64)
+
+
+def _saved(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters (one name each) and persistent buffers by name."""
+    shared = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    buffers = {name: x for name, x in module.state_dict().items() if name not in shared}
+    return dict(module.named_parameters()) | buffers

@@ -1,0 +1,173 @@
+"""Networks of the user's own under torch: dense ones train as the built-in layers do, buffers and frozen weights are kept, a
+file asks for the factories, and what does not fit is named."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from synthetic import OPTIONS, three_views
+
+import jpvae_torch
+from jpvae import JPVAE
+from jpvae.errors import ConfigError
+
+VIEWS, MASK = three_views(80, 5)
+NAMED = dict(zip(("rna", "protein", "clinic"), VIEWS, strict=True))
+SHORT = OPTIONS | {"steps": 60, "hidden": (6,)}
+
+
+class Linear(torch.nn.Module):
+    """The built-in layers' own start, as a module."""
+
+    def __init__(self, start, part):
+        super().__init__()
+        count = sum(name.startswith(part) for name in start) // 2
+        self.layers = torch.nn.ModuleList()
+        for k in range(count):
+            W, b = (torch.as_tensor(start[f"{part}.{k}.{kind}"]) for kind in ("weight", "bias"))
+            layer = torch.nn.Linear(*W.shape, dtype=torch.float64)
+            layer.weight.data, layer.bias.data = W.T.contiguous(), b.clone()
+            self.layers.append(layer)
+
+    def forward(self, x):
+        for k, layer in enumerate(self.layers):
+            x = layer(x if k == 0 else torch.relu(x))
+        return x
+
+
+def linear(*_, start, part):
+    return Linear(start, part)
+
+
+def test_a_network_of_the_same_layers_trains_as_the_built_in_ones():
+    """Weights, moments and limit included: to 1e-9, as test_numpy_engine.py derives for two ways to add the same sums."""
+    options = SHORT | {"weight_decay": 0.3, "max_gradient_norm": 5.0, "steps": 100}
+    built_in = JPVAE(**options).fit(NAMED, MASK)
+    start = built_in.model_.initial_parameters(0, built_in.scaling_)
+    pair = tuple(functools.partial(linear, start=start, part=f"{part}.1") for part in ("encoder", "decoder"))
+    own = JPVAE(**options, networks={"protein": pair}).fit(NAMED, MASK)
+    assert own.model_.own_networks == ("encoder.1", "decoder.1")
+    for name, x in built_in.parameters_.items():
+        part, view, *rest = name.split(".")
+        renamed = f"{part}.{view}.layers.{'.'.join(rest)}" if name.startswith(("encoder.1.", "decoder.1.")) else name
+        found = own.parameters_[renamed].T if renamed != name else own.parameters_[name]
+        assert np.abs(found - x).max(initial=0.0) <= 1e-9 * np.abs(x).max(initial=0.0), name
+
+
+def noisy_encoder(features, latents):
+    return torch.nn.Sequential(
+        torch.nn.Linear(features, 8),
+        torch.nn.BatchNorm1d(8),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(0.2),
+        torch.nn.Linear(8, 2 * latents),
+    )
+
+
+def frozen_encoder(features, latents):
+    first = torch.nn.Linear(features, 8)
+    torch.nn.init.constant_(first.weight, 0.25)
+    return torch.nn.Sequential(first.requires_grad_(False), torch.nn.Tanh(), torch.nn.Linear(8, 2 * latents))
+
+
+def decoder(features, latents):
+    return torch.nn.Sequential(torch.nn.Linear(latents, 8), torch.nn.SiLU(), torch.nn.Linear(8, features))
+
+
+NETWORKS = {"rna": (noisy_encoder, None), "protein": (frozen_encoder, decoder)}
+
+
+class Killed(Exception):
+    pass
+
+
+def kill(_):
+    raise Killed
+
+
+def test_buffers_frozen_weights_files_and_resumed_runs(tmp_path):
+    options = SHORT | {"networks": NETWORKS, "dtype": "float32"}
+    model = JPVAE(**options).fit(NAMED, MASK)
+    with pytest.raises(Killed):
+        JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c", checkpoint_every=20, on_log=kill)
+    resumed = JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c")  # dropout draws again what it drew
+    torch.manual_seed(1)
+    loaded = JPVAE.load(tmp_path / "c", networks=NETWORKS)
+    p, filled = model.parameters_, model.impute(NAMED, MASK, n_draws=3)
+    for other in (resumed, loaded):
+        assert p.keys() == other.parameters_.keys()
+        assert all(np.array_equal(x, other.parameters_[name]) for name, x in p.items())
+        again = other.impute(NAMED, MASK, n_draws=3)
+        assert all(np.array_equal(x, again[name]) for name, x in filled.items())
+    assert p["encoder.0.1.num_batches_tracked"] == 60
+    assert p["encoder.0.1.running_mean"].all()
+    assert (p["encoder.1.0.weight"] == 0.25).all()
+    assert "decoder.0.0.weight" in p
+    assert p["decoder.1.2.bias"].shape == (4,)
+    assert not any(name.startswith("encoder.0.3") for name in p)
+
+
+def test_in_prediction_a_batch_norm_does_not_see_the_other_rows():
+    model = JPVAE(**SHORT | {"networks": NETWORKS}).fit(NAMED, MASK)
+    whole = model.transform(NAMED, MASK)
+    few = model.transform({name: v[:7] for name, v in NAMED.items()}, MASK[:7])
+    assert np.array_equal(whole[:7], few)
+
+
+def test_an_optimiser_of_the_user_s_own_and_its_resumed_run(tmp_path):
+    def momentum(groups):
+        return torch.optim.SGD(groups, lr=1.0, momentum=0.5)
+
+    backend = functools.partial(jpvae_torch.Engine, optimizer=momentum)
+    options = SHORT | {"backend": backend, "learning_rate": 1e-3, "weight_decay": 0.1}
+    model = JPVAE(**options).fit(NAMED, MASK)
+    with pytest.raises(Killed):
+        JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c", checkpoint_every=20, on_log=kill)
+    resumed = JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c")
+    assert all(np.array_equal(x, resumed.parameters_[name]) for name, x in model.parameters_.items())
+    start = model.model_.initial_parameters(0, model.scaling_)
+    assert all(x.size == 0 or not np.array_equal(x, start[name]) for name, x in model.parameters_.items())
+    assert JPVAE.load(tmp_path / "c").backend == "torch"
+
+
+def no_module(features, latents):
+    return features + latents
+
+
+def other_width(features, latents):
+    return torch.nn.Linear(features, 2 * latents + 1)
+
+
+REFUSED = {
+    "view": ({"rnas": (noisy_encoder, None)}, {}, r"networks names the views \['rnas'\]; expected some of \['rna', 'protein'"),
+    "pair": (
+        {"rna": noisy_encoder},
+        {},
+        r"networks is .*; expected a dict by view, each a pair \(make_encoder, make_decoder\)",
+    ),
+    "shape": (
+        {"rna": (other_width, None)},
+        {},
+        r"for 2 rows of 5 numbers the encoder of view 0 gives \(2, 7\); expected \(2, 6\)",
+    ),
+    "module": ({"rna": (no_module, None)}, {}, r"encoder's factory for view 0 gave .*; expected a torch.nn.Module"),
+    "numpy": (NETWORKS, {"backend": "numpy"}, r"networks is given with backend='numpy', whose networks are dense layers"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_fit_is_named(name):
+    networks, options, message = REFUSED[name]
+    with pytest.raises(ConfigError, match=message):
+        JPVAE(**SHORT | options, networks=networks).fit(NAMED, MASK)
+
+
+def test_a_file_asks_for_its_factories(tmp_path):
+    JPVAE(**SHORT | {"steps": 2}, networks=NETWORKS).fit(NAMED, MASK).save(tmp_path / "m")
+    with pytest.raises(ConfigError, match=r"networks has none for the encoder of view 'rna'; expected a factory.*JPVAE\.load"):
+        JPVAE.load(tmp_path / "m")
+    with pytest.raises(ConfigError, match=r"networks has a factory for the decoder of view 'rna'; expected None"):
+        JPVAE.load(tmp_path / "m", networks=NETWORKS | {"rna": (noisy_encoder, decoder)})
+    with pytest.raises(ConfigError, match=r"encoder\.0\.1\.bias is absent in the network that .* and of shape \(8,\)"):
+        JPVAE.load(tmp_path / "m", networks=NETWORKS | {"rna": (frozen_encoder, None)})
