@@ -190,6 +190,18 @@ def test_conditional_log_likelihoods_are_the_joint_less_the_marginal(whole):
         assert mean["view 1 given 2"] == pytest.approx(mean["joint"] - mean["view 2"], rel=1e-12)
 
 
+def test_separate_models_have_the_sum_of_their_marginals(whole):
+    """Under C = 0 log p(x_1, x_2) = log p(x_1) + log p(x_2) and log p(x_2 | x_1) = log p(x_2)."""
+    results = Results(whole / "raw")
+    piece = json.loads((whole / "raw/published/zero-0/likelihood.json").read_text())
+    first, second = (piece[f"view {i}"]["mean"] for i in (1, 2))
+    wanted = {"joint": first + second, "view 1": first, "view 2": second, "view 1 given 2": first, "view 2 given 1": second}
+    for name, value in wanted.items():
+        assert results.values("published", "zero", f"log p, {name}")[0] == pytest.approx(value, rel=1e-12)
+    joint = json.loads((whole / "raw/published/svd-0/likelihood.json").read_text())["joint"]["mean"]
+    assert results.values("published", "svd", "log p, joint")[0] == joint
+
+
 def test_more_draws_raise_the_bound(whole):
     """In expectation, from 1 to 10 to 100 draws: here by several standard errors, and the draws are fixed."""
     paths = list(whole.glob("raw/published/*/bounds.json"))
