@@ -104,8 +104,8 @@ def _trained(
 def _mixed(inputs: Inputs, labels: np.ndarray) -> tuple[Inputs, np.ndarray]:
     """The images in one fixed random order, for every seed the same.
 
-    The published program goes through tensorflow-datasets' MNIST in that file's order, which is mixed; the original files have
-    the digits by writer, and plain SGD in their order ends a pass of view 2 up to 4 % lower (docs/reproduction.md).
+    The published program goes through tensorflow-datasets' MNIST in that file's order, which is mixed. In the order of the
+    original files plain SGD is slower to learn view 2, by up to 4 % of the images (docs/reproduction.md).
     """
     order = generator(0, Stream.CLASSIFIER, _ORDER).permutation(len(labels))
     return {name: x[order] for name, x in inputs.items()}, labels[order]
