@@ -116,16 +116,11 @@ def asarray_like(xp: Namespace, x: Array, value: Any) -> Array:
 
 
 def solve_lower(xp: Namespace, L: Any, B: Any) -> Array:
-    """X of L X = B, L lower triangular. The array API has no such function; where a library has one, it is much the faster."""
-    library = _library(L)
-    if library == "torch":
+    """X of L X = B, L lower triangular. The array API has no such function; torch's takes a fifth of the time of its solve."""
+    if _library(L) == "torch":
         import torch
 
         return torch.linalg.solve_triangular(L, B, upper=False)
-    if library in ("jax", "jaxlib"):
-        from jax.scipy.linalg import solve_triangular
-
-        return solve_triangular(L, B, lower=True)
     return xp.linalg.solve(L, B)
 
 

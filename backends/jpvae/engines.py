@@ -141,7 +141,7 @@ def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
         message = f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]', or take backend='numpy'"
         raise MissingDependency(message) from error
     if made is None and path:
-        raise ConfigError(f"backend is {backend!r}, which is not here: import {module}, or load(path, backend='numpy')")
+        raise ConfigError(f"backend is {backend!r}, which is unavailable: import {module}, or load(path, backend='numpy')")
     if not callable(made):
         known = sorted({*ENGINES, *points})
         raise ConfigError(f"backend is {backend!r}; expected one of {known}, or an Engine class")

@@ -295,7 +295,7 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
         if checkpoint is not None:
             check_folder(checkpoint)
             if not isinstance(self.seed, Integral):
-                raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can go on")
+                raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can be resumed")
         options, slices = Options.of(self), None
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None

@@ -168,7 +168,8 @@ def _layers(name: str, value: Any) -> Layers:
     per_view = [_integers(part) for part in value] if _several(value) else [None]
     if any(part is None for part in per_view):
         raise ConfigError(
-            f"{name} is {value!r}; expected a sequence of layer sizes, as (512, 512), or one per view, as ((64,), (512, 512))"
+            f"{name} is {value!r}; expected a sequence of layer sizes, such as (512, 512), or one per view, such as "
+            "((64,), (512, 512))"
         )
     return tuple(part for part in per_view if part is not None)
 
