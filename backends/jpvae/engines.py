@@ -106,7 +106,9 @@ def engine(
             f"networks is given with backend={called!r}, whose networks are dense layers; expected backend='torch'"
         )
     try:
-        return make(model, dtype, device, **options)
+        made = make(model, dtype, device, **options)
+        made.numpy(made.asarray(np.zeros(1)))  # some devices ("meta") take numbers and give none back
+        return made
     except (RuntimeError, AssertionError) as error:
         what = "device" if networks is None else "device, or one of networks,"
         raise ConfigError(f"{what} is {device!r}, which backend={called!r} cannot use here: {error}") from error

@@ -90,7 +90,7 @@ class Options:
     def from_json(cls, given: Mapping[str, Any]) -> Options:
         """From ``to_json``; what the file of an older release lacks has its default. Raises KeyError, TypeError, ValueError."""
         decoded = {"beta": schedules.from_json(given["beta"]), "likelihood": likelihood_from_json(given["likelihood"])}
-        return cls(**given | decoded)
+        return cls(**{**given, **decoded})
 
     def to_json(self) -> dict[str, Any]:
         """What a training depends on, as JSON-able values by name: all but ``progress`` and ``networks`` (see the model)."""
@@ -256,9 +256,10 @@ def seed_of(seed: Any) -> int:
 
 def at_least(name: str, value: Any, least: int) -> int:
     """``value`` as a plain integer. Raises ConfigError where it is not an integer, or too small."""
-    if _integer(name, value) < least:
+    plain = _integer(name, value)
+    if plain < least:
         raise ConfigError(f"{name} is {value}; expected at least {least}")
-    return int(value)
+    return plain
 
 
 def likelihood_to_json(likelihood: Any) -> Any:

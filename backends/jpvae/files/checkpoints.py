@@ -2,6 +2,10 @@
 
 Tensors: parameters by their layout names, `adam.*` (step and moments) where training may go on, `scaling.*`, `moments.*`.
 Header metadata: format, version, one JSON object, and a checksum of this object and all tensors. Version 1 had no checksum.
+
+The version rises when a release that reads the one before would misread a new file, or could not check it: not for a new option
+or header entry whose absence has a meaning (``Options`` and ``Model`` have defaults for them). Every version that was ever
+released is read; proofs_tests/files/test_older_files.py holds a file of each.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     theirs = {name: x.shape for name, x in adam.items() if not start.model.is_own(name[2:])}
     best, window = header.get("best"), header.get("window", [])
     whole = "state" in adam or theirs == moments  # "state": of an optimiser of the user's own
-    whole = whole and (set(best) == {"step", "loss", "since"} if best_parameters else best is None)
+    whole = whole and (set(best or ()) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not 0 < found.steps <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start over")
     # A training that was ended early has a record of its last steps, which are those in the window: they are recorded anew.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .predictor import Predictor
+from .predictor import Predictor, Rows
 
 ACTIVE = 0.01  # variance of a posterior mean over rows
 ROWS = 2000  # at most, evenly spread over the data
@@ -56,7 +56,7 @@ def largest(kl: Sequence[float]) -> str:
     return " ".join(f"{x:.2f}" for x in sorted(kl, reverse=True)[:8]) + (" ..." if len(kl) > 8 else "")
 
 
-def diagnose(predictor: Predictor, views: Sequence[np.ndarray], observed: np.ndarray, names: Sequence[str]) -> LatentReport:
+def diagnose(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, names: Sequence[str]) -> LatentReport:
     """Look at each view's latents over the rows that have the view. views: (N, c_i) in the model's units; observed (N, M)."""
     chosen = np.unique(np.linspace(0, len(observed) - 1, min(ROWS, len(observed))).astype(int))
     seen = observed[chosen]

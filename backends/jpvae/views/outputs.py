@@ -21,7 +21,8 @@ def begin(data: Views, out: Any, *, with_std: bool) -> list[list[np.ndarray]]:
     the data (std: 0), else NaN. Without ``out`` the first are the data's own tables. Raises ViewError for an unfit ``out``."""
     shapes = [(len(data.observed), c) for c in data.features]
     if out is None:
-        results = [list(data.tables), *([[np.empty(s, data.dtype(i)) for i, s in enumerate(shapes)]] if with_std else [])]
+        own: list[Any] = list(data.tables)  # kept by the pass that read them
+        results = [own, *([[np.empty(s, data.dtype(i)) for i, s in enumerate(shapes)]] if with_std else [])]
     else:
         if not data.plain:
             raise ViewError("out holds numbers only; omit it for DataFrames and text, which are returned as new objects")
