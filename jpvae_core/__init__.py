@@ -7,9 +7,10 @@ from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .cayley import cayley, inverse_cayley
 from .conditioning import Conditional, condition, condition_gaussian, conditional_mean
 from .density import log_density
-from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, ShapeError
+from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, NotOrthogonal, ShapeError
 from .frames import frame, orthogonal
 from .fused import Fused, fuse
+from .fused_frames import FusedInFrames
 from .kl import kl_dense, kl_divergence, kl_eq9, kl_eq16
 from .moments import Moments
 from .prior import JointPrior
@@ -23,11 +24,13 @@ __all__ = [
     "Conditional",
     "DtypeError",
     "Fused",
+    "FusedInFrames",
     "JPVAEError",
     "JointPrior",
     "LibraryError",
     "Moments",
     "NotAContraction",
+    "NotOrthogonal",
     "ShapeError",
     "cayley",
     "complete",

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ._alone import Alone, diagonal_of, gram, outer_of, times
 from ._xp import Array, Namespace, eye_like, sum_to
-from .fused import Alone, Fused, times
+from .fused import Fused
 from .prior import expand, rotate
 
 
@@ -47,6 +48,9 @@ class _View:
         self.N: Array = xp.zeros_like(one.precision)
         self.F: Array = xp.zeros_like(one.precision)
         self.frame: Array | None = None if one.frame is None else xp.zeros_like(one.frame)
+        self.outer = outer_of(one.frame)
+        self.weights = (one.variance, one.variance * -xp.expm1(one.log_var))  # of E and of F
+        self.grams = tuple(gram(xp, self.outer, v) for v in self.weights)
 
     def into_frame(self, rows: Array, coordinates: Array) -> None:
         """Of a product Q y, or of Q^T x: Q_bar += sum over rows of rows (..., B, n) times coordinates (..., B, d)."""
@@ -112,7 +116,7 @@ def _kl_backward(view: _View, weight: Array, u_hat: Array, R: Array) -> tuple[Ar
     h_bar = rotate(g_bar, one.frame)
     view.into_loadings(h_bar * w, None)
     w_bar = one.a * h_bar
-    F = one.a[..., :, None] * one.F * one.a[..., None, :]
+    F = one.a[..., :, None] * view.grams[1] * one.a[..., None, :]
     PR, kk = P @ R, k[..., None]
     view.F = view.F - sum_to(xp, kk * (PR @ P - P), F)
     RPF = xp.matrix_transpose(PR) @ F
@@ -160,13 +164,12 @@ def _alone_backward(view: _View) -> Bars:
     xp, one = view.xp, view.one
     N_bar = view.N - one.precision @ view.precision @ one.precision
     scale = one.a[..., :, None] * one.a[..., None, :]
-    a_bar, phi = one.m * view.centre, one.variance * (1.0 - one.variance)
-    variance_bar = view.variance
-    for bar, gram, weights, slope in ((N_bar, one.E, one.variance, 1.0), (view.F, one.F, phi, 1.0 - 2.0 * one.variance)):
+    a_bar, variance_bar, slopes = one.m * view.centre, view.variance, (1.0, 1.0 - 2.0 * one.variance)
+    for bar, of, weights, slope in zip((N_bar, view.F), view.grams, view.weights, slopes, strict=True):
         both = bar + xp.matrix_transpose(bar)
-        a_bar = a_bar + xp.sum(both * gram * one.a[..., None, :], axis=-1)
+        a_bar = a_bar + xp.sum(both * of * one.a[..., None, :], axis=-1)
         inner = both * scale
-        variance_bar = variance_bar + slope * 0.5 * _diagonal(xp, one.frame, inner)
+        variance_bar = variance_bar + slope * 0.5 * diagonal_of(xp, view.outer, inner)
         if view.frame is not None and one.frame is not None:
             view.frame = view.frame + _frame_of_gram(xp, one.frame, weights, inner)
     view.into_loadings(a_bar, 2.0 * one.r * xp.linalg.diagonal(N_bar))
@@ -175,15 +178,6 @@ def _alone_backward(view: _View) -> Bars:
     mean_bar = view.mean + expand(xp, m_bar, one.frame)
     log_var_bar = view.log_var + variance_bar * one.variance + 0.5 * view.deviation * xp.exp(0.5 * one.log_var)
     return Bars(mean_bar, log_var_bar, view.frame, view.a[..., 0, :], view.r[..., 0, :])
-
-
-def _diagonal(xp: Namespace, frame: Array | None, matrix: Array) -> Array:
-    """diag of Q X Q^T, (..., B, d, d) -> (..., B, n)."""
-    if frame is None:
-        return xp.linalg.diagonal(matrix)
-    n, d = frame.shape[-2], frame.shape[-1]
-    outer = xp.reshape(frame[..., :, :, None] * frame[..., :, None, :], (*frame.shape[:-2], n, d * d))
-    return xp.reshape(matrix, (*matrix.shape[:-2], d * d)) @ xp.matrix_transpose(outer)
 
 
 def _frame_of_gram(xp: Namespace, frame: Array, weights: Array, both: Array) -> Array:

@@ -26,55 +26,30 @@ T = N_i^{-1}, and all of this gives back q_i itself.
     2 KL_i     = sum_j (sigma_ij^2 - 1 - log sigma_ij^2) + log|N_i| + tr A_i N_i^{-1} A_i Q_i^T diag(sigma_i^2 - sigma_i^4) Q_i
                + E_u | r_i * (m_i - D_i B_i d_i) |^2 + E_u | complement of Q_i in (mu_i + sigma_i^2 * Q_i B_i d_i) |^2
 
-Every term is a sum of squares or of logarithms but log|N_i| <= 0, and none exceeds a few per latent however sharp the evidence
-or strong the coupling. Cost: one d x d Cholesky factorisation per row and view, and one for T per row and subset.
+Every term is a sum of squares or x - 1 - log x but log|N_i| <= 0, and none exceeds a few per latent however sharp the evidence
+or strong the coupling. Where the evidence is weak, log|N_i| + tr (...) = (tr N_i^{-1} - d + log|N_i|) - tr A_i N_i^{-1} A_i
+Q_i^T diag((1 - sigma_i^2)^2) Q_i is used, all of second order like the KL itself. Where one loading serves all directions of a
+square frame, W_i = r_i^2 I: the first line is the sum of rho - 1 - log rho, rho = 1/(1 + r^2 (1/sigma^2 - 1)), and N_i needs
+no factorisation. Cost otherwise: one d x d Cholesky factorisation per row and view, and one for T per row and subset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any, Literal, overload
 
+from ._alone import Alone, alone_of, below, inverse_root, log1p_or_log, times
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
-from ._xp import Array, Namespace, eye_like, namespace
+from ._xp import Array, Namespace, eye_like, namespace, without_autocast
 from .density import log_density
 from .errors import ShapeError
+from .fused_frames import Direction, FusedInFrames
 from .prior import JointPrior, expand, rotate, square
+from .remainder import remainder
 
 Frame = Array | None
-
-
-@dataclass(frozen=True)
-class Alone:
-    """What one observed view says of the source by itself; arrays (..., B, ...)."""
-
-    frame: Frame
-    a: Array  # (..., 1, d)
-    r: Array
-    mean: Array  # mu (..., B, n), m = Q^T mu (..., B, d)
-    m: Array
-    log_var: Array
-    variance: Array
-    E: Array  # Q^T diag(sigma^2) Q, (..., B, d, d)
-    D: Array  # Q^T diag(1 - sigma^2) Q
-    F: Array  # Q^T diag(sigma^2 - sigma^4) Q
-    precision: Array  # N^{-1}
-    log_det: Array  # log|N|, (..., B)
-    gained: Array  # tr N^{-1} A Q^T diag(sigma^2 (1 - sigma^2)) Q A, (..., B)
-    bit: Array  # (..., B, 1): 1.0 where observed
-
-    @property
-    def source(self) -> Array:
-        """A m: the mean of the source given this view alone."""
-        return self.a * self.m
-
-    @property
-    def added(self) -> Array:
-        """P, 0 where the view is missing."""
-        inner = self.a[..., :, None] * self.D * self.a[..., None, :]
-        return self.bit[..., None] * (self.precision @ inner)
 
 
 @dataclass(frozen=True)
@@ -85,6 +60,7 @@ class Fused:
     mask: Array | None
     xp: Namespace
     alone: tuple[Alone, ...]
+    source: tuple[Array, Array, Array]  # u^ (..., B, d); L^{-1} of T = L L^T (..., B, d, d); L's diagonal squared less 1
 
     @property
     def rank(self) -> int:
@@ -96,17 +72,7 @@ class Fused:
         """Standard normals per row that ``draw`` takes: the source's d, one per latent, d for each view's own source."""
         return self.rank * (1 + len(self.alone)) + sum(self.prior.dims)
 
-    @cached_property
-    def source(self) -> tuple[Array, Array, Array]:
-        """u^ (..., B, d), L^{-1} with T = L L^T (..., B, d, d), and L's diagonal squared less 1 (..., B, d)."""
-        xp, added, weighted = self.xp, 0.0, 0.0
-        for one in self.alone:
-            added = added + one.added
-            weighted = weighted + one.bit * times(one.precision, one.source)
-        inverse, L = _inverse_root(xp, added + eye_like(xp, added, self.rank))
-        excess = xp.linalg.diagonal(added) - _below(xp, L)
-        return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
-
+    @without_autocast
     def mean(self) -> tuple[Array, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
         xp, (u, _, _) = self.xp, self.source
@@ -116,32 +82,34 @@ class Fused:
             means.append(xp.where(one.bit > 0.0, seen, expand(xp, one.a * u, one.frame)))
         return tuple(means)
 
+    @without_autocast
     def kl(self) -> Array:
         """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
         xp, (u, inverse, excess) = self.xp, self.source
-        logs = _log1p_or_log(xp, excess, -2.0 * xp.log(xp.linalg.diagonal(inverse)))
-        total = xp.sum(u * u + xp.expm1(-logs) + logs + _below(xp, inverse), axis=-1)
+        logs = log1p_or_log(xp, excess, -2.0 * xp.log(xp.linalg.diagonal(inverse)))
+        total = xp.sum(u * u + remainder(xp, -logs) + below(xp, inverse), axis=-1)
         spread = xp.matrix_transpose(inverse)
         for one in self.alone:
-            B = one.a[..., :, None] * one.precision
-            own = xp.sum(xp.expm1(one.log_var) - one.log_var, axis=-1) + one.log_det + one.gained
-            shift, sheared = times(B, u - one.source), B @ spread
-            inside, turned = one.m - times(one.D, shift), one.D @ sheared
-            own = own + xp.sum(one.r * one.r * (inside * inside + xp.sum(turned * turned, axis=-1)), axis=-1)
+            gap, turned = u - one.source, one.K @ spread
+            inside = one.m - times(one.K, gap)
+            own = one.spread + xp.sum(one.r * one.r * (inside * inside + xp.sum(turned * turned, axis=-1)), axis=-1)
             if not square(one.frame):
-                own = own + self._outside(one, shift, sheared)
+                own = own + self._outside(one, one.a * times(one.precision, gap), one.a[..., :, None] * one.precision @ spread)
             total = total + one.bit[..., 0] * own
         return 0.5 * total
 
     def _outside(self, one: Alone, shift: Array, sheared: Array) -> Array:
-        """E_u of the squared length outside the frame."""
+        """E_u of the squared length outside the frame. (sigma^2 - 1 does for sigma^2: Q itself is inside.)"""
         xp = self.xp
-        centre = one.mean + one.variance * expand(xp, shift, one.frame)
-        columns = one.variance[..., None, :] * expand(xp, xp.matrix_transpose(sheared), _rows(one.frame))
+        gained = -xp.expm1(one.log_var)
+        weights = xp.where(xp.all(gained < 0.5, axis=-1, keepdims=True), -gained, one.variance)
+        centre = one.mean + weights * expand(xp, shift, one.frame)
+        columns = weights[..., None, :] * expand(xp, xp.matrix_transpose(sheared), _rows(one.frame))
         for_mean = centre - expand(xp, rotate(centre, one.frame), one.frame)
         for_columns = columns - expand(xp, rotate(columns, _rows(one.frame)), _rows(one.frame))
         return xp.sum(for_mean * for_mean + xp.sum(for_columns * for_columns, axis=-2), axis=-1)
 
+    @without_autocast
     def draw(self, noise: Array) -> tuple[Array, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
@@ -166,6 +134,7 @@ class Fused:
             drawn.append(xp.where(one.bit > 0.0, seen, missing))
         return tuple(drawn)
 
+    @without_autocast
     def log_density(self, latents: Sequence[Array]) -> Array:
         """log q(z_O | x_O) of the observed views' latents, (..., B) nats; what a missing view's hold is ignored.
 
@@ -185,6 +154,7 @@ class Fused:
             twice = twice + one.bit[..., 0] * (evidence + source)
         return 0.5 * twice
 
+    @without_autocast
     def covariance(self) -> Array:
         """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
         xp, (_, inverse, _) = self.xp, self.source
@@ -210,12 +180,30 @@ class Fused:
         return left @ xp.matrix_transpose(left) + xp.concat(blocks, axis=-2)
 
 
+@overload
 def fuse(
     prior: JointPrior,
     means: Sequence[Array],
     log_vars: Sequence[Array],
     mask: Array | None = None,
-) -> Fused:
+    coordinates: Literal["latent"] = "latent",
+) -> Fused: ...
+
+
+@overload
+def fuse(
+    prior: JointPrior, means: Sequence[Array], log_vars: Sequence[Array], mask: Array | None, coordinates: str
+) -> Fused | FusedInFrames: ...
+
+
+@without_autocast
+def fuse(
+    prior: JointPrior,
+    means: Sequence[Array],
+    log_vars: Sequence[Array],
+    mask: Array | None = None,
+    coordinates: str = "latent",
+) -> Fused | FusedInFrames:
     """The fused posterior q(z | x_O): every view's evidence multiplied into the joint prior.
 
     Parameters
@@ -229,15 +217,22 @@ def fuse(
     mask
         None (all observed), (M,) or (..., B, M): True or 1 where a view is observed. Leading axes (subsets of the views, for
         instance) broadcast against the means'.
+    coordinates
+        In which coordinates the encoders' covariances are diagonal: those of the latents ("latent", the paper's encoders), or
+        those of the frames ("frame": diag exp(log_var_i) is the covariance of Q_i^T z_i; the means stay the latents'). The
+        latter needs no factorisation, and square frames.
 
     Returns
     -------
-    Fused
-        With ``mean()``, ``kl()``, ``draw(noise)``, ``log_density(latents)``, ``covariance()`` and ``noise_dim``.
+    Fused or FusedInFrames
+        With ``mean()``, ``kl()``, ``draw(noise)``, ``log_density(latents)``, ``covariance()`` and ``noise_dim``. Independent
+        views have no frames: the first for both coordinates.
 
     Raises
     ------
     ShapeError, DtypeError, LibraryError
+    ValueError
+        For other coordinates.
 
     Examples
     --------
@@ -260,67 +255,42 @@ def fuse(
         some = xp.any(xp.astype(mask, xp.bool), axis=tuple(range(mask.ndim - like.ndim))) if mask.ndim > like.ndim else mask
         _, (means, log_vars) = bits_of(xp, some, means, log_vars)
         bits, _ = bits_of(xp, mask, means)
+    if coordinates not in ("latent", "frame"):
+        raise ValueError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
     loadings = prior.coupling.loadings_of(xp, like)
+    if coordinates == "frame" and prior.coupling.rank > 0:
+        if not all(map(square, prior.frames)):
+            raise ShapeError(
+                f"the prior has latent sizes {prior.dims} and {prior.coupling.rank} directions; coordinates='frame' needs "
+                "every frame square. Use coordinates='latent', or a prior with as many directions as latents."
+            )
+        directions = [
+            Direction.of(frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
+            for frame, (a, r), mean, log_var, bit in zip(prior.frames, loadings, means, log_vars, bits, strict=True)
+        ]
+        return FusedInFrames.of(prior, mask, xp, tuple(directions))
     frames: Sequence[Frame] = prior.frames
     if prior.coupling.rank == 0:  # one direction of loading 0: independent views by the same formulas
         frames = [eye_like(xp, like, n, 1) for n in prior.dims]
     alone = [
-        _alone(xp, frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
+        alone_of(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
         for frame, (a, r), mean, log_var, bit in zip(frames, loadings, means, log_vars, bits, strict=True)
     ]
-    return Fused(prior, mask, xp, tuple(alone))
+    return Fused(prior, mask, xp, tuple(alone), _source(xp, alone))
 
 
-def _alone(xp: Namespace, frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> Alone:
-    """N_i's inverse and determinant, and what else depends on view i alone."""
-    variance, gained = xp.exp(log_var), -xp.expm1(log_var)  # sigma^2 and 1 - sigma^2
-    d = a.shape[-1]
-    identity = eye_like(xp, a, d)
-    E, D, F = (_gram(xp, frame, v, identity) for v in (variance, gained, variance * gained))
-    scale = a[..., :, None] * a[..., None, :]
-    inverse, L = _inverse_root(xp, (r * r)[..., None] * identity + scale * E)
-    precision = xp.matrix_transpose(inverse) @ inverse
-    lacking = xp.linalg.diagonal(scale * D) + _below(xp, L)  # 1 - L_kk^2, without the subtraction
-    log_det = xp.sum(_log1p_or_log(xp, -lacking, -2.0 * xp.log(xp.linalg.diagonal(inverse))), axis=-1)
-    trace = xp.sum(xp.sum(precision * scale * F, axis=-1), axis=-1)
-    return Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, E, D, F, precision, log_det, trace, bit)
-
-
-def _inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:
-    """L^{-1} and L of S = L L^T. A matrix that is not finite counts as I: libraries raise on it, each in its own way, and what
-    made it so, a mean or a variance that is not finite, stands beside it in every result."""
-    identity = xp.broadcast_to(eye_like(xp, S, S.shape[-1]), S.shape)
-    L = xp.linalg.cholesky(xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
-    return xp.linalg.solve(L, identity), L
-
-
-def _gram(xp: Namespace, frame: Frame, v: Array, identity: Array) -> Array:
-    """Q^T diag(v) Q of every row: (..., B, n) -> (..., B, d, d), by one product with the frame's outer products."""
-    if frame is None:
-        return v[..., None] * identity
-    n, d = frame.shape[-2], frame.shape[-1]
-    outer = xp.reshape(frame[..., :, :, None] * frame[..., :, None, :], (*frame.shape[:-2], n, d * d))
-    flat = v @ outer
-    return xp.reshape(flat, (*flat.shape[:-1], d, d))
-
-
-def times(matrix: Array, x: Array) -> Array:
-    """(..., B, p, q) times (..., B, q) -> (..., B, p)."""
-    return (matrix @ x[..., None])[..., 0]
+def _source(xp: Namespace, alone: Sequence[Alone]) -> tuple[Array, Array, Array]:
+    """What all views together say of the source. (No cached_property: torch.compile cannot trace its lock.)"""
+    added: Any = 0.0
+    weighted: Any = 0.0
+    for one in alone:
+        added = added + one.added
+        weighted = weighted + one.bit * times(one.precision, one.source)
+    inverse, L = inverse_root(xp, added + eye_like(xp, added, alone[0].m.shape[-1]))
+    excess = xp.linalg.diagonal(added) - below(xp, L)
+    return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
 
 def _rows(frame: Frame) -> Frame:
     """The frame for arrays that have one axis more between its own leading axes and the rows."""
     return None if frame is None else frame[..., None, :, :]
-
-
-def _below(xp: Namespace, L: Array) -> Array:
-    """The sum of squares left of the diagonal of a triangular matrix, (..., d, d) -> (..., d)."""
-    strict = xp.tril(L, k=-1)
-    return xp.sum(strict * strict, axis=-1)
-
-
-def _log1p_or_log(xp: Namespace, excess: Array, log: Array) -> Array:
-    """log(1 + excess): by log1p where the excess is small, else the logarithm that is known; each where it is accurate."""
-    small = xp.abs(excess) < 0.5
-    return xp.where(small, xp.log1p(xp.where(small, excess, xp.zeros_like(excess))), log)

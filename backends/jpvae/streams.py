@@ -18,7 +18,7 @@ class Stream(IntEnum):
     PRIOR = 6  # new subjects
     SPLIT = 7  # which rows are held out
     CELLS = 8  # which cells a training step hides from the encoders
-    CLASSIFIER = 9  # initial weights of the classifiers of the paper's experiment
+    CLASSIFIER = 9  # of the paper's experiment: their initial weights, and the order of the images
     RESAMPLE = 10  # which of the weighted draws are taken, and what completes them
 
 

@@ -4,8 +4,9 @@
     python proofs_tests/_support/thorough.py NAME ...         only the test and core files whose names contain one of these
     python proofs_tests/_support/thorough.py --estimate       print what is left and how long it will take
 
-Tests run on every array library of the fixture ``xp``, PyTorch and JAX included. Each file is one unit of work in a process of
-its own; its result enters benchmarks/results/thorough.json at once. A report of another commit is started over.
+Tests run on every array library of the fixture ``xp``, PyTorch and JAX included. Each test file runs in a process of
+its own, and its result is written to benchmarks/results/thorough.json at once, so that an interrupted run resumes; the mutants
+follow in one process. A report of another commit is started over.
 """
 
 from __future__ import annotations
@@ -90,43 +91,55 @@ def started() -> dict[str, Any]:
     """The report of this commit so far, or a new one."""
     if REPORT.exists() and (found := json.loads(REPORT.read_text()))["commit"] == commit():
         return dict(found)
+    empty: dict[str, Any] = {"examples": {}, "mutants": {}, "mutants_seconds": 0.0}
     machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    return {"commit": commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine, "examples": {}, "mutants": {}}
+    return {"commit": commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine, **empty}
 
 
 def finish(command: list[str | Path]) -> float:
-    """Run a unit in a process of its own; its seconds."""
+    """Run a command in a process of its own; its seconds."""
     start = time.monotonic()
     subprocess.run([sys.executable, *command], cwd=ROOT, env=os.environ | ONE_THREAD, check=False)
     return round(time.monotonic() - start, 1)
 
 
-def examine(report: dict[str, Any], kind: str, name: str) -> None:
-    """Do one unit and write the report."""
-    if kind == "examples":
-        answer = REPORT.with_suffix(".part")
-        answer.unlink(missing_ok=True)
-        seconds = finish([__file__, "--unit", name, "--answer", answer])
-        outcomes = json.loads(answer.read_text()) if answer.exists() else {"passed": 0, "failed": 1}  # no answer: it crashed
-        answer.unlink(missing_ok=True)
-        report[kind][name] = outcomes | {"seconds": seconds}
-    else:
-        seconds = finish([HERE / "mutants.py", name])
-        section = mutants.read_report().get(name, mutants.Section(0, {}))
-        unjudged = sum(reason == mutants.UNJUDGED for reason in section.reasons.values())
-        report[kind][name] = {"killed": section.killed, "total": section.total, "failed": unjudged, "seconds": seconds}
+def examine(report: dict[str, Any], name: str) -> None:
+    """Do one test file and write the report."""
+    answer = REPORT.with_suffix(".part")
+    answer.unlink(missing_ok=True)
+    seconds = finish([__file__, "--unit", name, "--answer", answer])
+    outcomes = json.loads(answer.read_text()) if answer.exists() else {"passed": 0, "failed": 1}  # no answer: it crashed
+    answer.unlink(missing_ok=True)
+    report["examples"][name] = outcomes | {"seconds": seconds}
+    write(report)
+
+
+def mutate(report: dict[str, Any], names: list[str]) -> None:
+    """Try the mutants of these core files in one process and write the report. Exits where that process did not finish."""
+    before = mutants.REPORT.stat().st_mtime_ns
+    seconds = finish([HERE / "mutants.py", *names])
+    if mutants.REPORT.stat().st_mtime_ns == before:
+        sys.exit("the mutants' process ended before it wrote its report; its own message stands above")
+    sections = mutants.read_report()
+    for name in names:
+        unjudged = sum(reason == mutants.UNJUDGED for reason in sections[name].reasons.values())
+        report["mutants"][name] = {"killed": sections[name].killed, "total": sections[name].total, "failed": unjudged}
+    report["mutants_seconds"] += seconds
+    write(report)
+
+
+def write(report: dict[str, Any]) -> None:
+    """The report as it is so far."""
     REPORT.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def estimate(report: dict[str, Any], left: list[tuple[str, str]], counts: dict[str, int]) -> float:
-    """Hours that the units left will take, by the mean time of those done (each one's tests or mutants count)."""
-    seconds = 0.0
-    for kind, guess, size in (("examples", EXAMPLES, "passed"), ("mutants", MUTANT, "total")):
-        done = report[kind].values()
-        sized = sum(unit[size] for unit in done)
-        each = sum(unit["seconds"] for unit in done) / sized if sized else guess
-        seconds += each * sum(counts[name] for k, name in left if k == kind)
-    return seconds / 3600
+def estimate(report: dict[str, Any], tests: int, changes: int) -> float:
+    """Hours that so many tests and mutants will take: by the mean time of those done, else by a guess."""
+    done = [(unit["passed"], unit["seconds"]) for unit in report["examples"].values() if unit["passed"]]
+    per_test = sum(seconds for _, seconds in done) / sum(passed for passed, _ in done) if done else EXAMPLES
+    tried = sum(unit["total"] for unit in report["mutants"].values())
+    per_mutant = report["mutants_seconds"] / tried if tried else MUTANT
+    return (per_test * tests + per_mutant * changes) / 3600
 
 
 def main() -> None:
@@ -143,25 +156,27 @@ def main() -> None:
     if changed() and not options.estimate:
         sys.exit(f"these files differ from the commit; commit or stash them first:\n{changed()}")
     report = started()
-    files = {str(path.relative_to(ROOT)): path for path in test_files()}
+    wanted = [word for word in options.names if word] or [""]
     variants = 8  # of a test that runs on every library in both dtypes: most do
-    counts = core_files() | {name: variants * path.read_text().count("@given") for name, path in files.items()}
-    units = [("examples", name) for name in files] + [("mutants", name) for name in core_files()]
-    left = [
-        (kind, name)
-        for kind, name in units
-        if name not in report[kind] and (not options.names or any(word in name for word in options.names))
-    ]
-    print(f"{len(left)} of {len(units)} files left, about {estimate(report, left, counts):.1f} hours", flush=True)
+    tests = {str(path.relative_to(ROOT)): variants * path.read_text().count("@given") for path in test_files()}
+    tests, changes = (
+        {name: n for name, n in found.items() if name not in report[kind] and any(word in name for word in wanted)}
+        for kind, found in (("examples", tests), ("mutants", core_files()))
+    )
+    hours = estimate(report, sum(tests.values()), sum(changes.values()))
+    print(f"left: {len(tests)} test files, {sum(changes.values())} mutants; about {hours:.1f} hours", flush=True)
     if options.estimate:
         return
-    for kind, name in left:
-        print(f"\n== {kind}: {name}", flush=True)
-        examine(report, kind, name)
+    for name in tests:
+        print(f"\n== {name}", flush=True)
+        examine(report, name)
+    if changes:
+        print(f"\n== mutants of {', '.join(changes)}", flush=True)
+        mutate(report, list(changes))
     failed = [name for kind in ("examples", "mutants") for name, unit in report[kind].items() if unit["failed"]]
     killed, total = (sum(unit[key] for unit in report["mutants"].values()) for key in ("killed", "total"))
-    tests = sum(unit["passed"] for unit in report["examples"].values())
-    print(f"\n{tests} tests passed; {killed} of {total} mutants killed; failures in: {', '.join(failed) or 'no file'}")
+    passed = sum(unit["passed"] for unit in report["examples"].values())
+    print(f"\n{passed} tests passed; {killed} of {total} mutants killed; failures in: {', '.join(failed) or 'no file'}")
     sys.exit(bool(failed) or killed < mutants.TARGET * total)
 
 

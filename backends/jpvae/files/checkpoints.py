@@ -2,6 +2,10 @@
 
 Tensors: parameters by their layout names, `adam.*` (step and moments) where training may go on, `scaling.*`, `moments.*`.
 Header metadata: format, version, one JSON object, and a checksum of this object and all tensors. Version 1 had no checksum.
+
+The version rises when a release that reads the one before would misread a new file, or could not check it: not for a new option
+or header entry whose absence has a meaning (``Options`` and ``Model`` have defaults for them). Every version that was ever
+released is read; proofs_tests/files/test_older_files.py holds a file of each.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import numpy as np
 from ..atomic import write_atomically
 from ..errors import CheckpointError
 
+_KINDS = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 _FORMAT, _VERSION, _READ = "jpvae", "2", ("1", "2")
 
 
@@ -57,18 +62,25 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
             version = metadata.get("version")
             if metadata.get("format") != _FORMAT:
                 raise CheckpointError(
-                    f"{str(path)!r} is a .safetensors file of something else; expected one that JPVAE.save wrote"
+                    f"{str(path)!r} is a .safetensors file from another program; expected one written by JPVAE.save"
                 )
             if version not in _READ:
                 raise CheckpointError(
                     f"{str(path)!r} has format version {version!r}; this release reads {' and '.join(_READ)}. Upgrade jpvae."
                 )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no mapping)
+            names = list(file.keys())  # (safe_open is no mapping)
+            kinds = {name: file.get_slice(name).get_dtype() for name in names}
+            for name, kind in kinds.items():
+                if kind not in _KINDS:
+                    raise CheckpointError(
+                        f"{str(path)!r}: its array {name!r} is of {kind}, which NumPy lacks; the file is forged"
+                    )
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
-        raise CheckpointError(f"{str(path)!r} is damaged or no .safetensors file ({error})") from error
+        raise CheckpointError(f"{str(path)!r} is damaged or not a .safetensors file ({error})") from error
     text = metadata.get("header", "")
     if version != "1" and metadata.get("checksum") != checksum(tensors, text):
-        raise CheckpointError(f"{str(path)!r} is damaged (its checksum does not fit its content)")
+        raise CheckpointError(f"{str(path)!r} is damaged (its checksum does not match its content)")
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:

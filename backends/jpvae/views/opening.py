@@ -18,6 +18,7 @@ from .columns import Columns
 from .dataframes import Table
 from .inferring import columns_of, per_view
 from .memory_map import in_memory
+from .names import unfit
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ def open_views(
     them ``likelihood`` says what the columns are (inferring.py), and memory-mapped tables are read into memory, once, since a
     fit works in memory. Raises ViewError, ConfigError."""
     order, tables, keyed = _tables(views, mask, names)
+    for name in order:
+        if reason := unfit(name):
+            raise ViewError(
+                f"views has the name {name!r}, which {reason}; expected a name that a file can have: rename the view"
+            )
     lengths = {t.view: len(t) for t in tables if t is not None}
     if not lengths:
         raise ViewError("every view is None; expected at least one (N, c) table")
@@ -57,7 +63,7 @@ def open_views(
         raise ViewError("views have no rows; expected at least one")
     index = frames.shared_index(tables)
     if columns is None and N == 1:
-        raise ViewError("views have one row (n_samples = 1); expected at least two to learn from how they differ")
+        raise ViewError("views have one row (n_samples = 1); expected at least two, to learn how rows differ")
     observed = _mask(mask, N, len(order))
     if columns is not None:
         known = [t if t is None else frames.in_order(t, c) for t, c in zip(tables, columns, strict=True)]
@@ -65,7 +71,7 @@ def open_views(
     found, learned = [], []
     for i, (said, table, name) in enumerate(zip(per_view(likelihood, order), tables, order, strict=True)):
         if table is None:
-            raise ViewError(f"view {name!r} is None; expected a table: fit cannot learn a view that nobody has")
+            raise ViewError(f"view {name!r} is None; expected a table: a view that no row has cannot be learned")
         found.append(table if table.values is None else replace(table, values=in_memory(table.values)))
         learned.append(columns_of(said, found[-1], observed[:, i]))
     return Opened(tuple(found), observed, order, tuple(learned), keyed, index, fitting=True)
@@ -90,8 +96,8 @@ def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple
     else:
         if isinstance(views, np.ndarray) or not isinstance(views, Sequence):
             raise ViewError(
-                f"views is a {type(views).__name__}; expected a list or dict of (N, c) tables, one per view; of one table that "
-                "has all views side by side JPVAE(view_slices=...) says which columns are whose"
+                f"views is a {type(views).__name__}; expected a list or dict of (N, c) tables, one per view; for one table "
+                "that has all views side by side, set JPVAE(view_slices=...) to each view's columns"
             )
         tables = list(views)
         order = names or tuple(f"view{i}" for i in range(len(tables)))
