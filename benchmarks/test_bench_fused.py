@@ -85,6 +85,8 @@ def torch_step(method: str, p: Problem) -> Callable[[], Any]:
 
     def step() -> Any:
         joint = prior()
+        kl: Any
+        drawn: Any
         if method == FACTORISED:
             kl = jc.kl_divergence(means, log_vars, joint, mask)
             z = [jc.reparameterize(*row) for row in zip(means, log_vars, own, strict=True)]
