@@ -1,5 +1,5 @@
-"""Every option and every argument of the public methods, with forty values that nobody means: each is accepted, or refused by an
-error of jpvae.errors, or by a TypeError that names the argument. Nothing else comes out."""
+"""Every option and every argument of the public methods, with forty values that nobody means: each is accepted, or refused by
+an error of jpvae.errors, or by a TypeError that names the argument. Nothing else comes out."""
 
 import inspect
 
