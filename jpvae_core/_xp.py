@@ -100,9 +100,16 @@ def namespace(*arrays: Array | None) -> Namespace:
 
 
 def device(x: Array) -> Any:
-    """Where ``x`` lives, in the form that its library's creation functions take."""
+    """Where ``x`` lives, in the form that its library's creation functions take.
+
+    None under JAX, where a constant goes wherever it is used: one made with a device is committed to it, and cannot meet arrays
+    that are sharded over several (pmap, shard_map, jax.set_mesh).
+    """
     where: Any = x
-    return where.device if _library(x) == "torch" else array_api_compat.device(where)
+    library = _library(x)
+    if library in ("jax", "jaxlib"):
+        return None
+    return where.device if library == "torch" else array_api_compat.device(where)
 
 
 def eye_like(xp: Namespace, x: Array, n: int, d: int | None = None) -> Array:

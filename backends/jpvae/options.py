@@ -90,7 +90,7 @@ class Options:
     def from_json(cls, given: Mapping[str, Any]) -> Options:
         """From ``to_json``; what the file of an older release lacks has its default. Raises KeyError, TypeError, ValueError."""
         decoded = {"beta": schedules.from_json(given["beta"]), "likelihood": likelihood_from_json(given["likelihood"])}
-        return cls(**given | decoded)
+        return cls(**{**given, **decoded})
 
     def to_json(self) -> dict[str, Any]:
         """What a training depends on, as JSON-able values by name: all but ``progress`` and ``networks`` (see the model)."""
@@ -168,7 +168,8 @@ def _layers(name: str, value: Any) -> Layers:
     per_view = [_integers(part) for part in value] if _several(value) else [None]
     if any(part is None for part in per_view):
         raise ConfigError(
-            f"{name} is {value!r}; expected a sequence of layer sizes, as (512, 512), or one per view, as ((64,), (512, 512))"
+            f"{name} is {value!r}; expected a sequence of layer sizes, such as (512, 512), or one per view, such as "
+            "((64,), (512, 512))"
         )
     return tuple(part for part in per_view if part is not None)
 
@@ -255,9 +256,10 @@ def seed_of(seed: Any) -> int:
 
 def at_least(name: str, value: Any, least: int) -> int:
     """``value`` as a plain integer. Raises ConfigError where it is not an integer, or too small."""
-    if _integer(name, value) < least:
+    plain = _integer(name, value)
+    if plain < least:
         raise ConfigError(f"{name} is {value}; expected at least {least}")
-    return int(value)
+    return plain
 
 
 def likelihood_to_json(likelihood: Any) -> Any:

@@ -104,9 +104,7 @@ class Imputations:
         if method == "plug-in" and moments == "training":
             self.training_moments()
         if out is not None and self.predictor() and self._is_matrix(views):
-            raise ConfigError(
-                "out is given with one wide matrix; expected None: hand in the views by name to write into arrays"
-            )
+            raise ConfigError("out is given with one wide matrix; expected None: pass the views by name to write into arrays")
         data, scaled, predictor, give_back = self._read(views, mask, missing, keep=out is None)
         units = self._fitted.units
         results = outputs.begin(data, out, with_std=return_std)
