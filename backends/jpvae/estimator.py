@@ -589,6 +589,8 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
             raise ViewError(
                 "view_slices is set and X is a dict; expected one (N, C) matrix, or view_slices=None for views by name"
             )
+        if isinstance(X, list | tuple) and any(len(getattr(part, "shape", ())) == 2 for part in X):
+            raise ViewError("view_slices is set and X is a list of tables; expected one (N, C) matrix, or view_slices=None")
         frame, scratch = hasattr(X, "iloc"), type(self)(view_slices=self.view_slices)  # scikit-learn sets attributes
         X = validate_data(scratch, X, reset=True, skip_check_array=frame, ensure_all_finite=False)
         slices = Slices.of(self.view_slices, scratch.n_features_in_, getattr(scratch, "feature_names_in_", None))
