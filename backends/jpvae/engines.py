@@ -109,6 +109,10 @@ def engine(
         made = make(model, dtype, device, **options)
         made.numpy(made.asarray(np.zeros(1)))  # some devices ("meta") take numbers and give none back
         return made
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"backend is {backend!r}, which is no engine ({error}); expected a name or an Engine class"
+        ) from error
     except (RuntimeError, AssertionError) as error:
         what = "device" if networks is None else "device, or one of networks,"
         raise ConfigError(f"{what} is {device!r}, which backend={called!r} cannot use here: {error}") from error

@@ -104,12 +104,12 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
     seed : int, Generator, RandomState or None, default 0
         An integer fixes the result on one machine; None takes fresh entropy, a generator is drawn from, in each fit.
     posterior : {"fused", "factorised"}, default "fused"
-        What the observed views say of all latents: every view's evidence multiplied into the joint prior, or (the paper's Eq. 3)
-        a product over views, whose draws are not the model's own once two views are observed.
+        What the observed views imply for all latents: every view's evidence multiplied into the joint prior, or (the paper's
+        Eq. 3) a product over views, whose draws are not the model's own once two views are observed.
     cell_dropout : float, default 0.5
         With ``entries="marginalise"``: the share of each view's rows, in every batch, whose encoder is shown only some cells.
     cross_draws : int, default 1
-        Draws in each cross term of the subset objective, log 1/S sum_s p(x_j | z_j^s): the more, the less it shrinks associations.
+        Draws S in each cross term of the subset objective, log 1/S sum_s p(x_j | z_j^s): more draws shrink associations less.
     cross_weight : float, default 1
         Of the cross terms, beside the subsets' own.
     missing : {"error", "nan"}, default "error"
@@ -609,6 +609,8 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
             raise ViewError(
                 "view_slices is set and X is a dict; expected one (N, C) matrix, or view_slices=None for views by name"
             )
+        if isinstance(X, list | tuple) and any(len(getattr(part, "shape", ())) == 2 for part in X):
+            raise ViewError("view_slices is set and X is a list of tables; expected one (N, C) matrix, or view_slices=None")
         frame, scratch = hasattr(X, "iloc"), type(self)(view_slices=self.view_slices)  # scikit-learn sets attributes
         X = validate_data(scratch, X, reset=True, skip_check_array=frame, ensure_all_finite=False)
         slices = Slices.of(self.view_slices, scratch.n_features_in_, getattr(scratch, "feature_names_in_", None))

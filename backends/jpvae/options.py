@@ -122,7 +122,11 @@ def _integer(name: str, value: Any) -> int:
 def _number(name: str, value: Any) -> float:
     if not _is_number(value):
         raise ConfigError(f"{name} is {value!r}; expected a number")
-    return int(value) if isinstance(value, Integral) else float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ConfigError(f"{name} is {value!r}; expected a number that a float can hold") from error
+    return int(value) if isinstance(value, Integral) else number
 
 
 def _or_none(kind: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -141,7 +145,14 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _flag(name: str, value: Any) -> bool:
+def one_of(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Raise ConfigError where ``value`` is none of these."""
+    if not isinstance(value, str) or value not in choices:
+        raise ConfigError(f"{name} is {value!r}; expected {' or '.join(map(repr, choices))}")
+
+
+def flag(name: str, value: Any) -> bool:
+    """``value`` as True or False. Raises ConfigError."""
     if not isinstance(value, bool | np.bool_):
         raise ConfigError(f"{name} is {value!r}; expected True or False")
     return bool(value)
@@ -250,7 +261,7 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
         ("prior", "bound", "objective", "learning_rate_schedule", "device", "dtype", "entries", "impossible", "posterior"),
         _text,
     ),
-    **dict.fromkeys(("learn_alpha", "early_stopping"), _flag),
+    **dict.fromkeys(("learn_alpha", "early_stopping"), flag),
     "latent_dims": _latent_dims,
     "hidden": _layers,
     "subset_weights": _or_none(_weights),

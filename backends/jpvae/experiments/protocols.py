@@ -18,6 +18,7 @@ from ..errors import ConfigError
 from ..training import schedules
 
 PRIORS = {"zero": "independent", "svd": "svd", "orthogonal": "orthogonal"}
+_LATER = {"posterior": "factorised"}  # what a run had that is older than the option
 LEARNED = "learned"  # in place of a number: alpha is trained, from the protocol's own value on
 
 
@@ -38,6 +39,7 @@ _EQ_5 = {
     "learning_rate": 1e-3,
     "learning_rate_schedule": "constant",
     "coupling_rate": 1.0,
+    "posterior": "factorised",
 }
 _SUBSET = {
     "objective": "subset",
@@ -46,6 +48,7 @@ _SUBSET = {
     "learning_rate": 2e-3,
     "learning_rate_schedule": "cosine",
     "coupling_rate": 0.1,
+    "posterior": "factorised",  # as the committed results were trained
 }
 _HALF = {"alpha": 0.5}  # the svd's free parameters start near 0: singular values of one half
 
@@ -85,6 +88,11 @@ def options(variant: str, protocol: str, alpha: float | str | None = None) -> di
     if isinstance(alpha, str):
         raise ConfigError(f"alpha is {alpha!r}; expected a number, {LEARNED!r} or None")
     return found if alpha is None else found | {"alpha": alpha}
+
+
+def are_the_same(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a finished run's options are these, which may have been given names since."""
+    return dict(_LATER) | dict(stored) == dict(_LATER) | dict(wanted)
 
 
 def of_estimator(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     """Read a checkpoint: tensors and header. Raises CheckpointError for a foreign, damaged or newer file."""
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
+    if not isinstance(path, str | os.PathLike):
+        raise CheckpointError(f"path is {path!r}; expected the name of a file")
+    if not os.path.isfile(path):
         raise CheckpointError(f"path is {str(path)!r}: there is no such file")
     try:
         with safe_open(path, framework="np") as file:
