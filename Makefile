@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 
-.PHONY: demo test lint lowest bench mutants clean
+.PHONY: demo test lint lowest bench thorough mutants clean
 
 demo: $(VENV)/demo.stamp  ## train on 5,000 real digits; print a table, save a figure
 	$(BIN)/jpvae demo --out demo
@@ -22,6 +22,9 @@ lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.
 
 bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives
 	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+thorough: $(VENV)/dev.stamp  ## fifty times the examples on every library, then every mutant (hours; goes on where it stopped)
+	$(BIN)/python proofs_tests/_support/thorough.py
 
 mutants: $(VENV)/dev.stamp  ## every slip in the core that no test would notice (an hour)
 	$(BIN)/python proofs_tests/_support/mutants.py

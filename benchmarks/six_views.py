@@ -3,6 +3,7 @@
     python benchmarks/six_views.py           three draws of the holes, at random and by label; some ten minutes on one core
     python benchmarks/six_views.py --tune    print the validation errors by which the settings were chosen; longer
     python benchmarks/six_views.py --tune "nearest neighbours"                        of this method alone
+    python benchmarks/six_views.py --add "ridge per pattern"                          measure this method beside what is kept
 
 six_views_page.py draws what was measured.
 """
@@ -70,6 +71,21 @@ def measure() -> None:
         write(head, cases)
 
 
+def add(method: str) -> None:
+    """Every mechanism and seed of one more method; the others' cases stay as they were measured."""
+    kept = json.loads(KEPT.read_text())
+    views, digits = six_views()
+    cases = [case for case in kept.pop("cases") if case["method"] != method]
+    for seed, mechanism in product(SEEDS, MECHANISMS):
+        fills = {method: methods(JPVAE_OPTIONS | {"seed": seed}, **SETTINGS[mechanism])[method]}
+        found = compare(views, digits, mechanism, fills, seed=seed)[method]
+        cases.append({"mechanism": mechanism, "seed": seed, "method": method, **rounded(found)})
+        print(cases[-1], flush=True)
+    del kept["summary"]
+    made_with = {name: suites.made_with()[name] for name in ("commit", "machine")}
+    write({**kept, "added": kept.get("added", {}) | {method: made_with}}, cases)
+
+
 def rounded(found: dict[str, Any]) -> dict[str, Any]:
     """Errors to four digits after the point, seconds to one; the mean over the views beside them."""
     errors = {name: round(e, 4) for name, e in found["errors"].items()}
@@ -115,4 +131,7 @@ def tune(only: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    tune(sys.argv[2:]) if sys.argv[1:2] == ["--tune"] else measure()
+    if sys.argv[1:2] == ["--add"]:
+        add(sys.argv[2])
+    else:
+        tune(sys.argv[2:]) if sys.argv[1:2] == ["--tune"] else measure()

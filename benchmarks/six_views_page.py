@@ -16,7 +16,13 @@ from suites import ROOT
 PAGE, PICTURE = ROOT / "docs/six-views.md", KEPT.with_suffix(".png")
 BEGIN, END = "<!-- measured: benchmarks/six_views.py -->", "<!-- end of measured -->"
 INK, FAINT = "#1b1b1f", "#d9d9de"
-COLOURS = {"JPVAE": "#c8431b", "nearest neighbours": "#0b3c6f", "IterativeImputer": "#3f9fdc", "column means": "#8a8a93"}
+COLOURS = {
+    "JPVAE": "#c8431b",
+    "nearest neighbours": "#0b3c6f",
+    "IterativeImputer": "#3f9fdc",
+    "ridge per pattern": "#2f7d4f",
+    "column means": "#8a8a93",
+}
 
 
 def tables(kept: dict[str, Any]) -> str:
@@ -26,6 +32,8 @@ def tables(kept: dict[str, Any]) -> str:
     text = [
         f"Measured at commit {made['commit']} on {made['machine']}; mean ± standard deviation of {seeds} draws of the holes."
     ]
+    for method, added in kept.get("added", {}).items():
+        text[0] += f" {method}: commit {added['commit']}, {added['machine']}."
     for mechanism, found in kept["summary"].items():
         columns = [*kept["views"], "mean", "seconds"]
         text += ["", f"**Missing {mechanism}**", "", "| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]

@@ -1,10 +1,10 @@
-"""Makes docs/tables.md and docs/tables.png: the whole path on real tables, typed as a person would and printed as it came out.
+"""Make docs/tables.md and docs/tables.png: a session on real tables, with every command and its output.
 
-    python docs/tables.py        two to three minutes; needs pip install 'jpvae[tables]'
+    python docs/tables.py        takes two to three minutes; needs pip install 'jpvae[tables]'
 
 The tables are scikit-learn's 1,797 handwritten digits (8 x 8 grey values, UCI) cut into three views: rows 1-3 of the picture in
-a csv; 4-5 in a parquet; 6-8 in an Excel sheet, with a count (how many of its pixels have ink) and a category (which digit it
-is, in words). Each digit is absent from each table with probability 0.3, but never from all; the middle lacks single cells too.
+a csv file; 4-5 in a parquet file; 6-8 in an Excel sheet, with a count (the number of its pixels with ink) and a category (the
+digit, in words). Each digit is absent from each table with probability 0.3, but never from all; the middle also lacks cells.
 """
 
 from __future__ import annotations
@@ -25,46 +25,49 @@ VIEWS = "--view top=top.csv --view middle=middle.parquet --view bottom=bottom.xl
 STEPS = [
     (
         "## Fit",
-        "`fit` joins the tables on the id, looks at every column, says what it found, and trains. Here one column is told: "
-        "`inked` is a count. Cells that are empty in a row with others would be an error; `marginalise` leaves them out.",
+        "`fit` joins the tables on the id, infers the likelihood of every column, prints what it found, and trains. Here one "
+        "column is set by hand: `inked` is a count. By default, single empty cells are an error; `marginalise` leaves them out "
+        "of the likelihood and imputes them.",
         f"jpvae fit {VIEWS} --id scan --out model.safetensors \\\n"
         "    --likelihood bottom:inked=negative_binomial_unscaled --entries marginalise --backend numpy",
     ),
     (
         "## Inspect",
-        "What the file holds. A singular value of C_ij is the correlation of one pair of latent directions of two views; the "
-        "smallest eigenvalue says how far the prior is from singular.",
+        "`inspect` summarises the model. A singular value of C_ij is the correlation between one pair of latent directions of "
+        "two views; the smallest eigenvalue measures how far the prior is from singular.",
         "jpvae inspect model.safetensors --figure tables.png",
     ),
     (
         "## Impute",
-        "New scans, of which only two tables exist. The third is filled for all of them; three draws for multiple imputation.",
+        "For new scans, only two of the tables exist. `impute` fills the third for every scan, here with three draws for "
+        "multiple imputation.",
         "jpvae impute model.safetensors --view top=new_top.csv --view middle=new_middle.parquet --out filled --draws 3",
     ),
     (
         "",
-        "What was seen comes back bit for bit, and the last column says in which rows anything was filled:",
+        "Observed values are copied bit for bit, and the last column marks the rows in which anything was filled:",
         "head -n 4 filled/top.csv | cut -d, -f1-6,26",
     ),
     (
         "",
-        "The third table, which nobody gave: two of its grey values, the count, and the most probable name.",
+        "The third table was not given at all. These are two of its grey values, the count, and the most probable name:",
         "head -n 4 filled/bottom.csv | cut -d, -f1,4,5,26-",
     ),
     (
         "",
-        "Draws are complete tables below each other; one scan in all three (a count is drawn whole):",
+        "The draws are complete tables, one below the other. This is one scan in all three; a drawn count is a whole number:",
         "grep -e scan -e d1609 filled/bottom.draws.csv | cut -d, -f1,2,5,6,27-",
     ),
     (
         "## Evaluate",
-        "Is it worth it? `evaluate` trains the same options anew on four fifths of the rows, hides each view of the others in "
-        "turn, and compares with what is usually done. For names, column means are the most frequent one.",
+        "`evaluate` shows whether the model is better than simpler methods. It trains a new model with the same options on "
+        "four fifths of the rows, hides each view of the remaining rows in turn, and imputes it with every method. For names, "
+        "column means stand for the most frequent name.",
         f"jpvae evaluate model.safetensors {VIEWS}",
     ),
     (
         "## Mistakes",
-        "Each is one message, before any work, and exit code 2:",
+        "Each mistake gives one message, before any work starts, and exit code 2:",
         "jpvae impute model.safetensors --view top=renamed.csv --out more",
     ),
     ("", "", "jpvae impute model.safetensors --view top=new_top.csv --view bottom=eleven.csv --out more"),
@@ -74,11 +77,12 @@ STEPS = [
 NAMES = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 OPENING = """# Your tables on the command line
 
-*A transcript: `python docs/tables.py` ran these commands and wrote this page.*
+*This page is a transcript: `python docs/tables.py` ran the commands and wrote their output.*
 
-The tables are 1,797 handwritten digits (scikit-learn's, 8 × 8 grey values from 0 to 1) cut into three views: the top in a
-csv; the middle in a parquet file; the bottom in an Excel sheet, with how many of its pixels have ink and the digit's name. Each
-lacks 30 % of the digits at random, and the middle lacks one cell in 200. The last 200 digits are kept for later.
+The data are 1,797 handwritten digits (from scikit-learn, 8 × 8 grey values from 0 to 1) cut into three views: the top in a csv
+file, the middle in a parquet file, and the bottom in an Excel sheet, together with the number of its pixels that have ink and
+the digit's name. Each view lacks 30 % of the digits at random, and the middle also lacks one cell in 200. The last 200 digits
+are set aside for imputation.
 """
 
 

@@ -10,6 +10,7 @@ from .density import log_density
 from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, ShapeError
 from .frames import frame, orthogonal
 from .fused import Fused, fuse
+from .fused_frames import FusedInFrames
 from .kl import kl_dense, kl_divergence, kl_eq9, kl_eq16
 from .moments import Moments
 from .prior import JointPrior
@@ -23,6 +24,7 @@ __all__ = [
     "Conditional",
     "DtypeError",
     "Fused",
+    "FusedInFrames",
     "JPVAEError",
     "JointPrior",
     "LibraryError",

@@ -41,7 +41,7 @@ class Coupling(Protocol):
     def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
         """(a, r) of every view, each (..., d): y_i = a_i u + r_i e_i with a_i^2 + r_i^2 = 1 and one source u ~ N(0, I_d)."""
 
-    def loadings_vjp(self, xp: Namespace, bars: list[tuple[Array, Array]]) -> Any:
+    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Any:
         """Of ``loadings_of``: from the cotangents of every (a, r), each (..., d), that of the parameters."""
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
@@ -104,7 +104,7 @@ class Uncoupled:
         one = xp.ones_like(like[..., 0, :1]) if like.ndim > 1 else xp.ones_like(like[:1])
         return [(xp.zeros_like(one), one) for _ in self.dims]
 
-    def loadings_vjp(self, xp: Namespace, bars: list[tuple[Array, Array]]) -> Any:
+    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Any:
         """No parameters."""
         return None
 

@@ -35,19 +35,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, overload
 
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
-from ._xp import Array, Namespace, eye_like, namespace
+from ._xp import Array, Namespace, eye_like, namespace, solve_lower
 from .density import log_density
 from .errors import ShapeError
+from .fused_frames import Direction, FusedInFrames
 from .prior import JointPrior, expand, rotate, square
 
 Frame = Array | None
 
 
 @dataclass(frozen=True)
-class _Alone:
+class Alone:
     """What one observed view says of the source by itself; arrays (..., B, ...)."""
 
     frame: Frame
@@ -57,8 +59,8 @@ class _Alone:
     m: Array
     log_var: Array
     variance: Array
-    D: Array  # (..., B, d, d)
-    precision: Array  # N^{-1}
+    precision: Array  # N^{-1}, (..., B, d, d)
+    K: Array  # D A N^{-1}, so that P = A K
     log_det: Array  # log|N|, (..., B)
     gained: Array  # tr N^{-1} A Q^T diag(sigma^2 (1 - sigma^2)) Q A, (..., B)
     bit: Array  # (..., B, 1): 1.0 where observed
@@ -71,8 +73,7 @@ class _Alone:
     @property
     def added(self) -> Array:
         """P, 0 where the view is missing."""
-        inner = self.a[..., :, None] * self.D * self.a[..., None, :]
-        return self.bit[..., None] * (self.precision @ inner)
+        return self.bit[..., None] * (self.a[..., :, None] * self.K)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Fused:
     prior: JointPrior
     mask: Array | None
     xp: Namespace
-    alone: tuple[_Alone, ...]
+    alone: tuple[Alone, ...]
 
     @property
     def rank(self) -> int:
@@ -95,44 +96,42 @@ class Fused:
         return self.rank * (1 + len(self.alone)) + sum(self.prior.dims)
 
     @cached_property
-    def _source(self) -> tuple[Array, Array, Array]:
+    def source(self) -> tuple[Array, Array, Array]:
         """u^ (..., B, d), L^{-1} with T = L L^T (..., B, d, d), and L's diagonal squared less 1 (..., B, d)."""
         xp, added, weighted = self.xp, 0.0, 0.0
         for one in self.alone:
             added = added + one.added
-            weighted = weighted + one.bit * _times(one.precision, one.source)
-        L = xp.linalg.cholesky(added + eye_like(xp, added, self.rank))
-        inverse = xp.linalg.solve(L, xp.broadcast_to(eye_like(xp, L, self.rank), L.shape))
+            weighted = weighted + one.bit * times(one.precision, one.source)
+        inverse, L = _inverse_root(xp, added + eye_like(xp, added, self.rank))
         excess = xp.linalg.diagonal(added) - _below(xp, L)
-        return _times(xp.matrix_transpose(inverse), _times(inverse, weighted)), inverse, excess
+        return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
     def mean(self) -> tuple[Array, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
-        xp, (u, _, _) = self.xp, self._source
+        xp, (u, _, _) = self.xp, self.source
         means = []
         for one in self.alone:
-            seen = one.mean + one.variance * expand(xp, one.a * _times(one.precision, u - one.source), one.frame)
+            seen = one.mean + one.variance * expand(xp, one.a * times(one.precision, u - one.source), one.frame)
             means.append(xp.where(one.bit > 0.0, seen, expand(xp, one.a * u, one.frame)))
         return tuple(means)
 
     def kl(self) -> Array:
         """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
-        xp, (u, inverse, excess) = self.xp, self._source
+        xp, (u, inverse, excess) = self.xp, self.source
         logs = _log1p_or_log(xp, excess, -2.0 * xp.log(xp.linalg.diagonal(inverse)))
         total = xp.sum(u * u + xp.expm1(-logs) + logs + _below(xp, inverse), axis=-1)
         spread = xp.matrix_transpose(inverse)
         for one in self.alone:
-            B = one.a[..., :, None] * one.precision
+            gap, turned = u - one.source, one.K @ spread
+            inside = one.m - times(one.K, gap)
             own = xp.sum(xp.expm1(one.log_var) - one.log_var, axis=-1) + one.log_det + one.gained
-            shift, sheared = _times(B, u - one.source), B @ spread
-            inside, turned = one.m - _times(one.D, shift), one.D @ sheared
             own = own + xp.sum(one.r * one.r * (inside * inside + xp.sum(turned * turned, axis=-1)), axis=-1)
             if not square(one.frame):
-                own = own + self._outside(one, shift, sheared)
+                own = own + self._outside(one, one.a * times(one.precision, gap), one.a[..., :, None] * one.precision @ spread)
             total = total + one.bit[..., 0] * own
         return 0.5 * total
 
-    def _outside(self, one: _Alone, shift: Array, sheared: Array) -> Array:
+    def _outside(self, one: Alone, shift: Array, sheared: Array) -> Array:
         """E_u of the squared length outside the frame."""
         xp = self.xp
         centre = one.mean + one.variance * expand(xp, shift, one.frame)
@@ -147,17 +146,17 @@ class Fused:
         noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M, view 1's source, ..., view M's].
         -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
         """
-        xp, d, (u, inverse, _) = self.xp, self.rank, self._source
+        xp, d, (u, inverse, _) = self.xp, self.rank, self.source
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.alone[0].mean})
-        u = u + _times(xp.matrix_transpose(inverse), noise[..., :d])
+        u = u + times(xp.matrix_transpose(inverse), noise[..., :d])
         start, own, drawn = d, d + sum(self.prior.dims), []
         for one, n in zip(self.alone, self.prior.dims, strict=True):
             e, f = noise[..., start : start + n], noise[..., own : own + d]
             start, own = start + n, own + d
             alone = one.mean + xp.exp(0.5 * one.log_var) * e
             gap = u - (one.a * rotate(alone, one.frame) + one.r * f)
-            seen = alone + one.variance * expand(xp, one.a * _times(one.precision, gap), one.frame)
+            seen = alone + one.variance * expand(xp, one.a * times(one.precision, gap), one.frame)
             inside = rotate(e, one.frame)
             missing = expand(xp, one.a * u + one.r * inside, one.frame)
             if not square(one.frame):
@@ -172,7 +171,7 @@ class Fused:
         log q = log p(z_O) + sum_O log evidence_i(z_i) - log Z,    2 log Z = - log|T| + (|O| - 1) |u^|^2
                                                                      - sum_O ( log|N_i| + d_i^T N_i^{-1} d_i )
         """
-        xp, (u, inverse, _) = self.xp, self._source
+        xp, (u, inverse, _) = self.xp, self.source
         twice = 2.0 * log_density(self.prior, latents, self.mask)
         twice = twice - 2.0 * xp.sum(xp.log(xp.linalg.diagonal(inverse)), axis=-1) + xp.sum(u * u, axis=-1)
         for one, z in zip(self.alone, latents, strict=True):
@@ -180,13 +179,13 @@ class Fused:
             off = (z - one.mean) * xp.exp(-0.5 * one.log_var)
             evidence = xp.sum(z * z - off * off - one.log_var, axis=-1)
             gap = u - one.source
-            source = one.log_det + xp.sum(gap * _times(one.precision, gap) - u * u, axis=-1)
+            source = one.log_det + xp.sum(gap * times(one.precision, gap) - u * u, axis=-1)
             twice = twice + one.bit[..., 0] * (evidence + source)
         return 0.5 * twice
 
     def covariance(self) -> Array:
         """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
-        xp, (_, inverse, _) = self.xp, self._source
+        xp, (_, inverse, _) = self.xp, self.source
         through, own = [], []
         for one, n in zip(self.alone, self.prior.dims, strict=True):
             A = (eye_like(xp, one.m, n) if one.frame is None else one.frame[..., None, :, :]) * one.a[..., None, :]
@@ -209,12 +208,29 @@ class Fused:
         return left @ xp.matrix_transpose(left) + xp.concat(blocks, axis=-2)
 
 
+@overload
 def fuse(
     prior: JointPrior,
     means: Sequence[Array],
     log_vars: Sequence[Array],
     mask: Array | None = None,
-) -> Fused:
+    coordinates: Literal["latent"] = "latent",
+) -> Fused: ...
+
+
+@overload
+def fuse(
+    prior: JointPrior, means: Sequence[Array], log_vars: Sequence[Array], mask: Array | None, coordinates: str
+) -> Fused | FusedInFrames: ...
+
+
+def fuse(
+    prior: JointPrior,
+    means: Sequence[Array],
+    log_vars: Sequence[Array],
+    mask: Array | None = None,
+    coordinates: str = "latent",
+) -> Fused | FusedInFrames:
     """The fused posterior q(z | x_O): every view's evidence multiplied into the joint prior.
 
     Parameters
@@ -228,15 +244,22 @@ def fuse(
     mask
         None (all observed), (M,) or (..., B, M): True or 1 where a view is observed. Leading axes (subsets of the views, for
         instance) broadcast against the means'.
+    coordinates
+        In which coordinates the encoders' covariances are diagonal: those of the latents ("latent", the paper's encoders), or
+        those of the frames ("frame": diag exp(log_var_i) is the covariance of Q_i^T z_i; the means stay the latents'). The
+        latter needs no factorisation, and square frames.
 
     Returns
     -------
-    Fused
-        With ``mean()``, ``kl()``, ``draw(noise)``, ``log_density(latents)``, ``covariance()`` and ``noise_dim``.
+    Fused or FusedInFrames
+        With ``mean()``, ``kl()``, ``draw(noise)``, ``log_density(latents)``, ``covariance()`` and ``noise_dim``. Independent
+        views have no frames: the first for both coordinates.
 
     Raises
     ------
     ShapeError, DtypeError, LibraryError
+    ValueError
+        For other coordinates.
 
     Examples
     --------
@@ -255,45 +278,89 @@ def fuse(
     like = means[0]
     bits = [xp.ones_like(like[..., :1])] * len(means)
     if mask is not None:
-        bits, (means, log_vars) = bits_of(xp, mask, means, log_vars)
+        # What a view says alone is the same for every subset of the views on leading axes of the mask: it is computed once.
+        some = xp.any(xp.astype(mask, xp.bool), axis=tuple(range(mask.ndim - like.ndim))) if mask.ndim > like.ndim else mask
+        _, (means, log_vars) = bits_of(xp, some, means, log_vars)
+        bits, _ = bits_of(xp, mask, means)
+    if coordinates not in ("latent", "frame"):
+        raise ValueError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
     loadings = prior.coupling.loadings_of(xp, like)
+    if coordinates == "frame" and prior.coupling.rank > 0:
+        if not all(map(square, prior.frames)):
+            raise ShapeError(
+                f"the prior has latent sizes {prior.dims} and {prior.coupling.rank} directions; coordinates='frame' needs "
+                "every frame square. Use coordinates='latent', or a prior with as many directions as latents."
+            )
+        directions = [
+            Direction.of(frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
+            for frame, (a, r), mean, log_var, bit in zip(prior.frames, loadings, means, log_vars, bits, strict=True)
+        ]
+        return FusedInFrames(prior, mask, xp, tuple(directions))
     frames: Sequence[Frame] = prior.frames
     if prior.coupling.rank == 0:  # one direction of loading 0: independent views by the same formulas
         frames = [eye_like(xp, like, n, 1) for n in prior.dims]
     alone = [
-        _alone(xp, frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
+        _alone(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
         for frame, (a, r), mean, log_var, bit in zip(frames, loadings, means, log_vars, bits, strict=True)
     ]
     return Fused(prior, mask, xp, tuple(alone))
 
 
-def _alone(xp: Namespace, frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> _Alone:
+def _alone(xp: Namespace, uniform: bool, frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> Alone:
     """N_i's inverse and determinant, and what else depends on view i alone."""
     variance, gained = xp.exp(log_var), -xp.expm1(log_var)  # sigma^2 and 1 - sigma^2
-    d = a.shape[-1]
-    identity = eye_like(xp, a, d)
-    E, D, F = (_gram(xp, frame, v, identity) for v in (variance, gained, variance * gained))
-    scale = a[..., :, None] * a[..., None, :]
-    L = xp.linalg.cholesky((r * r)[..., None] * identity + scale * E)
-    inverse = xp.linalg.solve(L, xp.broadcast_to(identity, L.shape))
-    precision = xp.matrix_transpose(inverse) @ inverse
-    lacking = xp.linalg.diagonal(scale * D) + _below(xp, L)  # 1 - L_kk^2, without the subtraction
-    log_det = xp.sum(_log1p_or_log(xp, -lacking, -2.0 * xp.log(xp.linalg.diagonal(inverse))), axis=-1)
-    trace = xp.sum(xp.sum(precision * scale * F, axis=-1), axis=-1)
-    return _Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, D, precision, log_det, trace, bit)
+    outer = outer_of(frame)
+    if uniform and square(frame):  # N = Q^T diag(r^2 + a^2 sigma^2) Q
+        a1, r1 = a[..., :1], r[..., :1]
+        diagonal = r1 * r1 + a1 * a1 * variance
+        precision, K = gram(xp, outer, 1.0 / diagonal), gram(xp, outer, a1 * gained / diagonal)
+        log_det = xp.sum(_log1p_or_log(xp, -a1 * a1 * gained, xp.log(diagonal)), axis=-1)
+        spread = a1 * a1 / diagonal
+    else:
+        scale, identity = a[..., :, None] * a[..., None, :], eye_like(xp, a, a.shape[-1])
+        E, D = gram(xp, outer, variance), gram(xp, outer, gained)
+        inverse, L = _inverse_root(xp, (r * r)[..., None] * identity + scale * E)
+        precision = xp.matrix_transpose(inverse) @ inverse
+        K = D @ (a[..., :, None] * precision)
+        lacking = xp.linalg.diagonal(scale * D) + _below(xp, L)  # 1 - L_kk^2, without the subtraction
+        log_det = xp.sum(_log1p_or_log(xp, -lacking, -2.0 * xp.log(xp.linalg.diagonal(inverse))), axis=-1)
+        spread = diagonal_of(xp, outer, scale * precision)
+    trace = xp.sum(variance * gained * spread, axis=-1)
+    return Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, precision, K, log_det, trace, bit)
 
 
-def _gram(xp: Namespace, frame: Frame, v: Array, identity: Array) -> Array:
-    """Q^T diag(v) Q of every row: (..., B, n) -> (..., B, d, d), by one product with the frame's outer products."""
-    if frame is None:
-        return v[..., None] * identity
-    n, d = frame.shape[-2], frame.shape[-1]
-    outer = xp.reshape(frame[..., :, :, None] * frame[..., :, None, :], (*frame.shape[:-2], n, d * d))
-    flat = v @ outer
+def _inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:
+    """L^{-1} and L of S = L L^T. A matrix that is not finite counts as I: libraries raise on it, each in its own way, and what
+    made it so, a mean or a variance that is not finite, stands beside it in every result."""
+    identity = xp.broadcast_to(eye_like(xp, S, S.shape[-1]), S.shape)
+    L = xp.linalg.cholesky(xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
+    return solve_lower(xp, L, identity), L
+
+
+def outer_of(frame: Frame) -> Array | None:
+    """q q^T of every row q of the frame: (..., n, d) -> (..., n, d, d)."""
+    return None if frame is None else frame[..., :, :, None] * frame[..., :, None, :]
+
+
+def gram(xp: Namespace, outer: Array | None, v: Array) -> Array:
+    """Q^T diag(v) Q of every row, from the outer products of Q's rows: (..., n, d, d), (..., B, n) -> (..., B, d, d)."""
+    if outer is None:
+        return v[..., None] * eye_like(xp, v, v.shape[-1])
+    *lead, n, d, _ = outer.shape
+    flat = v @ xp.reshape(outer, (*lead, n, d * d))
     return xp.reshape(flat, (*flat.shape[:-1], d, d))
 
 
-def _times(matrix: Array, x: Array) -> Array:
+def diagonal_of(xp: Namespace, outer: Array | None, matrix: Array) -> Array:
+    """The diagonal of Q X Q^T of every row: (..., n, d, d), (..., B, d, d) -> (..., B, n)."""
+    if outer is None:
+        return xp.linalg.diagonal(matrix)
+    *lead, n, d, _ = outer.shape
+    flat = xp.reshape(matrix, (*matrix.shape[:-2], d * d))
+    return flat @ xp.matrix_transpose(xp.reshape(outer, (*lead, n, d * d)))
+
+
+def times(matrix: Array, x: Array) -> Array:
     """(..., B, p, q) times (..., B, q) -> (..., B, p)."""
     return (matrix @ x[..., None])[..., 0]
 

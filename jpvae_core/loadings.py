@@ -25,7 +25,7 @@ The methods' arguments and results are coupling.py's; the parameters' cotangent 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ._xp import Array, Namespace, asarray_like, eye_like, sum_to
@@ -81,7 +81,7 @@ class Loadings:
         a, rest, _ = self.loadings
         return [(a[..., i, :], rest[..., i, :]) for i in range(a.shape[-2])]
 
-    def loadings_vjp(self, xp: Namespace, bars: list[tuple[Array, Array]]) -> Array:
+    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Array:
         """Of ``loadings_of``: from the cotangents of every a_i and r_i, each (..., d), that of the logits."""
         a, rest, _ = self.loadings
         a_bar, rest_bar = (xp.stack(xp.broadcast_arrays(*bar), axis=-2) for bar in zip(*bars, strict=True))

@@ -14,7 +14,7 @@ The methods' arguments and results are coupling.py's; the parameters' cotangents
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ._xp import Array, Namespace, sum_to
@@ -51,7 +51,7 @@ class Pair:
         a, r = xp.sqrt(0.5 * (1.0 + s * s)), 1.0 / xp.sqrt(2.0 * (1.0 + x))
         return [(a, r), (s / a, r / a)]
 
-    def loadings_vjp(self, xp: Namespace, bars: list[tuple[Array, Array]]) -> Bounded:
+    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Bounded:
         """Of ``loadings_of``: from the cotangents of every a_i and r_i, each (..., d), that of the Bounded, through s alone."""
         (a_1, r_1), (a_2, r_2) = bars
         like, s = self.bounded.value, self.bounded.value

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import _fused_vjp
 from ._bits import bits_of, keep
 from ._checks import check_dtype, check_frame, check_last, check_square, check_views
 from ._xp import Array, asarray_like, device, eye_like, namespace, sum_to
@@ -27,6 +28,7 @@ from .bounds import Bounded
 from .conditioning import check_latents, door
 from .coupling import Arrays
 from .frames import Signs
+from .fused import Fused
 from .prior import JointPrior, expand, rotate, square
 from .sampling import split_noise
 from .skew import _places
@@ -181,6 +183,22 @@ def kl_divergence(
             frames_bar[i] = q_bar
     means_bar, log_vars_bar = (tuple(sum_to(xp, *p) for p in zip(t, means, strict=True)) for t in (mu_bar, log_var_bar))
     return means_bar, log_vars_bar, PriorCotangent(tuple(frames_bar), coupling_bar)
+
+
+def fuse(q: Fused, noise: Array, kl_cotangent: Array, drawn_cotangents: Arrays) -> tuple[Views, Views, PriorCotangent]:
+    """Of ``q.kl()`` and ``q.draw(noise)`` together, ``q = fuse(prior, means, log_vars, mask)``.
+
+    noise: (..., B, q.noise_dim), kl_cotangent: (..., B), drawn_cotangents: one array (..., B, n_i) per view
+    -> cotangents of means, of log_vars (tuples, shaped as they are), and of the prior. A missing view's rows get exactly 0.
+    """
+    xp = namespace(noise, kl_cotangent, *drawn_cotangents)
+    check_views("drawn_cotangents", drawn_cotangents, q.prior.dims)
+    check_last("noise", noise, q.noise_dim, "q.noise_dim standard normals per row")
+    check_dtype(noise=noise, kl_cotangent=kl_cotangent, **{"drawn_cotangents[0]": drawn_cotangents[0]})
+    bars = _fused_vjp.fused(q, noise, kl_cotangent, drawn_cotangents)
+    frames = tuple(None if q_i is None else bar.frame for q_i, bar in zip(q.prior.frames, bars, strict=True))
+    coupling = q.prior.coupling.loadings_vjp(xp, [(bar.a, bar.r) for bar in bars])
+    return tuple(bar.mean for bar in bars), tuple(bar.log_var for bar in bars), PriorCotangent(frames, coupling)
 
 
 def reparameterize(log_var: Array, noise: Array, cotangent: Array) -> tuple[Array, Array]:

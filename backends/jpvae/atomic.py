@@ -14,24 +14,41 @@ from .errors import CheckpointError
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Raise CheckpointError where ``path`` cannot be written: better before a training than after it."""
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise CheckpointError(f"path is {str(path)!r}, whose folder does not exist; create it first")
-    if Path(path).is_dir():
-        raise CheckpointError(f"path is {str(path)!r}, a folder; expected the name of a file")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise CheckpointError(f"path is {str(path)!r}, in whose folder you may not write; give another path")
+    """Raise CheckpointError where a file cannot be written to ``path``: better before a training than after it."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
+        raise CheckpointError(f"path is {path!r}; expected the name of a file")
+    place = Path(os.path.realpath(path))
+    try:
+        if not place.parent.is_dir():
+            raise CheckpointError(f"path is {str(path)!r}, whose folder does not exist; create it first")
+        if place.is_dir():
+            raise CheckpointError(f"path is {str(path)!r}, a folder; expected the name of a file")
+        if place.exists() and not place.is_file():
+            raise CheckpointError(f"path is {str(path)!r}, which is no ordinary file; give another path")
+        if not os.access(place.parent, os.W_OK | os.X_OK):
+            raise CheckpointError(f"path is {str(path)!r}, in whose folder you may not write; give another path")
+        temporary = beside(place)  # what else may be wrong (a name too long, a file system without room) shows by trying
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise CheckpointError(f"path is {str(path)!r}, where no file can be written ({error}); give another path") from error
+
+
+def beside(path: Path) -> Path:
+    """A new name next to ``path``, which ``clear`` knows again."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}")
 
 
 def write_atomically(path: Path, content: bytes, check: Callable[[Path], Any] | None = None) -> None:
     """Write ``content`` beside ``path``, sync it, rename it into place: a killed process leaves the old file or the new one.
 
-    check: called with the finished file before it takes its place; what it raises goes through. Raises CheckpointError, with
-    the old file untouched, where writing fails, because the disk is full for instance.
+    Where ``path`` is a symbolic link, the file that it leads to is replaced. check: called with the finished file before it
+    takes its place; what it raises goes through. Raises CheckpointError, with the old file untouched, where writing fails,
+    because the disk is full for instance.
     """
     check_folder(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    path = Path(os.path.realpath(path))
+    temporary = beside(path)
     try:
         with temporary.open("xb") as file:
             file.write(content)
@@ -51,8 +68,9 @@ def write_atomically(path: Path, content: bytes, check: Callable[[Path], Any] | 
 
 def clear(path: str | os.PathLike[str]) -> None:
     """Remove what processes that were killed while they wrote ``path``, a file or a folder, have left beside it."""
-    name = re.compile(rf"\.{re.escape(Path(path).name)}\.[0-9a-f]{{32}}")
-    for leftover in Path(path).parent.iterdir():
+    place = Path(os.path.realpath(path))
+    name = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{32}}")
+    for leftover in place.parent.iterdir():
         if name.fullmatch(leftover.name):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from numbers import Integral
 from typing import Any, Literal
@@ -22,19 +23,21 @@ from .inference import filling
 from .inference.predictor import Predictor
 from .inference.scores import Scores
 from .model.priors import Bound, PriorName
-from .options import Dtype, Entries, Missing, Objective, Options, RateSchedule, at_least
+from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule, at_least
 from .planning import engine_of, with_networks
 from .training.callbacks import Callback, OnLog, check
 from .training.progress import progress_bar, show_families
 from .training.schedules import BetaSchedule
 from .views import outputs
 from .views.dataframes import give_back as as_table
+from .views.impossible import Impossible
 from .views.inferring import families
 from .views.opening import open_views
-from .views.reading import Views, checked
+from .views.reading import Views, checked, impossible_rows
 from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled, check_imputed, overflow_is_found
+from .writers import only_writer
 
 
 class NotFittedJPVAE(NotFitted, NotFittedError):
@@ -69,7 +72,9 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
     backend: "torch", or "numpy" (the CPU, no framework; fastest with OPENBLAS_NUM_THREADS=1).  device: as torch names it.
     dtype: "float32" or "float64".
     seed: an integer fixes the result on one machine; None: fresh entropy each fit; or a NumPy Generator or RandomState to draw
-    from.  missing: "error", or "nan": a row of NaN is a missing view.
+    from.  missing: "error", or "nan": a row of NaN is a missing view.  impossible: what a fitted model does with a value that
+    its likelihoods cannot have (a 2 where fit saw zeros and ones, an unseen category): "error", or "missing": the cell, or the
+    row's view under entries="error", is imputed, with a warning.
     view_slices: where all views come as one matrix X, which columns are whose (wide.py has the forms); every method then takes
     (X, y), y ignored, as Pipeline and GridSearchCV call it, and gives back one matrix like X where else it gives views.
     progress: True, False, or "auto" (only where stderr is a terminal).
@@ -110,6 +115,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         dtype: Dtype = "float32",
         seed: int | np.random.Generator | np.random.RandomState | None = 0,
         missing: Missing = "error",
+        impossible: OnImpossible = "error",
         view_slices: Any = None,
         progress: bool | Literal["auto"] = "auto",
         early_stopping: bool = False,
@@ -143,6 +149,7 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         self.dtype = dtype
         self.seed = seed
         self.missing = missing
+        self.impossible = impossible
         self.view_slices = view_slices
         self.progress = progress
         self.early_stopping = early_stopping
@@ -187,12 +194,13 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
         missing = self.missing if missing is None else missing
-        opened = open_views(views, mask, likelihood=options.likelihood)
-        start, plan, data = fitting.begin(options, opened, missing, slices)
-        show_families(families(data.names, data.columns), options.likelihood, options.progress)
-        listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
         file = None if checkpoint is None else fitting.File(checkpoint, checkpoint_every)
-        self._become(*fitting.run(start, data, plan, file, listeners))
+        with nullcontext() if file is None else only_writer(file.path):
+            opened = open_views(views, mask, likelihood=options.likelihood)
+            start, plan, data = fitting.begin(options, opened, missing, slices)
+            show_families(families(data.names, data.columns), options.likelihood, options.progress)
+            listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
+            self._become(*fitting.run(start, data, plan, file, listeners))
         return self
 
     def impute(
@@ -326,6 +334,14 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
             as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self.table_columns_, strict=True)
         ]
 
+    def find_impossible(self, views: Any, mask: Any = None) -> np.ndarray:
+        """(N, M) bool: the rows of each view that hold a value which the fit's likelihoods cannot have."""
+        self.predictor()
+        if self._is_matrix(views):
+            (views, _), mask = self._cut(views, mask), None
+        opened = open_views(views, mask, names=self._fitted.view_names, columns=self._fitted.columns)
+        return impossible_rows(opened, self._impossible())
+
     def predictor(self) -> Predictor:
         """The fitted model with its parameters, for measures and experiments. Raises NotFitted before ``fit``."""
         if not hasattr(self, "_predictor"):
@@ -342,7 +358,9 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one .safetensors file (whole, or not at all)."""
         self.predictor()
-        saving.write(self._fitted, path, saving.Progress(self._fitted.steps))
+        check_folder(path)
+        with only_writer(path):
+            saving.write(self._fitted, path, saving.Progress(self._fitted.steps))
 
     @classmethod
     def load(
@@ -392,7 +410,10 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
 
         missing = self.missing if missing is None else missing
         entries = fitted.model.entries  # the fit's: the option may have been set to another since
-        data = checked(opened, missing=missing, entries=entries, visit=visit, keep=keep)
+        if self.impossible not in ("error", "missing"):
+            raise ConfigError(f"impossible is {self.impossible!r}; expected 'error' or 'missing'")
+        leaving_out = self._impossible() if self.impossible == "missing" else None
+        data = checked(opened, missing=missing, entries=entries, visit=visit, keep=keep, leaving_out=leaving_out)
         scaled = [Scaled(data, i, each, dtype) for i, each in enumerate(units)]
 
         def give_back(results: Sequence[Any], *kind: str) -> Any:
@@ -400,6 +421,11 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
             return given if join is None else join(given)
 
         return data, scaled, predictor, give_back
+
+    def _impossible(self) -> tuple[Impossible, ...]:
+        fitted = self._fitted
+        cells = fitted.model.entries == "marginalise"
+        return tuple(Impossible(c, f, cells) for c, f in zip(fitted.columns, fitted.model.likelihoods, strict=True))
 
     def _become(self, fitted: Fitted, predictor: Predictor) -> None:
         """Take over what a fit left, and nothing of an earlier one."""

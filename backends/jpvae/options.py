@@ -25,6 +25,7 @@ from .training.schedules import BetaSchedule
 Objective = Literal["subset", "elbo"]
 Entries = Literal["error", "marginalise"]
 Missing = Literal["error", "nan"]
+OnImpossible = Literal["error", "missing"]
 RateSchedule = Literal["cosine", "constant"]
 Dtype = Literal["float32", "float64"]
 Layers = tuple[int, ...] | tuple[tuple[int, ...], ...]  # of all views, or of each
@@ -61,6 +62,7 @@ class Options:
     dtype: Dtype = "float32"
     seed: Any = 0
     missing: Missing = "error"
+    impossible: OnImpossible = "error"
     view_slices: Any = None
     progress: bool | str = "auto"
     early_stopping: bool = False
@@ -220,7 +222,7 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("steps", "rank"), _or_none(_integer)),
     **dict.fromkeys(("alpha", "epochs", "learning_rate", "coupling_rate", "validation_fraction", "weight_decay"), _number),
     **dict.fromkeys(
-        ("prior", "bound", "objective", "learning_rate_schedule", "device", "dtype", "entries"),
+        ("prior", "bound", "objective", "learning_rate_schedule", "device", "dtype", "entries", "impossible"),
         _text,
     ),
     **dict.fromkeys(("learn_alpha", "early_stopping"), _flag),

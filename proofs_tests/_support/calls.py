@@ -45,7 +45,15 @@ def log_density(structure: Any, parameters: dict[str, Any], latents: Any, mask: 
 
 def fused(structure: Any, parameters: dict[str, Any], means: Any, log_vars: Any, mask: Any, noise: Any) -> dict[str, Any]:
     """The fused posterior: its mean, KL, covariance, draws from noise, and their log-density."""
-    q = jc.fuse(structure.prior(parameters), means, log_vars, mask)
+    return _of(jc.fuse(structure.prior(parameters), means, log_vars, mask), noise)
+
+
+def fused_in_frames(structure: Any, parameters: dict[str, Any], means: Any, log_vars: Any, mask: Any, noise: Any) -> Any:
+    """The same in the frames' coordinates."""
+    return _of(jc.fuse(structure.prior(parameters), means, log_vars, mask, "frame"), noise)
+
+
+def _of(q: Any, noise: Any) -> dict[str, Any]:
     drawn = q.draw(noise)
     found = {"mean": q.mean(), "kl": q.kl(), "covariance": q.covariance(), "drawn": drawn}
     return found | {"log_density": q.log_density(drawn)}

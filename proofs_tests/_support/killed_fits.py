@@ -113,7 +113,7 @@ def main(folder: Path) -> None:
             finally:
                 os._exit(1)
         status = os.waitpid(child, 0)[1]
-        left = [file.name for file in path.parent.iterdir() if file.name != "c"]
+        left = [file.name for file in path.parent.iterdir() if file.name not in ("c", ".c.lock")]
         print(json.dumps({"kind": kind, "at": at, "killed": os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9, "left": left}))
 
 

@@ -144,6 +144,34 @@ def log_normal(P: Exact, log_det: Any, z: Exact) -> Any:
     return -(len(z) * mp.log(2 * mp.pi) + log_det + z @ P @ z) / 2 if len(z) else mp.mpf(0)
 
 
+def fused(model: Any, means: Any, log_vars: Any, mask: Any, in_frames: bool = False) -> tuple[Any, Any, float, Any]:
+    """One row's N(z; 0, S) prod over observed views of N(z_i; mean_i, V_i)/N(z_i; 0, I), V_i = diag exp(log_var_i), or
+    Q_i diag exp(log_var_i) Q_i^T in frames: its mean and covariance over ALL latents, the KL from the prior and the
+    log-density, a function, of the observed ones. Concatenated inputs.
+
+    precision = S^-1 + V^-1 - I where observed;  precision mean = V^-1 mean where observed, else 0.
+    """
+    S, at = model_covariance(model), blocks(model.structure.dims)
+    precision, eta = model_precision(model)[0].copy(), exact(np.zeros(len(S)))
+    Q = frames(model.structure, model.parameters) if in_frames else []
+    if in_frames and model.structure.kind == "orthogonal":
+        Q[0] = identity(model.structure.rank)
+    for i, block in enumerate(at):
+        if mask[i]:
+            V = np.diag(exp(-exact(log_vars[block])))
+            V = Q[i] @ V @ Q[i].T if in_frames else V
+            precision[block, block] += V - identity(len(V))
+            eta[block] = V @ exact(means[block])
+    cov, _ = inverse_and_log_det(precision)
+    mean, o = cov @ eta, coordinates(model.structure.dims, mask)
+    if not len(o):
+        return floats(mean), floats(cov), 0.0, lambda _: 0.0
+    (P, prior_log_det, _), inside = marginal_precision(model, tuple(map(bool, mask))), cov[np.ix_(o, o)]
+    inverse, log_det = inverse_and_log_det(inside)
+    kl = (sum((P @ inside).diagonal()) + mean[o] @ P @ mean[o] - len(o) + prior_log_det - log_det) / 2
+    return floats(mean), floats(cov), float(kl), lambda z: float(log_normal(inverse, log_det, exact(z[o]) - mean[o]))
+
+
 def conditional(S: Exact, observed: np.ndarray) -> tuple[np.ndarray, Exact, Exact]:
     """The hidden coordinates, the regression matrix S_ho S_oo^-1 and the Schur complement S_hh - S_ho S_oo^-1 S_oh."""
     hidden = np.setdiff1d(np.arange(len(S)), observed)

@@ -32,29 +32,6 @@ def evidence(dims, rows, seed):
     return means, tuple(strategies.float32(-x) for x in sharp)
 
 
-def dense(model, means, log_vars, mask):
-    """Mean, covariance and KL of one row; the log-density of the observed latents, as a function."""
-    S = oracles.model_covariance(model)
-    o = oracles.coordinates(model.structure.dims, mask)
-    seen = np.isin(np.arange(len(S)), o)
-    precision, eta = oracles.inverse_and_log_det(S)[0].copy(), oracles.exact(np.zeros(len(S)))
-    for k in np.flatnonzero(seen):
-        variance = np.vectorize(oracles.mp.exp)(oracles.exact(log_vars[k : k + 1]))[0]
-        precision[k, k] += 1 / variance - 1
-        eta[k] = oracles.exact(means[k : k + 1])[0] / variance
-    cov, _ = oracles.inverse_and_log_det(precision)
-    mean = cov @ eta
-    P, prior_log_det, _ = oracles.marginal_precision(model, tuple(map(bool, mask)))
-    at = np.ix_(o, o)
-    inverse, cov_log_det = oracles.inverse_and_log_det(cov[at]) if len(o) else (cov[at], oracles.mp.mpf(0))
-    kl = 0.5 * (sum((P @ cov[at]).diagonal()) + mean[o] @ P @ mean[o] - len(o) + prior_log_det - cov_log_det) if len(o) else 0
-
-    def log_density(z):
-        return float(oracles.log_normal(inverse, cov_log_det, oracles.exact(z[o]) - mean[o])) if len(o) else 0.0
-
-    return oracles.floats(mean), oracles.floats(cov), float(kl), log_density
-
-
 def sharp(model, log_vars):
     """The largest |N_i^{-1}| <= 1/(r^2 + (1 - r^2) min sigma^2), over views, and the frames' errors in eps.
 
@@ -94,7 +71,7 @@ def test_every_pattern_is_the_dense_product(xp, kind, data, seed):
     mean, drawn = (np.concatenate(found[name], axis=-1) for name in ("mean", "drawn"))
     for r, mask in enumerate(masks):
         row = [np.concatenate([x[r] for x in part]) for part in (means, log_vars)]
-        want, cov, kl, log_density = dense(model, *row, mask)
+        want, cov, kl, log_density = oracles.fused(model, *row, mask)
         size = 1 + np.abs(row[0]).max() + np.abs(eps[r]).max()
         assert np.all(np.abs(mean[r] - want) <= room * size)
         assert np.all(np.abs(found["covariance"][r] - cov) <= room)
@@ -118,7 +95,7 @@ def test_a_draw_is_affine_in_its_noise_with_the_dense_covariance(structure):
     e = np.random.default_rng(0).standard_normal((len(masks), q.noise_dim))
     assert np.concatenate(q.draw(e), axis=-1) == pytest.approx(centre + (J @ e[..., None])[..., 0], abs=room * 10)
     for r, mask in enumerate(masks):
-        want, cov, _, _ = dense(model, *(np.concatenate([x[r] for x in part]) for part in (means, log_vars)), mask)
+        want, cov, _, _ = oracles.fused(model, *(np.concatenate([x[r] for x in part]) for part in (means, log_vars)), mask)
         assert np.abs(centre[r] - want).max() <= room * 5
         assert np.abs(J[r] @ J[r].T - cov).max() <= room
 

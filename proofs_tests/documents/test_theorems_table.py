@@ -93,7 +93,8 @@ def reached(path, start):
                 seen.add((home, name))
                 todo.append((home, definitions(home)[name]))
     functions = filter(inspect.isfunction, (getattr(jc, name, None) for name in found))
-    return found | {inspect.signature(function).return_annotation for function in functions}  # Bounded, Conditional
+    returned = {inspect.signature(function).return_annotation for function in functions}  # Bounded, Fused | FusedInFrames
+    return found.union(*(annotation.split(" | ") for annotation in returned))
 
 
 def is_core_mathematics(path):

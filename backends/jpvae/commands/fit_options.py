@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..engines import ENGINES
-from ..model.likelihoods import LIKELIHOODS
+from ..model.likelihoods.registry import names
 from ..views.inferring import INFER
 from .arguments import choices
 
@@ -60,7 +60,7 @@ Likelihood = Annotated[
     _option(
         "RULE",
         "KIND for every view, VIEW=KIND for one view, or VIEW:COLUMN=KIND for one column; repeatable. KIND is "
-        f"{choices((*LIKELIHOODS, INFER))}. By default the likelihood of each column is inferred, and printed.",
+        f"{choices((*names(), INFER))}. By default the likelihood of each column is inferred, and printed.",
         _MODEL,
     ),
 ]

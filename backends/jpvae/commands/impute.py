@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -23,6 +23,12 @@ def command(
         int,
         typer.Option(min=0, metavar="N", help="Draws for multiple imputation, written to one long table per view."),
     ] = 0,
+    impossible: Annotated[
+        Literal["error", "missing"],
+        typer.Option(
+            help="A value that the model cannot have, such as an unseen category: an error, or imputed with a warning."
+        ),
+    ] = "error",
     backend: Engine = None,
     device: Annotated[
         str | None,
@@ -50,6 +56,9 @@ def command(
     joined = join(given, fitted.index_name_, names=fitted.view_names_)
     if fitted.index_name_ is not None:
         results.check_names(fitted, draws=draws > 0)
+    if impossible == "missing":
+        fitted.set_params(impossible=impossible)
+        joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False  # these rows are imputed too
     with writing.new_folder(out) as folder:
         if fitted.index_name_ is None:
             imputed = results.write_arrays(folder, fitted, joined, given, draws)

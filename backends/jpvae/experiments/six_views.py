@@ -14,16 +14,17 @@ the training rows that have it (tables/scoring.py); column means give about 1.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
-from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.impute import IterativeImputer, KNNImputer
 
 from ..estimator import JPVAE
+from ..tables.rivals import Rival
+from ..tables.rivals.imputers import ColumnMeans, Imputer
+from ..tables.rivals.patterns import ridge
 from ..tables.scoring import column_scales, error
 
 Views = Mapping[str, np.ndarray]
@@ -62,32 +63,31 @@ def errors(truth: Views, filled: Views, observed: np.ndarray, scales: Views) -> 
     return {name: error(truth[name][rows], filled[name][rows], scales[name]) for name, rows in missing.items()}
 
 
-def of_scikit_learn(make: Callable[[np.ndarray], Any], train: Views, test: Views) -> Views:
-    """The test views, filled by the imputer that ``make(table)`` gives, on the joined table, columns standardised."""
+def filled_by(make: Callable[[np.ndarray], Rival], train: Views, test: Views) -> Views:
+    """The test views, filled by the rival that ``make(table)`` gives, on the joined table, columns standardised."""
     owner = np.repeat(np.arange(len(train)), [x.shape[1] for x in train.values()])
     table, holed = (np.concatenate(list(views.values()), axis=1) for views in (train, test))  # NaN where missing
     location, scale = np.nanmean(table, axis=0), column_scales(table)
     table, holed = (table - location) / scale, (holed - location) / scale
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of rounds is a setting, and is stated
-        filled = make(table).fit(table).transform(holed) * scale + location
+    filled = make(table).fit(table, owner).fill(holed) * scale + location
     return {name: filled[:, owner == i] for i, name in enumerate(test)}
 
 
 def methods(options: Mapping[str, Any], *, neighbours: int, nearest: int, rounds: int) -> dict[str, Fill]:
     """What is compared, by name: fill(train, test) gives test with its NaN filled. options: of JPVAE; the others' are
     scikit-learn's defaults but for these three, and IterativeImputer stays within the values seen: on rows with many holes it
-    runs away otherwise."""
+    runs away otherwise. Ridge: RidgeCV per pattern of missing views (tables/rivals/patterns.py)."""
 
-    def iterative(table: np.ndarray) -> IterativeImputer:
+    def iterative(table: np.ndarray) -> Rival:
         seen = {"min_value": np.nanmin(table, axis=0), "max_value": np.nanmax(table, axis=0)}
-        return IterativeImputer(n_nearest_features=nearest, max_iter=rounds, random_state=0, **seen)
+        return Imputer(IterativeImputer(n_nearest_features=nearest, max_iter=rounds, random_state=0, **seen))
 
     return {
         "JPVAE": lambda train, test: JPVAE(**options, missing="nan").fit(train).impute(test),
-        "column means": lambda *data: of_scikit_learn(lambda _: SimpleImputer(), *data),
-        "nearest neighbours": lambda *data: of_scikit_learn(lambda _: KNNImputer(n_neighbors=neighbours), *data),
-        "IterativeImputer": lambda *data: of_scikit_learn(iterative, *data),
+        "column means": lambda *data: filled_by(lambda _: ColumnMeans(), *data),
+        "nearest neighbours": lambda *data: filled_by(lambda _: Imputer(KNNImputer(n_neighbors=neighbours)), *data),
+        "IterativeImputer": lambda *data: filled_by(iterative, *data),
+        "ridge per pattern": lambda *data: filled_by(lambda _: ridge(), *data),
     }
 
 

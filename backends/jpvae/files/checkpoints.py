@@ -18,6 +18,7 @@ import numpy as np
 from ..atomic import write_atomically
 from ..errors import CheckpointError
 
+_KINDS = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 _FORMAT, _VERSION, _READ = "jpvae", "2", ("1", "2")
 
 
@@ -63,7 +64,14 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
                 raise CheckpointError(
                     f"{str(path)!r} has format version {version!r}; this release reads {' and '.join(_READ)}. Upgrade jpvae."
                 )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no mapping)
+            names = list(file.keys())  # (safe_open is no mapping)
+            kinds = {name: file.get_slice(name).get_dtype() for name in names}
+            for name, kind in kinds.items():
+                if kind not in _KINDS:
+                    raise CheckpointError(
+                        f"{str(path)!r}: its array {name!r} is of {kind}, which NumPy lacks; the file is forged"
+                    )
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise CheckpointError(f"{str(path)!r} is damaged or no .safetensors file ({error})") from error
     text = metadata.get("header", "")

@@ -54,9 +54,12 @@ def _plausible(tensors: Arrays, model: Model) -> bool:
     ) and all(has(name, shape) for name, shape in model.joint.shapes().items())
 
 
-def check_numbers(tensors: Arrays, path: str) -> None:
+def check_numbers(tensors: Arrays, model: Model, path: str) -> None:
     """Raise CheckpointError for an array that is not of finite real numbers, or a scale that is not positive."""
     for name, x in tensors.items():
+        kind, _, rest = name.partition(".")
+        if (kind == "adam" and (rest.startswith("state.") or model.is_own(rest[2:]))) or model.is_own(rest):
+            continue  # of the user's own networks and optimisers anything may be
         if x.dtype not in (np.float32, np.float64):
             raise CheckpointError(f"{path!r}: its array {name!r} has dtype {x.dtype}; expected float32 or float64")
         if not np.isfinite(x).all():
@@ -80,6 +83,18 @@ def check_history(history: Any, steps: Any, views: int, path: str) -> None:
         last = record["step"]
     if not whole:
         raise CheckpointError(f"{path!r} has a damaged header (its history, or its number of steps)")
+
+
+def check_window(window: Any, steps: int, views: int, path: str) -> None:
+    """Raise CheckpointError where these are not the reports of some of the last steps."""
+    whole = isinstance(window, list) and len(window) <= steps
+    for report in window if whole else []:
+        whole = whole and isinstance(report, dict) and report.keys() == window[0].keys() and _is_number(report.get("loss"))
+        whole = whole and all(_is_number(x) or _per_view(x, views) for x in report.values())
+        if not whole:
+            break
+    if not whole:
+        raise CheckpointError(f"{path!r} has a damaged header (the steps since its last record)")
 
 
 def _is_count(value: Any) -> bool:

@@ -21,9 +21,11 @@ from ..model.model import Model
 from ..options import Options, seed_of
 from ..training.early_stopping import Best
 from ..views.columns import Columns
+from ..views.inferring import per_view
+from ..views.names import unfit
 from ..views.slices import Slices
 from . import checkpoints
-from .contents import check_history, check_numbers, fits
+from .contents import check_history, check_numbers, check_window, fits
 
 Reports = Sequence[Mapping[str, Any]]
 
@@ -91,14 +93,21 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             slices = Slices.from_json(options.view_slices, header["feature_names"])
         if not fits(tensors, model):
             raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
-        check_numbers(tensors, str(path))
+        check_numbers(tensors, model, str(path))
         names, history, index_name = tuple(header["view_names"]), header["history"], header.get("index_name")
         latents = dict(zip(names, model.latent_dims, strict=True))
         if len(latents) != model.views or not all(isinstance(name, str) for name in names):
             raise CheckpointError(f"{damaged} (view names)")
+        for name in names:
+            if reason := unfit(name):
+                raise CheckpointError(f"{str(path)!r} has a view named {name!r}, which {reason}; the file is damaged or forged")
+        for said in per_view(options.likelihood, names):
+            if not all(isinstance(part, str) for part in (said.values() if isinstance(said, Mapping) else [said])):
+                raise CheckpointError(f"{damaged} (its likelihood)")
         if not isinstance(index_name, str | None):
             raise CheckpointError(f"{damaged} (the name of its index)")
         check_history(history, header["step"], model.views, str(path))
+        check_window(header.get("window", []), header["step"], model.views, str(path))
         moments = checkpoints.select(tensors, "moments.")
         return Fitted(
             options=options,
@@ -156,7 +165,7 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     moments = {f"{m}.{name}": shape for m in "mv" for name, shape in dense.items()} | {"step": ()}
     theirs = {name: x.shape for name, x in adam.items() if not start.model.is_own(name[2:])}
     best, window = header.get("best"), header.get("window", [])
-    whole = ("state" in adam or theirs == moments) and isinstance(window, list)  # "state": of an optimiser of the user's own
+    whole = "state" in adam or theirs == moments  # "state": of an optimiser of the user's own
     whole = whole and (set(best) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not 0 < found.steps <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start anew")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +12,16 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from ..atomic import clear
+from ..atomic import beside, clear
 from ..errors import ViewError, unwritten
+from ..writers import only_writer
 from . import xlsx
 
 
 def check_new_folder(path: Path) -> None:
     """Raise ViewError where ``new_folder(path)`` could not succeed: better before the work than after it."""
-    parent = path.absolute().parent
+    place = Path(os.path.realpath(path))
+    parent = place.parent
     if path.is_dir():
         if any(path.iterdir()):
             raise ViewError(
@@ -32,28 +33,34 @@ def check_new_folder(path: Path) -> None:
         raise ViewError(f"--out is {str(path)!r}, in a folder that does not exist; create {str(parent)!r} first")
     if not all(os.access(folder, os.W_OK | os.X_OK) for folder in (parent, path) if folder.is_dir()):
         raise ViewError(f"--out is {str(path)!r}, where you may not write; give another folder")
+    try:
+        temporary = beside(place)  # what else may be wrong, a name too long for instance, shows by trying
+        temporary.mkdir()
+        temporary.rmdir()
+    except OSError as error:
+        raise ViewError(f"--out is {str(path)!r}, where no folder can be made ({error}); give another one") from error
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside ``path``, renamed to it at the end; removed, and ``path`` as it was, where anything fails.
 
-    Where the process is killed, the next one removes it.
-
-    Raises OSError naming ``path`` where writing failed (a full disk, say).
+    Where the process is killed, the next one removes it. Raises CheckpointError where another process writes to ``path``,
+    OSError naming ``path`` where writing failed (a full disk, say).
     """
-    path = path.absolute()
-    clear(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        temporary.mkdir()
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise unwritten(error, path, "nothing was written") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    path = Path(os.path.realpath(path))  # a link to an empty folder stays one
+    with only_writer(path):
+        clear(path)
+        temporary = beside(path)
+        try:
+            temporary.mkdir()
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise unwritten(error, path, "nothing was written") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:

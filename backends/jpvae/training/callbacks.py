@@ -118,8 +118,10 @@ class TensorBoard(Callback):
         self._writer.close()
 
 
-def check(callbacks: Sequence[Any]) -> None:
+def check(callbacks: Any) -> None:
     """Raise ConfigError, naming the first that is no callback."""
+    if not isinstance(callbacks, Sequence):
+        raise ConfigError(f"callbacks is {callbacks!r}; expected a sequence of callbacks")
     for one in callbacks:
         if isinstance(one, type) or not isinstance(one, Callback):
             raise ConfigError(

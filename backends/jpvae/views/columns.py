@@ -190,7 +190,7 @@ def unknown_category(view: str, row: Any, column: str | int, value: str, known: 
     """The complaint about a category that fit never saw."""
     return ViewError(
         f"view {view!r}, row {row}, column {column!r} is {value}, a category that fit never saw; expected one of "
-        f"{list(known)}. Leave the cell or the row out, or fit with data that have it."
+        f'{list(known)}. Leave the cell or the row out, fit with data that have it, or have it imputed (impossible="missing").'
     )
 
 

@@ -62,11 +62,13 @@ class Table:
             raise ViewError(f"view {self.view!r}, column {self.title(j)!r} holds {found}; expected texts or numbers")
         return tuple(sorted(found, key=lambda v: (isinstance(v, str), v)))
 
-    def numbers(self, columns: Columns, observed: np.ndarray) -> np.ndarray:
-        """(N, p): texts as codes, NaN where nothing was observed. Raises ViewError for a text that fit never saw."""
+    def numbers(self, columns: Columns, observed: np.ndarray, unseen: float | None = None) -> np.ndarray:
+        """(N, p): texts as codes, NaN where nothing was observed; ``unseen`` is the code of a text that fit never saw.
+
+        Raises ViewError for such a text where it is None."""
         if self.values is not None and self.values.dtype.kind in "biuf" and not columns.texts:
             return self.values
-        parts = [self._codes(j, columns, observed) if j in columns.texts else self.number(j) for j in range(self.count)]
+        parts = [self._codes(j, columns, observed, unseen) if j in columns.texts else self.number(j) for j in range(self.count)]
         return np.stack(parts, axis=1)
 
     def number(self, j: int) -> np.ndarray:
@@ -82,12 +84,14 @@ class Table:
                 f'{place}; expected an (N, c) table of numbers. Texts need likelihood="infer", or {{column: "categorical"}}'
             ) from error
 
-    def _codes(self, j: int, columns: Columns, observed: np.ndarray) -> np.ndarray:
+    def _codes(self, j: int, columns: Columns, observed: np.ndarray, unseen: float | None) -> np.ndarray:
         code = {label: k for k, label in enumerate(columns.texts[j])}
         codes = np.full(len(self), np.nan)
         for row, (value, gap) in enumerate(zip(*_texts(self.column(j)), strict=True)):
             if not gap and value in code:
                 codes[row] = code[value]
+            elif not gap and observed[row] and unseen is not None:
+                codes[row] = unseen
             elif not gap and observed[row]:
                 called = row if self.frame is None else self.frame.index[row]
                 raise unknown_category(self.view, called, columns.title(j), repr(value), columns.texts[j])

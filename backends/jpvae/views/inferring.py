@@ -21,6 +21,7 @@ from ..model.likelihoods.registry import name_of, names, title
 from .columns import Columns, Group, as_text
 from .dataframes import Table
 from .kinds import are_counts, flags, summary
+from .texts import complaint
 
 INFER = "infer"
 _COUNTS = ("poisson", "negative_binomial")
@@ -119,12 +120,26 @@ def _position(table: Table, positions: Mapping[Any, int], column: Any) -> int:
 
 def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dict[int, str]:
     found = {j: "categorical" for j in columns if table.is_text(j)}
+    for j in found:
+        _check_texts(table, j, observed)
     found |= {j: "bernoulli" for j in columns if j not in found and table.column(j).dtype.kind == "b"}
     numbers = {j: summary(_values(table, j, observed)) for j in columns if j not in found}
     if len(numbers) == table.count and are_counts(list(numbers.values())):
         return dict.fromkeys(columns, "negative_binomial")
     zero_or_one = flags(numbers)
     return found | {j: "bernoulli" if j in zero_or_one else "gaussian" for j in numbers}
+
+
+def _check_texts(table: Table, j: int, observed: np.ndarray) -> None:
+    if hasattr(table.column(j).dtype, "categories"):
+        return
+    wrong = complaint(table.labels(j, observed))
+    if wrong is not None:
+        column = table.title(j)
+        raise ViewError(
+            f"view {table.view!r}, column {column!r} {wrong}. If it is a category as it is, say so: "
+            f'likelihood={{{table.view!r}: {{{column!r}: "categorical"}}}}, or --likelihood {table.view}:{column}=categorical'
+        )
 
 
 def _values(table: Table, j: int, observed: np.ndarray) -> np.ndarray:

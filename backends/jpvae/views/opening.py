@@ -18,6 +18,7 @@ from .columns import Columns
 from .dataframes import Table
 from .inferring import columns_of, per_view
 from .memory_map import in_memory
+from .names import unfit
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ def open_views(
     them ``likelihood`` says what the columns are (inferring.py), and memory-mapped tables are read into memory, once, since a
     fit works in memory. Raises ViewError, ConfigError."""
     order, tables, keyed = _tables(views, mask, names)
+    for name in order:
+        if reason := unfit(name):
+            raise ViewError(
+                f"views has the name {name!r}, which {reason}; expected a name that a file can have: rename the view"
+            )
     lengths = {t.view: len(t) for t in tables if t is not None}
     if not lengths:
         raise ViewError("every view is None; expected at least one (N, c) table")

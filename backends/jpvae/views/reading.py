@@ -16,6 +16,7 @@ from ..errors import ViewError
 from . import dataframes as frames
 from .columns import Columns
 from .dataframes import Table
+from .impossible import UNSEEN, Impossible, Tally
 from .memory_map import let_go
 from .opening import Opened, open_views
 
@@ -42,6 +43,7 @@ class Views:
     keyed: bool  # handed in as a dict
     given: tuple[Table | None, ...]
     index: Any  # of the DataFrames among them
+    leaving_out: tuple[Impossible, ...] | None = None  # what ``read`` leaves out of the tables
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -68,7 +70,10 @@ class Views:
         table, observed, dtype = self.tables[view], self.observed[rows, view], self.dtype(view)
         if table is None:
             return np.zeros((len(observed), self.features[view]), dtype)
-        return _known(_rows(table, rows), observed, dtype, 0.0)
+        values = _rows(table, rows)
+        if self.leaving_out is not None:
+            values = self.leaving_out[view].leave_out(values, self.leaving_out[view].find(values, observed))
+        return _known(values, observed, dtype, 0.0)
 
     def give_back(self, results: Sequence[np.ndarray], kind: str = "decoded") -> Any:
         """Results per view, (N, p_i) or draws (S, N, p_i), in the container that the views came in (see frames.give_back)."""
@@ -87,19 +92,26 @@ def read_views(views: Any, mask: Any = None, *, missing: str = "error", entries:
 
 
 def checked(
-    opened: Opened, *, missing: str = "error", entries: str = "error", visit: Visit | None = None, keep: bool = False
+    opened: Opened,
+    *,
+    missing: str = "error",
+    entries: str = "error",
+    visit: Visit | None = None,
+    keep: bool = False,
+    leaving_out: tuple[Impossible, ...] | None = None,
 ) -> Views:
     """Read every block of rows once, and check it. Raises ViewError.
 
     visit: called with each block's values, 0 where the view is missing, after they were found to be numbers.
     keep: copy them, NaN where missing, into arrays of their own, which are the ``tables`` of the result.
+    leaving_out: of each view, what finds the values that it cannot have, which are then missing, with a warning.
     """
     if not isinstance(missing, str) or missing not in ("error", "nan"):
         raise ViewError(f"missing is {missing!r}; expected 'error' (NaN is an error) or 'nan' (rows of NaN are missing)")
     observed, index, N = opened.observed, opened.index, len(opened.observed)
     whole = observed.copy() if entries == "marginalise" else observed
     arrays = [
-        None if t is None else t.numbers(c, observed[:, i])
+        None if t is None else t.numbers(c, observed[:, i], None if leaving_out is None else UNSEEN)
         for i, (t, c) in enumerate(zip(opened.tables, opened.columns, strict=True))
     ]
     kept = [np.full((N, c.count), np.nan, _dtype(a)) for a, c in zip(arrays, opened.columns, strict=True)] if keep else []
@@ -108,8 +120,14 @@ def checked(
             observed[:, i] = whole[:, i] = False
             continue
         filled = np.zeros(c.count, dtype=bool)  # the columns that somebody has
+        tally = Tally(name, c)
         for rows in blocks(N):
             values = _rows(a, rows)
+            if leaving_out is not None:
+                found = leaving_out[i].find(values, observed[rows, i])
+                tally.add(values, found, frames.row_titles(index, rows))
+                values = leaving_out[i].leave_out(values, found)
+                observed[rows, i] &= ~(found.any(axis=1) & np.isnan(values).all(axis=1))
             if missing == "nan":
                 observed[rows, i] &= ~np.isnan(values).all(axis=1)
             _finite(values, observed[rows, i], name, missing, entries, frames.row_titles(index, rows), c)
@@ -120,6 +138,7 @@ def checked(
                 visit(i, rows, _known(values, observed[rows, i], _dtype(a), 0.0), observed[rows, i])
             if keep:
                 kept[i][rows] = _known(values, observed[rows, i], _dtype(a), np.nan)
+        tally.warn("cells" if entries == "marginalise" else "rows")
         if opened.fitting and entries == "marginalise" and observed[:, i].any() and not filled.all():
             raise ViewError(
                 f"view {name!r}, column {c.title(int(np.argmin(filled)))!r} has no value in any row; leave the column out"
@@ -136,7 +155,19 @@ def checked(
                 f"view {opened.names[i]!r} is missing in every row; expected at least one observed row to learn it from"
             )
     tables = tuple(kept) if keep else tuple(arrays)
-    return Views(tables, observed, whole, opened.names, opened.columns, opened.keyed, opened.tables, index)
+    kept_out = None if keep else leaving_out
+    return Views(tables, observed, whole, opened.names, opened.columns, opened.keyed, opened.tables, index, kept_out)
+
+
+def impossible_rows(opened: Opened, finders: Sequence[Impossible]) -> np.ndarray:
+    """(N, M) bool: the rows of each view that hold a value which it cannot have."""
+    result = np.zeros(opened.observed.shape, dtype=bool)
+    for i, (table, columns, finder) in enumerate(zip(opened.tables, opened.columns, finders, strict=True)):
+        observed = opened.observed[:, i]
+        values = None if table is None else table.numbers(columns, observed, UNSEEN)
+        for rows in blocks(len(observed) if values is not None else 0):
+            result[rows, i] = finder.find(_rows(values, rows), observed[rows]).any(axis=1)
+    return result
 
 
 def _dtype(table: np.ndarray | None) -> np.dtype[Any]:

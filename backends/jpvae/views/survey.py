@@ -25,6 +25,7 @@ class Survey:
     def __init__(self, opened: Opened, likelihoods: Sequence[Likelihood]) -> None:
         self.names, self.columns, self.likelihoods, self._index = opened.names, opened.columns, likelihoods, opened.index
         self._titles = [[columns.title(j) for j in columns.sources] for columns in self.columns]
+        self._advice = "" if opened.fitting else ' To have such cells imputed: impossible="missing".'
         self._least, self._most = ([np.full(c.count, end) for c in self.columns] for end in (np.inf, -np.inf))
         self._counts = [np.zeros(c.count, np.int64) for c in self.columns]
 
@@ -33,7 +34,7 @@ class Survey:
         columns, called = self.columns[view], frames.row_titles(self._index, rows)
         columns.check(values, observed, self.names[view], called)
         encoded = columns.encode(values)
-        self.likelihoods[view].check(encoded, observed, self.names[view], called, self._titles[view])
+        self.likelihoods[view].check(encoded, observed, self.names[view], called, self._titles[view], self._advice)
         there = values[observed]
         if len(there):
             self._least[view] = np.fmin(self._least[view], np.fmin.reduce(there, axis=0))

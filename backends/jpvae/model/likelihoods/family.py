@@ -51,18 +51,19 @@ class Likelihood:
         view: str,
         rows: Sequence[Any] | None = None,
         labels: Sequence[Any] | None = None,
+        advice: str = "",
     ) -> None:
         """Raise ViewError, naming the view, row and column of the first value that cannot have this likelihood.
 
-        values (R, c); observed (R,) bool; rows, labels: what the rows and the columns are called (else: by position).
+        values (R, c); observed (R,) bool; rows, labels: what the rows and the columns are called (else: by position); advice:
+        the message's last words.
         """
         bad = ~self.valid(values) & observed[:, None] & ~np.isnan(values)
         if bad.any():
             row, column = (int(k) for k in np.argwhere(bad)[0])
             called, title = row if rows is None else rows[row], column if labels is None else labels[column]
-            raise ViewError(
-                f"view {view!r}, row {called}, column {title!r} is {values[row, column]:g}; {self.expected(column)}"
-            )
+            found = f"view {view!r}, row {called}, column {title!r} is {values[row, column]:g}"
+            raise ViewError(f"{found}; {self.expected(column)}{advice}")
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """Location and scale (c,) from the observed rows of values (N, c), NaN where a cell is left out."""

@@ -1,0 +1,168 @@
+"""The fused posterior with evidence diagonal in FRAME coordinates y_i = Q_i^T z_i: each direction by itself, no solve.
+
+Here an encoder's N(mu_i, .) has covariance Q_i diag(sigma_i^2) Q_i^T, Q_i square. Per direction, with y_i = a_i u + r_i e_i
+(``loadings_of``), m_i = Q_i^T mu_i, and b_i^2 = a_i^2 (1 - sigma_i^2), an uncertain view is one with a weaker loading:
+
+    N_i = 1 - b_i^2 = r_i^2 + a_i^2 sigma_i^2            tau = 1 + sum_O b_i^2/N_i,   u^ = (1/tau) sum_O a_i m_i/N_i
+    u | x_O      ~ N(u^, 1/tau)
+    y_i | u, x_i ~ N( (a_i sigma_i^2 u + r_i^2 m_i)/N_i,  r_i^2 sigma_i^2/N_i )  where observed, else N(a_i u, r_i^2)
+    2 KL = sum_k { u^^2 + 1/tau - 1 + log tau + sum_O [ rho_i - 1 - log rho_i + (r_i/N_i)^2 (off_i^2 + w_i^2/tau) ] }
+
+with w_i = a_i (1 - sigma_i^2), off_i = m_i - w_i u^, rho_i = sigma_i^2/N_i = 1/(1 + r_i^2 (1/sigma_i^2 - 1)). Every term is
+a square or of the form x - 1 - log x >= 0; tau, N and rho are sums of positive terms, 1 - sigma^2 = -expm1(log sigma^2).
+Missing: b_i = 0. It is the canonical form with attenuated loadings: O(B sum n_i) after the frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ._checks import check_dtype, check_last
+from ._xp import Array, Namespace, eye_like
+from .conditioning import check_latents
+from .prior import JointPrior, expand, rotate
+
+Frame = Array | None
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One view's evidence, direction by direction; arrays (..., B, d), a and r (..., 1, d)."""
+
+    frame: Frame
+    a: Array
+    r: Array
+    m: Array
+    log_var: Array
+    bit: Array  # (..., B, 1): 1.0 where observed
+
+    @staticmethod
+    def of(frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> Direction:
+        """From a mean of the latents themselves and log-variances of the frame's coordinates."""
+        return Direction(frame, a, r, rotate(mean, frame), log_var, bit)
+
+    def terms(self, xp: Namespace) -> tuple[Array, Array, Array]:
+        """sigma^2, 1 - sigma^2 and N."""
+        variance = xp.exp(self.log_var)
+        return variance, -xp.expm1(self.log_var), self.r * self.r + self.a * self.a * variance
+
+    def shrinkage(self, xp: Namespace) -> Array:
+        """-log rho = log(1 + r^2 lambda), lambda = 1/sigma^2 - 1."""
+        return xp.log1p(self.r * self.r * xp.expm1(-self.log_var))
+
+    def given(self, xp: Namespace, u: Array) -> Array:
+        """E[y | u, x] where observed, E[y | u] where not."""
+        variance, _, N = self.terms(xp)
+        return xp.where(self.bit > 0.0, (self.a * variance * u + self.r * self.r * self.m) / N, self.a * u)
+
+    def slope(self, xp: Namespace) -> tuple[Array, Array]:
+        """Of the above in u, and the standard deviation of y given u."""
+        variance, _, N = self.terms(xp)
+        seen = self.bit > 0.0
+        std = self.r * xp.exp(-0.5 * self.shrinkage(xp))
+        return xp.where(seen, self.a * variance / N, self.a), xp.where(seen, std, self.r)
+
+
+@dataclass(frozen=True)
+class FusedInFrames:
+    """q(z | x_O) of each row; made by ``fuse(..., coordinates="frame")``. The methods are those of ``Fused``."""
+
+    prior: JointPrior
+    mask: Array | None
+    xp: Namespace
+    views: tuple[Direction, ...]
+
+    @property
+    def noise_dim(self) -> int:
+        """Standard normals per row that ``draw`` takes: the source's d and one per latent."""
+        return self.prior.coupling.rank + sum(self.prior.dims)
+
+    @cached_property
+    def source(self) -> tuple[Array, Array]:
+        """u^ and tau - 1, (..., B, d)."""
+        xp, added, weighted = self.xp, 0.0, 0.0
+        for one in self.views:
+            _, gained, N = one.terms(xp)
+            added = added + one.bit * (one.a * one.a * gained / N)
+            weighted = weighted + one.bit * (one.a * one.m / N)
+        return weighted / (1.0 + added), added
+
+    def mean(self) -> tuple[Array, ...]:
+        """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
+        u, _ = self.source
+        return tuple(expand(self.xp, one.given(self.xp, u), one.frame) for one in self.views)
+
+    def kl(self) -> Array:
+        """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
+        xp, (u, added) = self.xp, self.source
+        log_tau = xp.log1p(added)
+        total = u * u + (xp.expm1(-log_tau) + log_tau)
+        for one in self.views:
+            _, gained, N = one.terms(xp)
+            shrinkage, weaker = one.shrinkage(xp), one.a * gained
+            off = (one.m - weaker * u) / N
+            spread = weaker / N
+            moved = one.r * one.r * (off * off + spread * spread / (1.0 + added))
+            total = total + one.bit * (xp.expm1(-shrinkage) + shrinkage + moved)
+        return 0.5 * xp.sum(total, axis=-1)
+
+    def draw(self, noise: Array) -> tuple[Array, ...]:
+        """Latents of all views, the missing ones too, coherent with each other.
+
+        noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M].
+        -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
+        """
+        xp, d, (u, added) = self.xp, self.prior.coupling.rank, self.source
+        check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
+        check_dtype(noise=noise, **{"means[0]": self.views[0].m})
+        u = u + noise[..., :d] / xp.sqrt(1.0 + added)
+        drawn = []
+        for k, one in enumerate(self.views, start=1):
+            _, std = one.slope(xp)
+            y = one.given(xp, u) + std * noise[..., k * d : (k + 1) * d]
+            drawn.append(expand(xp, y, one.frame))
+        return tuple(drawn)
+
+    def log_density(self, latents: Sequence[Array]) -> Array:
+        """log q(z_O | x_O) of the observed views' latents, (..., B) nats; what a missing view's hold is ignored.
+
+        Per direction the covariance is diag(s^2) + g g^T/tau, s and g from ``slope``. With e_i = (y_i - E y_i)/s_i, h_i =
+        g_i/s_i and u* = h^T e/(tau + |h|^2), by Sherman-Morrison and the determinant lemma
+        -2 log q = tau u*^2 + |e - h u*|^2 + log(1 + |h|^2/tau) + sum log(2 pi s^2).
+        """
+        xp, (u, added) = self.xp, self.source
+        check_latents(self.prior, latents)
+        tau, along, weight, logs, pairs = 1.0 + added, 0.0, 0.0, 0.0, []
+        for one, z in zip(self.views, latents, strict=True):
+            slope, std = one.slope(xp)
+            clean = xp.where(one.bit > 0.0, z, xp.zeros_like(z))
+            e = one.bit * ((rotate(clean, one.frame) - one.given(xp, u)) / std)
+            h = one.bit * (slope / std)
+            pairs.append((e, h))
+            along, weight = along + h * e, weight + h * h
+            logs = logs + one.bit * (2.0 * xp.log(std) + math.log(2.0 * math.pi))
+        best = along / (tau + weight)
+        total = tau * best * best + xp.log1p(weight / tau) + logs
+        for e, h in pairs:
+            total = total + (e - h * best) * (e - h * best)
+        return -0.5 * xp.sum(total, axis=-1)
+
+    def covariance(self) -> Array:
+        """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
+        xp, (_, added) = self.xp, self.source
+        d, like = self.prior.coupling.rank, added
+        rows = []
+        for i, one in enumerate(self.views):
+            slope, std = one.slope(xp)
+            blocks = []
+            for j, other in enumerate(self.views):
+                across = slope * other.slope(xp)[0] / (1.0 + added)
+                diagonal = across + std * std if i == j else across
+                left, right = (eye_like(xp, like, d) if q is None else q for q in (one.frame, other.frame))
+                scaled = left[..., None, :, :] * diagonal[..., None, :]
+                blocks.append(scaled @ xp.matrix_transpose(right)[..., None, :, :])
+            rows.append(xp.concat(blocks, axis=-1))
+        return xp.concat(rows, axis=-2)
