@@ -51,7 +51,8 @@ class Engine:
 
     def asarray(self, x: np.ndarray) -> jax.Array:
         """Bool stays bool, all else takes the engine's dtype."""
-        return jax.device_put(np.asarray(x, np.bool_ if x.dtype == np.bool_ else self.dtype), self.device)
+        made: jax.Array = jax.device_put(np.asarray(x, np.bool_ if x.dtype == np.bool_ else self.dtype), self.device)
+        return made
 
     def numpy(self, x: jax.Array) -> np.ndarray:
         """A NumPy copy."""

@@ -2,7 +2,7 @@
 
     L = -1/B sum_rows sum_k w_k [ sum_{i in O_k} log p(x_i | z_i) + sum_{j seen, not in O_k} log p(x_j | z_j^k) - beta KL_k ]
 
-O_0 is all that a row has, O_1, ... its subsets; jpvae_torch/engine.py says why in this form. Forwards,
+O_0 is all that a row has, O_1, ... its subsets; jpvae/model/objective.py has it forwards alone, and why in this form. Forwards,
 
     x --encoder--> mean, log_var --noise--> z --prior--> z^k, for z and z^k: --decoder--> outputs --likelihood--> log p
                    mean, log_var -----------prior------> KL_k
@@ -21,6 +21,7 @@ import array_api_compat.numpy as xp
 import numpy as np
 
 import jpvae_core as jc
+from jpvae.model.batch import Batch
 from jpvae_core import vjp
 
 from .layers import halves
@@ -29,7 +30,7 @@ from .state import State
 Array = np.ndarray
 
 
-def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
+def differentiate(state: State, batch: Batch, beta: float) -> dict[str, Any]:
     """Fill ``state.gradients`` with dL/d(parameter); report L and its parts, per row (see the Engine protocol)."""
     model, p, gradients, each = state.model, state.parameters.named, state.gradients.named, state.threads.each
     B, K, views = len(batch.observed), len(batch.subsets), range(model.views)
@@ -63,7 +64,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     # Decoders and likelihoods, forwards and at once backwards: z, z^k -> log p, and z_bar, z^k_bar
     decoded = [batch.decoded(i) for i in views]
 
-    def decode(i: int) -> tuple[Array, Array]:
+    def decode(i: int) -> tuple[Array, Any]:
         likelihood, own, crossed = model.likelihoods[i], model.own_parameters(p, i), decoded[i].crossed
         outputs = state.decoders[i].forward(np.concatenate([z[i], *(completed[i][k][rows] for k, rows in crossed)]))
         wanted = np.concatenate([targets[i], *(targets[i][rows] for _, rows in crossed)])
@@ -106,7 +107,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     total = beta * (batch.weights @ kl.sum(axis=-1)) - sum(d.weights @ lp for d, lp in zip(decoded, log_probs, strict=True))
     rows = np.maximum(batch.observed.sum(axis=0), 1)
     reconstruction = [float(-(batch.observed[:, i] @ log_probs[i][:B]) / rows[i]) for i in views]
-    report = {"loss": float(total) / B, "reconstruction": reconstruction, "kl": float(kl[0].mean())}
+    report: dict[str, Any] = {"loss": float(total) / B, "reconstruction": reconstruction, "kl": float(kl[0].mean())}
     if not math.isfinite(report["loss"]):
         report["rows"] = batch.by_row(means, log_vars, kl, log_probs)
     return report

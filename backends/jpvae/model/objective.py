@@ -56,7 +56,7 @@ def negative_elbo(
     prior = model.joint_prior(p)
     kl = xp.reshape(jc.kl_divergence(means, log_vars, prior, batch.masks), (K, B))
     z = [jc.reparameterize(*each) for each in zip(means, log_vars, batch.posterior_noise, strict=True)]
-    if K > 1:
+    if K > 1 and batch.masks is not None:
         repeated = [xp.broadcast_to(one, (K - 1, *one.shape)) for one in z]
         completed = jc.complete(prior, repeated, batch.masks[1:], batch.completion_noise)
 
