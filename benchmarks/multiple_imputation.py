@@ -1,6 +1,7 @@
 """Does multiple imputation cover what it promises? Simulated tables, many times over: results/multiple_imputation.json.
 
     python benchmarks/multiple_imputation.py --replicates 300 --truth linear curved --method "full data" bayes JPVAE
+    python benchmarks/multiple_imputation.py --page          bring docs/multiple-imputation.md up to date
 
 Each replicate draws n = 300 rows of two views a and b of four columns, hides view b with a probability that depends on what is
 seen of a (40 % over all: missing at random), fills it m = 20 times and pools by Rubin's rules (jpvae.pool). Estimated are means
@@ -41,6 +42,8 @@ from jpvae import JPVAE, pool
 from jpvae.atomic import write_atomically
 
 KEPT = suites.RESULTS / "multiple_imputation.json"
+PAGE = suites.ROOT / "docs/multiple-imputation.md"
+BEGIN, END = "<!-- measured: benchmarks/multiple_imputation.py -->", "<!-- end of measured -->"
 ROWS, COLUMNS, M, PART = 300, 4, 20, 0.4
 JPVAE_OPTIONS: dict[str, Any] = {
     "latent_dims": 4,
@@ -183,13 +186,38 @@ def measure(method: str, truth: str, replicates: int) -> dict[str, Any]:
     return {**found, "seconds": round(time.process_time() - began, 1)}
 
 
+def page() -> str:
+    """docs/multiple-imputation.md with its tables as they should be."""
+    kept = json.loads(KEPT.read_text())
+    text = []
+    for truth in TRUTHS:
+        text += [
+            f"**{truth}**",
+            "",
+            "| method | replicates | coverage: all | means | slopes | correlations | se / true | bias |",
+            "|---" * 8 + "|",
+        ]
+        for case in (c for c in kept["cases"] if c["truth"] == truth):
+            covered = " | ".join(f"{case[kind]['coverage']:.3f}" for kind in ("all", *dict.fromkeys(KINDS)))
+            found = case["all"]
+            line = f"{covered} | {found['se_over_true']:.2f} | {found['largest_bias']:.2f}"
+            text.append(f"| {case['method']} | {case['replicates']} | {line} |")
+        text.append("")
+    before, rest = PAGE.read_text().split(BEGIN)
+    return f"{before}{BEGIN}\n" + "\n".join(text) + f"{END}{rest.split(END)[1]}"
+
+
 def main() -> None:
     """Measure, and keep each result beside those of other methods."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, default=300)
     parser.add_argument("--truth", nargs="+", default=list(TRUTHS), choices=list(TRUTHS))
     parser.add_argument("--method", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--page", action="store_true", help="measure nothing; write the page")
     asked = parser.parse_args()
+    if asked.page:
+        PAGE.write_text(page())
+        return
     for truth, method in product(asked.truth, asked.method):
         found = {**measure(method, truth, asked.replicates), "commit": suites.made_with()["commit"]}
         print(found, flush=True)

@@ -7,7 +7,7 @@ from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .cayley import cayley, inverse_cayley
 from .conditioning import Conditional, condition, condition_gaussian, conditional_mean
 from .density import log_density
-from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, ShapeError
+from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, NotOrthogonal, ShapeError
 from .frames import frame, orthogonal
 from .fused import Fused, fuse
 from .fused_frames import FusedInFrames
@@ -30,6 +30,7 @@ __all__ = [
     "LibraryError",
     "Moments",
     "NotAContraction",
+    "NotOrthogonal",
     "ShapeError",
     "cayley",
     "complete",

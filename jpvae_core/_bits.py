@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._checks import check_mask
-from ._xp import Array, Namespace
-
-Rows = Sequence[Array]
+from ._xp import Array, Namespace, X
 
 
-def keep(xp: Namespace, bit: Array, x: Array) -> Array:
+def keep(xp: Namespace, bit: Array, x: X) -> X:
     """x where its view is observed, else exactly 0 (also where x is NaN), with gradient 0 there."""
     return xp.where(bit > 0.0, x, xp.zeros_like(x))
 
 
-def bits_of(xp: Namespace, mask: Array, *groups: Rows) -> tuple[list[Array], list[list[Array]]]:
+def bits_of(xp: Namespace, mask: Array, *groups: Sequence[X]) -> tuple[list[Array], list[list[X]]]:
     """The checked mask's bits ((1, 1) for one pattern of all rows), and the groups with their missing views set to 0.
 
     groups: each one array (..., B, n_i) per view, checked and of one shape.

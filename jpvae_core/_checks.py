@@ -13,7 +13,7 @@ _WIDE_ENOUGH = ("float32", "float64")
 _NAMES: dict[tuple[type, Any], str] = {}  # naming a dtype takes microseconds, so each is named once
 
 
-def _name(dtype: Any) -> str:
+def dtype_name(dtype: Any) -> str:
     """Without its library: "float32"."""
     key = type(dtype), dtype  # (dtypes of two libraries may refuse to be compared)
     if key not in _NAMES:
@@ -25,7 +25,7 @@ def check_dtype(**named: Array) -> None:
     """Every array is float32 or float64, all of one dtype: silent promotion hides where precision was lost."""
     first_name, first = next(iter(named.items()))
     for name, x in named.items():
-        if (x is first or x.dtype != first.dtype) and _name(x.dtype) not in _WIDE_ENOUGH:
+        if (x is first or x.dtype != first.dtype) and dtype_name(x.dtype) not in _WIDE_ENOUGH:
             raise DtypeError(
                 f"{name} has dtype {x.dtype}; expected float32 or float64. "
                 "(Half precision cannot hold 1 - s near the boundary: keep the prior in float32 under autocast.)"
@@ -92,6 +92,12 @@ def check_mask(mask: Array, rows: Array, views: int) -> None:
             f"mask has shape {tuple(mask.shape)}; expected ({views},) or ({rows.shape[-2]}, {views}): "
             "one bit per view, for all rows or row by row"
         )
+
+
+def array_of(x: float | Array) -> Array | None:
+    """The array, or None where a plain number was given."""
+    either: Any = x
+    return None if isinstance(x, Real) else either
 
 
 def check_alpha(alpha: float | Array) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import array_api_compat
 import array_api_compat.numpy
@@ -10,15 +14,68 @@ import numpy as np
 
 from .errors import LibraryError
 
-Array: TypeAlias = Any  # an array of any library that follows the array API standard
 Namespace: TypeAlias = Any
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Array(Protocol):
+    """An array of any library that follows the array API standard; no class here inherits from it.
+
+    Its operators give Any: the standard has no way to say "the same library's array".
+    """
+
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def shape(self) -> Any: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __neg__(self) -> Any: ...
+    def __add__(self, other: Any, /) -> Any: ...
+    def __radd__(self, other: Any, /) -> Any: ...
+    def __sub__(self, other: Any, /) -> Any: ...
+    def __rsub__(self, other: Any, /) -> Any: ...
+    def __mul__(self, other: Any, /) -> Any: ...
+    def __rmul__(self, other: Any, /) -> Any: ...
+    def __truediv__(self, other: Any, /) -> Any: ...
+    def __rtruediv__(self, other: Any, /) -> Any: ...
+    def __matmul__(self, other: Any, /) -> Any: ...
+    def __gt__(self, other: Any, /) -> Any: ...
+    def __lt__(self, other: Any, /) -> Any: ...
+
+
+X = TypeVar("X", bound=Array)  # the arrays of one library: what comes in is what goes out
+_AUTOCAST = ("cpu", "cuda", "mps", "xpu")  # the devices on which torch has an autocast
+
+
+def without_autocast(door: Callable[P, T]) -> Callable[P, T]:
+    """A public door that means the same under ``torch.autocast`` as outside it, bit for bit.
+
+    Autocast rounds the operands of every product to half precision: float32 results with errors of 1e-2. (As everywhere in
+    torch, ``backward()`` belongs outside the autocast region: inside it, torch rounds the products of the gradients.)
+    torch is never imported here: where nobody has imported it, there is no autocast.
+    """
+
+    @functools.wraps(door)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> T:
+        torch: Any = sys.modules.get("torch")
+        if torch is not None:
+            for kind in _AUTOCAST:
+                if torch.is_autocast_enabled(kind):
+                    with torch.autocast(kind, enabled=False):
+                        return inside(*args, **kwargs)
+        return door(*args, **kwargs)
+
+    return inside
 
 
 def _library(x: Array) -> str:
     return type(x).__module__.partition(".")[0]
 
 
-def namespace(*arrays: Array) -> Namespace:
+def namespace(*arrays: Array | None) -> Namespace:
     """The array-API namespace shared by ``arrays`` (None is ignored). Costs microseconds: call once, pass it inward.
 
     torch and NumPy are recognised by their types' modules: torch.compile cannot trace array_api_compat's cached look-up, and
@@ -44,7 +101,8 @@ def namespace(*arrays: Array) -> Namespace:
 
 def device(x: Array) -> Any:
     """Where ``x`` lives, in the form that its library's creation functions take."""
-    return x.device if _library(x) == "torch" else array_api_compat.device(x)
+    where: Any = x
+    return where.device if _library(x) == "torch" else array_api_compat.device(where)
 
 
 def eye_like(xp: Namespace, x: Array, n: int, d: int | None = None) -> Array:
@@ -57,7 +115,7 @@ def asarray_like(xp: Namespace, x: Array, value: Any) -> Array:
     return xp.asarray(value, dtype=x.dtype, device=device(x))
 
 
-def solve_lower(xp: Namespace, L: Array, B: Array) -> Array:
+def solve_lower(xp: Namespace, L: Any, B: Any) -> Array:
     """X of L X = B, L lower triangular. The array API has no such function; where a library has one, it is much the faster."""
     library = _library(L)
     if library == "torch":
@@ -71,11 +129,16 @@ def solve_lower(xp: Namespace, L: Array, B: Array) -> Array:
     return xp.linalg.solve(L, B)
 
 
-def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+def to_numpy(x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """A float64 NumPy copy of ``x``, without its gradient. For accumulators and reports, never inside the maths."""
     if hasattr(x, "detach"):
         x = x.detach().cpu().double().numpy()
     return np.array(x, dtype=np.float64)
+
+
+def split(x: Array, sizes: Sequence[int]) -> list[Array]:
+    """The last axis cut into pieces of these sizes."""
+    return [x[..., begin:end] for begin, end in pairwise(accumulate(sizes, initial=0))]
 
 
 def sum_to(xp: Namespace, x: Array, like: Array) -> Array:

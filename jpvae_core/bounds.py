@@ -4,56 +4,65 @@ Everything the two-view prior needs is a ratio against 1 - s, 1 + s or 1 - s^2. 
 form without subtraction, because `1 - s*s` has lost all digits long before s rounds to 1:
 
              s                    s/(1-s)          -s/(1+s)
-    sigmoid  1/(1 + e^-t)         e^t              -e^t/(1+2e^t)
+    sigmoid  1/(1 + e^-t)         e^t              -1/(2 + e^-t)
     tanh     tanh(t/2)            expm1(t)/2       expm1(-t)/2
     number   alpha                alpha/(1-alpha)  -alpha/(1+alpha)
 
 and x := s^2/(1-s^2) is minus the product of the last two. Then 1/(1-s) = 1 + s/(1-s), 1/(1+s) = 1 - s/(1+s),
 1/(1-s^2) = 1 + x and log(1-s^2) = -log1p(x): all smooth through s = 0. (fl(1 - alpha) is correctly rounded, so an
 alpha close to 1 is as good as its own last bit.)
+
+A logit t stands for itself up to |t| = LIMIT, where e^|t| is the dtype's largest number but for 0.3 %; beyond it stands for
++-LIMIT, with derivative 0 (``within``). So every parameter value means a correlation in (-1, 1) whose ratios are finite.
 """
 
 from __future__ import annotations
 
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple
 
-from ._checks import check_alpha, check_dtype
-from ._xp import Array, asarray_like, namespace
+from ._checks import check_alpha, check_dtype, dtype_name
+from ._xp import Array, Namespace, X, asarray_like, namespace, without_autocast
+
+LIMIT = {"float32": 88.72, "float64": 709.78}
 
 
-class Bounded(NamedTuple):
+class Bounded(NamedTuple, Generic[X]):
     """A correlation s with |s| < 1 and the ratios that its derivations need, all arrays of one shape."""
 
-    value: Array
-    over_minus: Array  # s/(1-s)
-    over_plus: Array  # -s/(1+s)
-    excess: Array  # s^2/(1-s^2)
+    value: X
+    over_minus: X  # s/(1-s)
+    over_plus: X  # -s/(1+s)
+    excess: X  # s^2/(1-s^2)
 
 
-def sigmoid_bound(logits: Array) -> Bounded:
-    """``s = sigmoid(logits)`` in (0, 1). logits: (...) -> Bounded of (...), for |logits| <= 80 in float32.
+@without_autocast
+def sigmoid_bound(logits: X) -> Bounded[X]:
+    """``s = sigmoid(logits)`` in (0, 1). logits: (...) -> Bounded of (...); beyond +-88.72 (float64: +-709.78) as there.
 
-    Relative errors: s 4 (1 + log(1/s)) eps; s/(1-s) 4 eps; -s/(1+s) 9 eps; x 13.5 eps (docs/error-analysis.md).
+    Relative errors: s 4 (1 + log(1/s)) eps; s/(1-s) 4 eps; -s/(1+s) 5.5 eps; x 10 eps (docs/error-analysis.md).
     """
     xp = namespace(logits)
     check_dtype(logits=logits)
-    odds = xp.exp(logits)
-    value = xp.exp(-xp.logaddexp(xp.zeros_like(logits), -logits))
-    return _bounded(value, odds, -odds / (1.0 + 2.0 * odds))
+    t = within(xp, logits)
+    value = xp.exp(-xp.logaddexp(xp.zeros_like(t), -t))
+    return _bounded(value, xp.exp(t), -1.0 / (2.0 + xp.exp(-t)))
 
 
-def tanh_bound(logits: Array) -> Bounded:
+@without_autocast
+def tanh_bound(logits: X) -> Bounded[X]:
     """``s = tanh(logits / 2)`` in (-1, 1), the paper's (1 - e^-t)/(1 + e^-t). logits: (...) -> Bounded of (...).
 
-    Relative errors: s, s/(1-s), -s/(1+s) 4 eps; x 8.5 eps.
+    Beyond +-88.72 (float64: +-709.78) as there. Relative errors: s, s/(1-s), -s/(1+s) 4 eps; x 8.5 eps.
     """
     xp = namespace(logits)
     check_dtype(logits=logits)
-    return _bounded(xp.tanh(0.5 * logits), 0.5 * xp.expm1(logits), 0.5 * xp.expm1(-logits))
+    t = within(xp, logits)
+    return _bounded(xp.tanh(0.5 * t), 0.5 * xp.expm1(t), 0.5 * xp.expm1(-t))
 
 
-def number_bound(alpha: float | Array, like: Array) -> Bounded:
+@without_autocast
+def number_bound(alpha: float | Array, like: X) -> Bounded[X]:
     """The correlation ``alpha`` itself, |alpha| < 1. alpha: a number or (...); ``like`` gives dtype and device.
 
     A plain number's ratios are taken in double precision and rounded once, so 1 - 1e-9 is as good in float32 as 0.5.
@@ -66,10 +75,16 @@ def number_bound(alpha: float | Array, like: Array) -> Bounded:
         t = float(alpha)
         ratios = (asarray_like(xp, like, x) for x in (t, t / (1.0 - t), -t / (1.0 + t)))
         return _bounded(*ratios)
-    s: Array = alpha
+    s: Any = alpha
     check_dtype(alpha=s, like=like)
     return _bounded(s, s / (1.0 - s), -s / (1.0 + s))
 
 
-def _bounded(value: Array, over_minus: Array, over_plus: Array) -> Bounded:
+def within(xp: Namespace, logits: Array) -> Array:
+    """The logits, those beyond +-LIMIT brought back to it."""
+    limit = xp.full_like(logits, LIMIT[dtype_name(logits.dtype)])
+    return xp.minimum(xp.maximum(logits, -limit), limit)
+
+
+def _bounded(value: Any, over_minus: Any, over_plus: Any) -> Bounded[Any]:
     return Bounded(value, over_minus, over_plus, -over_minus * over_plus)

@@ -7,10 +7,11 @@ eigenvalues of a skew matrix are imaginary: |1 - i w| >= 1. Its condition number
 from __future__ import annotations
 
 from ._checks import check_dtype, check_square
-from ._xp import Array, eye_like, namespace
+from ._xp import X, eye_like, namespace, without_autocast
 
 
-def cayley(A: Array) -> Array:
+@without_autocast
+def cayley(A: X) -> X:
     """The rotation ``Q = (I + A)(I - A)^{-1}`` of a skew-symmetric A.
 
     A: (..., n, n) -> (..., n, n) with Q^T Q = I, det Q = +1 and no eigenvalue -1 (the paper prints +1; an erratum).
@@ -24,7 +25,8 @@ def cayley(A: Array) -> Array:
     return xp.linalg.solve(identity - A, identity + A)
 
 
-def inverse_cayley(Q: Array) -> Array:
+@without_autocast
+def inverse_cayley(Q: X) -> X:
     """The skew matrix ``A = (Q - I)(Q + I)^{-1}`` with cayley(A) = Q, for a rotation Q without eigenvalue -1.
 
     Q: (..., n, n) -> (..., n, n), exactly skew (the rounding errors' symmetric part is projected away).

@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple
 
 from ._bits import bits_of, keep
 from ._checks import check_dtype, check_last, check_posterior, check_square, check_views
-from ._xp import Array, Namespace, device, eye_like, namespace
+from ._xp import Array, Namespace, X, device, eye_like, namespace, without_autocast
 from .errors import ShapeError
 from .prior import JointPrior, dense, expand, rotate, sandwich, square
 
 
-class Conditional(NamedTuple):
+class Conditional(NamedTuple, Generic[X]):
     """What ``condition`` returns: unpack it as ``means, covariances = condition(...)``."""
 
-    means: tuple[Array, ...]
-    covariances: tuple[tuple[Array, ...], ...]
+    means: tuple[X, ...]
+    covariances: tuple[tuple[X, ...], ...]
 
 
-def conditional_mean(prior: JointPrior, latents: Sequence[Array], mask: Array) -> tuple[Array, ...]:
+@without_autocast
+def conditional_mean(prior: JointPrior, latents: Sequence[X], mask: Array) -> tuple[X, ...]:
     """E[z_j | z_observed] for the missing views, the latents themselves for the observed ones; any pattern per row.
 
     latents: one array (..., B, n_i) per view (what a missing view holds is ignored, NaN included); mask: (M,) or (..., B, M).
@@ -39,9 +40,8 @@ def conditional_mean(prior: JointPrior, latents: Sequence[Array], mask: Array) -
     return tuple(xp.where(b > 0.0, z, mean) for b, z, mean in zip(bits, clean, predicted, strict=True))
 
 
-def condition(
-    prior: JointPrior, latents: Sequence[Array], mask: Array, *, log_vars: Sequence[Array] | None = None
-) -> Conditional:
+@without_autocast
+def condition(prior: JointPrior, latents: Sequence[X], mask: Array, *, log_vars: Sequence[X] | None = None) -> Conditional[X]:
     """The conditional Gaussian of every view's latents given the observed ones: means, and all blocks of the covariance.
 
     latents: one array (..., B, n_i) per view, ignored where missing; mask: (M,) for one pattern or (..., B, M).
@@ -73,7 +73,7 @@ def condition(
             base = base + outside[..., None, :, :] * (1.0 - bits[i])[..., None]
         return base
 
-    covariances = [[block(i, j) for j in views] for i in views]
+    covariances: list[list[Any]] = [[block(i, j) for j in views] for i in views]
     if log_vars is not None:
         for k in views:
             variance = xp.exp(keep(xp, bits[k], log_vars[k])) * bits[k]
@@ -85,7 +85,8 @@ def condition(
     return Conditional(means, tuple(tuple(row) for row in covariances))
 
 
-def condition_gaussian(mean: Array, cov: Array, observed_index: Sequence[int], values: Array) -> tuple[Array, Array]:
+@without_autocast
+def condition_gaussian(mean: X, cov: X, observed_index: Sequence[int], values: X) -> tuple[X, X]:
     """Eq. 12 for any Gaussian N(mean, cov) and any split: the unobserved coordinates given the observed ones.
 
     mean: (..., N); cov: (..., N, N) positive definite on the observed block; observed_index: distinct integers in [0, N);

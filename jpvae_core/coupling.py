@@ -45,7 +45,7 @@ class Coupling(Protocol):
         """Of ``loadings_of``: from the cotangents of every (a, r), each (..., d), that of the parameters."""
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
-        """log|Sigma| + quadratic + (trace - sum of variances), summed over directions: (..., B). v is None for a point."""
+        """Half of log|Sigma| + quadratic + (trace - sum of variances), over all directions: (..., B). v is None for a point."""
 
     def log_det(self, xp: Namespace) -> Array:
         """log|Sigma|, shape (...)."""
@@ -77,7 +77,7 @@ class Coupling(Protocol):
     def divergence_vjp(
         self, xp: Namespace, m: Iterable[Array], v: Iterable[Array], bits: Bits, half: Array
     ) -> tuple[Arrays, Arrays, Any]:
-        """Of half (divergence - |m|^2): the cotangents of m, of v and of the parameters. half: (..., B, 1)."""
+        """Of half (2 divergence - |m|^2): the cotangents of m, of v and of the parameters. half: (..., B, 1)."""
 
     def draw_vjp(
         self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays, bar: Arrays
@@ -109,11 +109,11 @@ class Uncoupled:
         return None
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
-        """|m|^2; the variances are not read."""
+        """|m|^2/2; the variances are not read."""
         total = xp.sum(m[0] * m[0], axis=-1)
         for y in m[1:]:
             total = total + xp.sum(y * y, axis=-1)
-        return total
+        return 0.5 * total
 
     def log_det(self, xp: Namespace) -> Array:
         """0."""

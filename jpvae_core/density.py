@@ -16,12 +16,13 @@ from collections.abc import Sequence
 
 from ._bits import bits_of
 from ._checks import check_dtype, check_views
-from ._xp import Array, namespace
+from ._xp import Array, X, namespace, without_autocast
 from .kl import divergence
 from .prior import JointPrior
 
 
-def log_density(prior: JointPrior, latents: Sequence[Array], mask: Array | None = None) -> Array:
+@without_autocast
+def log_density(prior: JointPrior, latents: Sequence[X], mask: Array | None = None) -> X:
     """log N(z_observed; 0, Sigma_observed) per row, in nats.
 
     latents: one array (..., B, n_i) per view (or (n_i,) for a single row); mask: None (all observed), (M,) or (..., B, M), True
@@ -46,4 +47,4 @@ def log_density(prior: JointPrior, latents: Sequence[Array], mask: Array | None 
     if mask is not None:
         bits, (latents,) = bits_of(xp, mask, latents)
         size = sum(n * b[..., 0] for n, b in zip(prior.dims, bits, strict=True))
-    return -0.5 * (size * math.log(2.0 * math.pi) + divergence(xp, prior, latents, None, bits))
+    return -(size * (0.5 * math.log(2.0 * math.pi)) + divergence(xp, prior, latents, None, bits))

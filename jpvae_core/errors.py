@@ -17,5 +17,9 @@ class LibraryError(JPVAEError, TypeError):
     """Arrays of different libraries (say NumPy and torch) were mixed in one call, or something is no array at all."""
 
 
+class NotOrthogonal(JPVAEError, ValueError):
+    """A frame's columns are not orthonormal: the prior would not have identity blocks, nor the singular values it reports."""
+
+
 class NotAContraction(JPVAEError, ValueError):
     """A cross-covariance would have a singular value of 1 or more: the joint prior would not be positive definite (Thm 2.1)."""

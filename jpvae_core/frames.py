@@ -8,18 +8,20 @@ are tens, so the one LU is cheaper than d Householder reflections one after the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ._checks import check_last
-from ._xp import Array, asarray_like, eye_like, namespace
+from ._xp import Array, X, asarray_like, eye_like, namespace, without_autocast
 from .errors import ShapeError
 from .skew import skew
 
 Signs = Sequence[float] | Array
 
 
-def orthogonal(params: Array, n: int, signs: Signs | None = None) -> Array:
+@without_autocast
+def orthogonal(params: X, n: int, signs: Signs | None = None) -> X:
     """An orthogonal matrix ``J cayley(skew(params))``.
 
     params: (..., n(n-1)/2); signs: (..., n) of +-1, or a plain sequence, or None for J = I  ->  (..., n, n).
@@ -29,7 +31,8 @@ def orthogonal(params: Array, n: int, signs: Signs | None = None) -> Array:
     return frame(params, n, n, signs)
 
 
-def frame(params: Array, n: int, d: int, signs: Signs | None = None) -> Array:
+@without_autocast
+def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
     """A semi-orthogonal frame Q (n x d, ``Q^T Q = I_d``): the first d columns of ``orthogonal(params, n, signs)``.
 
     params: (..., n(n-1)/2); 1 <= d <= n; signs: (..., n) of +-1, or a plain sequence, or None  ->  (..., n, d).
@@ -45,10 +48,11 @@ def frame(params: Array, n: int, d: int, signs: Signs | None = None) -> Array:
     if signs is None:
         return Q
     # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.
+    given: Any = signs
     plain = isinstance(signs, Sequence | np.ndarray)
-    if plain and not np.isin(signs, (-1, 1)).all():
+    if plain and not np.isin(given, (-1, 1)).all():
         raise ValueError(f"signs is {signs}; expected +1 and -1 only, or the matrix would not be orthogonal")
-    namespace(params, None if plain else signs)
-    flips: Array = asarray_like(xp, params, signs) if plain else xp.astype(signs, params.dtype)
+    namespace(params, None if plain else given)
+    flips: Array = asarray_like(xp, params, given) if plain else xp.astype(given, params.dtype)
     check_last("signs", flips, n, "one sign per row of the matrix")
     return Q * flips[..., :, None]

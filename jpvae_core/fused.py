@@ -35,15 +35,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
-from ._xp import Array, Namespace, eye_like, namespace, solve_lower
+from ._xp import Array, Namespace, eye_like, namespace, solve_lower, without_autocast
 from .density import log_density
 from .errors import ShapeError
 from .fused_frames import Direction, FusedInFrames
 from .prior import JointPrior, expand, rotate, square
+from .remainder import remainder
 
 Frame = Array | None
 
@@ -98,7 +99,9 @@ class Fused:
     @cached_property
     def source(self) -> tuple[Array, Array, Array]:
         """u^ (..., B, d), L^{-1} with T = L L^T (..., B, d, d), and L's diagonal squared less 1 (..., B, d)."""
-        xp, added, weighted = self.xp, 0.0, 0.0
+        xp = self.xp
+        added: Any = 0.0
+        weighted: Any = 0.0
         for one in self.alone:
             added = added + one.added
             weighted = weighted + one.bit * times(one.precision, one.source)
@@ -106,6 +109,7 @@ class Fused:
         excess = xp.linalg.diagonal(added) - _below(xp, L)
         return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
+    @without_autocast
     def mean(self) -> tuple[Array, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
         xp, (u, _, _) = self.xp, self.source
@@ -115,16 +119,17 @@ class Fused:
             means.append(xp.where(one.bit > 0.0, seen, expand(xp, one.a * u, one.frame)))
         return tuple(means)
 
+    @without_autocast
     def kl(self) -> Array:
         """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
         xp, (u, inverse, excess) = self.xp, self.source
         logs = _log1p_or_log(xp, excess, -2.0 * xp.log(xp.linalg.diagonal(inverse)))
-        total = xp.sum(u * u + xp.expm1(-logs) + logs + _below(xp, inverse), axis=-1)
+        total = xp.sum(u * u + remainder(xp, -logs) + _below(xp, inverse), axis=-1)
         spread = xp.matrix_transpose(inverse)
         for one in self.alone:
             gap, turned = u - one.source, one.K @ spread
             inside = one.m - times(one.K, gap)
-            own = xp.sum(xp.expm1(one.log_var) - one.log_var, axis=-1) + one.log_det + one.gained
+            own = xp.sum(remainder(xp, one.log_var), axis=-1) + one.log_det + one.gained
             own = own + xp.sum(one.r * one.r * (inside * inside + xp.sum(turned * turned, axis=-1)), axis=-1)
             if not square(one.frame):
                 own = own + self._outside(one, one.a * times(one.precision, gap), one.a[..., :, None] * one.precision @ spread)
@@ -140,6 +145,7 @@ class Fused:
         for_columns = columns - expand(xp, rotate(columns, _rows(one.frame)), _rows(one.frame))
         return xp.sum(for_mean * for_mean + xp.sum(for_columns * for_columns, axis=-2), axis=-1)
 
+    @without_autocast
     def draw(self, noise: Array) -> tuple[Array, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
@@ -164,6 +170,7 @@ class Fused:
             drawn.append(xp.where(one.bit > 0.0, seen, missing))
         return tuple(drawn)
 
+    @without_autocast
     def log_density(self, latents: Sequence[Array]) -> Array:
         """log q(z_O | x_O) of the observed views' latents, (..., B) nats; what a missing view's hold is ignored.
 
@@ -183,6 +190,7 @@ class Fused:
             twice = twice + one.bit[..., 0] * (evidence + source)
         return 0.5 * twice
 
+    @without_autocast
     def covariance(self) -> Array:
         """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
         xp, (_, inverse, _) = self.xp, self.source
@@ -224,6 +232,7 @@ def fuse(
 ) -> Fused | FusedInFrames: ...
 
 
+@without_autocast
 def fuse(
     prior: JointPrior,
     means: Sequence[Array],

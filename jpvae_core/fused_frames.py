@@ -19,11 +19,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ._checks import check_dtype, check_last
-from ._xp import Array, Namespace, eye_like
+from ._xp import Array, Namespace, eye_like, without_autocast
 from .conditioning import check_latents
 from .prior import JointPrior, expand, rotate
+from .remainder import remainder
 
 Frame = Array | None
 
@@ -83,32 +85,37 @@ class FusedInFrames:
     @cached_property
     def source(self) -> tuple[Array, Array]:
         """u^ and tau - 1, (..., B, d)."""
-        xp, added, weighted = self.xp, 0.0, 0.0
+        xp = self.xp
+        added: Any = 0.0
+        weighted: Any = 0.0
         for one in self.views:
             _, gained, N = one.terms(xp)
             added = added + one.bit * (one.a * one.a * gained / N)
             weighted = weighted + one.bit * (one.a * one.m / N)
         return weighted / (1.0 + added), added
 
+    @without_autocast
     def mean(self) -> tuple[Array, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
         u, _ = self.source
         return tuple(expand(self.xp, one.given(self.xp, u), one.frame) for one in self.views)
 
+    @without_autocast
     def kl(self) -> Array:
         """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
         xp, (u, added) = self.xp, self.source
         log_tau = xp.log1p(added)
-        total = u * u + (xp.expm1(-log_tau) + log_tau)
+        total = u * u + remainder(xp, -log_tau)
         for one in self.views:
             _, gained, N = one.terms(xp)
             shrinkage, weaker = one.shrinkage(xp), one.a * gained
             off = (one.m - weaker * u) / N
             spread = weaker / N
             moved = one.r * one.r * (off * off + spread * spread / (1.0 + added))
-            total = total + one.bit * (xp.expm1(-shrinkage) + shrinkage + moved)
+            total = total + one.bit * (remainder(xp, -shrinkage) + moved)
         return 0.5 * xp.sum(total, axis=-1)
 
+    @without_autocast
     def draw(self, noise: Array) -> tuple[Array, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
@@ -126,6 +133,7 @@ class FusedInFrames:
             drawn.append(expand(xp, y, one.frame))
         return tuple(drawn)
 
+    @without_autocast
     def log_density(self, latents: Sequence[Array]) -> Array:
         """log q(z_O | x_O) of the observed views' latents, (..., B) nats; what a missing view's hold is ignored.
 
@@ -150,6 +158,7 @@ class FusedInFrames:
             total = total + (e - h * best) * (e - h * best)
         return -0.5 * xp.sum(total, axis=-1)
 
+    @without_autocast
     def covariance(self) -> Array:
         """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
         xp, (_, added) = self.xp, self.source

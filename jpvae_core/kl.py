@@ -7,24 +7,27 @@ in every direction with x_i >= 0, and the complement of each frame is standard n
          + sum_i | mu_i - Q_i Q_i^T mu_i |^2                     outside the frames
          + [ log|Sigma| + quad(m) + sum_i x_i . v_i ]            the coupling (pair.py, loadings.py)
 
-Cost O(B sum n_i d); no inverse, factorisation, determinant or jitter. No term is a difference of large numbers: the two
-signs that remain are log|Sigma| <= 0 and sigma^2 - 1 - log sigma^2, computed as expm1(l) - l.
+Cost O(B sum n_i d); no inverse, factorisation, determinant or jitter. No term is a difference of large numbers, and only
+log|Sigma| is negative; sigma^2 - 1 - log sigma^2 is accurate next to its zero too (remainder.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from numbers import Real
+from typing import Any
 
 from ._bits import bits_of
-from ._checks import check_alpha, check_dtype, check_last, check_posterior, check_square
-from ._xp import Array, Namespace, asarray_like, eye_like, namespace
+from ._checks import array_of, check_alpha, check_dtype, check_last, check_posterior, check_square
+from ._xp import Array, Namespace, X, asarray_like, eye_like, namespace, split, without_autocast
 from .coupling import Arrays, Bits
 from .errors import ShapeError
 from .prior import JointPrior, expand, rotate, square
+from .remainder import remainder
 
 
-def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: JointPrior, mask: Array | None = None) -> Array:
+@without_autocast
+def kl_divergence(means: Sequence[X], log_vars: Sequence[X], prior: JointPrior, mask: Array | None = None) -> X:
     """KL( prod_{i observed} N(mu_i, diag exp(log_var_i)) || p(z_observed) ) per row, in nats.
 
     means, log_vars: one array (..., B, n_i) per view (or (n_i,) for a single row);
@@ -51,17 +54,15 @@ def kl_divergence(means: Sequence[Array], log_vars: Sequence[Array], prior: Join
     bits = None
     if mask is not None:
         bits, (means, log_vars) = bits_of(xp, mask, means, log_vars)
-    ordinary = 0.0
-    for log_var in log_vars:
-        ordinary = ordinary + xp.sum(xp.expm1(log_var) - log_var, axis=-1)
+    ordinary: Array = sum(xp.sum(r, axis=-1) for r in split(remainder(xp, xp.concat(list(log_vars), axis=-1)), prior.dims))
     uniform = prior.coupling.uniform
     squares = [None if q is None or (uniform and square(q)) else q * q for q in prior.frames]
     v = (rotate(xp.exp(log_var), q) for log_var, q in zip(log_vars, squares, strict=True))  # made only if the coupling reads it
-    return 0.5 * (ordinary + divergence(xp, prior, means, v, bits))
+    return 0.5 * ordinary + divergence(xp, prior, means, v, bits)
 
 
 def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
-    """sum_i |outside the frames|^2 + log|Sigma| + quad(m) + sum_i x_i . v_i, without the last where v is None: (..., B).
+    """Half of sum_i |outside the frames|^2 + log|Sigma| + quad(m) + sum_i x_i . v_i, (..., B); v None: without the last.
 
     rows: means, or the latents of a density, 0 where missing; v: their rotated variances, one array (..., B, d) per view.
     """
@@ -72,10 +73,11 @@ def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array
         if not square(frame):
             rest = mean - expand(xp, inside, frame)
             outside = outside + xp.sum(rest * rest, axis=-1)
-    return outside + prior.coupling.divergence(xp, m, v, bits)
+    return 0.5 * outside + prior.coupling.divergence(xp, m, v, bits)
 
 
-def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array:
+@without_autocast
+def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
     """The paper's Eq. 9, as printed: a reference that takes the inverses D_1, D_2 and loses all digits as sigma_1(C) -> 1.
 
     means, log_vars: two arrays (..., B, n_i); C = Cov(z_2, z_1): (..., n_2, n_1), sigma_1(C) < 1  ->  (..., B), nats.
@@ -99,19 +101,20 @@ def kl_eq9(means: Sequence[Array], log_vars: Sequence[Array], C: Array) -> Array
     return 0.5 * (total - cross)
 
 
-def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, alpha: float | Array) -> Array:
+@without_autocast
+def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float | Array) -> X:
     """The paper's Eq. 16 for C = alpha * rotation, corrected: the cross term is 2 gamma mu_2^T C mu_1, gamma = 1/(1 - alpha^2).
 
     (It prints mu_1^T C mu_2, which agrees only for symmetric C.) A reference: kl_divergence has no cancellation.
     means, log_vars: two arrays (..., B, n); rotation: (..., n, n); alpha: a number or (...), |alpha| < 1  ->  (..., B), nats.
     Error: (n + gamma/2 + 12) eps times the same sum with every term in absolute value.
     """
-    xp = namespace(*means, *log_vars, rotation, None if isinstance(alpha, Real) else alpha)
+    xp = namespace(*means, *log_vars, rotation, array_of(alpha))
     check_alpha(alpha)
     check_dtype(rotation=rotation, **{"means[0]": means[0]})
     n = check_square("rotation", rotation)
     check_posterior(means, log_vars, (n, n))
-    pair: tuple[Array, Array] = alpha, 1.0 / (1.0 - alpha * alpha)  # of a plain number in double precision
+    pair: tuple[Any, Any] = alpha, 1.0 / (1.0 - alpha * alpha)  # of a plain number in double precision
     a, gamma = ((asarray_like(xp, rotation, x) if isinstance(alpha, Real) else x)[..., None] for x in pair)
     total = -n * xp.log(gamma)
     for mu, log_var in zip(means, log_vars, strict=True):
@@ -119,7 +122,8 @@ def kl_eq16(means: Sequence[Array], log_vars: Sequence[Array], rotation: Array, 
     return 0.5 * (total - 2.0 * gamma * a * _form(xp, means[1], rotation, means[0]))
 
 
-def kl_dense(means: Sequence[Array], log_vars: Sequence[Array], covariance: Array) -> Array:
+@without_autocast
+def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
     """Eq. 7, dense: KL( N(mu, diag sigma^2) || N(0, covariance) ) by slogdet and solve; any covariance, any number of views.
 
     means, log_vars: arrays (..., B, n_i); covariance: (..., N, N) positive definite, N = sum n_i  ->  (..., B), nats.

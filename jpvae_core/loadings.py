@@ -17,18 +17,21 @@ A missing view is integrated out: its e_i, h_i and m_i become 0.
 (u^^2 + sum_i h_i (m_i - a_i u^)^2 is the same number, but where one h_i alone is large its residual cancels: an error of
 eps^2 h_i, all digits at logits of 40 in float32. Each square above is at most quad, so no weight exceeds |Sigma^{-1}|.)
 
-e runs from 1e-35 to 1e35 in float32, so products are taken in an order that neither overflows nor passes through 0: what is
-large is divided by tau before anything else (``_over``).
+e runs over the dtype's whole range (LIMIT of bounds.py), so products are taken in an order that neither overflows nor passes
+through 0: what is large is divided by tau before anything else (``_over``), and sums of e are formed times c, a power of 4 so
+small that c tau is finite, and normal its reciprocal, which a compiler may take (``_unit``). Such a factor changes no digit.
 
 The methods' arguments and results are coupling.py's; the parameters' cotangent is that of the logits, (..., M, d).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ._xp import Array, Namespace, asarray_like, eye_like, sum_to
+from .bounds import within
 from .coupling import Arrays, Bits
 
 
@@ -42,10 +45,10 @@ class Loadings:
     @staticmethod
     def of(xp: Namespace, logits: Array) -> Loadings:
         """From logits (..., M, d). exp(-logaddexp/2) is smooth where sqrt(a^2) would have no gradient."""
-        zero = xp.zeros_like(logits)
-        a = xp.exp(-0.5 * xp.logaddexp(zero, -logits))
-        rest = xp.exp(-0.5 * xp.logaddexp(zero, logits))
-        return Loadings(logits, (a, rest, xp.exp(logits)))
+        t, zero = within(xp, logits), xp.zeros_like(logits)
+        a = xp.exp(-0.5 * xp.logaddexp(zero, -t))
+        rest = xp.exp(-0.5 * xp.logaddexp(zero, t))
+        return Loadings(logits, (a, rest, xp.exp(t)))
 
     @property
     def rank(self) -> int:
@@ -64,17 +67,25 @@ class Loadings:
 
     uniform = False
 
-    def _views(self) -> list[tuple[Array, Array, Array]]:
-        return [tuple(t[..., i, :][..., None, :] for t in self.loadings) for i in range(self.logits.shape[-2])]
+    @property
+    def _unit(self) -> float:
+        """c, a power of 4 that is at most 1/(4(M + 1))."""
+        views = int(self.logits.shape[-2])
+        return math.ldexp(1.0, -2 * ((views.bit_length() + 3) // 2))
 
-    def _posterior(self, m: Arrays, bits: Bits) -> tuple[Array, Array]:
-        """u^ and tau of the source given the observed y (missing m must be 0)."""
-        views, tau, weighted = self._views(), 1.0, 0.0
-        for i, (_, _, e) in enumerate(views):
-            tau = tau + (e if bits is None else bits[i] * e)
-        for i, (a, _, e) in enumerate(views):
-            weighted = weighted + a * ((1.0 + e) / tau) * m[i]
-        return weighted, tau
+    def _views(self) -> list[tuple[Array, Array, Array]]:
+        """Per view a, (1 - a^2)^{1/2} and c e, each (..., 1, d)."""
+        a, rest, e = (t[..., None, :] for t in self.loadings)
+        scaled = self._unit * e
+        return [(a[..., i, :, :], rest[..., i, :, :], scaled[..., i, :, :]) for i in range(self.logits.shape[-2])]
+
+    def _tau(self, bits: Arrays) -> Array:
+        """c tau of the observed views, (..., B, d)."""
+        return self._unit + sum(bit * e for bit, (_, _, e) in zip(bits, self._views(), strict=True))
+
+    def _mean(self, y: Arrays, tau: Array) -> Array:
+        """u^ of the source given the observed y (missing y must be 0)."""
+        return sum(a * ((self._unit + e) / tau) * m for (a, _, e), m in zip(self._views(), y, strict=True))
 
     def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
         """As they are."""
@@ -89,27 +100,31 @@ class Loadings:
         return sum_to(xp, 0.5 * a * rest * (rest * a_bar - a * rest_bar), self.logits)
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
-        """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
-        a, _, e = (t[..., None, :, :] for t in self.loadings)
-        h, m_all = 1.0 + e, stack(xp, m)
+        """Half of log|Sigma| + quadratic + (trace - sum of variances), over all directions. m, v: (..., B, d) -> (..., B)."""
+        c, (a, _, e) = self._unit, (t[..., None, :, :] for t in self.loadings)
+        e, m_all = c * e, stack(xp, m)  # c times e, h and tau
+        h, either = c + e, off(xp, e)
+        left, right = h[..., :, None, :], h[..., None, :, :]
         if bits is not None:
             on = xp.concat(bits, axis=-1)[..., None]
-            e, h = on * e, on * h
-        tau = 1.0 + xp.sum(e, axis=-2, keepdims=True)
-        share, D = h / tau, differences(xp, a, m_all)
-        pairs = h[..., None, :, :] * share[..., :, None, :] * D * D  # (i, j) and (j, i) are the same number
-        terms = share * m_all * m_all + 0.5 * xp.sum(pairs, axis=-2)
+            e, either = on * e, either * (on[..., :, None, :] * on[..., None, :, :])
+        tau = c + xp.sum(e, axis=-2, keepdims=True)
+        share, D = h / tau, differences(a, m_all)
+        weight = either * xp.minimum(left, right) * (xp.maximum(left, right) / tau[..., None, :, :])
+        pairs = weight * D * D  # (i, j) and (j, i) are the same number
+        terms = 0.5 * xp.sum(pairs, axis=-2)
         if v is not None:
             terms = terms + _over(xp, e, others(xp, e), tau) * stack(xp, v)
+        terms = 0.5 * share * m_all * m_all + (0.5 / c) * terms  # halved here: the sums fit wherever the result does
         before = _before(xp, e)
-        log_det = -xp.log1p(_over(xp, e, before, 1.0 + before + e))
-        return xp.sum(xp.sum(log_det, axis=-2), axis=-1) + xp.sum(xp.sum(terms, axis=-2), axis=-1)
+        log_det = -xp.log1p((1.0 / c) * _over(xp, e, before, c + before + e))
+        return 0.5 * xp.sum(xp.sum(log_det, axis=-2), axis=-1) + xp.sum(xp.sum(terms, axis=-2), axis=-1)
 
     def log_det(self, xp: Namespace) -> Array:
         """log|Sigma|, shape (...)."""
-        _, _, e = self.loadings
+        c, e = self._unit, self._unit * self.loadings[2]
         before = _before(xp, e)
-        return -xp.sum(xp.sum(xp.log1p(_over(xp, e, before, 1.0 + before + e)), axis=-2), axis=-1)
+        return -xp.sum(xp.sum(xp.log1p((1.0 / c) * _over(xp, e, before, c + before + e)), axis=-2), axis=-1)
 
     def max_correlation(self, xp: Namespace) -> Array:
         """The largest a_i a_j of all directions and i != j, shape (...)."""
@@ -137,56 +152,53 @@ class Loadings:
 
     def precision(self, xp: Namespace, i: int, j: int) -> Array:
         """diag of (Sigma^{-1})_ij, less 1 where i = j, shape (..., d)."""
-        a, _, e = self.loadings
-        tau = 1.0 + xp.sum(e, axis=-2)
+        c, (a, _, e) = self._unit, self.loadings
+        e = c * e
+        tau = c + xp.sum(e, axis=-2)
         if i != j:
-            return -a[..., i, :] * a[..., j, :] * _over(xp, 1.0 + e[..., i, :], 1.0 + e[..., j, :], tau)
+            return -a[..., i, :] * a[..., j, :] * ((1.0 / c) * _over(xp, c + e[..., i, :], c + e[..., j, :], tau))
         others = sum((e[..., k, :] for k in range(e.shape[-2]) if k != i), xp.zeros_like(tau))
-        return _over(xp, e[..., i, :], others, tau)
+        return (1.0 / c) * _over(xp, e[..., i, :], others, tau)
 
     def regression(self, xp: Namespace, j: int, i: int, bits: Arrays) -> Array:
         """The coefficient of observed y_i in E[y_j | observed], j missing (0 where j is observed or i is not)."""
-        views = self._views()
-        tau = 1.0 + sum(bits[k] * e for k, (_, _, e) in enumerate(views))
-        (a_i, _, e_i), (a_j, _, _) = views[i], views[j]
-        return a_j * a_i * ((1.0 + e_i) / tau) * (bits[i] * (1.0 - bits[j]))
+        (a_i, _, e_i), (a_j, _, _) = (self._views()[k] for k in (i, j))
+        return a_j * a_i * ((self._unit + e_i) / self._tau(bits)) * (bits[i] * (1.0 - bits[j]))
 
     def predict(self, xp: Namespace, y: Arrays, bits: Arrays) -> list[Array]:
         """E[y_j | observed] of every missing j (missing y must be 0): a_j u^."""
-        mean, _ = self._posterior(y, bits)
+        mean = self._mean(y, self._tau(bits))
         return [a * mean for a, _, _ in self._views()]
 
     def residual(self, xp: Namespace, i: int, j: int, bits: Arrays) -> Array:
         """diag of Cov(y_i, y_j | observed), both missing (0 where either is observed)."""
-        views = self._views()
-        tau = 1.0 + sum(bits[k] * e for k, (_, _, e) in enumerate(views))
-        (a_i, rest_i, _), (a_j, _, _) = views[i], views[j]
-        shared = a_i * a_j / tau
+        (a_i, rest_i, _), (a_j, _, _) = (self._views()[k] for k in (i, j))
+        shared = self._unit * a_i * a_j / self._tau(bits)
         own = rest_i * rest_i if i == j else 0.0
         return (shared + own) * ((1.0 - bits[i]) * (1.0 - bits[j]))
 
     def draw(self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays) -> list[Array]:
         """All y as if missing, given the observed ones: ONE draw of the source serves them all, so they stay coherent."""
-        mean, tau = self._posterior(y, bits)
-        u = mean + source / xp.sqrt(tau)
+        tau = self._tau(bits)
+        u = self._mean(y, tau) + source * (math.sqrt(self._unit) / xp.sqrt(tau))
         return [a * u + rest * own for (a, rest, _), own in zip(self._views(), e, strict=True)]
 
     def divergence_vjp(
         self, xp: Namespace, m: Iterable[Array], v: Iterable[Array], bits: Bits, half: Array
     ) -> tuple[Arrays, Arrays, Array]:
-        """Of half (divergence - |m|^2): the cotangents of m, v and the logits."""
-        a, e, share, inverse_tau, m_all, D, toward = self._terms(xp, m, bits)
+        """Of half (2 divergence - |m|^2): the cotangents of m, v and the logits."""
+        c, (a, e, share, tau, m_all, D, toward) = self._unit, self._terms(xp, m, bits)
         variance, half = stack(xp, v), half[..., None]
-        pull = xp.sum(_products(xp, a * (1.0 + e), inverse_tau) * D, axis=-2) - toward
-        residual = inverse_tau * m_all + xp.sum(share[..., None, :, :] * D, axis=-2)
-        joint, shared = off(xp, e) * _products(xp, e, inverse_tau), inverse_tau * others(xp, e)
+        pull = (1.0 / c) * xp.sum(_products(xp, a * (c + e), tau) * D, axis=-2) - toward
+        residual = c * m_all / tau + xp.sum(share[..., None, :, :] * D, axis=-2)
+        joint, shared = off(xp, e) * ((1.0 / c) * _products(xp, e, tau)), others(xp, e) / tau
         x = xp.sum(joint, axis=-2)  # (Sigma^{-1})_ii - 1
         # d log|Sigma|/dt_i = e_i/tau - e_i/h_i = -a_i^2 (tau - h_i)/tau,   tau - h_i = the others' e
         log_det = -a * a * shared
         quad = a * residual * pull
         # d x_i/dt_i = x_i (tau - e_i)/tau,   d x_j/dt_i = (e_i e_j/tau) h_j/tau
-        trace = x * (inverse_tau + shared) * variance
-        trace = trace + xp.sum(joint * (inverse_tau * (1.0 + e) * variance)[..., None, :, :], axis=-2)
+        trace = x * (c / tau + shared) * variance
+        trace = trace + xp.sum(joint * ((c + e) / tau * variance)[..., None, :, :], axis=-2)
         logits_bar = sum_to(xp, xp.sum(half * (log_det + quad + trace), axis=-3), self.logits)
         return xp.unstack(2.0 * half * a * pull, axis=-2), xp.unstack(half * x, axis=-2), logits_bar
 
@@ -194,22 +206,23 @@ class Loadings:
         self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays, bar: Arrays
     ) -> tuple[Arrays, Arrays, Arrays, Array]:
         """The shifts and, from their cotangents ``bar`` (0 where observed), those of y, e and the logits."""
-        on_a, odds, share, inverse_tau, m, D, toward = self._terms(xp, y, bits)
+        on_a, odds, share, tau, m, D, toward = self._terms(xp, y, bits)
         a, rest, _ = (t[..., None, :, :] for t in self.loadings)
         own, back = stack(xp, e), stack(xp, bar)
-        spread = xp.sqrt(inverse_tau) * source[..., None, :]
+        spread = source[..., None, :] * (math.sqrt(self._unit) / xp.sqrt(tau))
         u, u_bar = xp.sum(share * m, axis=-2, keepdims=True) + spread, xp.sum(a * back, axis=-2, keepdims=True)
         # y_i = a_i u + rest_i e_i,   rest - 1 = -a^2/(1+rest),   da/dt = a rest^2/2,   d rest/dt = -rest a^2/2
         less = -a * a / (1.0 + rest)
         direct = 0.5 * a * rest * (rest * u - a * own) * back
         # d u^/dt_i as in _terms, with c_i/tau finite where c_i is not;   d tau^{-1/2}/dt_i = -e_i tau^{-3/2}/2
+        inverse_tau = self._unit / tau
         pull = share * xp.sum(share[..., None, :, :] * D, axis=-2) - inverse_tau * toward
-        through_u = (on_a * (0.5 * inverse_tau * m + on_a * pull) - 0.5 * (odds * inverse_tau) * spread) * u_bar
+        through_u = (on_a * (0.5 * inverse_tau * m + on_a * pull) - 0.5 * (odds / tau) * spread) * u_bar
         logits_bar = sum_to(xp, xp.sum(direct + through_u, axis=-3), self.logits)
         return *(xp.unstack(t, axis=-2) for t in (a * u + less * own, share * u_bar, less * back)), logits_bar
 
     def _terms(self, xp: Namespace, y: Iterable[Array], bits: Bits) -> tuple[Array, ...]:
-        """a_i, e_i (0 where missing: that integrates the view out), w_i/tau, 1/tau, m_i, D_ij and sum_{j != i} (w_j/tau) m_j,
+        """a_i, c e_i (0 where missing: that integrates the view out), w_i/tau, c tau, m_i, D_ij and sum_{j != i} (w_j/tau) m_j,
         each (..., B, M, d) but D (..., B, M, M, d), where w_i = a_i h_i and D_ij = a_j m_i - a_i m_j.
 
         What the gradients are made of is r_i = m_i - a_i u^ and c_i = w_i r_i - u^, the pull of the other views on view i:
@@ -225,10 +238,11 @@ class Loadings:
         differences D of the inputs only, as in Lagrange's form of quad.
         """
         on = 1.0 if bits is None else xp.concat(bits, axis=-1)[..., None]
-        a, _, e = (on * t[..., None, :, :] for t in self.loadings)
-        m, inverse_tau = stack(xp, y), 1.0 / (1.0 + xp.sum(e, axis=-2, keepdims=True))
-        share, D = a * (1.0 + e) * inverse_tau, differences(xp, a, m)
-        return a, e, share, inverse_tau, m, D, others(xp, share * m)
+        c, (a, _, e) = self._unit, self.loadings
+        a, e, m = on * a[..., None, :, :], on * (c * e)[..., None, :, :], stack(xp, y)
+        tau = c + xp.sum(e, axis=-2, keepdims=True)
+        share, D = a * ((c + e) / tau), off(xp, a) * differences(a, m)
+        return a, e, share, tau, m, D, others(xp, share * m)
 
 
 def stack(xp: Namespace, rows: Iterable[Array]) -> Array:
@@ -236,9 +250,9 @@ def stack(xp: Namespace, rows: Iterable[Array]) -> Array:
     return xp.stack(xp.broadcast_arrays(*rows), axis=-2)
 
 
-def differences(xp: Namespace, a: Array, m: Array) -> Array:
-    """D_ij = a_j m_i - a_i m_j, and 0 for i = j also where a compiler fuses the two: (..., M, d)  ->  (..., M, M, d)."""
-    return off(xp, a) * (a[..., None, :, :] * m[..., :, None, :] - a[..., :, None, :] * m[..., None, :, :])
+def differences(a: Array, m: Array) -> Array:
+    """D_ij = a_j m_i - a_i m_j: (..., M, d)  ->  (..., M, M, d). (Compilers that fuse give no exact 0 for i = j.)"""
+    return a[..., None, :, :] * m[..., :, None, :] - a[..., :, None, :] * m[..., None, :, :]
 
 
 def off(xp: Namespace, x: Array) -> Array:
@@ -263,10 +277,10 @@ def _over(xp: Namespace, x: Array, y: Array, tau: Array) -> Array:
     return xp.minimum(x, y) * (xp.maximum(x, y) / tau)
 
 
-def _products(xp: Namespace, x: Array, inverse_tau: Array) -> Array:
+def _products(xp: Namespace, x: Array, tau: Array) -> Array:
     """All x_i x_j/tau, the larger factor first: neither overflow nor a zero that is amplified afterwards.
 
     x >= 0: (..., M, d)  ->  (..., M, M, d).
     """
     left, right = x[..., :, None, :], x[..., None, :, :]
-    return xp.minimum(left, right) * (xp.maximum(left, right) * inverse_tau[..., None, :, :])
+    return xp.minimum(left, right) * (xp.maximum(left, right) / tau[..., None, :, :])

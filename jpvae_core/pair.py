@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ._xp import Array, Namespace, sum_to
 from .bounds import Bounded
@@ -26,7 +27,7 @@ from .coupling import Arrays, Bits
 class Pair:
     """The coupling of two views by one correlation per direction; ``bounded`` holds arrays (..., d) or (..., 1)."""
 
-    bounded: Bounded
+    bounded: Bounded[Any]
     rank: int  # d: the number of directions
 
     noise_dim = 0
@@ -51,7 +52,7 @@ class Pair:
         a, r = xp.sqrt(0.5 * (1.0 + s * s)), 1.0 / xp.sqrt(2.0 * (1.0 + x))
         return [(a, r), (s / a, r / a)]
 
-    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Bounded:
+    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Bounded[Any]:
         """Of ``loadings_of``: from the cotangents of every a_i and r_i, each (..., d), that of the Bounded, through s alone."""
         (a_1, r_1), (a_2, r_2) = bars
         like, s = self.bounded.value, self.bounded.value
@@ -62,17 +63,18 @@ class Pair:
         return Bounded(sum_to(xp, value, like), zero, zero, zero)
 
     def divergence(self, xp: Namespace, m: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
-        """log|Sigma| + quadratic + (trace - sum of variances), summed over directions. m, v: (..., B, d) -> (..., B)."""
+        """Half of log|Sigma| + quadratic + (trace - sum of variances), over all directions. m, v: (..., B, d) -> (..., B)."""
         _, minus, plus, x = (t[..., None, :] for t in self.bounded)
+        minus, plus = 0.25 * minus, 0.25 * plus  # halved before they are summed: the sums fit wherever the result does
         if bits is not None:
             both = bits[0] * bits[1]
             minus, plus, x = both * minus, both * plus, both * x
         apart, along = m[0] - m[1], m[0] + m[1]
-        terms = 0.5 * (apart * apart * (1.0 + minus) + along * along * (1.0 + plus))
+        terms = apart * apart * (0.25 + minus) + along * along * (0.25 + plus)
         if v is not None:
             v_1, v_2 = v
-            terms = terms + x * (v_1 + v_2)
-        log_det = -(self.rank // x.shape[-1]) * xp.sum(xp.log1p(x), axis=-1)
+            terms = terms + 0.5 * x * (v_1 + v_2)
+        log_det = -0.5 * (self.rank // x.shape[-1]) * xp.sum(xp.log1p(x), axis=-1)
         return log_det + xp.sum(terms, axis=-1)
 
     def log_det(self, xp: Namespace) -> Array:
@@ -123,8 +125,8 @@ class Pair:
 
     def divergence_vjp(
         self, xp: Namespace, m: Iterable[Array], v: Iterable[Array], bits: Bits, half: Array
-    ) -> tuple[Arrays, Arrays, Bounded]:
-        """Of half (divergence - |m|^2): the cotangents of m, v and the Bounded."""
+    ) -> tuple[Arrays, Arrays, Bounded[Any]]:
+        """Of half (2 divergence - |m|^2): the cotangents of m, v and the Bounded."""
         (m_1, m_2), (v_1, v_2) = m, v
         both, like = 1.0 if bits is None else bits[0] * bits[1], self.bounded.value
         minus, plus, x = (both * t[..., None, :] for t in self.bounded[1:])
@@ -137,7 +139,7 @@ class Pair:
 
     def draw_vjp(
         self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays, bar: Arrays
-    ) -> tuple[Arrays, Arrays, Arrays, Bounded]:
+    ) -> tuple[Arrays, Arrays, Arrays, Bounded[Any]]:
         """The shifts and, from their cotangents ``bar`` (0 where observed), those of y, e and the Bounded."""
         like, (s, _, _, x) = self.bounded.value, (t[..., None, :] for t in self.bounded)
         # y_1 = s y_2 + k e_1 where view 2 is observed, else e_1;   y_2 = s first + k e_2, first = y_1 where observed, else e_1;

@@ -11,6 +11,7 @@ Two views are coupled by signed correlations (pair.py), any number by loadings o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -18,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import check_dtype, check_frame, check_last, check_square
-from ._xp import Array, Namespace, device, eye_like, namespace
+from ._checks import array_of, check_dtype, check_frame, check_last, check_square
+from ._xp import Array, Namespace, device, eye_like, namespace, to_numpy, without_autocast
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .coupling import Coupling, Uncoupled
-from .errors import ShapeError
+from .errors import NotAContraction, NotOrthogonal, ShapeError
 from .loadings import Loadings
 from .pair import Pair
 
@@ -74,24 +75,27 @@ class JointPrior:
         return JointPrior(sizes, (None,) * len(sizes), Uncoupled(sizes))
 
     @staticmethod
-    def orthogonal(rotation: Array, alpha: float | Array) -> JointPrior:
+    @without_autocast
+    def orthogonal(rotation: Array, alpha: float | Array, *, validate: bool = False) -> JointPrior:
         """C = Cov(z_2, z_1) = alpha * rotation (Thm 2.2): two views of one latent size.
 
-        rotation: (..., n, n) orthogonal; alpha: a number or (...), |alpha| < 1.
+        rotation: (..., n, n) orthogonal; alpha: a number or (...), |alpha| < 1; validate: whether to ``check`` the values.
         Raises NotAContraction for a number outside (-1, 1), ShapeError where rotation is not square.
         """
-        namespace(rotation, None if isinstance(alpha, Real) else alpha)
+        namespace(rotation, array_of(alpha))
         check_dtype(rotation=rotation)
         n = check_square("rotation", rotation)
         bounded = Bounded(*(t[..., None] for t in number_bound(alpha, rotation)))
-        return JointPrior((n, n), (None, rotation), Pair(bounded, n))
+        prior = JointPrior((n, n), (None, rotation), Pair(bounded, n))
+        return prior.check() if validate else prior
 
     @staticmethod
-    def svd(U: Array, logits: Array, V: Array, bound: str = "sigmoid") -> JointPrior:
+    @without_autocast
+    def svd(U: Array, logits: Array, V: Array, bound: str = "sigmoid", *, validate: bool = False) -> JointPrior:
         """C = Cov(z_2, z_1) = U diag(s) V^T with every s inside its bound, so sigma_1(C) < 1 (Thm 2.1): two views.
 
         U: (..., n_2, d) and V: (..., n_1, d) semi-orthogonal; logits: (..., d).
-        bound: "sigmoid", s in (0, 1), or "tanh", s = tanh(logits/2) in (-1, 1).
+        bound: "sigmoid", s in (0, 1), or "tanh", s = tanh(logits/2) in (-1, 1); validate: whether to ``check`` the values.
         """
         namespace(U, logits, V)
         check_dtype(U=U, logits=logits, V=V)
@@ -102,21 +106,23 @@ class JointPrior:
         bounds = {"sigmoid": sigmoid_bound, "tanh": tanh_bound}
         if bound not in bounds:
             raise ValueError(f"bound is {bound!r}; expected one of {sorted(bounds)}")
-        return JointPrior((n1, n2), (V, U), Pair(bounds[bound](logits), d))
+        prior = JointPrior((n1, n2), (V, U), Pair(bounds[bound](logits), d))
+        return prior.check() if validate else prior
 
     @staticmethod
-    def canonical(frames: Sequence[Array], logits: float | Array) -> JointPrior:
+    @without_autocast
+    def canonical(frames: Sequence[Array], logits: float | Array, *, validate: bool = False) -> JointPrior:
         """M views on one shared source: C_ij = Q_i diag(a_i a_j) Q_j^T with squared loadings a^2 = sigmoid(logits).
 
-        frames: M arrays (..., n_i, d) semi-orthogonal; logits: (..., M, d), or one number for
-        all loadings; accurate for |logits| <= 80 in float32.
+        frames: M arrays (..., n_i, d) semi-orthogonal; logits: (..., M, d), or one number for all loadings; beyond +-88.72
+        (float64: +-709.78) as there; validate: whether to ``check`` the values.
         Two views with equal logits are ``svd(Q_2, logits, Q_1)``; all loadings equal is the orthogonal variant, alpha = a^2.
         Source: a factor model in rotated coordinates; the paper has two views only.
         """
         if not frames:
             raise ShapeError("frames is empty; expected one frame per view")
-        xp = namespace(*frames, None if isinstance(logits, Real) else logits)
-        table: Array = logits
+        xp = namespace(*frames, array_of(logits))
+        table: Any = logits
         if isinstance(logits, Real):
             shape = (len(frames), frames[0].shape[-1])
             table = xp.full(shape, float(logits), dtype=frames[0].dtype, device=device(frames[0]))
@@ -127,7 +133,8 @@ class JointPrior:
                 f"frames have shapes {[tuple(q.shape) for q in frames]} and logits {tuple(table.shape)}; "
                 f"expected M frames (..., n_i, d) and logits (..., M, d)"
             )
-        return JointPrior(tuple(n for n, _ in shapes), tuple(frames), Loadings.of(xp, table))
+        prior = JointPrior(tuple(n for n, _ in shapes), tuple(frames), Loadings.of(xp, table))
+        return prior.check() if validate else prior
 
     @property
     def arrays(self) -> tuple[Array, ...]:
@@ -144,6 +151,7 @@ class JointPrior:
         """How many standard normals per row ``complete`` and ``sample`` take: the source's, then n_1, ..., n_M."""
         return sum(self.dims) + self.coupling.noise_dim
 
+    @without_autocast
     def cross_covariance(self, i: int, j: int) -> Array:
         """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T, shape (..., n_i, n_j); the identity for i = j. Eq. 6's C is (1, 0).
 
@@ -155,6 +163,7 @@ class JointPrior:
             return eye_like(xp, like, self.dims[i])
         return self._block(xp, like, i, j, self.coupling.correlation(xp, i, j))
 
+    @without_autocast
     def covariance(self) -> Array:
         """Sigma, dense, (..., N, N) with N = sum n_i (Eq. 6). For tests and reports: nothing in the KL needs it.
 
@@ -162,6 +171,7 @@ class JointPrior:
         """
         return self._assemble(self.cross_covariance)
 
+    @without_autocast
     def precision(self) -> Array:
         """Sigma^{-1}, dense, (..., N, N), in closed form (Eq. 8 for two views): no inverse is taken.
 
@@ -175,14 +185,16 @@ class JointPrior:
 
         return self._assemble(block)
 
+    @without_autocast
     def log_det(self) -> Array:
         """log|Sigma| in nats, shape (...), at most 0.
 
-        Relative error: (d/2 + 18.5) eps for two views, (d/2 + 2M + 19) eps for any number: for weak and strong coupling alike.
+        Relative error: (d/2 + 14.5) eps for two views, (d/2 + 2M + 19) eps for any number: for weak and strong coupling alike.
         """
         xp, _ = self._library()
         return self.coupling.log_det(xp)
 
+    @without_autocast
     def max_singular_value(self) -> Array:
         """The largest singular value of any C_ij, shape (...): below 1 in exact arithmetic (Thm 2.1).
 
@@ -190,6 +202,50 @@ class JointPrior:
         """
         xp, _ = self._library()
         return self.coupling.max_correlation(xp)
+
+    @without_autocast
+    def orthogonality_defect(self) -> Array:
+        """The largest entry of any |Q_i^T Q_i - I|, shape (...): 0 where the frames are what they should be.
+
+        Everything else here takes orthonormal columns for granted: ``max_singular_value`` never reads the frames.
+
+        >>> import jpvae_core as jc
+        >>> float(jc.JointPrior.orthogonal(2.0 * jc.skew(np.ones(1), 2), 0.5).orthogonality_defect())
+        3.0
+        """
+        xp, _ = self._library()
+        largest = xp.zeros_like(self.coupling.max_correlation(xp))
+        for q in self.frames:
+            if q is not None:
+                gram = xp.matrix_transpose(q) @ q
+                defect = xp.max(xp.abs(gram - eye_like(xp, q, q.shape[-1])), axis=-1)
+                largest = xp.maximum(*xp.broadcast_arrays(largest, xp.max(defect, axis=-1)))
+        return largest
+
+    def check(self, tolerance: float | None = None) -> JointPrior:
+        """The prior itself, after a look at its values: orthonormal frames, and a positive definite Sigma.
+
+        tolerance: the ``orthogonality_defect`` allowed; the square root of the dtype's eps without it.
+        It reads values, so it works on concrete arrays only, not under jit or compile, and waits for a GPU: call it once.
+        Raises NotOrthogonal; NotAContraction where log|Sigma| is not finite: |alpha| >= 1 or a logit that is not a number.
+        """
+        xp, like = self._library()
+        allowed = math.sqrt(xp.finfo(like.dtype).eps) if tolerance is None else tolerance
+        found = float(to_numpy(self.orthogonality_defect()).max())
+        if not found <= allowed:
+            raise NotOrthogonal(
+                f"the frames are not orthonormal: the largest entry of |Q^T Q - I| is {found:.2g}; "
+                f"expected at most {allowed:.2g}. Make frames with jc.orthogonal or jc.frame (jc.skew alone gives no "
+                "rotation), or pass tolerance."
+            )
+        with np.errstate(all="ignore"):
+            log_det = to_numpy(self.log_det())
+        if not np.isfinite(log_det).all():
+            raise NotAContraction(
+                f"log|Sigma| is {log_det.min():.2g}; expected a finite number. Check alpha (-1 < alpha < 1) or the logits: "
+                "no parameter may be NaN."
+            )
+        return self
 
     def _library(self) -> tuple[Namespace, Array]:
         arrays: tuple[Any, ...] = self.arrays or (np.zeros(()),)

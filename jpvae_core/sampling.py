@@ -7,15 +7,15 @@ compared step by step, and a resumed run repeats the draws of an uninterrupted o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
 
 from ._checks import check_dtype, check_last, check_same_rows
-from ._xp import Array, device, namespace
+from ._xp import Array, X, device, namespace, split, without_autocast
 from .conditioning import door
 from .prior import JointPrior, expand, rotate, square
 
 
-def reparameterize(mean: Array, log_var: Array, noise: Array) -> Array:
+@without_autocast
+def reparameterize(mean: X, log_var: X, noise: X) -> X:
     """z = mu + diag(sigma) eps with sigma = exp(log_var / 2) (the paper's section 2.1 prints sigma^2: an erratum).
 
     mean, log_var, noise: arrays that broadcast to one shape  ->  that shape.
@@ -26,7 +26,8 @@ def reparameterize(mean: Array, log_var: Array, noise: Array) -> Array:
     return mean + xp.exp(0.5 * log_var) * noise
 
 
-def complete(prior: JointPrior, latents: Sequence[Array], mask: Array, noise: Array) -> tuple[Array, ...]:
+@without_autocast
+def complete(prior: JointPrior, latents: Sequence[X], mask: Array, noise: X) -> tuple[X, ...]:
     """Draw the missing latents from p(z_missing | z_observed); the observed ones pass through unchanged.
 
     Several missing views share one draw of the source, so they are coherent with each other: their joint distribution
@@ -56,11 +57,12 @@ def complete(prior: JointPrior, latents: Sequence[Array], mask: Array, noise: Ar
 
 def split_noise(prior: JointPrior, noise: Array) -> tuple[Array, list[Array]]:
     """The columns [source, view 1, ..., view M] of noise: the source's, and one array (..., B, n_i) per view."""
-    ends = pairwise(accumulate((prior.coupling.noise_dim, *prior.dims)))
-    return noise[..., : prior.coupling.noise_dim], [noise[..., begin:end] for begin, end in ends]
+    source, *own = split(noise, (prior.coupling.noise_dim, *prior.dims))
+    return source, own
 
 
-def sample(prior: JointPrior, noise: Array) -> tuple[Array, ...]:
+@without_autocast
+def sample(prior: JointPrior, noise: X) -> tuple[X, ...]:
     """Draw all latents from the prior N(0, Sigma). noise: (..., B, prior.noise_dim)  ->  one array (..., B, n_i) per view.
 
     Error: as ``complete``.

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
-from ._xp import Array, asarray_like, namespace
+from ._xp import X, asarray_like, namespace
 from .errors import ShapeError
 
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-def sign_matrix(n: int, r: int, *, like: Array | None = None) -> Array:
+
+@overload
+def sign_matrix(n: int, r: int, *, like: None = None) -> Floats: ...
+@overload
+def sign_matrix(n: int, r: int, *, like: X) -> X: ...
+def sign_matrix(n: int, r: int, *, like: X | None = None) -> X | Floats:
     """The paper's ``J_r = diag(1_{n-r}, -1_r)`` as a vector of n signs; det J_r = (-1)^r.
 
     Any vector of +-1 serves as ``signs`` elsewhere. The ordered J_r reaches all orthogonal matrices but a null set
@@ -25,5 +31,7 @@ def sign_matrix(n: int, r: int, *, like: Array | None = None) -> Array:
     """
     if not 0 <= r <= n:
         raise ShapeError(f"r is {r}; expected 0 <= r <= n = {n}")
-    signs: np.ndarray[Any, Any] = np.concatenate([np.ones(n - r), -np.ones(r)])
-    return signs if like is None else asarray_like(namespace(like), like, signs)
+    signs: Any = np.concatenate([np.ones(n - r), -np.ones(r)])
+    if like is not None:
+        signs = asarray_like(namespace(like), like, signs)
+    return signs

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._checks import check_dtype, check_last
-from ._xp import Array, asarray_like, device, namespace
+from ._xp import X, asarray_like, device, namespace, without_autocast
 from .errors import ShapeError
 
 
-def skew(params: Array, n: int) -> Array:
+@without_autocast
+def skew(params: X, n: int) -> X:
     """The skew-symmetric matrix whose strict upper triangle, read row by row, is ``params``.
 
     ``A[i, j] = params[k]``, ``A[j, i] = -params[k]`` for i < j, zero diagonal; exact, no arithmetic but a sign.

@@ -23,8 +23,8 @@ import numpy as np
 from . import _fused_vjp
 from ._bits import bits_of, keep
 from ._checks import check_dtype, check_frame, check_last, check_square, check_views
-from ._xp import Array, asarray_like, device, eye_like, namespace, sum_to
-from .bounds import Bounded
+from ._xp import Array, Namespace, asarray_like, device, eye_like, namespace, sum_to, without_autocast
+from .bounds import Bounded, within
 from .conditioning import check_latents, door
 from .coupling import Arrays
 from .frames import Signs
@@ -43,7 +43,7 @@ class PriorCotangent(NamedTuple):
     """
 
     frames: tuple[Array | None, ...]
-    coupling: Bounded | Array | None
+    coupling: Bounded[Any] | Array | None
 
     def plus(self, other: PriorCotangent) -> PriorCotangent:
         """The sum with another cotangent of the same prior, part by part."""
@@ -55,6 +55,7 @@ class PriorCotangent(NamedTuple):
         return PriorCotangent(frames, None if mine is None else mine + theirs)
 
 
+@without_autocast
 def skew(cotangent: Array, n: int) -> Array:
     """Of ``A = skew(params, n)``: params_bar[k] = A_bar[i, j] - A_bar[j, i].
 
@@ -66,6 +67,7 @@ def skew(cotangent: Array, n: int) -> Array:
     return xp.take(xp.reshape(twist, (*twist.shape[:-2], n * n)), upper, axis=-1)
 
 
+@without_autocast
 def cayley(Q: Array, cotangent: Array) -> Array:
     """Of ``Q = cayley(A)``: A_bar = 2 M^T Q_bar M^T with M = (I - A)^{-1} = (Q + I)/2, its skew part. No solve is needed.
 
@@ -78,6 +80,7 @@ def cayley(Q: Array, cotangent: Array) -> Array:
     return A_bar - xp.matrix_transpose(A_bar)
 
 
+@without_autocast
 def frame(params: Array, Q: Array, cotangent: Array, signs: Signs | None = None) -> Array:
     """Of ``Q = frame(params, n, d, signs)``. One solve with d right-hand sides where d < n, none for d = n.
 
@@ -101,6 +104,7 @@ def frame(params: Array, Q: Array, cotangent: Array, signs: Signs | None = None)
     return sum_to(xp, skew(A_bar, n), params)
 
 
+@without_autocast
 def orthogonal(params: Array, Q: Array, cotangent: Array, signs: Signs | None = None) -> Array:
     """Of ``Q = orthogonal(params, n, signs)``: params (..., n(n-1)/2); Q, cotangent (..., n, n)  ->  (..., n(n-1)/2).
 
@@ -109,34 +113,49 @@ def orthogonal(params: Array, Q: Array, cotangent: Array, signs: Signs | None = 
     return frame(params, Q, cotangent, signs)
 
 
-def sigmoid_bound(logits: Array, cotangent: Bounded) -> Array:
-    """Of ``sigmoid_bound(logits)``. logits: (...), |logits| <= 80 in float32; cotangent: a Bounded of (...)  ->  (...).
+@without_autocast
+def sigmoid_bound(logits: Array, cotangent: Bounded[Any]) -> Array:
+    """Of ``sigmoid_bound(logits)``. logits: (...); cotangent: a Bounded of (...)  ->  (...), 0 beyond the bound's limit.
 
     Error: 16.5 eps.
     """
     xp = namespace(logits, *cotangent)
-    # with o = e^t:  s' = 1/((1 + o)(1 + 1/o)),   o' = o,   (-o/(1+2o))' = -o/(1+2o)^2 = -1/((2 + 1/o)(1 + 2o)),
-    # (o^2/(1+2o))' = 2 o^2 (1+o)/(1+2o)^2 = 2 (1+o)/(2 + 1/o)^2
-    odds, inverse = xp.exp(logits), xp.exp(-logits)
+    # with o = e^t:  s' = 1/((1 + o)(1 + 1/o)),   o' = o,   (-1/(2+1/o))' = -o/(1+2o)^2 = -1/((2 + 1/o)(1 + 2o)),
+    # (o^2/(1+2o))' = 2 o^2 (1+o)/(1+2o)^2 = 2 (1+o)/(2 + 1/o)^2;   halves, because 2 o may overflow
+    odds, inverse, (value, over_minus, over_plus, excess) = *_exponentials(xp, logits), cotangent
     back = 2.0 + inverse
-    value, over_minus, over_plus, excess = cotangent
-    rising = value / ((1.0 + odds) * (1.0 + inverse)) + over_minus * odds - over_plus / (back * (1.0 + 2.0 * odds))
-    return rising + 2.0 * (1.0 + odds) * (excess / back / back)  # 1/back^2 alone passes through 0
+    rising = value / ((1.0 + odds) * (1.0 + inverse)) + over_minus * odds - 0.5 * over_plus / back / (0.5 + odds)
+    slope = rising + (1.0 + odds) * (2.0 * excess / back / back)  # 1/back^2 alone passes through 0
+    return _inside(xp, logits, slope)
 
 
-def tanh_bound(logits: Array, cotangent: Bounded) -> Array:
-    """Of ``tanh_bound(logits)``. logits: (...), |logits| <= 80 in float32; cotangent: a Bounded of (...)  ->  (...).
+@without_autocast
+def tanh_bound(logits: Array, cotangent: Bounded[Any]) -> Array:
+    """Of ``tanh_bound(logits)``. logits: (...); cotangent: a Bounded of (...)  ->  (...), 0 beyond the bound's limit.
 
     Error: 12 eps.
     """
     xp = namespace(logits, *cotangent)
     # s' = 2/((1 + e^t)(1 + e^-t)),  (expm1(t)/2)' = e^t/2,  (expm1(-t)/2)' = -e^-t/2,  (sinh(t/2)^2)' = sinh(t)/2
-    rise, fall = xp.exp(logits), xp.exp(-logits)
-    slopes = (2.0 / ((1.0 + rise) * (1.0 + fall)), 0.5 * rise, -0.5 * fall, 0.25 * xp.expm1(logits) * (1.0 + fall))
-    return sum(map(mul, cotangent, slopes))
+    rise, fall = _exponentials(xp, logits)
+    odd = 0.25 * xp.expm1(within(xp, logits)) * (1.0 + fall)
+    slopes = (2.0 / ((1.0 + rise) * (1.0 + fall)), 0.5 * rise, -0.5 * fall, odd)
+    return _inside(xp, logits, sum(map(mul, cotangent, slopes)))
 
 
-def number_bound(alpha: float | Array, cotangent: Bounded) -> Array:
+def _exponentials(xp: Namespace, logits: Array) -> tuple[Array, Array]:
+    """e^t and e^-t of the logits within the bounds' limit."""
+    t = within(xp, logits)
+    return xp.exp(t), xp.exp(-t)
+
+
+def _inside(xp: Namespace, logits: Array, slope: Array) -> Array:
+    """The slope, and 0 where the logits lie beyond the limit."""
+    return xp.where(xp.abs(within(xp, logits) - logits) > 0.0, xp.zeros_like(slope), slope)
+
+
+@without_autocast
+def number_bound(alpha: float | Array, cotangent: Bounded[Any]) -> Array:
     """Of ``number_bound(alpha, like)``. alpha: a number or (...), cotangent: a Bounded of (...)  ->  (...). Error: 8 eps."""
     s: Any = float(alpha) if isinstance(alpha, Real) else alpha  # a plain number's slopes are taken in double precision
     # (s/(1-s))' = 1/(1-s)^2,  (-s/(1+s))' = -1/(1+s)^2,  (s^2/(1-s^2))' = 2s/(1-s^2)^2
@@ -144,6 +163,7 @@ def number_bound(alpha: float | Array, cotangent: Bounded) -> Array:
     return sum(map(mul, cotangent, (1.0, minus * minus, -plus * plus, 2.0 * s * (minus * plus) * (minus * plus))))
 
 
+@without_autocast
 def kl_divergence(
     means: Arrays, log_vars: Arrays, prior: JointPrior, mask: Array | None, cotangent: Array
 ) -> tuple[Views, Views, PriorCotangent]:
@@ -185,6 +205,7 @@ def kl_divergence(
     return means_bar, log_vars_bar, PriorCotangent(tuple(frames_bar), coupling_bar)
 
 
+@without_autocast
 def fuse(q: Fused, noise: Array, kl_cotangent: Array, drawn_cotangents: Arrays) -> tuple[Views, Views, PriorCotangent]:
     """Of ``q.kl()`` and ``q.draw(noise)`` together, ``q = fuse(prior, means, log_vars, mask)``.
 
@@ -201,6 +222,7 @@ def fuse(q: Fused, noise: Array, kl_cotangent: Array, drawn_cotangents: Arrays) 
     return tuple(bar.mean for bar in bars), tuple(bar.log_var for bar in bars), PriorCotangent(frames, coupling)
 
 
+@without_autocast
 def reparameterize(log_var: Array, noise: Array, cotangent: Array) -> tuple[Array, Array]:
     """Of ``z = reparameterize(mean, log_var, noise)``, mean and log_var of one shape: z_bar and z_bar sigma noise/2.
 
@@ -212,6 +234,7 @@ def reparameterize(log_var: Array, noise: Array, cotangent: Array) -> tuple[Arra
     return sum_to(xp, cotangent, log_var), sum_to(xp, 0.5 * xp.exp(0.5 * log_var) * noise * cotangent, log_var)
 
 
+@without_autocast
 def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cotangents: Arrays) -> tuple[Views, PriorCotangent]:
     """Of ``complete(prior, latents, mask, noise)``; the noise gets none.
 
@@ -235,10 +258,12 @@ def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cota
         latents_bar[i] = latents_bar[i] + sum_to(xp, expand(xp, y_bar, q), latents[i])
         if q is not None:
             products = ((drawn_bar[i], shift), (clean[i], y_bar), (own[i], e_bar))
-            frames_bar[i] = sum(sum_to(xp, xp.matrix_transpose(left) @ right, q) for left, right in products)
+            q_bar: Any = sum(sum_to(xp, xp.matrix_transpose(left) @ right, q) for left, right in products)
+            frames_bar[i] = q_bar
     return tuple(latents_bar), PriorCotangent(tuple(frames_bar), coupling_bar)
 
 
+@without_autocast
 def conditional_mean(prior: JointPrior, latents: Arrays, mask: Array, cotangents: Arrays) -> tuple[Views, PriorCotangent]:
     """Of ``conditional_mean(prior, latents, mask)``, which is ``complete`` with zero noise. Shapes as in ``complete``."""
     xp, like = namespace(*latents), latents[0]

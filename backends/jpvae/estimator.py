@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import fields
 from numbers import Integral
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from .atomic import check_folder
 from .errors import ConfigError, NotFitted, ViewError
 from .files import saving
 from .fitted import Fitted
-from .inference import filling
+from .inference.imputations import Imputations
 from .inference.predictor import Predictor
 from .inference.scores import Scores
 from .model.priors import Bound, PriorName
@@ -28,15 +28,13 @@ from .planning import engine_of, with_networks
 from .training.callbacks import Callback, OnLog, check
 from .training.progress import progress_bar, show_families
 from .training.schedules import BetaSchedule
-from .views import outputs
-from .views.dataframes import give_back as as_table
 from .views.impossible import Impossible
 from .views.inferring import families
 from .views.opening import open_views
 from .views.reading import Views, checked, impossible_rows
 from .views.slices import Slices
 from .views.survey import Survey
-from .views.units import Scaled, check_imputed, overflow_is_found
+from .views.units import Scaled
 from .writers import only_writer
 
 
@@ -44,48 +42,124 @@ class NotFittedJPVAE(NotFitted, NotFittedError):
     """``NotFitted``, which scikit-learn knows for its own."""
 
 
-class JPVAE(Scores, TransformerMixin, BaseEstimator):
+class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
     """A variational autoencoder per view, tied by one joint Gaussian prior over their latents.
 
-    latent_dims: one size, or one per view.  prior: "independent", "orthogonal" (C = alpha * rotation), "svd" (two views,
-    singular values learned), "canonical" (any views and sizes, loadings learned).  alpha: the correlation of "orthogonal",
-    the starting correlation of "svd" and "canonical".  learn_alpha: train it ("orthogonal", two views).  rank: how many
-    latent directions are coupled (all, by default).  bound: "sigmoid" or "tanh", for "svd".
-    likelihood: "bernoulli", "gaussian", "student_t" (outliers), "categorical", "poisson" or "negative_binomial" (tables of
-    counts, with size factors; "..._unscaled" without), or "infer"; one for all views, one per view, or a dict by view, in which
-    a view may have a dict by column: {"clinic": {"age": "gaussian", ("a", "b", "c"): "categorical"}} (a, b, c: one-hot
-    together; columns left out are inferred: inferring.py; what was is printed, and kept in ``inferred_``).
-    view_weights: one number per view, or by name: weighs its log-likelihood in the loss.  entries: "error", or "marginalise":
-    NaN cells of an observed row are left out of the likelihood, and imputed.
-    objective: "subset" (every row also learns to fill each
-    of its views from the others: imputes well) or "elbo" (Eq. 5, the paper).  subset_weights: for two views (both, first
-    alone, second alone), for more (all observed, a random part); default (1, .5, .5) and (1, 1).
-    hidden: sizes of the encoders' layers (decoders mirror them).  epochs: passes over the rows, or steps: Adam steps.
-    learning_rate_schedule: "cosine" or "constant".  beta: "constant", "linear", "cyclical" or a schedule object.
-    early_stopping: hold out validation_fraction of the rows (which ones: by the seed), evaluate the objective on them once per
-    pass over the others (at least 50 steps apart), stop after ``patience`` evaluations without a better one, and keep the
-    parameters of the best. Columns are standardised, and moments taken, over all rows.
-    max_gradient_norm: longer gradients (their Euclidean norm over all parameters) are shortened to it; 1 to 10 calm a training
-    that diverges. None: no limit.
-    coupling_rate: learned correlations move at this times the learning rate (at full rate they fall before the decoders
-    have learned to use them).
-    backend: "torch", or "numpy" (the CPU, no framework; fastest with OPENBLAS_NUM_THREADS=1).  device: as torch names it.
-    dtype: "float32" or "float64".
-    seed: an integer fixes the result on one machine; None: fresh entropy each fit; or a NumPy Generator or RandomState to draw
-    from.  missing: "error", or "nan": a row of NaN is a missing view.  impossible: what a fitted model does with a value that
-    its likelihoods cannot have (a 2 where fit saw zeros and ones, an unseen category): "error", or "missing": the cell, or the
-    row's view under entries="error", is imputed, with a warning.
-    view_slices: where all views come as one matrix X, which columns are whose (wide.py has the forms); every method then takes
-    (X, y), y ignored, as Pipeline and GridSearchCV call it, and gives back one matrix like X where else it gives views.
-    progress: True, False, or "auto" (only where stderr is a terminal).
+    It is fitted to several tables of the same subjects, any of which may lack any table, and fills what is missing.
 
-    After fit: parameters_, history_, scaling_, moments_, model_, view_names_, seed_ (the integer that was used), report_,
-    columns_, inferred_, index_name_ (the DataFrames' index's, or None); of one matrix X also view_columns_ (positions by view),
-    n_features_in_ and, for a DataFrame, feature_names_in_.
+    Parameters
+    ----------
+    latent_dims : int or sequence of int, default 20
+        Latents of every view, or of each.
+    prior : {"independent", "orthogonal", "svd", "canonical"}, default "orthogonal"
+        How views are coupled: not at all; C = alpha R with a rotation R; C = U diag(s) V^T of two views with learned s; or by
+        learned loadings on shared sources (any number of views, any sizes).
+    alpha : float, default 0.95
+        The correlation of "orthogonal"; where those of "svd" and "canonical" start.
+    learn_alpha : bool, default False
+        Whether alpha is trained ("orthogonal" with two views).
+    rank : int, optional
+        How many latent directions "svd" and "canonical" couple; by default all.
+    bound : {"sigmoid", "tanh"}, default "sigmoid"
+        What keeps the singular values of "svd" below 1; with "tanh" they may be negative.
+    likelihood : str, Likelihood, sequence or dict, default "bernoulli"
+        What a view's entries are: "bernoulli", "gaussian", "student_t" (outliers), "categorical", "poisson" or
+        "negative_binomial" (tables of counts, with size factors; "..._unscaled" without), or "infer". One for all views, one
+        per view, or a dict by view, in which a view may have a dict by column, as ``{"clinic": {"age": "gaussian", ("a", "b"):
+        "categorical"}}`` (a and b one-hot together). Columns left out are inferred; ``inferred_`` has the result.
+    view_weights : sequence of float or dict, optional
+        The weight of each view's log-likelihood in the loss; by default 1.
+    entries : {"error", "marginalise"}, default "error"
+        What a NaN cell of an observed row is: a mistake, or left out of the likelihood and imputed.
+    objective : {"subset", "elbo"}, default "subset"
+        "subset": every row also learns to fill each of its views from the others, which imputes better; "elbo": Eq. 5.
+    subset_weights : sequence of float, optional
+        Of two views: (both, first alone, second alone), by default (1, 0.5, 0.5); of more: (all observed, a random part of
+        them), by default (1, 1).
+    hidden : sequence of int, or one per view, default (512, 512)
+        Sizes of the encoders' hidden layers; decoders mirror them. ``((64,), (512, 512))`` gives each of two views its own.
+    epochs : float, default 30
+        Passes over the rows, where ``steps`` is not given.
+    steps : int, optional
+        Adam steps.
+    batch_size : int, default 64
+        Rows per step.
+    learning_rate : float, default 2e-3
+        The peak, after a short warm-up.
+    learning_rate_schedule : {"cosine", "constant"}, default "cosine"
+        What follows the peak.
+    coupling_rate : float, default 0.1
+        Learned correlations move at this times the learning rate: at the full rate they fall before the decoders have learned
+        to use them.
+    beta : {"constant", "linear", "cyclical"} or object, default "constant"
+        The weight of the KL over the training, or an object with ``beta(step, steps)``.
+    backend : {"torch", "numpy"} or Engine, default "torch"
+        What trains; "numpy" needs no framework, and is fastest with OPENBLAS_NUM_THREADS=1.
+    device : str, default "cpu"
+        As the backend names it.
+    dtype : {"float32", "float64"}, default "float32"
+        Of parameters and training.
+    seed : int, Generator, RandomState or None, default 0
+        An integer fixes the result on one machine; None takes fresh entropy, a generator is drawn from, in each fit.
+    missing : {"error", "nan"}, default "error"
+        What a row of NaN is: a mistake, or a view that the row lacks.
+    impossible : {"error", "missing"}, default "error"
+        What a value is that the fit's likelihoods cannot have (a 2 among zeros and ones, an unseen category) when a fitted
+        model meets it: a mistake, or missing, with a warning.
+    view_slices : int, sequence or dict, optional
+        Where all views come as one matrix X: which columns are whose (``jpvae.views.slices``). Every method then takes (X, y)
+        as Pipeline and GridSearchCV call it, y ignored, and gives back one matrix like X.
+    progress : bool or "auto", default "auto"
+        Whether a bar is shown; "auto": where stderr is a terminal.
+    early_stopping : bool, default False
+        Hold out ``validation_fraction`` of the rows, evaluate the objective on them once per pass (at least 50 steps apart),
+        stop after ``patience`` evaluations without a better one, and keep the parameters of the best.
+    validation_fraction : float, default 0.1
+        The part of the rows that early stopping holds out. Columns are standardised over all rows.
+    patience : int, default 10
+        Evaluations without a better one.
+    max_gradient_norm : float, optional
+        Longer gradients are shortened to it; 1 to 10 calm a training that diverges.
+    weight_decay : float, default 0.0
+        Of the networks' matrices, decoupled as AdamW's; nothing of the prior or the likelihoods decays.
+    networks : dict, optional
+        Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
 
-    >>> model = JPVAE(latent_dims=8, prior="orthogonal", likelihood="gaussian")   # doctest: +SKIP
-    >>> model.fit([rna, protein], mask)                                           # doctest: +SKIP
-    >>> filled = model.impute([rna, protein], mask)                               # doctest: +SKIP
+    Attributes
+    ----------
+    parameters_ : dict of ndarray
+        Raw parameters by name.
+    history_ : list of dict
+        The records of the training; ``n_iter_``, how many steps it made.
+    report_ : LatentReport
+        Which latents are used, and what to try.
+    inferred_, columns_ : dict
+        Each view's likelihoods with their columns, and its column names.
+    seed_ : int
+        The seed that was used.
+    model_, view_names_, table_columns_, scaling_, moments_, index_name_
+        Sizes and likelihoods; names; columns; location and scale; moments of the training latents; the name of the index.
+    view_columns_, n_features_in_, feature_names_in_
+        Of one matrix X: positions by view, the number of columns, and a DataFrame's names.
+
+    Examples
+    --------
+    Two tables of the same 300 subjects, driven by two numbers that nobody has seen; the second is missing in every third row:
+
+    >>> import numpy as np
+    >>> from jpvae import JPVAE
+    >>> rng = np.random.default_rng(0)
+    >>> hidden = rng.standard_normal((300, 2))
+    >>> rna, protein = (hidden @ rng.standard_normal((2, c)) + 0.1 * rng.standard_normal((300, c)) for c in (6, 4))
+    >>> mask = np.ones((300, 2), dtype=bool)
+    >>> mask[::3, 1] = False
+    >>> model = JPVAE(2, likelihood="gaussian", hidden=(32,), steps=600, backend="numpy", progress=False)
+    >>> rna_filled, protein_filled = model.fit([rna, protein], mask).impute([rna, protein], mask)
+    >>> bool(np.array_equal(protein_filled[1], protein[1]))  # what was observed comes back as it was
+    True
+    >>> error = np.sqrt(np.mean((protein_filled - protein)[::3] ** 2))
+    >>> bool(error < 0.5 * protein.std())
+    True
     """
 
     def __init__(
@@ -171,16 +245,48 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         on_log: Callable[[dict[str, Any]], None] | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> JPVAE:
-        """Train on rows with any pattern of missing views. Each row's bound uses its observed views and their exact prior.
+        """Train on rows with any pattern of missing views.
 
-        views: list or dict of (N, c_i) tables; mask: (N, M), True where observed; missing: in place of the
-        option of that name.  y: ignored.  With view_slices one matrix (N, C) comes for the views and y for the mask.
-        checkpoint: a file to write every ``checkpoint_every`` steps and at the end, and to go on from where it exists:
-        a run that was killed and started again gives the same parameters, bit for bit, as one that was not.
-        on_log: called with each record of the history.  callbacks: listeners (jpvae.training.callbacks: JSONLines,
-        TensorBoard, your own), which may raise StopTraining. ``history_`` says how it went, ``report_`` which latents are used.
-        Raises ViewError, ConfigError, CheckpointError; TrainingDiverged at the first loss, gradient norm, checkpoint or end
-        that is not finite: the checkpoint file then is the last good one, which ``load`` reads.
+        Each row's bound uses its observed views and their exact prior. A fit that fails leaves the estimator as it was.
+
+        Parameters
+        ----------
+        views : list or dict of tables
+            One (N, p_i) table per view: arrays, DataFrames or tensors; with ``view_slices`` one matrix (N, C).
+        mask : (N, M) array of bool, optional
+            True where a row has a view; with ``view_slices`` scikit-learn's y, which is ignored.
+        y : ignored
+            For scikit-learn's sake.
+        missing : {"error", "nan"}, optional
+            In place of the option of that name.
+        checkpoint : path, optional
+            A file to write every ``checkpoint_every`` steps and at the end, and to go on from where it exists: a run that was
+            killed and started again gives the same parameters, bit for bit, as one that was not.
+        checkpoint_every : int, default 1000
+            Steps.
+        on_log : function, optional
+            Called with each record of the history.
+        callbacks : sequence of Callback
+            Listeners (``jpvae.training.callbacks``: JSONLines, TensorBoard, your own), which may raise StopTraining.
+
+        Returns
+        -------
+        JPVAE
+            Itself, fitted.
+
+        Raises
+        ------
+        ViewError, ConfigError
+            Where the data or the options do not fit, before the training.
+        CheckpointError
+            Where the file cannot be written, is written by another process, or belongs to another training.
+        TrainingDiverged
+            At the first loss, gradient norm, checkpoint or end that is not finite; the checkpoint is the last good one.
+
+        Examples
+        --------
+        >>> model.fit({"rna": rna, "protein": protein}, mask).view_names_
+        ('rna', 'protein')
         """
         check(callbacks)
         if on_log is not None and not callable(on_log):
@@ -203,105 +309,53 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
             self._become(*fitting.run(start, data, plan, file, listeners))
         return self
 
-    def impute(
-        self,
-        views: Any,
-        mask: Any = None,
-        *,
-        method: Literal["predictive", "plug-in"] = "predictive",
-        n_draws: int = 64,
-        moments: Literal["prior", "training"] = "prior",
-        missing: Missing | None = None,
-        return_std: bool = False,
-        out: Any = None,
-    ) -> Any:
-        """Fill the missing views, in data units; observed rows come back as they were. Any mix of patterns in one call.
-
-        method="predictive": the mean of the decoded means over ``n_draws`` draws of the missing latents given what is
-        observed: the better imputation by far. return_std=True adds these means' standard deviation per entry (0 where
-        observed), without the likelihood's own noise.  method="plug-in" (the paper): decode the conditional mean once;
-        moments="prior" takes the closed form under
-        the prior, "training" Eq. 12 with the moments of training latents.
-        -> views in the container they came in (list or dict) of (N, p_i) tables: arrays, or for DataFrames DataFrames with
-        their index, columns and, where a column had no hole, dtype; with return_std a pair of these. A category, coded or text,
-        is imputed as the most probable one (and has no std: NaN); one-hot groups as probabilities.
-        Counts are imputed at size factor 1, missing cells at that of their row.
-
-        out: arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
-        the views themselves. Blocks of rows are read, checked and written one by one: with memory-mapped views and ``out``,
-        memory does not grow with the rows (but for the mask's few bytes per row). Mistakes are found before anything is
-        written; a row that is not imputed yet is NaN, so that a run that was stopped leaves no number that is none.
-
-        >>> rna, protein = (np.load(f"{name}.npy", mmap_mode="r") for name in ("rna", "protein"))    # doctest: +SKIP
-        >>> create = np.lib.format.open_memmap                                                       # doctest: +SKIP
-        >>> out = [create(f"filled-{i}.npy", "w+", v.dtype, v.shape) for i, v in enumerate((rna, protein))]  # doctest: +SKIP
-        >>> model.impute([rna, protein], mask, out=out)                                              # doctest: +SKIP
-        """
-        if method not in ("predictive", "plug-in"):
-            raise ConfigError(f"method is {method!r}; expected 'predictive' or 'plug-in'")
-        if moments not in ("prior", "training"):
-            raise ConfigError(f"moments is {moments!r}; expected 'prior' or 'training'")
-        if method == "plug-in" and return_std:
-            raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
-        n_draws = at_least("n_draws", n_draws, 2 if return_std else 1)
-        if method == "plug-in" and moments == "training":
-            self.training_moments()
-        if out is not None and self.predictor() and self._is_matrix(views):
-            raise ConfigError(
-                "out is given with one wide matrix; expected None: hand in the views by name to write into arrays"
-            )
-        data, scaled, predictor, give_back = self._read(views, mask, missing, keep=out is None)
-        units = self._fitted.units
-        results = outputs.begin(data, out, with_std=return_std)
-        copied = replace(data, tables=tuple(results[0]))  # the same numbers; the views themselves are not read again
-        scaled = [replace(view, data=copied) for view in scaled]
-        if method == "plug-in":
-            given = self.training_moments() if moments == "training" else None
-            fillings = filling.plug_in(predictor, scaled, data.whole, data.observed, given)
-        else:
-            fillings = filling.predictive(predictor, scaled, data.whole, data.observed, n_draws)
-        with overflow_is_found():
-            for j, rows, mean, std in fillings:
-                check_imputed(scaled, j, rows, np.stack([mean, std]))
-                to_table = (units[j].to_table(mean), units[j].std_to_table(std))
-                for arrays, values in zip(results, to_table, strict=False):
-                    outputs.fill(arrays[j], rows, values)
-        filled = give_back(results[0], "filled")
-        return (filled, give_back(results[1], "numbers")) if return_std else filled
-
-    def sample_imputations(
-        self,
-        views: Any,
-        mask: Any = None,
-        *,
-        n_draws: int = 64,
-        missing: Missing | None = None,
-        observation_noise: bool = False,
-    ) -> Any:
-        """``n_draws`` completed copies of every view, (n_draws, N, p_i) in data units (of a DataFrame, a list of DataFrames):
-        what was observed repeated, holes drawn.
-
-        A draw is the decoded mean of one draw of the latents; observation_noise=True also draws x from its likelihood, as
-        multiple imputation wants (zeros and ones, counts, categories). Their mean is what ``impute`` returns for the same
-        n_draws, but for coded categories.
-        """
-        n_draws = at_least("n_draws", n_draws, 1)
-        data, scaled, predictor, give_back = self._read(views, mask, missing, keep=True)
-        result, units = [np.repeat(table[None], n_draws, axis=0) for table in data.tables], self._fitted.units
-        with overflow_is_found():
-            for j, which, rows, values in filling.completed_draws(
-                predictor, scaled, data.whole, data.observed, n_draws, observation_noise=observation_noise
-            ):
-                check_imputed(scaled, j, rows, values)
-                outputs.fill(result[j], (which, rows), units[j].to_table(values))
-        return give_back(result, "filled")
-
     def fit_transform(self, views: Any, mask: Any = None, **options: Any) -> np.ndarray:
-        """``fit(views, mask, **options)``, then ``transform(views, mask)``."""
+        """``fit(views, mask, **options)``, then ``transform(views, mask)``.
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``.
+        **options
+            The others of ``fit``.
+
+        Returns
+        -------
+        (N, sum n_i) ndarray
+            As of ``transform``.
+
+        Examples
+        --------
+        >>> model.fit_transform([rna, protein], mask).shape
+        (300, 4)
+        """
         return self.fit(views, mask, **options).transform(views, mask, missing=options.get("missing"))
 
     def transform(self, views: Any, mask: Any = None, *, missing: Missing | None = None) -> np.ndarray:
-        """Latents (N, sum n_i): posterior means of the observed views, their conditional means for the missing ones."""
+        """Latents: posterior means of the observed views, their conditional means for the missing ones.
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``, any mix of patterns; views by name may be left out, in a list they are None.
+        missing : {"error", "nan"}, optional
+            In place of the option of that name.
+
+        Returns
+        -------
+        (N, sum n_i) ndarray
+            The views' latents side by side.
+
+        Raises
+        ------
+        NotFitted, ViewError
+            As ``impute`` does.
+
+        Examples
+        --------
+        >>> model.transform([rna, None]).shape
+        (300, 4)
+        """
         data, scaled, predictor, _ = self._read(views, mask, missing)
         parts = []
         for block in predictor.blocks(scaled, data.observed):
@@ -310,32 +364,50 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         return np.concatenate(parts)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of ``transform``'s columns: <view>_latent<k>. input_features (scikit-learn's) has no part in it."""
+        """Names of ``transform``'s columns.
+
+        Parameters
+        ----------
+        input_features : ignored
+            For scikit-learn's sake.
+
+        Returns
+        -------
+        ndarray of str
+            <view>_latent<k>.
+
+        Examples
+        --------
+        >>> model.get_feature_names_out().tolist()
+        ['view0_latent0', 'view0_latent1', 'view1_latent0', 'view1_latent1']
+        """
         dims = self.predictor().model.latent_dims
         sizes = zip(self.view_names_, dims, strict=True)
         return np.asarray([f"{name}_latent{k}" for name, n in sizes for k in range(n)], dtype=object)
 
-    def reconstruct(self, views: Any, mask: Any = None, *, missing: Missing | None = None) -> Any:
-        """Every view decoded from its latent mean (``transform``), in data units; list or dict of (N, c_i) arrays."""
-        data, scaled, predictor, give_back = self._read(views, mask, missing)
-        result, units = [np.empty((len(data.observed), p)) for p in data.features], self._fitted.units
-        for block in predictor.blocks(scaled, data.observed):
-            for j, z in enumerate(predictor.conditional_latents(block)):
-                mean = predictor.engine.numpy(predictor.decoded_mean(j, z, block.views[j]))[: block.size]
-                result[j][block.rows] = units[j].to_table(mean)
-        return give_back(result)
-
-    def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
-        """``n`` new subjects from the prior: coherent decoded means of all views, a list of (n, p_i) arrays in data units."""
-        predictor = self.predictor()
-        means = predictor.prior_means(at_least("n", n, 1), at_least("seed", seed, 0))
-        tables = [units.to_table(m) for m, units in zip(means, self._fitted.units, strict=True)]
-        return [
-            as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self.table_columns_, strict=True)
-        ]
-
     def find_impossible(self, views: Any, mask: Any = None) -> np.ndarray:
-        """(N, M) bool: the rows of each view that hold a value which the fit's likelihoods cannot have."""
+        """Which rows of each view hold a value that the fit's likelihoods cannot have.
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``.
+
+        Returns
+        -------
+        (N, M) ndarray of bool
+            True where there is one.
+
+        Raises
+        ------
+        NotFitted, ViewError
+            Before ``fit``; where the views are not those of the fit.
+
+        Examples
+        --------
+        >>> int(model.find_impossible([rna, protein], mask).sum())  # a Gaussian may have any value
+        0
+        """
         self.predictor()
         if self._is_matrix(views):
             (views, _), mask = self._cut(views, mask), None
@@ -343,20 +415,72 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         return impossible_rows(opened, self._impossible())
 
     def predictor(self) -> Predictor:
-        """The fitted model with its parameters, for measures and experiments. Raises NotFitted before ``fit``."""
+        """The fitted model with its parameters, for measures and experiments.
+
+        Returns
+        -------
+        Predictor
+            What encodes, draws and decodes blocks of rows.
+
+        Raises
+        ------
+        NotFitted
+            Before ``fit``.
+
+        Examples
+        --------
+        >>> model.predictor().prior.dims
+        (2, 2)
+        """
         if not hasattr(self, "_predictor"):
             raise NotFittedJPVAE("this JPVAE has no parameters yet; call fit(views) first, or JPVAE.load(path)")
         return self._predictor
 
     def training_moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and covariance of the training latents (one posterior sample per row that had every view), float64."""
+        """Mean and covariance of the training latents (one posterior sample per row that had every view).
+
+        Returns
+        -------
+        mean : (sum n_i,) ndarray
+        covariance : (sum n_i, sum n_i) ndarray
+            Both float64.
+
+        Raises
+        ------
+        NotFitted
+            Before ``fit``, or where no more rows than latents had every view.
+
+        Examples
+        --------
+        >>> [part.shape for part in model.training_moments()]
+        [(4,), (4, 4)]
+        """
         self.predictor()
         if self.moments_ is None:
             raise NotFitted("moments='training' needs more rows with every view in training than latents; use moments='prior'")
         return self.moments_
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one .safetensors file (whole, or not at all)."""
+        """Write the fitted model to one .safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            What is there is replaced, once the new file has been read back.
+
+        Raises
+        ------
+        NotFitted
+            Before ``fit``.
+        CheckpointError
+            Where the file cannot be written, or another process is writing it.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> model.save(os.path.join(folder.name, "model.safetensors"))
+        """
         self.predictor()
         check_folder(path)
         with only_writer(path):
@@ -371,10 +495,35 @@ class JPVAE(Scores, TransformerMixin, BaseEstimator):
         device: str | None = None,
         networks: Mapping[str, tuple[Any, Any]] | None = None,
     ) -> JPVAE:
-        """Read what ``save`` or a finished ``fit(checkpoint=...)`` wrote. Raises CheckpointError for any other file.
+        """Read what ``save`` or a finished ``fit(checkpoint=...)`` wrote.
 
-        backend, device: where to predict, if not where it was trained, e.g. ``load(path, backend="numpy", device="cpu")``.
-        networks: the factories of the training, where it had networks of your own. Raises ConfigError where they do not fit.
+        Parameters
+        ----------
+        path : path
+            The file; nothing in it is trusted.
+        backend, device : str, optional
+            Where to predict, if not where it was trained.
+        networks : dict, optional
+            The factories of the training, where it had networks of your own.
+
+        Returns
+        -------
+        JPVAE
+            As it was fitted.
+
+        Raises
+        ------
+        CheckpointError
+            For any other file.
+        ConfigError
+            Where the backend or the networks cannot be used.
+
+        Examples
+        --------
+        >>> again = JPVAE.load(os.path.join(folder.name, "model.safetensors"), backend="numpy", device="cpu")
+        >>> bool(np.array_equal(again.transform([rna, protein], mask), model.transform([rna, protein], mask)))
+        True
+        >>> folder.cleanup()
         """
         given = {"backend": backend, "device": device, "networks": networks}
         chosen = {name: value for name, value in given.items() if value is not None}

@@ -88,7 +88,7 @@ def differentiate(state: State, batch: Batch, beta: float) -> dict[str, Any]:
                 completed_bar[i][k][rows] = latents_bar[i][start:stop]
                 start = stop
         repeated_bar, drawn_bar = vjp.complete(prior, repeated, masks[1:], completion_noise, completed_bar)
-        z_bar = [bar + more.sum(axis=0) for bar, more in zip(z_bar, repeated_bar, strict=True)]
+        z_bar = [bar + np.asarray(more).sum(axis=0) for bar, more in zip(z_bar, repeated_bar, strict=True)]
         prior_bar = prior_bar.plus(drawn_bar)
 
     # Back to the prior's own parameters

@@ -103,7 +103,7 @@ def _operator(name: str, swap: bool) -> Callable[[Balls, Any], Balls]:
 
     def apply(self: Balls, other: Any) -> Balls:
         a, b = self.data, getattr(other, "data", other)
-        b = flint.arb(b) if isinstance(b, float) else b
+        b = flint.arb(b) if isinstance(b, float) or (isinstance(b, int) and self.dtype == "float64") else b
         result = function(b, a) if swap else function(a, b)
         return Balls(_object(result, np.result_type(a, object if isinstance(b, flint.arb) else b)))
 
@@ -178,6 +178,12 @@ class Namespace:
 
     linalg = _Linalg
     bool, int32 = "bool", "int64"
+
+    class finfo:
+        """The precision: what is truncated to it must not be seen in 80 digits."""
+
+        def __init__(self, _: str) -> None:
+            self.eps = 2.0**-flint.ctx.prec
 
     exp = staticmethod(_each(lambda x: x.exp()))
     expm1 = staticmethod(_each(lambda x: x.expm1()))

@@ -19,6 +19,7 @@ import ast
 import functools
 import gc
 import importlib
+import inspect
 import json
 import os
 import pickle
@@ -120,6 +121,7 @@ def install(mutant: Mutant) -> None:
     for name in mutant.function.split("."):
         live = vars(live)[name]
     live = getattr(live, "fget", None) or getattr(live, "__func__", live)  # properties and static methods
+    live = inspect.unwrap(live)
     assert isinstance(live, FunctionType)
     for kept in (_KEPT, _NAMES):  # what the unmutated core has made
         kept.clear()

@@ -270,7 +270,7 @@ def test_bounded_correlations(xp, kind):
         t = float32(np.concatenate([x := 1 - np.geomspace(1e-6, 0.999, 40), -x]))
     F = error_bounds.F
     relative = {
-        "sigmoid": (F * (1 + error_bounds.softplus(-t)), F, 2 * F + 1, 3 * F + 1.5),
+        "sigmoid": (F * (1 + error_bounds.softplus(-t)), F, F + 1, 2 * F + 1.5),
         "tanh": (F, F, F, 2 * F + 0.5),
         "number": (0.0, 1.0, 1.0, 2.5),
     }[kind]

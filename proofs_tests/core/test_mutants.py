@@ -12,9 +12,9 @@ from pathlib import Path
 TOOL = Path(__file__).parents[1] / "_support" / "mutants.py"
 # File, the text as it stands there exactly once, what is put in its place, and what that would mean.
 SAMPLE = (
-    ("bounds.py", "0.5 * xp.expm1(logits)", "0.5 * xp.exp(logits)", "s/(1-s) = (e^t - 1)/2, without the -1"),
+    ("bounds.py", "0.5 * xp.expm1(t)", "0.5 * xp.exp(t)", "s/(1-s) = (e^t - 1)/2, without the -1"),
     ("bounds.py", "-s / (1.0 + s)", "s / (1.0 + s)", "the sign of -s/(1+s)"),
-    ("bounds.py", "odds / (1.0 + 2.0 * odds)", "odds / (1.0 + odds)", "s for s/(1+s)"),
+    ("bounds.py", "-1.0 / (2.0 + xp", "-1.0 / (1.0 + xp", "s for s/(1+s)"),
     ("cayley.py", "solve(identity - A, identity + A)", "solve(identity + A, identity - A)", "the inverse rotation"),
     (
         "conditioning.py",
@@ -31,7 +31,7 @@ SAMPLE = (
         "the frame counted twice",
     ),
     ("frames.py", "return Q * flips[..., :, None]", "return Q", "J ignored: rotations only"),
-    ("kl.py", "xp.expm1(log_var) - log_var", "xp.exp(log_var) - log_var", "half a nat too much per latent"),
+    ("remainder.py", "(1.0 + e) * xp.expm1(t) - t", "xp.expm1(t) - t", "the series' end not carried on beyond |x| = 1/2"),
     (
         "kl.py",
         "rest = mean - expand(xp, inside, frame)",
@@ -46,7 +46,12 @@ SAMPLE = (
     ("moments.py", "self._scatter / (self.count - 1)", "self._scatter / self.count", "the biased covariance"),
     ("pair.py", "_, minus, plus, x = (", "_, plus, minus, x = (", "1/(1+s) for 1/(1-s)"),
     ("pair.py", "both * plus, both * x", "both * plus, x", "log|Sigma| of a view that is missing"),
-    ("pair.py", "log_det = -(self.rank // x.shape[-1]) * xp", "log_det = -xp", "one direction's log|Sigma| for all n"),
+    (
+        "pair.py",
+        "log_det = -0.5 * (self.rank // x.shape[-1]) * xp",
+        "log_det = -0.5 * xp",
+        "one direction's log|Sigma| for all n",
+    ),
     ("pair.py", "spread = 1.0 / xp.sqrt(1.0 + x)", "spread = 1.0 / (1.0 + x)", "a variance for a standard deviation"),
     ("prior.py", "(None, rotation), Pair", "(rotation, None), Pair", "C^T for C"),
     ("prior.py", "None, :]) @ xp.matrix_transpose(right)", "None, :]) @ right", "U s V for U s V^T"),
@@ -55,13 +60,13 @@ SAMPLE = (
     ("skew.py", "signs[j, i] = 1.0, -1.0", "signs[j, i] = 1.0, 1.0", "a symmetric matrix"),
     (
         "loadings.py",
-        "(a[..., None, :, :] * m[..., :, None, :] - ",
-        "(a[..., :, None, :] * m[..., :, None, :] - ",
+        "return a[..., None, :, :] * m[..., :, None, :] - ",
+        "return a[..., :, None, :] * m[..., :, None, :] - ",
         "i for j, Lagrange",
     ),
     (
-        *("loadings.py", "log_det = -xp.log1p(_over(xp, e, before, 1.0 + before + e))"),
-        *("log_det = -xp.log1p(_over(xp, e, before, 1.0 + before))", "the telescoped log|Sigma| one term off"),
+        *("loadings.py", "log_det = -xp.log1p((1.0 / c) * _over(xp, e, before, c + before + e))"),
+        *("log_det = -xp.log1p((1.0 / c) * _over(xp, e, before, c + before))", "the telescoped log|Sigma| one term off"),
     ),
     ("loadings.py", "a = xp.exp(-0.5 * xp.log", "a = xp.exp(-1.0 * xp.log", "a^2 for a"),
     (

@@ -55,7 +55,7 @@ def rarely_traced(structure, parameters, latents, log_vars, _, noise):
     if structure.kind == "orthogonal":
         C, z = prior.cross_covariance(1, 0), latents
         outputs["paper"] = [jc.kl_eq9(z, log_vars, C), jc.kl_eq16(z, log_vars, prior.frames[1], parameters["alpha"])]
-        outputs["eq12"] = jc.condition_gaussian(z[0][0] @ C, S[:2, :2] + C @ C.mT, (1,), z[1][:, 1:])
+        outputs["eq12"] = jc.condition_gaussian((z[0][0] * C).sum(-1), S[:2, :2] + C * C.mT, (1,), z[1][:, 1:])
     return outputs
 
 

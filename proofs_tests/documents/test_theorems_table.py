@@ -93,7 +93,8 @@ def reached(path, start):
                 seen.add((home, name))
                 todo.append((home, definitions(home)[name]))
     functions = filter(inspect.isfunction, (getattr(jc, name, None) for name in found))
-    returned = {inspect.signature(function).return_annotation for function in functions}  # Bounded, Fused | FusedInFrames
+    annotations = (inspect.signature(function).return_annotation for function in functions)
+    returned = {re.sub(r"\[.*?\]", "", annotation) for annotation in annotations}  # Bounded, Fused | FusedInFrames
     return found.union(*(annotation.split(" | ") for annotation in returned))
 
 

@@ -116,3 +116,14 @@ def test_categories_are_right_or_wrong(tmp_path):
 def rare_is_held_out(joined, seed):
     held_out = np.random.default_rng(seed).permutation(len(joined.observed))[: round(0.3 * len(joined.observed))]
     return "IX" in joined.views["c"]["stage"].iloc[held_out].tolist()
+
+
+def test_rows_filled_in_blocks_score_as_rows_filled_at_once(joined, monkeypatch):
+    """Means do not depend on the blocks, so neither does an error (other than in the order of its sum)."""
+    fitted = JPVAE(**OPTIONS | {"steps": 1}).fit(joined.views, joined.observed)
+    whole = evaluation.evaluate(fitted, joined, part=0.3, seed=2, methods=["ridge"])
+    monkeypatch.setattr(evaluation, "CELLS", 1)  # a row at a time
+    single = evaluation.evaluate(fitted, joined, part=0.3, seed=2, methods=["ridge"])
+    for name, found in whole["views"].items():
+        assert single["views"][name]["error"]["ridge"] == pytest.approx(found["error"]["ridge"], rel=1e-12)
+        assert single["views"][name]["rows"] == found["rows"]

@@ -18,16 +18,71 @@ class Scores:
     _read: Any
 
     def score(self, views: Any, mask: Any = None, *, y: Any = None, missing: str | None = None, n_draws: int = 64) -> float:
-        """The mean of ``score_samples`` over the rows: nats per row, data units, higher is better. y: ignored."""
+        """The mean of ``score_samples`` over the rows.
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``, any mix of patterns; views by name may be left out, in a list they are None.
+        y : ignored
+            For scikit-learn's sake.
+        missing : {"error", "nan"}, optional
+            In place of the option of that name.
+        n_draws : int, default 64
+            As for ``score_samples``.
+
+        Returns
+        -------
+        float
+            Nats per row in the data's units; higher is better.
+
+        Raises
+        ------
+        NotFitted, ConfigError, ViewError
+            As ``impute`` does.
+
+        Examples
+        --------
+        >>> model.score([rna, protein], mask) > model.score([rna, protein[::-1]])  # another subject's proteins are less likely
+        True
+        """
         return float(self.score_samples(views, mask, missing=missing, n_draws=n_draws).mean())
 
     def score_samples(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 64) -> np.ndarray:
-        """log p(x_O) of each row's observed views by K = ``n_draws`` importance-weighted draws: (N,) nats, data units.
+        """log p(x_O) of each row's observed views by K = ``n_draws`` importance-weighted draws.
 
             log 1/K sum_k p(x_O | z^k) p(z_O^k) / q(z_O^k | x_O),    z^k ~ q
 
-        Its expectation is the ELBO for K = 1, grows with K and has log p(x_O) for its limit (Burda, Grosse and Salakhutdinov
-        2016); scores are comparable for equal K only.
+        Its expectation is the ELBO for K = 1, grows with K and has log p(x_O) for its limit [1]_; scores are comparable for
+        equal K only.
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``, any mix of patterns; views by name may be left out, in a list they are None.
+        missing : {"error", "nan"}, optional
+            In place of the option of that name.
+        n_draws : int, default 64
+            K.
+
+        Returns
+        -------
+        (N,) ndarray
+            Nats in the data's units.
+
+        Raises
+        ------
+        NotFitted, ConfigError, ViewError
+            As ``impute`` does.
+
+        References
+        ----------
+        .. [1] Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders.
+
+        Examples
+        --------
+        >>> model.score_samples([rna, protein], mask, n_draws=8).shape
+        (300,)
         """
         n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
@@ -36,12 +91,38 @@ class Scores:
     def score_conditional(
         self, views: Any, mask: Any = None, *, target: int | str, missing: str | None = None, n_draws: int = 64
     ) -> np.ndarray:
-        """log p(x_j | x_O) of view j = ``target`` (name or position) given a row's other observed views: (N,) nats, data units.
+        """log p(x_j | x_O) of one view given a row's other observed views.
 
-        NaN where view j is not observed; log p(x_j) where it is the only one. The difference of the importance-weighted
-        log p(x_j, x_O) and log p(x_O) with the same draws of z_O; consistent as K = ``n_draws`` grows, a bound on neither side.
-        (Weighing draws of z_j from the conditional, which know nothing of x_j, by p(x_j | z_j) is consistent too, but of a view
-        with many columns hardly any such draw explains x_j: one weight then stands for all.)
+        The difference of the importance-weighted log p(x_j, x_O) and log p(x_O) with the same draws of z_O; consistent as K
+        grows, a bound on neither side. (Weighing draws of z_j from the conditional, which know nothing of x_j, by p(x_j | z_j)
+        is consistent too, but of a view with many columns hardly any such draw explains x_j: one weight then stands for all.)
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``, any mix of patterns; views by name may be left out, in a list they are None.
+        target : int or str
+            View j, by position or name.
+        missing : {"error", "nan"}, optional
+            In place of the option of that name.
+        n_draws : int, default 64
+            K.
+
+        Returns
+        -------
+        (N,) ndarray
+            Nats in the data's units; NaN where view j is not observed, log p(x_j) where it is the only one.
+
+        Raises
+        ------
+        NotFitted, ConfigError, ViewError
+            As ``impute`` does; ViewError too for a target that is no view.
+
+        Examples
+        --------
+        >>> found = model.score_conditional([rna, protein], mask, target=1)
+        >>> bool(np.array_equal(np.isnan(found), ~mask[:, 1]))
+        True
         """
         n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
@@ -54,7 +135,32 @@ class Scores:
         return np.where(seen, both - given - log_units(scaled, data.observed)[:, j], np.nan)
 
     def elbo(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 1) -> float:
-        """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views: nats, data units, higher is better."""
+        """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views.
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``, any mix of patterns; views by name may be left out, in a list they are None.
+        missing : {"error", "nan"}, optional
+            In place of the option of that name.
+        n_draws : int, default 1
+            Posterior samples to average over.
+
+        Returns
+        -------
+        float
+            Nats per row in the data's units; higher is better.
+
+        Raises
+        ------
+        NotFitted, ConfigError, ViewError
+            As ``impute`` does.
+
+        Examples
+        --------
+        >>> model.elbo([rna, protein], mask) < model.score([rna, protein], mask)  # a bound on what score estimates
+        True
+        """
         n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
         per_row = predictor.elbo(scaled, data.observed, n_draws)

@@ -24,11 +24,11 @@ from ..views.survey import Survey
 from .fillers import Filler, FromJPVAE, FromRival
 from .joining import Joined
 from .rivals import METHODS
-from .scoring import Filled, Scores, classes
+from .scoring import DRAWS, Filled, Scores, classes
 
 JPVAE_NAME = "JPVAE"
 USUAL = ("column means", "nearest neighbours", "ridge", "PLS", "factor analysis", "softImpute")
-BLOCK = 256  # rows filled at a time: draws of wide views are large
+CELLS = 20_000_000  # of draws, held at a time
 
 
 def evaluate(
@@ -130,8 +130,9 @@ def score(
     scores = [Scores(c, table) for c, table in zip(columns, training, strict=True)]
     asked = [np.isnan(g).all(axis=1) & ~np.isnan(t).all(axis=1) for t, g in zip(truth, given, strict=True)]
     rows = np.flatnonzero(np.any(asked, axis=0))
-    for start in range(0, len(rows), BLOCK):
-        block = rows[start : start + BLOCK]
+    size = max(1, CELLS // (DRAWS * sum(c.width for c in columns)))
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
         for j, filled in enumerate(filler.fill([table[block] for table in given])):
             which = np.flatnonzero(asked[j][block])
             if which.size:
