@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ._alone import Alone, diagonal_of, gram, outer_of, times
 from ._xp import Array, Namespace, eye_like, sum_to
-from .fused import Alone, Fused, diagonal_of, gram, outer_of, times
+from .fused import Fused
 from .prior import expand, rotate
 
 

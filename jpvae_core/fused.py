@@ -26,20 +26,23 @@ T = N_i^{-1}, and all of this gives back q_i itself.
     2 KL_i     = sum_j (sigma_ij^2 - 1 - log sigma_ij^2) + log|N_i| + tr A_i N_i^{-1} A_i Q_i^T diag(sigma_i^2 - sigma_i^4) Q_i
                + E_u | r_i * (m_i - D_i B_i d_i) |^2 + E_u | complement of Q_i in (mu_i + sigma_i^2 * Q_i B_i d_i) |^2
 
-Every term is a sum of squares or of logarithms but log|N_i| <= 0, and none exceeds a few per latent however sharp the evidence
-or strong the coupling. Cost: one d x d Cholesky factorisation per row and view, and one for T per row and subset.
+Every term is a sum of squares or x - 1 - log x but log|N_i| <= 0, and none exceeds a few per latent however sharp the evidence
+or strong the coupling. Where the evidence is weak, log|N_i| + tr (...) = (tr N_i^{-1} - d + log|N_i|) - tr A_i N_i^{-1} A_i
+Q_i^T diag((1 - sigma_i^2)^2) Q_i is used, all of second order like the KL itself. Where one loading serves all directions of a
+square frame, W_i = r_i^2 I: the first line is the sum of rho - 1 - log rho, rho = 1/(1 + r^2 (1/sigma^2 - 1)), and N_i needs
+no factorisation. Cost otherwise: one d x d Cholesky factorisation per row and view, and one for T per row and subset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, overload
 
+from ._alone import Alone, alone_of, below, inverse_root, log1p_or_log, times
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
-from ._xp import Array, Namespace, eye_like, namespace, solve_lower, without_autocast
+from ._xp import Array, Namespace, eye_like, namespace, without_autocast
 from .density import log_density
 from .errors import ShapeError
 from .fused_frames import Direction, FusedInFrames
@@ -50,34 +53,6 @@ Frame = Array | None
 
 
 @dataclass(frozen=True)
-class Alone:
-    """What one observed view says of the source by itself; arrays (..., B, ...)."""
-
-    frame: Frame
-    a: Array  # (..., 1, d)
-    r: Array
-    mean: Array  # mu (..., B, n), m = Q^T mu (..., B, d)
-    m: Array
-    log_var: Array
-    variance: Array
-    precision: Array  # N^{-1}, (..., B, d, d)
-    K: Array  # D A N^{-1}, so that P = A K
-    log_det: Array  # log|N|, (..., B)
-    gained: Array  # tr N^{-1} A Q^T diag(sigma^2 (1 - sigma^2)) Q A, (..., B)
-    bit: Array  # (..., B, 1): 1.0 where observed
-
-    @property
-    def source(self) -> Array:
-        """A m: the mean of the source given this view alone."""
-        return self.a * self.m
-
-    @property
-    def added(self) -> Array:
-        """P, 0 where the view is missing."""
-        return self.bit[..., None] * (self.a[..., :, None] * self.K)
-
-
-@dataclass(frozen=True)
 class Fused:
     """q(z | x_O) of each row; made by ``fuse``."""
 
@@ -85,6 +60,7 @@ class Fused:
     mask: Array | None
     xp: Namespace
     alone: tuple[Alone, ...]
+    source: tuple[Array, Array, Array]  # u^ (..., B, d); L^{-1} of T = L L^T (..., B, d, d); L's diagonal squared less 1
 
     @property
     def rank(self) -> int:
@@ -95,19 +71,6 @@ class Fused:
     def noise_dim(self) -> int:
         """Standard normals per row that ``draw`` takes: the source's d, one per latent, d for each view's own source."""
         return self.rank * (1 + len(self.alone)) + sum(self.prior.dims)
-
-    @cached_property
-    def source(self) -> tuple[Array, Array, Array]:
-        """u^ (..., B, d), L^{-1} with T = L L^T (..., B, d, d), and L's diagonal squared less 1 (..., B, d)."""
-        xp = self.xp
-        added: Any = 0.0
-        weighted: Any = 0.0
-        for one in self.alone:
-            added = added + one.added
-            weighted = weighted + one.bit * times(one.precision, one.source)
-        inverse, L = _inverse_root(xp, added + eye_like(xp, added, self.rank))
-        excess = xp.linalg.diagonal(added) - _below(xp, L)
-        return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
     @without_autocast
     def mean(self) -> tuple[Array, ...]:
@@ -123,24 +86,25 @@ class Fused:
     def kl(self) -> Array:
         """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
         xp, (u, inverse, excess) = self.xp, self.source
-        logs = _log1p_or_log(xp, excess, -2.0 * xp.log(xp.linalg.diagonal(inverse)))
-        total = xp.sum(u * u + remainder(xp, -logs) + _below(xp, inverse), axis=-1)
+        logs = log1p_or_log(xp, excess, -2.0 * xp.log(xp.linalg.diagonal(inverse)))
+        total = xp.sum(u * u + remainder(xp, -logs) + below(xp, inverse), axis=-1)
         spread = xp.matrix_transpose(inverse)
         for one in self.alone:
             gap, turned = u - one.source, one.K @ spread
             inside = one.m - times(one.K, gap)
-            own = xp.sum(remainder(xp, one.log_var), axis=-1) + one.log_det + one.gained
-            own = own + xp.sum(one.r * one.r * (inside * inside + xp.sum(turned * turned, axis=-1)), axis=-1)
+            own = one.spread + xp.sum(one.r * one.r * (inside * inside + xp.sum(turned * turned, axis=-1)), axis=-1)
             if not square(one.frame):
                 own = own + self._outside(one, one.a * times(one.precision, gap), one.a[..., :, None] * one.precision @ spread)
             total = total + one.bit[..., 0] * own
         return 0.5 * total
 
     def _outside(self, one: Alone, shift: Array, sheared: Array) -> Array:
-        """E_u of the squared length outside the frame."""
+        """E_u of the squared length outside the frame. (sigma^2 - 1 does for sigma^2: Q itself is inside.)"""
         xp = self.xp
-        centre = one.mean + one.variance * expand(xp, shift, one.frame)
-        columns = one.variance[..., None, :] * expand(xp, xp.matrix_transpose(sheared), _rows(one.frame))
+        gained = -xp.expm1(one.log_var)
+        weights = xp.where(xp.all(gained < 0.5, axis=-1, keepdims=True), -gained, one.variance)
+        centre = one.mean + weights * expand(xp, shift, one.frame)
+        columns = weights[..., None, :] * expand(xp, xp.matrix_transpose(sheared), _rows(one.frame))
         for_mean = centre - expand(xp, rotate(centre, one.frame), one.frame)
         for_columns = columns - expand(xp, rotate(columns, _rows(one.frame)), _rows(one.frame))
         return xp.sum(for_mean * for_mean + xp.sum(for_columns * for_columns, axis=-2), axis=-1)
@@ -304,88 +268,29 @@ def fuse(
             Direction.of(frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
             for frame, (a, r), mean, log_var, bit in zip(prior.frames, loadings, means, log_vars, bits, strict=True)
         ]
-        return FusedInFrames(prior, mask, xp, tuple(directions))
+        return FusedInFrames.of(prior, mask, xp, tuple(directions))
     frames: Sequence[Frame] = prior.frames
     if prior.coupling.rank == 0:  # one direction of loading 0: independent views by the same formulas
         frames = [eye_like(xp, like, n, 1) for n in prior.dims]
     alone = [
-        _alone(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
+        alone_of(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
         for frame, (a, r), mean, log_var, bit in zip(frames, loadings, means, log_vars, bits, strict=True)
     ]
-    return Fused(prior, mask, xp, tuple(alone))
+    return Fused(prior, mask, xp, tuple(alone), _source(xp, alone))
 
 
-def _alone(xp: Namespace, uniform: bool, frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> Alone:
-    """N_i's inverse and determinant, and what else depends on view i alone."""
-    variance, gained = xp.exp(log_var), -xp.expm1(log_var)  # sigma^2 and 1 - sigma^2
-    outer = outer_of(frame)
-    if uniform and square(frame):  # N = Q^T diag(r^2 + a^2 sigma^2) Q
-        a1, r1 = a[..., :1], r[..., :1]
-        diagonal = r1 * r1 + a1 * a1 * variance
-        precision, K = gram(xp, outer, 1.0 / diagonal), gram(xp, outer, a1 * gained / diagonal)
-        log_det = xp.sum(_log1p_or_log(xp, -a1 * a1 * gained, xp.log(diagonal)), axis=-1)
-        spread = a1 * a1 / diagonal
-    else:
-        scale, identity = a[..., :, None] * a[..., None, :], eye_like(xp, a, a.shape[-1])
-        E, D = gram(xp, outer, variance), gram(xp, outer, gained)
-        inverse, L = _inverse_root(xp, (r * r)[..., None] * identity + scale * E)
-        precision = xp.matrix_transpose(inverse) @ inverse
-        K = D @ (a[..., :, None] * precision)
-        lacking = xp.linalg.diagonal(scale * D) + _below(xp, L)  # 1 - L_kk^2, without the subtraction
-        log_det = xp.sum(_log1p_or_log(xp, -lacking, -2.0 * xp.log(xp.linalg.diagonal(inverse))), axis=-1)
-        spread = diagonal_of(xp, outer, scale * precision)
-    trace = xp.sum(variance * gained * spread, axis=-1)
-    return Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, precision, K, log_det, trace, bit)
-
-
-def _inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:
-    """L^{-1} and L of S = L L^T. A matrix that is not finite counts as I: libraries raise on it, each in its own way, and what
-    made it so, a mean or a variance that is not finite, stands beside it in every result."""
-    identity = xp.broadcast_to(eye_like(xp, S, S.shape[-1]), S.shape)
-    L = xp.linalg.cholesky(xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
-    return solve_lower(xp, L, identity), L
-
-
-def outer_of(frame: Frame) -> Array | None:
-    """q q^T of every row q of the frame: (..., n, d) -> (..., n, d, d)."""
-    return None if frame is None else frame[..., :, :, None] * frame[..., :, None, :]
-
-
-def gram(xp: Namespace, outer: Array | None, v: Array) -> Array:
-    """Q^T diag(v) Q of every row, from the outer products of Q's rows: (..., n, d, d), (..., B, n) -> (..., B, d, d)."""
-    if outer is None:
-        return v[..., None] * eye_like(xp, v, v.shape[-1])
-    *lead, n, d, _ = outer.shape
-    flat = v @ xp.reshape(outer, (*lead, n, d * d))
-    return xp.reshape(flat, (*flat.shape[:-1], d, d))
-
-
-def diagonal_of(xp: Namespace, outer: Array | None, matrix: Array) -> Array:
-    """The diagonal of Q X Q^T of every row: (..., n, d, d), (..., B, d, d) -> (..., B, n)."""
-    if outer is None:
-        return xp.linalg.diagonal(matrix)
-    *lead, n, d, _ = outer.shape
-    flat = xp.reshape(matrix, (*matrix.shape[:-2], d * d))
-    return flat @ xp.matrix_transpose(xp.reshape(outer, (*lead, n, d * d)))
-
-
-def times(matrix: Array, x: Array) -> Array:
-    """(..., B, p, q) times (..., B, q) -> (..., B, p)."""
-    return (matrix @ x[..., None])[..., 0]
+def _source(xp: Namespace, alone: Sequence[Alone]) -> tuple[Array, Array, Array]:
+    """What all views together say of the source. (No cached_property: torch.compile cannot trace its lock.)"""
+    added: Any = 0.0
+    weighted: Any = 0.0
+    for one in alone:
+        added = added + one.added
+        weighted = weighted + one.bit * times(one.precision, one.source)
+    inverse, L = inverse_root(xp, added + eye_like(xp, added, alone[0].m.shape[-1]))
+    excess = xp.linalg.diagonal(added) - below(xp, L)
+    return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
 
 def _rows(frame: Frame) -> Frame:
     """The frame for arrays that have one axis more between its own leading axes and the rows."""
     return None if frame is None else frame[..., None, :, :]
-
-
-def _below(xp: Namespace, L: Array) -> Array:
-    """The sum of squares left of the diagonal of a triangular matrix, (..., d, d) -> (..., d)."""
-    strict = xp.tril(L, k=-1)
-    return xp.sum(strict * strict, axis=-1)
-
-
-def _log1p_or_log(xp: Namespace, excess: Array, log: Array) -> Array:
-    """log(1 + excess): by log1p where the excess is small, else the logarithm that is known; each where it is accurate."""
-    small = xp.abs(excess) < 0.5
-    return xp.where(small, xp.log1p(xp.where(small, excess, xp.zeros_like(excess))), log)

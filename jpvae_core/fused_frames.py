@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from ._checks import check_dtype, check_last
@@ -76,23 +75,23 @@ class FusedInFrames:
     mask: Array | None
     xp: Namespace
     views: tuple[Direction, ...]
+    source: tuple[Array, Array]  # u^ and tau - 1, (..., B, d)
+
+    @staticmethod
+    def of(prior: JointPrior, mask: Array | None, xp: Namespace, views: tuple[Direction, ...]) -> FusedInFrames:
+        """With what all views together say of the source."""
+        added: Any = 0.0
+        weighted: Any = 0.0
+        for one in views:
+            _, gained, N = one.terms(xp)
+            added = added + one.bit * (one.a * one.a * gained / N)
+            weighted = weighted + one.bit * (one.a * one.m / N)
+        return FusedInFrames(prior, mask, xp, views, (weighted / (1.0 + added), added))
 
     @property
     def noise_dim(self) -> int:
         """Standard normals per row that ``draw`` takes: the source's d and one per latent."""
         return self.prior.coupling.rank + sum(self.prior.dims)
-
-    @cached_property
-    def source(self) -> tuple[Array, Array]:
-        """u^ and tau - 1, (..., B, d)."""
-        xp = self.xp
-        added: Any = 0.0
-        weighted: Any = 0.0
-        for one in self.views:
-            _, gained, N = one.terms(xp)
-            added = added + one.bit * (one.a * one.a * gained / N)
-            weighted = weighted + one.bit * (one.a * one.m / N)
-        return weighted / (1.0 + added), added
 
     @without_autocast
     def mean(self) -> tuple[Array, ...]:

@@ -20,13 +20,13 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     place = Path(os.path.realpath(path))
     try:
         if not place.parent.is_dir():
-            raise CheckpointError(f"path is {str(path)!r}, whose folder does not exist; create it first")
+            raise CheckpointError(f"path is {str(path)!r}, in a folder that does not exist; create it first")
         if place.is_dir():
             raise CheckpointError(f"path is {str(path)!r}, a folder; expected the name of a file")
         if place.exists() and not place.is_file():
-            raise CheckpointError(f"path is {str(path)!r}, which is no ordinary file; give another path")
+            raise CheckpointError(f"path is {str(path)!r}, which is not a regular file; choose another path")
         if not os.access(place.parent, os.W_OK | os.X_OK):
-            raise CheckpointError(f"path is {str(path)!r}, in whose folder you may not write; give another path")
+            raise CheckpointError(f"path is {str(path)!r}, in a folder that you may not write to; choose another path")
         temporary = beside(place)  # what else may be wrong (a name too long, a file system without room) shows by trying
         temporary.touch(exist_ok=False)
         temporary.unlink()
@@ -59,7 +59,7 @@ def write_atomically(path: Path, content: bytes, check: Callable[[Path], Any] | 
         os.replace(temporary, path)
     except OSError as error:
         raise CheckpointError(
-            f"path is {str(path)!r}, which could not be written ({error}); what was there before is untouched. Make room, or "
+            f"path is {str(path)!r}, which could not be written ({error}); the previous file is untouched. Make room, or "
             "give another path."
         ) from error
     finally:

@@ -106,7 +106,13 @@ def engine(
             f"networks is given with backend={called!r}, whose networks are dense layers; expected backend='torch'"
         )
     try:
-        return make(model, dtype, device, **options)
+        made = make(model, dtype, device, **options)
+        made.numpy(made.asarray(np.zeros(1)))  # some devices ("meta") take numbers and give none back
+        return made
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"backend is {backend!r}, which is no engine ({error}); expected a name or an Engine class"
+        ) from error
     except (RuntimeError, AssertionError) as error:
         what = "device" if networks is None else "device, or one of networks,"
         raise ConfigError(f"{what} is {device!r}, which backend={called!r} cannot use here: {error}") from error
@@ -142,7 +148,7 @@ def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
         message = f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]', or take backend='numpy'"
         raise MissingDependency(message) from error
     if made is None and path:
-        raise ConfigError(f"backend is {backend!r}, which is not here: import {module}, or load(path, backend='numpy')")
+        raise ConfigError(f"backend is {backend!r}, which is unavailable: import {module}, or load(path, backend='numpy')")
     if not callable(made):
         known = sorted({*ENGINES, *points})
         raise ConfigError(f"backend is {backend!r}; expected one of {known}, or an Engine class")

@@ -295,7 +295,7 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
         if checkpoint is not None:
             check_folder(checkpoint)
             if not isinstance(self.seed, Integral):
-                raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can go on")
+                raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can be resumed")
         options, slices = Options.of(self), None
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
@@ -579,8 +579,9 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
     def _become(self, fitted: Fitted, predictor: Predictor) -> None:
         """Take over what a fit left, and nothing of an earlier one."""
         for name in [name for name in vars(self) if name.endswith("_")]:
-            del vars(self)[name]
-        vars(self).update(fitted.attributes(), _fitted=fitted, _predictor=predictor)
+            delattr(self, name)
+        for name, value in {**fitted.attributes(), "_fitted": fitted, "_predictor": predictor}.items():
+            setattr(self, name, value)
 
     def _learn_slices(self, X: Any, y: Any) -> tuple[dict[str, Any], Slices]:
         """The views of the matrix X to fit to, and which columns are whose. Raises ViewError, ConfigError and ValueError."""
@@ -588,6 +589,8 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
             raise ViewError(
                 "view_slices is set and X is a dict; expected one (N, C) matrix, or view_slices=None for views by name"
             )
+        if isinstance(X, list | tuple) and any(len(getattr(part, "shape", ())) == 2 for part in X):
+            raise ViewError("view_slices is set and X is a list of tables; expected one (N, C) matrix, or view_slices=None")
         frame, scratch = hasattr(X, "iloc"), type(self)(view_slices=self.view_slices)  # scikit-learn sets attributes
         X = validate_data(scratch, X, reset=True, skip_check_array=frame, ensure_all_finite=False)
         slices = Slices.of(self.view_slices, scratch.n_features_in_, getattr(scratch, "feature_names_in_", None))
@@ -599,9 +602,10 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
 
     def _cut(self, X: Any, y: Any) -> tuple[dict[str, Any], Slices]:
         """The views of another matrix than the fit's, a DataFrame's found by name in any order."""
-        slices = self._fitted.slices.in_order_of(X)
+        learned: Any = self._fitted.slices  # there are some (``_is_matrix``)
+        slices = learned.in_order_of(X)
         if slices is None:
-            slices = self._fitted.slices
+            slices = learned
             X = validate_data(self, X, reset=False, skip_check_array=hasattr(X, "iloc"), ensure_all_finite=False)
         slices.check_y(y, len(X))
         return slices.cut(X), slices

@@ -62,7 +62,12 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
     start, progress = saving.resume(start, file.path if file else None, fingerprint, plan.steps)
     start = replace(start, parameters=with_networks(backend, model, start.parameters, start.seed))
     state = backend.start(start.parameters, progress.optimizer)
-    record = Recorder(plan, start.history, progress.window, lambda record: [one.on_log(record) for one in listeners])
+
+    def on_log(entry: dict[str, Any]) -> None:
+        for one in listeners:
+            one.on_log(entry)
+
+    record = Recorder(plan, start.history, progress.window, on_log)
     held_out = HeldOut(backend, batches, options.patience, progress.best) if options.early_stopping else None
 
     def finite_arrays(done: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

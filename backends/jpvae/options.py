@@ -90,7 +90,7 @@ class Options:
     def from_json(cls, given: Mapping[str, Any]) -> Options:
         """From ``to_json``; what the file of an older release lacks has its default. Raises KeyError, TypeError, ValueError."""
         decoded = {"beta": schedules.from_json(given["beta"]), "likelihood": likelihood_from_json(given["likelihood"])}
-        return cls(**given | decoded)
+        return cls(**{**given, **decoded})
 
     def to_json(self) -> dict[str, Any]:
         """What a training depends on, as JSON-able values by name: all but ``progress`` and ``networks`` (see the model)."""
@@ -110,7 +110,11 @@ def _integer(name: str, value: Any) -> int:
 def _number(name: str, value: Any) -> float:
     if not _is_number(value):
         raise ConfigError(f"{name} is {value!r}; expected a number")
-    return int(value) if isinstance(value, Integral) else float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ConfigError(f"{name} is {value!r}; expected a number that a float can hold") from error
+    return int(value) if isinstance(value, Integral) else number
 
 
 def _or_none(kind: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -129,7 +133,14 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _flag(name: str, value: Any) -> bool:
+def one_of(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Raise ConfigError where ``value`` is none of these."""
+    if not isinstance(value, str) or value not in choices:
+        raise ConfigError(f"{name} is {value!r}; expected {' or '.join(map(repr, choices))}")
+
+
+def flag(name: str, value: Any) -> bool:
+    """``value`` as True or False. Raises ConfigError."""
     if not isinstance(value, bool | np.bool_):
         raise ConfigError(f"{name} is {value!r}; expected True or False")
     return bool(value)
@@ -168,7 +179,8 @@ def _layers(name: str, value: Any) -> Layers:
     per_view = [_integers(part) for part in value] if _several(value) else [None]
     if any(part is None for part in per_view):
         raise ConfigError(
-            f"{name} is {value!r}; expected a sequence of layer sizes, as (512, 512), or one per view, as ((64,), (512, 512))"
+            f"{name} is {value!r}; expected a sequence of layer sizes, such as (512, 512), or one per view, such as "
+            "((64,), (512, 512))"
         )
     return tuple(part for part in per_view if part is not None)
 
@@ -225,7 +237,7 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
         ("prior", "bound", "objective", "learning_rate_schedule", "device", "dtype", "entries", "impossible"),
         _text,
     ),
-    **dict.fromkeys(("learn_alpha", "early_stopping"), _flag),
+    **dict.fromkeys(("learn_alpha", "early_stopping"), flag),
     "latent_dims": _latent_dims,
     "hidden": _layers,
     "subset_weights": _or_none(_weights),
@@ -255,9 +267,10 @@ def seed_of(seed: Any) -> int:
 
 def at_least(name: str, value: Any, least: int) -> int:
     """``value`` as a plain integer. Raises ConfigError where it is not an integer, or too small."""
-    if _integer(name, value) < least:
+    plain = _integer(name, value)
+    if plain < least:
         raise ConfigError(f"{name} is {value}; expected at least {least}")
-    return int(value)
+    return plain
 
 
 def likelihood_to_json(likelihood: Any) -> Any:

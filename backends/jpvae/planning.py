@@ -93,7 +93,8 @@ def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
         fewer = tuple(min(n, c) for n, c in zip(model.latent_dims, model.features, strict=True))
         also = ", and a prior for unequal sizes, 'canonical'" if len(set(fewer)) > 1 and model.joint.equal_sizes else ""
         warnings.warn(
-            f"more latents than columns (view {found}): the rest cost time and tell nothing; give latent_dims={fewer}{also}",
+            f"more latents than columns (view {found}): the extra ones slow training and carry no information; give "
+            f"latent_dims={fewer}{also}",
             JPVAEWarning,
             stacklevel=3,
         )
@@ -105,7 +106,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
     rows -= held_out_rows(fraction, rows)
     if rows < 1:
         raise ConfigError(
-            f"early_stopping=True holds out every row there is (validation_fraction {fraction}); expected more rows, or False"
+            f"early_stopping=True holds out every row (validation_fraction {fraction}); expected more rows, or False"
         )
     batch = max(1, min(options.batch_size, rows))
     wanted = float(options.epochs) * rows / batch if options.steps is None else options.steps

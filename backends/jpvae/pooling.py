@@ -64,7 +64,7 @@ class Pooled:
         except ModuleNotFoundError as error:
             raise MissingDependency("confidence_interval needs SciPy: pip install 'jpvae[train]'") from error
         if not 0.0 < level < 1.0:
-            raise ConfigError(f"level is {level}; expected 0 < level < 1, as 0.95")
+            raise ConfigError(f"level is {level}; expected 0 < level < 1, such as 0.95")
         half = t.ppf(0.5 + level / 2.0, self.df) * self.std_error
         return self.estimate - half, self.estimate + half
 
@@ -117,7 +117,7 @@ def pool(estimates: Any, variances: Any, *, complete_df: float | None = None) ->
     if (U < 0).any():
         raise ViewError(f"variances has the negative entry {U.min():g}; expected squared standard errors")
     if complete_df is not None and not (isinstance(complete_df, Real) and 0 < complete_df < math.inf):
-        raise ConfigError(f"complete_df is {complete_df!r}; expected one positive number, or None where it is large")
+        raise ConfigError(f"complete_df is {complete_df!r}; expected a positive number, or None if it is large")
     m = len(Q)
     within, between = U.mean(axis=0), Q.var(axis=0, ddof=1)
     extra = (1.0 + 1.0 / m) * between
@@ -139,7 +139,7 @@ def _numbers(name: str, x: Any) -> np.ndarray:
     try:
         values = np.asarray(x, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ViewError(f"{name} is no array of numbers ({error}); expected (m,) or (m, ...)") from error
+        raise ViewError(f"{name} is not an array of numbers ({error}); expected (m,) or (m, ...)") from error
     if not np.isfinite(values).all():
         raise ViewError(f"{name} has an entry that is not finite; expected a number from each of the imputed data sets")
     return values

@@ -17,7 +17,7 @@ class Stream(IntEnum):
     OBSERVATION = 5  # the likelihood's own noise on a draw
     PRIOR = 6  # new subjects
     SPLIT = 7  # which rows are held out
-    CLASSIFIER = 9  # initial weights of the classifiers of the paper's experiment
+    CLASSIFIER = 9  # of the paper's experiment: their initial weights, and the order of the images
 
 
 def generator(seed: int, stream: Stream, index: int, part: int = 0) -> np.random.Generator:

@@ -38,7 +38,7 @@ def only_writer(path: str | os.PathLike[str]) -> Iterator[None]:
                 owner = _first_line(descriptor)
                 os.close(descriptor)
                 raise CheckpointError(
-                    f"path is {str(path)!r}, which another process is writing ({owner}); wait until it has ended, or give "
+                    f"path is {str(path)!r}, which another process is writing ({owner}); wait until it has finished, or choose "
                     "another path"
                 ) from error
         if _is(lock, descriptor):

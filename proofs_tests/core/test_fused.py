@@ -138,6 +138,20 @@ def test_the_kl_is_not_negative_and_0_without_evidence(kind, data, seed):
     assert np.abs(nothing.kl()).max() <= 1e-14 * sum(dims)
 
 
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.kind)
+@pytest.mark.parametrize("size", [1e-1, 1e-3, 1e-6])
+def test_next_to_0_the_kl_keeps_its_digits(xp, structure, size):
+    """Relative errors as elsewhere: evidence and means of that size give a KL of size^2, and all its terms are as small."""
+    model, masks = Model(structure, 2), strategies.patterns(len(structure.dims))[1:]
+    means, log_vars = ([strategies.float32(size * x) for x in part] for part in evidence(structure.dims, len(masks), 1))
+    eps = noise(structure, len(masks), 0)
+    found = xp.call(calls.fused, structure, model.framed(xp), means, log_vars, masks, eps)["kl"]
+    room = 4 * sharp(model, log_vars) * xp.eps
+    for r, mask in enumerate(masks):
+        kl = oracles.fused(model, *(np.concatenate([x[r] for x in part]) for part in (means, log_vars)), mask)[2]
+        assert abs(found[r] - kl) <= room * kl
+
+
 def test_subsets_on_a_leading_axis_of_the_mask():
     model = Model(THREE_VIEWS, 2)
     prior, (means, log_vars) = THREE_VIEWS.prior(model.parameters), evidence(THREE_VIEWS.dims, 6, 1)

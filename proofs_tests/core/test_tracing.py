@@ -13,9 +13,11 @@ import numpy as np
 import oracles
 import pytest
 import torch
+from libraries import Backend, Library
 from strategies import Model, Structure, posterior, skew_entries
 
 import jpvae_core as jc
+from jpvae_core._xp import namespace
 
 MODELS, ROWS = 3, 2
 STRUCTURES = (
@@ -25,6 +27,7 @@ STRUCTURES = (
     Structure("svd-tanh", (1, 2), 1),
     Structure("canonical", (2, 1, 3), 1),
 )
+NUMPY = Backend(Library.NUMPY, "float64")
 every_constructor = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.kind)
 # Under JAX's vmap with gradients, where three views take long to compile (they are compiled with leading axes), two.
 in_small = pytest.mark.parametrize("structure", [*STRUCTURES[:4], Structure("canonical", (2, 3), 1)], ids=lambda s: s.kind)
@@ -57,6 +60,24 @@ def rarely_traced(structure, parameters, latents, log_vars, _, noise):
         outputs["paper"] = [jc.kl_eq9(z, log_vars, C), jc.kl_eq16(z, log_vars, prior.frames[1], parameters["alpha"])]
         outputs["eq12"] = jc.condition_gaussian((z[0][0] * C).sum(-1), S[:2, :2] + C * C.mT, (1,), z[1][:, 1:])
     return outputs
+
+
+def fused(structure, parameters, latents, log_vars, mask, noise):
+    """The fused posterior in every form that the prior has; log-variances at most 0. Its draws' noise: one column repeated."""
+    prior, forms = structure.prior(parameters), ["latent", "frame"] if set(structure.dims) == {structure.rank} else ["latent"]
+    outputs = {}
+    for form in forms:
+        q = jc.fuse(prior, latents, [v - 1.0 for v in log_vars], mask, form)
+        drawn = q.draw(namespace(noise).concat([noise[..., :1]] * q.noise_dim, axis=-1))
+        outputs[form] = [q.kl(), *q.mean(), *drawn, q.log_density(drawn), q.covariance()]
+    return outputs
+
+
+def fused_with_loss(structure, leaves, fixed):
+    """As ``with_loss``."""
+    signs, mask, noise = fixed
+    outputs = fused(structure, leaves["prior"] | signs, leaves["latents"], leaves["log_vars"], mask, noise)
+    return sum(x.sum() for form in outputs.values() for x in form), outputs
 
 
 def loss(outputs):
@@ -190,6 +211,34 @@ def test_the_other_functions_of_a_prior(transformation, structure):
         run = torch.compile(rarely_traced, fullgraph=True, backend="eager")
         got = stack_models([run(structure, *jax.tree.map(torch.tensor, one)) for one in stack])
     agree(structure, got, 2.0**-52, rarely_traced)
+
+
+@in_small
+@pytest.mark.parametrize("transformation", ["jax.vmap", "torch.vmap", "torch.compile", "leading axes"])
+def test_the_fused_posterior(transformation, structure):
+    """Its outputs; its gradient through torch.compile and torch.func.vmap is the plain one."""
+    stack = inputs(structure)
+    if transformation == "jax.vmap":
+        agree(structure, jax.jit(jax.vmap(functools.partial(fused, structure)))(*stacked(stack)), 2.0**-52, fused)
+        return
+    if transformation == "leading axes":
+        stack = [(Model(structure, seed, reach=2.0).framed(NUMPY), *one[1:]) for seed, one in enumerate(stack)]
+        agree(structure, fused(structure, *stacked(stack)), 2.0**-52, fused)
+        return
+    plain = [backward(fused_with_loss, structure, one)[1] for one in stack]
+    if transformation == "torch.vmap":
+        run = torch.func.vmap(torch.func.grad(functools.partial(fused_with_loss, structure), has_aux=True))
+        found, outputs = run(*jax.tree.map(torch.tensor, split(*stacked(stack))))
+    else:
+        torch._dynamo.reset()
+        run = torch.compile(fused_with_loss, fullgraph=True, backend="eager")
+        outputs, gradients = zip(*(backward(run, structure, one) for one in stack), strict=True)
+        outputs, found = stack_models(outputs), stack_models(gradients)
+    agree(structure, outputs, 2.0**-52, fused)
+    for k, wanted in enumerate(plain):
+        size = max(float(x.abs().max()) for x in wanted if x.numel())
+        for x, want in zip(jax.tree.leaves(found), wanted, strict=True):
+            assert np.all(np.abs(x[k].numpy() - want.numpy()) <= 100 * tolerance(structure, 2.0**-52, np.asarray(size)))
 
 
 @every_constructor

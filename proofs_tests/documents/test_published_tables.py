@@ -65,6 +65,15 @@ def test_the_committed_report_is_made_of_the_committed_results(tmp_path):
     assert {path.name for path in committed_report.glob("figures/*")} == {path.name for path in tmp_path.glob("figures/*")}
 
 
+def test_the_page_shows_the_measured_classifiers_per_hour():
+    """Each row of its table, rounded; stacks are of the sizes measured."""
+    page = (ROOT / "docs" / "reproduction.md").read_text()
+    found = json.loads((ROOT / "benchmarks" / "results" / "stacked_classifiers.json").read_text())["programs"]
+    labels = {"torch.nn, one by one": "torch.nn, autograd, one by one", "stack of 1": "written out, one by one"}
+    for name, row in found.items():
+        assert f"| {labels.get(name, name)} | {row['models_per_core_hour']:.0f} |" in page
+
+
 def test_the_quantile_of_students_t():
     # The distribution function of t_4 in closed form: F(t) = 1/2 + (x - x^3/3) 3/4, x = t/sqrt(4 + t^2).
     x = T_FOUR / math.sqrt(4 + T_FOUR**2)

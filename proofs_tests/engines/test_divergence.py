@@ -65,7 +65,7 @@ def test_a_gradient_that_is_not_finite_makes_no_step_where_there_is_a_limit(back
     made = engine(backend, model, "float64")
     state = made.start(blind(model, 0, 1), None)
     before = made.to_arrays(state)
-    with pytest.raises(TrainingDiverged, match=rf"the gradient's norm is inf at step {step} \(loss .*e\+30.*step was not made"):
+    with pytest.raises(TrainingDiverged, match=rf"the gradient's norm is inf at step {step} .*e\+30.*step was not taken"):
         train(made, state, batches, first=step)
     for one, other in zip(before, made.to_arrays(state), strict=True):
         assert all(np.array_equal(one[name], x) for name, x in other.items())

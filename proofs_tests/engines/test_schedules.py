@@ -82,7 +82,7 @@ def test_an_object_of_the_user_s_own(tmp_path):
     loaded = JPVAE.load(tmp_path / "m")
     loaded.save(tmp_path / "again")
     assert all(np.array_equal(x, y) for x, y in zip(model.impute(views, mask), loaded.impute(views, mask), strict=True))
-    with pytest.raises(ConfigError, match=r"beta was an object of test_schedules\.Steps, which a file does not hold"):
+    with pytest.raises(ConfigError, match=r"beta was an object of test_schedules\.Steps, which a file does not store"):
         loaded.fit(views, mask)
     with pytest.raises(ConfigError, match=r"which reaches only 0\.5 within the 10 steps"):
         beta_schedule(Steps(0.5), 10)

@@ -86,7 +86,7 @@ OPTION_ERRORS = {
     "fraction": ({"validation_fraction": 1.0}, r"validation_fraction is 1\.0; expected 0 < validation_fraction < 1"),
     "all held out": (
         {"early_stopping": True, "validation_fraction": 0.99},
-        r"early_stopping=True holds out every row there is \(validation_fraction 0\.99\); expected more rows, or False",
+        r"early_stopping=True holds out every row \(validation_fraction 0\.99\); expected more rows, or False",
     ),
     "device": ({"device": "abacus"}, r"device is 'abacus', which backend='torch' cannot use here"),
 }
@@ -120,7 +120,7 @@ def test_a_view_that_only_held_out_rows_have():
 
 @pytest.mark.usefixtures("no_training")
 def test_checkpoints_that_cannot_be_written(tmp_path):
-    with pytest.raises(CheckpointError, match=r"nowhere/c'.*folder does not exist; create it first"):
+    with pytest.raises(CheckpointError, match=r"nowhere/c'.*folder that does not exist; create it first"):
         JPVAE(**OPTIONS).fit([A, B, C], checkpoint=tmp_path / "nowhere" / "c")
     with pytest.raises(ConfigError, match="checkpoint_every is 0; expected at least 1"):
         JPVAE(**OPTIONS).fit([A, B, C], checkpoint=tmp_path / "c", checkpoint_every=0)

@@ -35,7 +35,10 @@ VIEW_ERRORS = {
     "no columns": (([A, B[:, :0], C], None), r"view 'view1' has shape \(20, 0\); expected \(N, c\).*at least one column"),
     "text": (([A, [["a"]] * 20, C], None), r"view 'view1' is not numeric .*expected an \(N, c\) table of numbers"),
     "half precision": (([A, torch.ones(20, 4, dtype=torch.bfloat16), C], None), r"view 'view1' is not numeric"),
-    "one array": ((np.zeros((3, 20, 2)), None), r"views is a ndarray; expected a list or dict of .*view_slices=\.\.\.\) says"),
+    "one array": (
+        (np.zeros((3, 20, 2)), None),
+        r"views is a ndarray; expected a list or dict of .*JPVAE\(view_slices=\.\.\.\)",
+    ),
     "nothing": (([], None), r"views is empty; expected"),
     "no rows": (([A[:0], B[:0], C[:0]], None), r"views have no rows; expected"),
     "None at fit": (([A, None, C], None), r"view 'view1' is None; expected a table"),
@@ -60,7 +63,10 @@ VIEW_ERRORS = {
     "sparse": (([A, csr_matrix(B), C], None), r"view 'view1' is a sparse csr_matrix; expected a dense .*\.toarray\(\)"),
     "too large to scale": (([A * 1e200, B, C], None), r"view 'view0', column 0 is too large to have a variance"),
     "keys": (({0: A, 1: B, 2: C}, None), r"views has the keys \[0, 1, 2\]; expected names"),
-    "masked": (([A, np.ma.masked_greater(B, 0), C], None), r"^view 'view1' is a masked array with masked entries; say what"),
+    "masked": (
+        ([A, np.ma.masked_greater(B, 0), C], None),
+        r"^view 'view1' is a masked array with masked entries; mark ",
+    ),
 }
 
 

@@ -109,7 +109,7 @@ def test_json_lines_follow_a_resumed_run(tmp_path):
 
 
 def test_json_lines_are_refused_where_they_cannot_be_written(tmp_path):
-    with pytest.raises(CheckpointError, match="whose folder does not exist; create it first"):
+    with pytest.raises(CheckpointError, match="in a folder that does not exist; create it first"):
         JPVAE(**SHORT).fit(*DATA, callbacks=[JSONLines(tmp_path / "no" / "log.jsonl")])
 
 

@@ -50,7 +50,7 @@ def test_a_view_that_says_nothing_has_collapsed(model):
     found = report(model, VIEWS, MASK, **still(model, 1))
     assert {name: view["collapsed"] for name, view in found.views.items()} == {"rna": False, "protein": True, "clinic": False}
     assert found.views["protein"]["active"] == 0
-    assert "The latents of protein say nothing" in found.advice
+    assert "The latents of protein carry no information" in found.advice
     assert "beta='linear'" in found.advice
     text = str(found)
     assert "protein  0 of 2 (collapsed)" in text
@@ -67,7 +67,7 @@ def test_advice_follows_what_is_active(model):
         few[name][:, 1:n] = 0.0
         few[name][:, 0] += 1.0
     assert [view["active"] for view in report(model, VIEWS, MASK, **few).views.values()] == [1, 1, 1]
-    assert report(model, VIEWS, MASK, **few).advice.startswith("Only 3 of 7 latents are used: fewer latent_dims would do")
+    assert report(model, VIEWS, MASK, **few).advice.startswith("Only 3 of 7 latents are used. Reduce latent_dims")
     many = {name: x + np.arange(x.size).reshape(x.shape) % 5 for name, x in model.parameters_.items() if ".1.weight" in name}
     assert report(model, VIEWS, MASK, **many).advice.startswith("All latents are used")
 

@@ -295,7 +295,7 @@ def test_tables_that_do_not_fit(views, message):
 
 
 def test_out_is_for_numbers():
-    with pytest.raises(ViewError, match="out takes numbers only"):
+    with pytest.raises(ViewError, match="out holds numbers only"):
         model().impute(VIEWS, MASK, out={})
 
 

@@ -103,7 +103,7 @@ def test_a_file_whose_likelihood_is_not_here_names_its_module(package, tmp_path)
     (tmp_path / "shapes_of_error-1.0.dist-info" / "entry_points.txt").write_text("")
     with pytest.raises(CheckpointError, match=r"uses the likelihood 'laplace', class 'Laplace' of module 'shapes'.*Install"):
         JPVAE.load(by_name)
-    with pytest.raises(CheckpointError, match=r"class 'Wide' of module 'shapes', which is not known here.*`import shapes`"):
+    with pytest.raises(CheckpointError, match=r"class 'Wide' of module 'shapes', which is not available here.*`import shapes`"):
         JPVAE.load(by_object)
     assert "shapes" not in sys.modules  # a file does not make anything run
     import shapes

@@ -125,10 +125,20 @@ BAD = {
     "shapes": (([1.0, 2.0], [1.0]), {}, ViewError, r"variances has shape \(1,\); expected that of estimates, \(2,\)"),
     "negative": (([1.0, 2.0], [1.0, -0.5]), {}, ViewError, r"variances has the negative entry -0\.5"),
     "nan": (([1.0, np.nan], [1.0, 1.0]), {}, ViewError, r"estimates has an entry that is not finite"),
-    "text": ((["a", "b"], [1.0, 1.0]), {}, ViewError, r"estimates is no array of numbers"),
-    "df": (([1.0, 2.0], [1.0, 1.0]), {"complete_df": 0}, ConfigError, r"complete_df is 0; expected one positive number"),
-    "df inf": (([1.0, 2.0], [1.0, 1.0]), {"complete_df": np.inf}, ConfigError, r"complete_df is inf; expected one"),
-    "df list": (([1.0, 2.0], [1.0, 1.0]), {"complete_df": [5, 6]}, ConfigError, r"complete_df is \[5, 6\]; expected one"),
+    "text": ((["a", "b"], [1.0, 1.0]), {}, ViewError, r"estimates is not an array of numbers"),
+    "df": (([1.0, 2.0], [1.0, 1.0]), {"complete_df": 0}, ConfigError, r"complete_df is 0; expected a positive number"),
+    "df inf": (
+        ([1.0, 2.0], [1.0, 1.0]),
+        {"complete_df": np.inf},
+        ConfigError,
+        r"complete_df is inf; expected a positive",
+    ),
+    "df list": (
+        ([1.0, 2.0], [1.0, 1.0]),
+        {"complete_df": [5, 6]},
+        ConfigError,
+        r"complete_df is \[5, 6\]; expected a positive",
+    ),
 }
 
 

@@ -102,6 +102,14 @@ def test_protocols():
     assert {protocols.options(v, "published")["prior"] for v in protocols.PRIORS} == {"independent", "svd", "orthogonal"}
 
 
+def test_a_run_older_than_an_option_is_still_known():
+    """posterior="factorised" is what all runs were before there was a choice; no other option may be absent."""
+    old = protocols.options("zero", "published")
+    assert protocols.are_the_same(old, old | {"posterior": "factorised"})
+    assert not protocols.are_the_same(old, old | {"posterior": "fused"})
+    assert not protocols.are_the_same({k: v for k, v in old.items() if k != "steps"}, old)
+
+
 def test_demo_writes_a_figure_and_its_numbers(command, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     images = ((rng.random((150, 28, 28)) < 0.2) * 255).astype(np.uint8)

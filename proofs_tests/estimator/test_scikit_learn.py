@@ -103,7 +103,7 @@ def test_a_seed_that_is_drawn_is_written_down(tmp_path):
     assert loaded.seed == loaded.seed_ == model.seed_
     assert np.array_equal(loaded.impute(X), model.impute(X))
     for seed in (None, np.random.default_rng(0)):
-        with pytest.raises(ConfigError, match="expected an integer with checkpoint, so that the run can go on"):
+        with pytest.raises(ConfigError, match="expected an integer with checkpoint, so that the run can be resumed"):
             wide(seed=seed).fit(X, checkpoint=tmp_path / "c")
 
 

@@ -132,8 +132,8 @@ OUT_ERRORS = {
     "columns": (spoiled(lambda x: x[:, 1:]), {}, r"out\[1\] has shape \(1101, 3\) and dtype"),
     "dtype": (spoiled(np.float32), {}, r"out\[1\] has shape \(1101, 4\) and dtype float32; expected .* of float64"),
     "list": (spoiled(np.ndarray.tolist), {}, r"out\[1\] is a list; expected a writable NumPy array"),
-    "count": (spoiled(lambda x: x)[:2], {}, r"out is no sequence of 3 arrays; expected one per view"),
-    "dict": (dict(enumerate(VIEWS)), {}, r"out is no sequence of 3 arrays"),
+    "count": (spoiled(lambda x: x)[:2], {}, r"out is not a sequence of 3 arrays; expected a list with one array per view"),
+    "dict": (dict(enumerate(VIEWS)), {}, r"out is not a sequence of 3 arrays"),
     "no pair": (spoiled(lambda x: x), {"return_std": True}, r"out is not a pair; with return_std=True expected"),
     "second": (
         [spoiled(lambda x: x), spoiled(read_only)],

@@ -142,24 +142,27 @@ def half_precision_file(path):
 
 WRONG_HEADERS = ["null", "[]", "{}", '"text"', "{", '{"options": {"beta": "constant"}}', '{"options": {"beta": ["Step", {}]}}']
 DAMAGED = {
-    "empty": (lambda p: p.write_bytes(b""), "damaged or no .safetensors file"),
-    "truncated tensors": (lambda p: p.write_bytes(p.read_bytes()[:-5]), "damaged or no .safetensors file"),
-    "truncated header": (lambda p: p.write_bytes(p.read_bytes()[:40]), "damaged or no .safetensors file"),
-    "text": (lambda p: p.write_text("epoch,loss\n" * 20), "damaged or no .safetensors file"),
-    "a pickle": (lambda p: p.write_bytes(pickle.dumps({"w": [1.0] * 99})), "damaged or no .safetensors file"),
-    "foreign": (lambda p: save_file({"w": np.zeros(2)}, p), "of something else; expected one that JPVAE.save wrote"),
-    "foreign, half precision": (half_precision_file, "of something else; expected one that JPVAE.save wrote"),
+    "empty": (lambda p: p.write_bytes(b""), "damaged or not a .safetensors file"),
+    "truncated tensors": (lambda p: p.write_bytes(p.read_bytes()[:-5]), "damaged or not a .safetensors file"),
+    "truncated header": (lambda p: p.write_bytes(p.read_bytes()[:40]), "damaged or not a .safetensors file"),
+    "text": (lambda p: p.write_text("epoch,loss\n" * 20), "damaged or not a .safetensors file"),
+    "a pickle": (lambda p: p.write_bytes(pickle.dumps({"w": [1.0] * 99})), "damaged or not a .safetensors file"),
+    "foreign": (lambda p: save_file({"w": np.zeros(2)}, p), "from another program; expected one written by JPVAE.save"),
+    "foreign, half precision": (half_precision_file, "from another program; expected one written by JPVAE.save"),
     "newer": (lambda p: rewritten(p, version="3"), "has format version '3'; this release reads 1 and 2. Upgrade jpvae"),
     **{f"header {h}": (lambda p, h=h: rewritten(p, header=h), "file is damaged|damaged header") for h in WRONG_HEADERS},
     "other alpha": (
         lambda p: rewritten(p, header=header_of(p)["header"].replace('"alpha": 0.9', '"alpha": 1.9')),
         "alpha is 1.9; expected",
     ),
-    "parameter shape": (lambda p: rewritten(p, {"parameters.prior.logits": np.zeros((3, 1))}), "do not fit its header"),
-    "parameter missing": (lambda p: forged(p, {}), "do not fit its header|InvalidHeader"),  # no tensor at all: safetensors 0.4
-    "extra parameter": (lambda p: rewritten(p, {"parameters.prior.C": np.zeros((2, 2))}), "do not fit its header"),
-    "scaling shape": (lambda p: rewritten(p, {"scaling.1.scale": np.ones(3)}), "do not fit its header"),
-    "moments shape": (lambda p: rewritten(p, {"moments.mean": np.ones(2)}), "do not fit its header"),
+    "parameter shape": (lambda p: rewritten(p, {"parameters.prior.logits": np.zeros((3, 1))}), "do not match its header"),
+    "parameter missing": (
+        lambda p: forged(p, {}),
+        "do not match its header|InvalidHeader",
+    ),  # no tensor at all: safetensors 0.4
+    "extra parameter": (lambda p: rewritten(p, {"parameters.prior.C": np.zeros((2, 2))}), "do not match its header"),
+    "scaling shape": (lambda p: rewritten(p, {"scaling.1.scale": np.ones(3)}), "do not match its header"),
+    "moments shape": (lambda p: rewritten(p, {"moments.mean": np.ones(2)}), "do not match its header"),
 }
 
 
@@ -173,7 +176,7 @@ def test_refused(saved, damage, message):
 def test_no_such_file(tmp_path):
     with pytest.raises(CheckpointError, match=r"missing': there is no such file"):
         checkpoints.load(tmp_path / "missing")
-    with pytest.raises(CheckpointError, match=r"whose folder does not exist; create it first"):
+    with pytest.raises(CheckpointError, match=r"in a folder that does not exist; create it first"):
         fitted().save(tmp_path / "no" / "model")
 
 
@@ -239,5 +242,5 @@ def test_a_path_that_cannot_be_written_is_refused_before_training(tmp_path, monk
     with pytest.raises(CheckpointError, match="a folder; expected the name of a file"):
         JPVAE(**OPTIONS).fit(views, mask, checkpoint=tmp_path)
     monkeypatch.setattr("os.access", lambda *_: False)  # (root may write anywhere)
-    with pytest.raises(CheckpointError, match="in whose folder you may not write"):
+    with pytest.raises(CheckpointError, match="in a folder that you may not write to"):
         JPVAE(**OPTIONS).fit(views, mask, checkpoint=tmp_path / "x.safetensors")

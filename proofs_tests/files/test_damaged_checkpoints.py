@@ -177,7 +177,7 @@ def test_sizes_that_a_header_claims_are_not_made(original, tmp_path, claim):
     path.write_bytes(save(tensors, metadata | {"header": text, "checksum": checkpoints.checksum(tensors, text)}))
     tracemalloc.start()
     try:
-        with pytest.raises(CheckpointError, match=r"do not fit its (header|model)|damaged header"):
+        with pytest.raises(CheckpointError, match=r"do not match its (header|model)|damaged header"):
             JPVAE.load(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

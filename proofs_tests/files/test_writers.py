@@ -117,7 +117,7 @@ def test_arguments_of_fit_are_looked_at_first(tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_found_before_the_work(tmp_path):
-    with pytest.raises(ViewError, match="where no folder can be made"):
+    with pytest.raises(ViewError, match="where no folder can be created"):
         writing.check_new_folder(tmp_path / LONG)
     assert os.listdir(tmp_path) == []
 

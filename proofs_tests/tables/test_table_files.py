@@ -108,10 +108,10 @@ def test_the_join_is_the_one_that_dicts_make(tmp_path, seed):
 
 GOOD = "who,x,y\np,1,2\nq,3,4\n"
 REFUSED = {
-    "no equals": (["a"], {}, ConfigError, "--view is 'a'; expected name=path, as rna=rna.csv"),
-    "a path for a name": (["../a=t.csv"], {"t.csv": GOOD}, ConfigError, "--view is '../a=t.csv'; expected name=path"),
+    "no equals": (["a"], {}, ConfigError, "--view is 'a'; expected NAME=PATH, such as rna=rna.csv"),
+    "a path for a name": (["../a=t.csv"], {"t.csv": GOOD}, ConfigError, "--view is '../a=t.csv'; expected NAME=PATH"),
     "one name twice": (["a=t.csv", "a=t.csv"], {"t.csv": GOOD}, ConfigError, "--view names 'a' twice"),
-    "nothing": ([], {}, ConfigError, "--view is missing; expected at least one name=path"),
+    "nothing": ([], {}, ConfigError, "--view is missing; expected at least one NAME=PATH"),
     "no file": (["a=t.csv"], {}, ViewError, "view 'a' (t.csv): there is no such file"),
     "ending": (["a=t.sav"], {"t.sav": GOOD}, ViewError, "has the ending '.sav'; expected one of .csv, .tsv, .parquet"),
     "array beside table": (["a=t.csv", "b=t.npy"], {"t.csv": GOOD, "t.npy": ""}, ViewError, "t.npy without ids beside tables"),
@@ -138,7 +138,7 @@ REFUSED = {
         ["a=t.csv"],
         {"t.csv": GOOD + "r,,\n"},
         ViewError,
-        "who 'r' has no value in any view that was given (1 such rows)",
+        "who 'r' has no value in any of the given views (1 such rows)",
     ),
     "long rows": (["a=t.csv"], {"t.csv": "who,x\np,1,2\nq,1,2\n"}, ViewError, "cannot be read as .csv (Length of header"),
     "one long row": (["a=t.csv"], {"t.csv": GOOD + "r,1,2,3\n"}, ViewError, "cannot be read as .csv (Error tokenizing data"),
@@ -160,7 +160,7 @@ REFUSED = {
         ["a=t.csv", "b=u.csv"],
         {"t.csv": GOOD, "u.csv": "who,z\n1,2\n"},
         ViewError,
-        "the ids 'who' are of different kinds, so that no row would match: 'p' (text) in view 'a' (t.csv), 1 (integer) in",
+        "the ids 'who' are of different kinds, so no row would match: 'p' (text) in view 'a' (t.csv), 1 (integer) in",
     ),
 }
 
@@ -211,7 +211,7 @@ def test_refused_archives_and_missing_ids(tmp_path):
     with pytest.raises(ViewError, match=r"it holds the arrays \['x', 'y'\]; expected one per file"):
         join([source(tmp_path / "a.npz")], None)
     (tmp_path / "t.csv").write_text(GOOD)
-    with pytest.raises(ViewError, match=r"is a table, whose rows are matched by an id; name its column with --id"):
+    with pytest.raises(ViewError, match=r"is a table, whose rows are matched by an id; name the id column with --id"):
         join([source(tmp_path / "t.csv")], None)
 
 
@@ -355,14 +355,14 @@ def test_folders_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "used" / "a.csv").write_text("")
     for name, message in (
         ("file", "a file; expected the name of a new folder"),
-        ("used", "a folder with files in it; expected a new or empty one"),
+        ("used", "a folder that contains files; expected a new or empty folder"),
         ("no/where", "in a folder that does not exist; create"),
     ):
         with pytest.raises(ViewError, match=message):
             writing.check_new_folder(tmp_path / name)
     writing.check_new_folder(tmp_path / "new")
     monkeypatch.setattr("os.access", lambda *_: False)  # (root may write anywhere)
-    with pytest.raises(ViewError, match="where you may not write; give another folder"):
+    with pytest.raises(ViewError, match="where you may not write; choose another folder"):
         writing.check_new_folder(tmp_path / "new")
 
 

@@ -1,4 +1,4 @@
-"""`jpvae evaluate`: would the model fill hidden views better than what is usually done? On rows that it was not trained on."""
+"""`jpvae evaluate`: compares the model with simpler imputers on hidden views of held-out rows."""
 
 from __future__ import annotations
 
@@ -19,28 +19,33 @@ EXAMPLE = "jpvae evaluate model.safetensors --view rna=rna.csv --view protein=pr
 def command(
     model: ModelFile,
     view: ViewFiles,
-    held_out: Annotated[float, typer.Option(help="The part of the rows that nobody is trained on.")] = 0.2,
+    held_out: Annotated[
+        float, typer.Option(metavar="PART", help="Fraction of the rows to hold out; no method is trained on them.")
+    ] = 0.2,
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="A method to compare with: 'column means', 'nearest neighbours', ridge, PLS, 'factor analysis', "
-            "softImpute (by default these six), 'extra trees', IterativeImputer. Once per method."
+            metavar="NAME",
+            help="A method to compare with; repeatable. By default 'column means', 'nearest neighbours', ridge, PLS, "
+            "'factor analysis' and softImpute; also available: 'extra trees' and IterativeImputer.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split into training and held-out rows.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the split into training and held-out rows.")] = 0,
     backend: Engine = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hide each view of held-out rows in turn, fill it, and compare with what people use otherwise.
+    """Compare the model with simpler imputers on held-out rows.
 
-    MODEL gives the options: a model with these options is trained anew on a part
-    of the tables' rows, as the file's own may have seen them all. Errors: root
-    mean square, each column in units of its standard deviation. For categories
-    and columns of zeros and ones: how many are filled right, and the log loss in
-    nats. Coverage: how many hidden values lie in their 95 % interval. Ridge and
-    PLS are fitted once per pattern of missing views; every other method's
-    setting is chosen on training rows that are held out for that, and so are its
-    intervals.
+    Each view of the held-out rows is hidden in turn and imputed. The model in the
+    file may have been trained on these rows, so a new model with the same options
+    is trained on the remaining rows.
+
+    Errors are root mean square, with each column in units of its standard
+    deviation. For categories and columns of zeros and ones, the table shows the
+    fraction imputed correctly and the log loss in nats. Coverage is the fraction
+    of hidden values inside their 95 % interval. Ridge and PLS are fitted once per
+    pattern of missing views; the settings of the other methods, and all their
+    intervals, come from a validation part of the training rows.
     """
     from ..estimator import JPVAE
     from ..tables.evaluation import JPVAE_NAME, USUAL, evaluate

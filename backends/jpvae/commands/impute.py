@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -13,6 +14,13 @@ from rich.table import Table
 from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
 
 EXAMPLE = "jpvae impute model.safetensors --view rna=new.csv --out filled --draws 20"
+
+
+class Impossible(StrEnum):
+    """What becomes of a value that the model cannot produce."""
+
+    ERROR = "error"
+    MISSING = "missing"
 
 
 def command(
@@ -24,11 +32,13 @@ def command(
         typer.Option(min=0, metavar="N", help="Draws for multiple imputation, written to one long table per view."),
     ] = 0,
     impossible: Annotated[
-        Literal["error", "missing"],
+        Impossible,
         typer.Option(
-            help="A value that the model cannot have, such as an unseen category: an error, or imputed with a warning."
+            metavar="RULE",
+            help="A value that the model cannot produce, such as a category absent from training: error refuses it; missing "
+            "imputes it, with a warning.",
         ),
-    ] = "error",
+    ] = Impossible.ERROR,
     backend: Engine = None,
     device: Annotated[
         str | None,
@@ -56,8 +66,8 @@ def command(
     joined = join(given, fitted.index_name_, names=fitted.view_names_)
     if fitted.index_name_ is not None:
         results.check_names(fitted, draws=draws > 0)
-    if impossible == "missing":
-        fitted.set_params(impossible=impossible)
+    if impossible is Impossible.MISSING:
+        fitted.set_params(impossible=impossible.value)
         joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False  # these rows are imputed too
     with writing.new_folder(out) as folder:
         if fitted.index_name_ is None:

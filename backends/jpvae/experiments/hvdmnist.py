@@ -22,7 +22,7 @@ from ..estimator import JPVAE
 from ..training.callbacks import Callback, Run
 from .data import halves, mnist
 from .measures import latent_report, measure
-from .protocols import of_estimator, options
+from .protocols import are_the_same, of_estimator, options
 
 TRAINING_IMAGES = 50_000
 
@@ -52,7 +52,9 @@ def run(
     config_file, result_file = out / "config.json", out / "result.json"
     stored: dict[str, Any] = json.loads(json.dumps(config))
     if config_file.exists():
-        if _read_json(config_file) != stored:
+        found = _read_json(config_file)
+        known = are_the_same(found.get("options", {}), stored["options"])
+        if not known or found | {"options": None} != stored | {"options": None}:
             raise ConfigError(f"out is {str(out)!r}, which holds another run ({config_file.name} differs); give another folder")
         if result_file.exists():
             return _read_json(result_file)

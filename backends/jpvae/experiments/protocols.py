@@ -18,6 +18,7 @@ from ..errors import ConfigError
 from ..training import schedules
 
 PRIORS = {"zero": "independent", "svd": "svd", "orthogonal": "orthogonal"}
+_LATER = {"posterior": "factorised"}  # what a run had that is older than the option
 LEARNED = "learned"  # in place of a number: alpha is trained, from the protocol's own value on
 
 
@@ -85,6 +86,11 @@ def options(variant: str, protocol: str, alpha: float | str | None = None) -> di
     if isinstance(alpha, str):
         raise ConfigError(f"alpha is {alpha!r}; expected a number, {LEARNED!r} or None")
     return found if alpha is None else found | {"alpha": alpha}
+
+
+def are_the_same(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a finished run's options are these, which may have been given names since."""
+    return dict(_LATER) | dict(stored) == dict(_LATER) | dict(wanted)
 
 
 def of_estimator(options: Mapping[str, Any]) -> dict[str, Any]:

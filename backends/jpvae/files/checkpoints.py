@@ -2,6 +2,10 @@
 
 Tensors: parameters by their layout names, `adam.*` (step and moments) where training may go on, `scaling.*`, `moments.*`.
 Header metadata: format, version, one JSON object, and a checksum of this object and all tensors. Version 1 had no checksum.
+
+The version rises when a release that reads the one before would misread a new file, or could not check it: not for a new option
+or header entry whose absence has a meaning (``Options`` and ``Model`` have defaults for them). Every version that was ever
+released is read; proofs_tests/files/test_older_files.py holds a file of each.
 """
 
 from __future__ import annotations
@@ -50,7 +54,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     """Read a checkpoint: tensors and header. Raises CheckpointError for a foreign, damaged or newer file."""
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
+    if not isinstance(path, str | os.PathLike):
+        raise CheckpointError(f"path is {path!r}; expected the name of a file")
+    if not os.path.isfile(path):
         raise CheckpointError(f"path is {str(path)!r}: there is no such file")
     try:
         with safe_open(path, framework="np") as file:
@@ -58,7 +64,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
             version = metadata.get("version")
             if metadata.get("format") != _FORMAT:
                 raise CheckpointError(
-                    f"{str(path)!r} is a .safetensors file of something else; expected one that JPVAE.save wrote"
+                    f"{str(path)!r} is a .safetensors file from another program; expected one written by JPVAE.save"
                 )
             if version not in _READ:
                 raise CheckpointError(
@@ -73,10 +79,10 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
                     )
             tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
-        raise CheckpointError(f"{str(path)!r} is damaged or no .safetensors file ({error})") from error
+        raise CheckpointError(f"{str(path)!r} is damaged or not a .safetensors file ({error})") from error
     text = metadata.get("header", "")
     if version != "1" and metadata.get("checksum") != checksum(tensors, text):
-        raise CheckpointError(f"{str(path)!r} is damaged (its checksum does not fit its content)")
+        raise CheckpointError(f"{str(path)!r} is damaged (its checksum does not match its content)")
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -87,12 +87,12 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
         options, model = Options.from_json(header["options"]), Model.from_json(header["model"])
         columns = tuple(Columns.from_json(each) for each in header["columns"])
         if tuple((c.width, c.spec) for c in columns) != model.widths_and_likelihoods:
-            raise CheckpointError(f"{str(path)!r}: its columns do not fit its model; the file is damaged")
+            raise CheckpointError(f"{str(path)!r}: its columns do not match its model; the file is damaged")
         slices = None
         if options.view_slices is not None:
             slices = Slices.from_json(options.view_slices, header["feature_names"])
         if not fits(tensors, model):
-            raise CheckpointError(f"{str(path)!r}: its arrays do not fit its header; the file is damaged")
+            raise CheckpointError(f"{str(path)!r}: its arrays do not match its header; the file is damaged")
         check_numbers(tensors, model, str(path))
         names, history, index_name = tuple(header["view_names"]), header["history"], header.get("index_name")
         latents = dict(zip(names, model.latent_dims, strict=True))
@@ -156,7 +156,7 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
                 theirs, ours = ({name: found.get(name) for name in differing} for found in (theirs, ours))
             raise CheckpointError(
                 f"checkpoint {str(path)!r} is of another training ({part}: {theirs}; here {ours}). "
-                "Give another path, or delete the file to start anew."
+                "Choose another path, or delete the file to start over."
             )
     found = _fitted(path, tensors, header)
     adam, best_parameters = checkpoints.select(tensors, "adam."), checkpoints.select(tensors, "best.")
@@ -166,9 +166,9 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     theirs = {name: x.shape for name, x in adam.items() if not start.model.is_own(name[2:])}
     best, window = header.get("best"), header.get("window", [])
     whole = "state" in adam or theirs == moments  # "state": of an optimiser of the user's own
-    whole = whole and (set(best) == {"step", "loss", "since"} if best_parameters else best is None)
+    whole = whole and (set(best or ()) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not 0 < found.steps <= steps:
-        raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start anew")
+        raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start over")
     # A training that was ended early has a record of its last steps, which are those in the window: they are recorded anew.
     history = tuple(record for record in found.history if record["step"] <= found.steps - len(window))
     kept = Best(parameters=best_parameters, **best) if best else None
@@ -187,8 +187,8 @@ def _without_family(path: str | os.PathLike[str], name: Any, sources: Any) -> Ch
         return CheckpointError(f"{str(path)!r} uses the unknown likelihood {name!r}; the file is damaged, or of a new release")
     module, _, family = source.partition(":")
     return CheckpointError(
-        f"{str(path)!r} uses the likelihood {title(name)!r}, class {family!r} of module {module!r}, which is not known here. "
-        f"Install the package that has it, run `import {module}`, and load the file again."
+        f"{str(path)!r} uses the likelihood {title(name)!r}, class {family!r} of module {module!r}, which is not available "
+        f"here. Install the package that provides it, run `import {module}`, and load the file again."
     )
 
 

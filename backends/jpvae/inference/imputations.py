@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..fitted import Fitted
-from ..options import Missing, at_least
+from ..options import Missing, at_least, flag, one_of, seed_of
 from ..views import outputs
 from ..views.dataframes import give_back as as_table
 from ..views.units import check_imputed, overflow_is_found
@@ -94,19 +94,16 @@ class Imputations:
         >>> out = [create(f"filled-{i}.npy", "w+", v.dtype, v.shape) for i, v in enumerate((rna, protein))]  # doctest: +SKIP
         >>> model.impute([rna, protein], mask, out=out)                                              # doctest: +SKIP
         """
-        if method not in ("predictive", "plug-in"):
-            raise ConfigError(f"method is {method!r}; expected 'predictive' or 'plug-in'")
-        if moments not in ("prior", "training"):
-            raise ConfigError(f"moments is {moments!r}; expected 'prior' or 'training'")
+        one_of("method", method, ("predictive", "plug-in"))
+        one_of("moments", moments, ("prior", "training"))
+        return_std = flag("return_std", return_std)
         if method == "plug-in" and return_std:
             raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
         n_draws = at_least("n_draws", n_draws, 2 if return_std else 1)
         if method == "plug-in" and moments == "training":
             self.training_moments()
         if out is not None and self.predictor() and self._is_matrix(views):
-            raise ConfigError(
-                "out is given with one wide matrix; expected None: hand in the views by name to write into arrays"
-            )
+            raise ConfigError("out is given with one wide matrix; expected None: pass the views by name to write into arrays")
         data, scaled, predictor, give_back = self._read(views, mask, missing, keep=out is None)
         units = self._fitted.units
         results = outputs.begin(data, out, with_std=return_std)
@@ -166,12 +163,13 @@ class Imputations:
         (5, 300, 4)
         """
         n_draws = at_least("n_draws", n_draws, 1)
+        observation_noise = flag("observation_noise", observation_noise)
         data, scaled, predictor, give_back = self._read(views, mask, missing, keep=True)
         try:
             result = [np.repeat(table[None], n_draws, axis=0) for table in data.tables]
-        except MemoryError as error:
+        except (MemoryError, OverflowError, ValueError) as error:  # which of them depends on how many
             size = n_draws * sum(table.nbytes for table in data.tables)
-            raise ConfigError(f"n_draws is {n_draws}, whose copies take {size / 2**30:,.0f} GiB; expected fewer") from error
+            raise ConfigError(f"n_draws is {n_draws}, whose copies take {size >> 30:,} GiB; expected fewer") from error
         units = self._fitted.units
         with overflow_is_found():
             for j, which, rows, values in filling.completed_draws(
@@ -240,7 +238,7 @@ class Imputations:
         [(3, 6), (3, 4)]
         """
         predictor = self.predictor()
-        means = predictor.prior_means(at_least("n", n, 1), at_least("seed", seed, 0))
+        means = predictor.prior_means(at_least("n", n, 1), seed_of(at_least("seed", seed, 0)))
         tables = [units.to_table(m) for m, units in zip(means, self._fitted.units, strict=True)]
         return [
             as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self._fitted.columns, strict=True)

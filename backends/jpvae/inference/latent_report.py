@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .predictor import Predictor
+from .predictor import Predictor, Rows
 
 ACTIVE = 0.01  # variance of a posterior mean over rows
 ROWS = 2000  # at most, evenly spread over the data
@@ -56,7 +56,7 @@ def largest(kl: Sequence[float]) -> str:
     return " ".join(f"{x:.2f}" for x in sorted(kl, reverse=True)[:8]) + (" ..." if len(kl) > 8 else "")
 
 
-def diagnose(predictor: Predictor, views: Sequence[np.ndarray], observed: np.ndarray, names: Sequence[str]) -> LatentReport:
+def diagnose(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, names: Sequence[str]) -> LatentReport:
     """Look at each view's latents over the rows that have the view. views: (N, c_i) in the model's units; observed (N, M)."""
     chosen = np.unique(np.linspace(0, len(observed) - 1, min(ROWS, len(observed))).astype(int))
     seen = observed[chosen]
@@ -85,12 +85,12 @@ def _advice(views: Mapping[str, Mapping[str, Any]]) -> str:
     collapsed = [name for name, view in views.items() if view["collapsed"]]
     if collapsed:
         return (
-            f"The latents of {', '.join(collapsed)} say nothing of the data: take more steps, let the KL in slowly "
-            "(beta='linear' or 'cyclical'), or a smaller alpha."
+            f"The latents of {', '.join(collapsed)} carry no information about the data. Train for more steps, increase "
+            "the KL weight slowly (beta='linear' or 'cyclical'), or choose a smaller alpha."
         )
     latents, active = (sum(view[part] for view in views.values()) for part in ("latents", "active"))
     if 2 * active < latents:
-        return f"Only {active} of {latents} latents are used: fewer latent_dims would do, or more steps might wake the others."
+        return f"Only {active} of {latents} latents are used. Reduce latent_dims, or train longer to activate the others."
     if active == latents:
-        return "All latents are used: if imputations are poor, try more latent_dims."
-    return f"{active} of {latents} latents are used: enough, and none are missing."
+        return "All latents are used. If imputations are poor, try larger latent_dims."
+    return f"{active} of {latents} latents are used, so their number is sufficient."

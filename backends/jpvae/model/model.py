@@ -64,6 +64,8 @@ class Model:
         parts = [f"{part}.{i}" for i in range(M) for part in ("encoder", "decoder")]
         if self.own_networks != tuple(part for part in parts if part in self.own_networks):
             raise ConfigError(f"own_networks is {self.own_networks!r}; expected a tuple of some of {parts}, in this order")
+        if max(dims) > _MOST_LATENTS:
+            raise ConfigError(f"latent_dims is {dims}; expected at most {_MOST_LATENTS:,} per view")
         _ = self.joint  # checks the prior's own options
         if self.entries not in ("error", "marginalise"):
             raise ConfigError(
@@ -197,5 +199,5 @@ class Model:
         return {name.removeprefix(head): value for name, value in p.items() if name.startswith(head)}
 
 
-_WIDEST = 2**24
+_WIDEST, _MOST_LATENTS = 2**24, 2**16
 _TRUNCATED_STD = 0.8796256610342398  # the standard deviation of a standard normal truncated at +-2

@@ -17,6 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -90,10 +91,10 @@ class Prior(ABC):
         """Standard normals per row that completing the latents takes (JointPrior.noise_dim)."""
         return sum(self.dims)
 
-    @property
+    @cached_property
     def coupling_parameters(self) -> tuple[str, ...]:
         """The correlations' raw parameters, which move at ``coupling_rate`` times the learning rate."""
-        return ()
+        return tuple(self.correlations())
 
     @abstractmethod
     def skew_sizes(self) -> dict[str, int]:
@@ -131,7 +132,7 @@ class Independent(Prior):
     name, couples, signed = "independent", False, True
 
     def skew_sizes(self) -> dict[str, int]:
-        """There are no rotations."""
+        """No rotations."""
         return {}
 
     def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
@@ -148,11 +149,6 @@ class Orthogonal(Prior):
 
     name, equal_sizes, signed, least, most = "orthogonal", True, True, 2, 2
 
-    @property
-    def coupling_parameters(self) -> tuple[str, ...]:
-        """alpha, where it is learned."""
-        return ("prior.alpha",) if self.learn_alpha else ()
-
     def skew_sizes(self) -> dict[str, int]:
         """R."""
         return {"prior.rotation": self.dims[0]}
@@ -168,10 +164,12 @@ class Orthogonal(Prior):
 
     def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
         """p -> alpha = tanh(p/2) -> its ratios (with an axis more in the coupling);  d alpha/dp = (1 - alpha^2)/2."""
-        bars = {"prior.rotation": vjp.orthogonal(p["prior.rotation"], prior.frames[1], cotangent.frames[1])}
+        frames, frames_bar, coupling_bar = _parts(prior, cotangent)
+        bars = {"prior.rotation": vjp.orthogonal(p["prior.rotation"], frames[1], frames_bar[1])}
         if self.learn_alpha:
-            alpha = prior.coupling.bounded.value[..., 0]
-            alpha_bar = vjp.number_bound(alpha, jc.Bounded(*(t[..., 0] for t in cotangent.coupling)))
+            coupling: Any = prior.coupling
+            alpha = coupling.bounded.value[..., 0]
+            alpha_bar = vjp.number_bound(alpha, jc.Bounded(*(t[..., 0] for t in coupling_bar)))
             bars["prior.alpha"] = 0.5 * (1.0 - alpha) * (1.0 + alpha) * alpha_bar
         return bars
 
@@ -180,11 +178,6 @@ class Svd(Prior):
     """C = U diag(s) V^T of two views with learned singular values s = sigmoid(t) or tanh(t/2)."""
 
     name, ranked, least, most = "svd", True, 2, 2
-
-    @property
-    def coupling_parameters(self) -> tuple[str, ...]:
-        """The singular values."""
-        return ("prior.logits",)
 
     def skew_sizes(self) -> dict[str, int]:
         """U (n_2 x d) and V (n_1 x d)."""
@@ -203,10 +196,11 @@ class Svd(Prior):
     def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
         """Back through both frames and the bound."""
         bound = {"sigmoid": vjp.sigmoid_bound, "tanh": vjp.tanh_bound}[self.bound]
+        frames, frames_bar, coupling_bar = _parts(prior, cotangent)
         return {
-            "prior.U": vjp.frame(p["prior.U"], prior.frames[1], cotangent.frames[1]),
-            "prior.V": vjp.frame(p["prior.V"], prior.frames[0], cotangent.frames[0]),
-            "prior.logits": bound(p["prior.logits"], cotangent.coupling),
+            "prior.U": vjp.frame(p["prior.U"], frames[1], frames_bar[1]),
+            "prior.V": vjp.frame(p["prior.V"], frames[0], frames_bar[0]),
+            "prior.logits": bound(p["prior.logits"], coupling_bar),
         }
 
 
@@ -214,11 +208,6 @@ class Canonical(Prior):
     """Any number of views and sizes: d shared sources, of which each view's frame has learned loadings a^2 = sigmoid(t)."""
 
     name, ranked, least = "canonical", True, 2
-
-    @property
-    def coupling_parameters(self) -> tuple[str, ...]:
-        """The loadings."""
-        return ("prior.logits",)
 
     @property
     def needed_latents(self) -> int:
@@ -252,10 +241,7 @@ class OrthogonalMany(Prior):
 
     name, equal_sizes, least = "orthogonal", True, 3
 
-    @property
-    def noise_dim(self) -> int:
-        """The sources come on top."""
-        return sum(self.dims) + self.directions
+    noise_dim = Canonical.noise_dim
 
     def skew_sizes(self) -> dict[str, int]:
         """One rotation Q_i per view."""
@@ -299,5 +285,11 @@ def _frames(p: Mapping[str, Any], dims: Sequence[int], d: int) -> list[Any]:
 
 
 def _frames_vjp(p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
-    names = _frame_sizes(prior.dims)
-    return {name: vjp.frame(p[name], *pair) for name, *pair in zip(names, prior.frames, cotangent.frames, strict=True)}
+    frames, frames_bar, _ = _parts(prior, cotangent)
+    parts = zip(_frame_sizes(prior.dims), frames, frames_bar, strict=True)
+    return {name: vjp.frame(p[name], Q, bar) for name, Q, bar in parts}
+
+
+def _parts(prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> tuple[Any, Any, Any]:
+    """The frames, and the cotangents of frames and coupling, which a coupled prior has."""
+    return prior.frames, cotangent.frames, cotangent.coupling

@@ -25,7 +25,9 @@ def open_arrays(given: Sequence[Source]) -> dict[str, np.ndarray]:
                 with array as archive:
                     array = archive[key_of(source)]
         except UNREADABLE as error:
-            raise ViewError(f"{source} cannot be read as {source.format} ({error}); is it damaged, or no array?") from error
+            raise ViewError(
+                f"{source} cannot be read as {source.format} ({error}). Check that it is an undamaged array."
+            ) from error
         if array.dtype.kind not in "biuf" or array.ndim != 2 or 0 in array.shape:
             raise ViewError(
                 f"{source} is an array of shape {array.shape} and dtype {array.dtype}; expected (N, c) numbers: one row per "

@@ -54,7 +54,7 @@ def evaluate(
         raise ConfigError(f"--method is {unknown[0]!r}; expected one of {list(METHODS)}")
     if len(joined.views) < len(joined.names):
         absent = [name for name in joined.names if name not in joined.views]
-        raise ViewError(f"--view lacks {absent}; expected every view of the model: it is trained anew on these tables")
+        raise ViewError(f"--view lacks {absent}; expected every view of the model: a new model is trained on these tables")
     opened = open_views(joined.views, joined.observed, names=fitted.view_names_, columns=fitted.table_columns_)
     data = checked(opened, missing="nan", entries=fitted.entries, visit=Survey(opened, fitted.model_.likelihoods))
     observed, N = data.observed, len(data.observed)

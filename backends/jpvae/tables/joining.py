@@ -74,7 +74,7 @@ def join(
             )
         return _by_position(given, order)
     if id_column is None:
-        hint = "name its column with --id, as --id subject"
+        hint = "name the id column with --id, such as --id subject"
         if names is not None:
             hint = "the model was fitted without one; give arrays (.npy, .npz), or fit on tables"
         raise ViewError(f"{given[0]} is a table, whose rows are matched by an id; {hint}")
@@ -113,7 +113,7 @@ def _all_ids(tables: list[Table]) -> pd.Index:
         own = table.frame.index
         if own.dtype != ids.dtype:
             raise ViewError(
-                f"the ids {ids.name!r} are of different kinds, so that no row would match: {_with_kind(ids)} in "
+                f"the ids {ids.name!r} are of different kinds, so no row would match: {_with_kind(ids)} in "
                 f"{tables[0].source}, {_with_kind(own)} in {table.source}; make both text or both integers"
             )
         ids = ids.append(own[~own.isin(ids)])
@@ -129,6 +129,6 @@ def _check_rows(observed: np.ndarray, name: Callable[[int], str]) -> None:
     empty = np.flatnonzero(~observed.any(axis=1))
     if empty.size:
         raise ViewError(
-            f"{name(int(empty[0]))} has no value in any view that was given ({empty.size} such rows); expected at least one "
+            f"{name(int(empty[0]))} has no value in any of the given views ({empty.size} such rows); expected at least one "
             "view for each: delete these rows, or give the view that they have"
         )

@@ -50,7 +50,7 @@ def read(source: Source, id_column: str) -> Table:
         names, whole = _READERS[source.format](source.path, id_column)
     except (*UNREADABLE, pd.errors.ParserWarning) as error:
         raise ViewError(
-            f"{source} cannot be read as {source.format} ({error}); is it damaged, or of another format?"
+            f"{source} cannot be read as {source.format} ({error}). Check that it is undamaged and in that format."
         ) from error
     _check_names(source, names, id_column)
     if len(whole) == 0:
@@ -103,8 +103,8 @@ _READERS = {".csv": _separated(","), ".tsv": _separated("\t"), ".parquet": _parq
 def _check_names(source: Source, names: list[str], id_column: str) -> None:
     if "" in names:
         raise ViewError(
-            f"{source}: column {names.index('') + 1} of {len(names)} has no name; expected a name for each. (Row numbers "
-            "written along? pandas leaves them out by to_csv(index=False), R by row.names = FALSE.)"
+            f"{source}: column {names.index('') + 1} of {len(names)} has no name; expected a name for each. (Are these row "
+            "numbers? pandas omits them with to_csv(index=False), R with row.names = FALSE.)"
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -112,7 +112,7 @@ def _check_names(source: Source, names: list[str], id_column: str) -> None:
     if id_column not in names:
         advice = "Give --id, or rename it"
         if len(names) == 1 and re.search(r"[;\t,]", names[0]):
-            advice = "A .csv has commas between its columns, a .tsv tabs, and both have decimal points: save it anew"
+            advice = "A .csv has commas between its columns, a .tsv has tabs, and both have decimal points; save the file again"
         raise ViewError(f"{source} has no column {id_column!r} (the id); its columns are {_some(names)}. {advice}")
     if len(names) == 1:
         raise ViewError(f"{source} has no column beside the id {id_column!r}; expected at least one")
@@ -157,7 +157,7 @@ def _check_column(source: Source, column: pd.Series) -> None:
             raise ViewError(
                 f"{source}: column {column.name!r} is not numeric ({wrong.iloc[0]!r} at {column.index.name} "
                 f"{wrong.index[0]!r}), yet {len(found) - len(wrong)} of its {len(found)} values are numbers; expected numbers, "
-                "or texts that are none: correct or empty such cells, or give the categories other names"
+                "or categories that do not look like numbers: correct or empty these cells, or rename the categories"
             )
         texts = [value for value in found if isinstance(value, str)]
         commas = found[[isinstance(value, str) and "," in value for value in found]]

@@ -58,7 +58,7 @@ def sources(given: Sequence[str]) -> list[Source]:
         view, equals, path = word.partition("=")
         if not equals or not path or not re.fullmatch(r"[\w-]+", view):  # the name becomes that of a file
             raise ConfigError(
-                f"--view is {word!r}; expected name=path, as rna=rna.csv: a name of letters, digits, _ and -, then the file"
+                f"--view is {word!r}; expected NAME=PATH, such as rna=rna.csv, where NAME has letters, digits, _ and - only"
             )
         source = Source(view, Path(path))
         if view in [other.view for other in found]:
@@ -69,7 +69,7 @@ def sources(given: Sequence[str]) -> list[Source]:
             raise ViewError(f"{source}: there is no such file")
         found.append(source)
     if not found:
-        raise ConfigError("--view is missing; expected at least one name=path, as --view rna=rna.csv")
+        raise ConfigError("--view is missing; expected at least one NAME=PATH, such as --view rna=rna.csv")
     if len({source.is_array for source in found}) > 1:
         arrays = [str(source.path) for source in found if source.is_array]
         raise ViewError(

@@ -25,20 +25,21 @@ def check_new_folder(path: Path) -> None:
     if path.is_dir():
         if any(path.iterdir()):
             raise ViewError(
-                f"--out is {str(path)!r}, a folder with files in it; expected a new or empty one, or delete them first"
+                f"--out is {str(path)!r}, a folder that contains files; expected a new or empty folder. Choose "
+                "another folder, or delete the files first."
             )
     elif path.exists():
         raise ViewError(f"--out is {str(path)!r}, a file; expected the name of a new folder")
     elif not parent.is_dir():
         raise ViewError(f"--out is {str(path)!r}, in a folder that does not exist; create {str(parent)!r} first")
     if not all(os.access(folder, os.W_OK | os.X_OK) for folder in (parent, path) if folder.is_dir()):
-        raise ViewError(f"--out is {str(path)!r}, where you may not write; give another folder")
+        raise ViewError(f"--out is {str(path)!r}, where you may not write; choose another folder")
     try:
         temporary = beside(place)  # what else may be wrong, a name too long for instance, shows by trying
         temporary.mkdir()
         temporary.rmdir()
     except OSError as error:
-        raise ViewError(f"--out is {str(path)!r}, where no folder can be made ({error}); give another one") from error
+        raise ViewError(f"--out is {str(path)!r}, where no folder can be created ({error}); give another one") from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def read(path: Path) -> tuple[list[str], pd.DataFrame]:
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     try:
         if len(book.worksheets) != 1:
-            raise ValueError(f"it has the sheets {book.sheetnames}; expected one: save the sheet that you mean in a file")
+            raise ValueError(f"it has the sheets {book.sheetnames}; expected one: save the sheet you want in its own file")
         rows = [tuple(None if v in _EMPTY else v for v in row) for row in book.worksheets[0].iter_rows(values_only=True)]
     finally:
         book.close()

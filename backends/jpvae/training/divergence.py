@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import TrainingDiverged
 
-_REMEDY = "Lower learning_rate, set max_gradient_norm (to 1.0, say), or look for extreme values in the data."
+_REMEDY = "Lower learning_rate, set max_gradient_norm (for example to 1.0), or look for extreme values in the data."
 
 
 def check_report(report: Mapping[str, Any], when: str, rows: np.ndarray, names: Sequence[str]) -> None:
@@ -23,7 +23,7 @@ def check_report(report: Mapping[str, Any], when: str, rows: np.ndarray, names: 
         raise TrainingDiverged(f"the loss is {report['loss']} at {when} {parts}: {_offender(report, rows, names)}. {_REMEDY}")
     if not math.isfinite(report.get("gradient_norm", 0.0)):
         norm = report["gradient_norm"]
-        raise TrainingDiverged(f"the gradient's norm is {norm} at {when} {parts}; that step was not made. {_REMEDY}")
+        raise TrainingDiverged(f"the gradient's norm is {norm} at {when} {parts}; that step was not taken. {_REMEDY}")
 
 
 def check_finite(arrays: Mapping[str, np.ndarray], done: int, names: Sequence[str]) -> None:

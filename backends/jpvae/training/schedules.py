@@ -62,9 +62,7 @@ class Elsewhere:
 
     def beta(self, step: int, steps: int) -> float:
         """Raises ConfigError: the file does not hold the schedule itself."""
-        raise ConfigError(
-            f"beta was an object of {self.name}, which a file does not hold; set beta to one before fitting again"
-        )
+        raise ConfigError(f"beta was an object of {self.name}, which a file does not store; set beta again before fitting")
 
 
 _BY_NAME: dict[str, BetaSchedule] = {"constant": Constant(), "linear": Linear(), "cyclical": Cyclical()}

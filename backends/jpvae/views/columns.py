@@ -189,7 +189,7 @@ def as_text(level: Label) -> str:
 def unknown_category(view: str, row: Any, column: str | int, value: str, known: Any) -> ViewError:
     """The complaint about a category that fit never saw."""
     return ViewError(
-        f"view {view!r}, row {row}, column {column!r} is {value}, a category that fit never saw; expected one of "
+        f"view {view!r}, row {row}, column {column!r} is {value}, a category that was absent from training; expected one of "
         f'{list(known)}. Leave the cell or the row out, fit with data that have it, or have it imputed (impossible="missing").'
     )
 

@@ -116,9 +116,9 @@ def read_table(table: Any, view: str) -> Table:
         numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in table.dtypes)
         return Table(view, np.asarray(table) if numeric or set(table.dtypes) == {np.dtype(bool)} else None, table)
     if np.ma.is_masked(table):
-        raise ViewError(f"view {view!r} is a masked array with masked entries; say what is missing with mask or NaN")
+        raise ViewError(f"view {view!r} is a masked array with masked entries; mark missing rows with mask or NaN instead")
     if hasattr(table, "toarray"):
-        raise ViewError(f"view {view!r} is a sparse {type(table).__name__}; expected a dense (N, c) table: hand in .toarray()")
+        raise ViewError(f"view {view!r} is a sparse {type(table).__name__}; expected a dense (N, c) table: pass .toarray()")
     try:
         a = np.asarray(table.detach().cpu() if hasattr(table, "detach") else table)
     except (TypeError, ValueError) as error:
@@ -157,7 +157,7 @@ def shared_index(tables: Sequence[Table | None]) -> Any:
         if not index.equals(frames[0][1]):
             raise ViewError(
                 f"views {frames[0][0]!r} and {view!r} have different indexes; expected the same subjects in the same order. "
-                "Join the tables on their index (pandas.concat(tables, axis=1)) and say what is missing with NaN or mask."
+                "Join the tables on their index (pandas.concat(tables, axis=1)) and mark missing rows with NaN or mask."
             )
     return frames[0][1] if frames else None
 

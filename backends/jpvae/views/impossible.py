@@ -58,7 +58,7 @@ class Tally:
         """What was found in a block, whose rows are ``called`` so."""
         if found.any() and not self.cells:
             row, j = (int(k) for k in np.argwhere(found)[0])
-            value = "a text that fit never saw" if j in self.columns.texts else f"{values[row, j]:g}"
+            value = "a category that was absent from training" if j in self.columns.texts else f"{values[row, j]:g}"
             self.first = f"row {called[row]}, column {self.columns.title(j)!r} is {value}"
         self.cells += int(found.sum())
         self.rows += int(found.any(axis=1).sum())

@@ -63,7 +63,7 @@ def open_views(
         raise ViewError("views have no rows; expected at least one")
     index = frames.shared_index(tables)
     if columns is None and N == 1:
-        raise ViewError("views have one row (n_samples = 1); expected at least two to learn from how they differ")
+        raise ViewError("views have one row (n_samples = 1); expected at least two, to learn how rows differ")
     observed = _mask(mask, N, len(order))
     if columns is not None:
         known = [t if t is None else frames.in_order(t, c) for t, c in zip(tables, columns, strict=True)]
@@ -71,7 +71,7 @@ def open_views(
     found, learned = [], []
     for i, (said, table, name) in enumerate(zip(per_view(likelihood, order), tables, order, strict=True)):
         if table is None:
-            raise ViewError(f"view {name!r} is None; expected a table: fit cannot learn a view that nobody has")
+            raise ViewError(f"view {name!r} is None; expected a table: a view that no row has cannot be learned")
         found.append(table if table.values is None else replace(table, values=in_memory(table.values)))
         learned.append(columns_of(said, found[-1], observed[:, i]))
     return Opened(tuple(found), observed, order, tuple(learned), keyed, index, fitting=True)
@@ -96,8 +96,8 @@ def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple
     else:
         if isinstance(views, np.ndarray) or not isinstance(views, Sequence):
             raise ViewError(
-                f"views is a {type(views).__name__}; expected a list or dict of (N, c) tables, one per view; of one table that "
-                "has all views side by side JPVAE(view_slices=...) says which columns are whose"
+                f"views is a {type(views).__name__}; expected a list or dict of (N, c) tables, one per view; for one table "
+                "that has all views side by side, set JPVAE(view_slices=...) to each view's columns"
             )
         tables = list(views)
         order = names or tuple(f"view{i}" for i in range(len(tables)))

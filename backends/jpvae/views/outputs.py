@@ -21,10 +21,11 @@ def begin(data: Views, out: Any, *, with_std: bool) -> list[list[np.ndarray]]:
     the data (std: 0), else NaN. Without ``out`` the first are the data's own tables. Raises ViewError for an unfit ``out``."""
     shapes = [(len(data.observed), c) for c in data.features]
     if out is None:
-        results = [list(data.tables), *([[np.empty(s, data.dtype(i)) for i, s in enumerate(shapes)]] if with_std else [])]
+        own: list[Any] = list(data.tables)  # kept by the pass that read them
+        results = [own, *([[np.empty(s, data.dtype(i)) for i, s in enumerate(shapes)]] if with_std else [])]
     else:
         if not data.plain:
-            raise ViewError("out takes numbers only; leave it out for DataFrames and texts, which come back as new ones")
+            raise ViewError("out holds numbers only; omit it for DataFrames and text, which are returned as new objects")
         if with_std and not (isinstance(out, Sequence) and len(out) == 2):
             raise ViewError("out is not a pair; with return_std=True expected (imputations, standard deviations)")
         names = ["out[0]", "out[1]"] if with_std else ["out"]
@@ -47,7 +48,7 @@ def _checked(data: Views, shapes: list[tuple[int, int]], out: Any, name: str) ->
         out, keys = [out[view] for view in data.names], data.names
     else:
         if not isinstance(out, Sequence) or len(out) != len(shapes):
-            raise ViewError(f"{name} is no sequence of {len(shapes)} arrays; expected one per view, in a list as the views")
+            raise ViewError(f"{name} is not a sequence of {len(shapes)} arrays; expected a list with one array per view")
         keys = range(len(shapes))
     for i, (key, array, shape) in enumerate(zip(keys, out, shapes, strict=True)):
         place, expected = f"{name}[{key!r}]", f"a writable NumPy array {shape} of {data.dtype(i)}"

@@ -93,7 +93,7 @@ class Slices:
         if getattr(y, "dtype", None) == np.bool_ and y.shape == (rows, len(self.positions)):
             raise ViewError(
                 f"the second argument has shape {y.shape} and is boolean like a mask, but with one wide matrix it is "
-                "scikit-learn's y, which is ignored; say what is missing by rows of NaN and missing='nan', or take a list of "
+                "scikit-learn's y, which is ignored; mark missing views by rows of NaN and missing='nan', or pass a list of "
                 "views"
             )
 

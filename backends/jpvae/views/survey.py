@@ -50,8 +50,8 @@ class Survey:
             if constant:
                 some = ", ".join(f"{title!r}" for title in constant[:5]) + (", ..." if len(constant) > 5 else "")
                 warnings.warn(
-                    f"view {self.names[i]!r} has {len(constant)} constant columns ({some}): they tell nothing, and each adds "
-                    "more nats to score the longer the training; leave them out",
+                    f"view {self.names[i]!r} has {len(constant)} constant columns ({some}): they carry no information, "
+                    "and they inflate score the longer training runs; leave them out",
                     JPVAEWarning,
                     stacklevel=3,
                 )

@@ -131,7 +131,7 @@ def check_imputed(views: Sequence[Scaled], view: int, rows: np.ndarray, values: 
     largest = int(np.argmax([x.max() for x in inputs]))
     columns, column = views[largest].units.columns, int(inputs[largest].argmax())
     raise ViewError(
-        f"view {names[view]!r}, row {row} cannot be imputed: the result is no finite number, because view {names[largest]!r}, "
+        f"view {names[view]!r}, row {row} cannot be imputed: the result is not finite, because view {names[largest]!r}, "
         f"column {columns.title(columns.sources[column])!r} of that row is {inputs[largest][column]:.3g} times its scale away "
         "from its mean in training. Correct that value, or mark that view missing in the row."
     )

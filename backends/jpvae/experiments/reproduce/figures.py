@@ -128,17 +128,25 @@ def accuracies(tables: list[Table], path: Path, title: str) -> str | None:
     for i, cells in enumerate(variants.values()):
         _points(axis, cells, np.arange(len(columns)) + width * (i - (len(variants) - 1) / 2))
     axis.plot([], [], "D", markerfacecolor="none", color=_INK, label="published, five seeds")
-    axis.set_xticks(range(len(columns)), columns, fontsize=12)
+    axis.set_xticks(range(len(columns)), [_typeset(column) for column in columns], fontsize=12)
     axis.set_ylabel("accuracy on the test set, %")
-    axis.set_title(title, fontsize=12, color=_INK)
+    axis.set_title(_typeset(title), fontsize=12, color=_INK)
     axis.grid(axis="y", color="#dddddd", linewidth=0.8)
     axis.spines[["top", "right"]].set_visible(False)
     for k in range(1, len(columns)):
         axis.axvline(k - 0.5, color="#eeeeee", linewidth=0.8)
-    axis.legend(frameon=False, loc="lower left", fontsize=10)
+    figure.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=10)
     _save(figure, path)
     counts = sorted({cell.seeds for cells in variants.values() for cell in cells})
     return f"Means of {' or '.join(map(str, counts))} seeds with their standard deviations, beside the published ones."
+
+
+def _typeset(text: str) -> str:
+    """X̃₁|₂ with all of its index below the line."""
+    for index in ("₁|₂", "₂|₁", "₁", "₂"):
+        plain = index.replace("₁", "1").replace("₂", "2")
+        text = text.replace(f"X̃{index}", rf"$\tilde{{X}}_{{{plain}}}$")
+    return text
 
 
 def _points(axis: Any, cells: Any, at: np.ndarray) -> None:

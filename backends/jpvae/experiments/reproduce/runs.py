@@ -10,7 +10,7 @@ from typing import Any
 
 from ...estimator import JPVAE
 from .. import hvdmnist
-from ..protocols import LEARNED, options
+from ..protocols import LEARNED, are_the_same, options
 from .settings import Settings
 
 VARIANTS = ("zero", "svd", "orthogonal")
@@ -46,8 +46,9 @@ class Run:
         if not all((folder / name).is_file() for name in ("config.json", "result.json", "checkpoint.safetensors")):
             return False
         config = json.loads((folder / "config.json").read_text())
-        wanted = {"variant": self.variant, "protocol": self.protocol, "seed": self.seed, "options": self.options(settings)}
-        return all(config.get(name) == value for name, value in wanted.items())
+        wanted = {"variant": self.variant, "protocol": self.protocol, "seed": self.seed}
+        same = are_the_same(config.get("options", {}), self.options(settings))
+        return same and all(config.get(name) == value for name, value in wanted.items())
 
     def folder(self, out: Path, trained: Sequence[Path], settings: Settings) -> Path:
         """Its folder: a finished one inside one of ``trained``, otherwise its own in ``out``, finished or not."""

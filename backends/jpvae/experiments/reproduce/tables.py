@@ -105,7 +105,7 @@ def _likelihoods() -> tuple[list[str], list[str]]:
 
 def _bounds() -> tuple[list[str], list[str]]:
     names = [f"joint bound, {count} draws" for count in FEWER_DRAWS]
-    return [*names, "log p, joint"], [*map(str, FEWER_DRAWS), "all"]
+    return names, [*map(str, FEWER_DRAWS)]
 
 
 def _cell(results: Results, protocol: str, variant: str, measure: str) -> Cell:

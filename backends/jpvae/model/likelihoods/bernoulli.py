@@ -2,8 +2,8 @@
 
     log p = -x log(1 + e^-l) - (1 - x) log(1 + e^l) = x l - log(1 + e^l)
 
-The first form keeps the digits of a rare event's probability: of x = 1 at l = 20, log p is -2e-9, which x l - log(1 + e^l)
-rounds to 0 in float32, its slope too. Range: every finite logit.
+The first form keeps the digits of a probability near 1: for x = 1 at l = 20, log p is -2e-9, which x l - log(1 + e^l) rounds to
+0 in float32, its slope too. Range: every finite logit.
 """
 
 from __future__ import annotations
@@ -30,22 +30,25 @@ class Bernoulli(Likelihood):
         return (values >= 0) & (values <= 1)
 
     def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
-        """-x softplus(-l) - (1 - x) softplus(l) per entry; softplus(l) is max(l, 0) + log(1 + e^-|l|)."""
-        positive, zero = outputs >= 0, xp.zeros_like(outputs)  # not max and abs, whose slopes at 0 are none of softplus
-        rest = xp.log1p(xp.exp(xp.where(positive, -outputs, outputs)))
-        below, above = xp.where(positive, zero, -outputs), xp.where(positive, outputs, zero)
-        return -x * (below + rest) - (1.0 - x) * (above + rest)
+        """l (x - h) - log(1 + e^-|l|), h = 1 where l > 0, else 0: autograd's slope of the first term is 0 where x is h.
+
+        -|l| is l (1 - 2h): at l = 0 its slope is 1, and the whole's is x - 1/2, as it should be.
+        """
+        h = xp.astype(outputs > 0, outputs.dtype)
+        return outputs * (x - h) - xp.log1p(xp.exp(outputs * (1.0 - 2.0 * h)))
 
     def log_prob_vjp(
         self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
     ) -> tuple[Array, dict[str, Array]]:
         """d log p/dl = x (1 - p) - (1 - x) p, the data less their mean, with p and 1 - p each to a few eps of itself."""
-        return cotangent * (x * self.mean(xp, -outputs) - (1.0 - x) * self.mean(xp, outputs)), {}
+        size = xp.abs(outputs)
+        one, zero = xp.exp(0.5 * (outputs - size)), xp.exp(-0.5 * (outputs + size))  # p and 1 - p, times 1 + e^-|l|
+        return cotangent * ((x * zero - (1.0 - x) * one) / (1.0 + xp.exp(-size))), {}
 
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
         """The probability of a one, 1/(1 + e^-l) or e^l/(1 + e^l): no exponential overflows; rare events keep their digits."""
-        e = xp.exp(-xp.abs(outputs))
-        return xp.where(outputs >= 0, xp.ones_like(e), e) / (1.0 + e)
+        size = xp.abs(outputs)
+        return xp.exp(0.5 * (outputs - size)) / (1.0 + xp.exp(-size))
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """p (1 - p), of zeros and ones."""

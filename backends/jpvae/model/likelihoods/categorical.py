@@ -47,7 +47,7 @@ class Categorical(Likelihood):
         top, _, e, rest = self._largest(xp, outputs)
         n = self._grouped(xp, cotangent * x + xp.zeros_like(outputs))
         p = e / (1.0 + rest)
-        others = xp.where(top, rest / (1.0 + rest), 1.0 - p)
+        others = top * (rest / (1.0 + rest)) + (1.0 - top) * (1.0 - p)
         return xp.reshape(n * others - p * (xp.sum(n, axis=-1, keepdims=True) - n), outputs.shape), {}
 
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
@@ -68,17 +68,18 @@ class Categorical(Likelihood):
         return (np.arange(p.shape[-1]) == level[..., None]).astype(mean.dtype).reshape(mean.shape)
 
     def _largest(self, xp: Any, outputs: Array) -> tuple[Array, Array, Array, Array]:
-        """Of each group: which columns are the largest, l - l_t, its exponential, and R (..., G, 1).
+        """Of each group: which columns are the largest (0 or 1), l - l_t, its exponential, and R (..., G, 1).
 
         Equal ones each add 1 to R but for one of them, and autograd's slope of max, shared among them, is right for all.
         """
         logits = self._grouped(xp, outputs)
         shifted = logits - xp.max(logits, axis=-1, keepdims=True)
-        top, e = shifted == 0.0, xp.exp(shifted)
-        equal = xp.sum(xp.where(top, xp.ones_like(e), xp.zeros_like(e)), axis=-1, keepdims=True)
-        rest = xp.sum(xp.where(top, xp.zeros_like(e), e), axis=-1, keepdims=True)
-        alone = xp.logical_and(top, equal == 1.0)  # l_t - l_t is 0, as is its slope: autograd would add rounding errors to it
-        return top, xp.where(alone, xp.zeros_like(e), shifted), e, rest + (equal - 1.0)
+        e = xp.exp(shifted)
+        top = xp.astype(shifted == 0.0, e.dtype)
+        equal = xp.sum(top, axis=-1, keepdims=True)
+        rest = xp.sum(e * (1.0 - top), axis=-1, keepdims=True) + (equal - 1.0)
+        # Where one is the largest alone, l_t - l_t is 0, as is its slope: autograd would add rounding errors to it.
+        return top, shifted * (1.0 - top * xp.astype(equal == 1.0, e.dtype)), e, rest
 
     def _grouped(self, xp: Any, values: Array) -> Array:
         """(..., G K) -> (..., G, K)."""

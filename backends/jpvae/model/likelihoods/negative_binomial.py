@@ -5,13 +5,13 @@
 As phi goes to 0 it is the Poisson distribution, and log G(x + r) - log G(r) is a difference of large numbers: in float32, at
 phi = e^-12, the slope in log phi would have the wrong sign. Loader's form has no such difference. With t = phi mu and
 
-    v = (mu/x - 1)/(1 + t),    w = (x - mu)/(r + mu) = -phi x v,    k(u) = log(1 + u) - u (gamma.py: about -u^2/2)
+    v = (mu/x - 1)/(1 + t),    w = (x - mu)/(r + mu) = phi (x - mu)/(1 + t),    k(u) = log(1 + u) - u (gamma.py: about -u^2/2)
 
     log p(x) = r k(w) + x k(v) - log(1 + phi x)/2 + delta(r + x) - delta(r) - T(x)    x >= 1
-    log p(0) = -r log(1 + t) = -mu - r k(t)
+    log p(0) = r log(1 + w) = r k(w) - mu/(1 + t)
 
 because r log((r + x)/(r + mu)) + x log((r + x) mu / (x (r + mu))) is r log(1 + w) + x log(1 + v), and r w + x v = 0. Every term
-with phi goes to 0 with it, one by one, and the slopes are d/dm = -x v = (x - mu)/(1 + t) and
+with phi goes to 0 with it, one by one, and the slopes are d/dm = (x - mu)/(1 + t) and
 
     d/d(log phi) = -r k(w) - phi x/(1 + phi x)/2 - r (delta'(r + x) - delta'(r))
 
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from .family import Array, Floats
-from .gamma import log1p_rest, log_factorial_rest, stirling_error, stirling_error_slope
+from .gamma import log1p_rest, log_factorial_rest, stirling_error_rise, stirling_error_rise_slope
 from .poisson import poisson_draws
 
 
@@ -43,24 +43,22 @@ class NegativeBinomial:
         """The log-probability above."""
         phi, r = xp.exp(own["log_dispersion"]), xp.exp(-own["log_dispersion"])
         mu = xp.exp(m)
-        t = phi * mu
-        counted = xp.maximum(x, xp.ones_like(x))
-        d = m - xp.log(counted)
-        v = xp.expm1(d) / (1.0 + t)
-        of_x, of_mu = xp.log1p(phi * counted), xp.log1p(t)
-        main = r * log1p_rest(xp, -(phi * counted) * v, of_x - of_mu) + counted * log1p_rest(xp, v, of_x - of_mu + d)
-        rest = stirling_error(xp, r + counted) - stirling_error(xp, r) - 0.5 * of_x - log_factorial_rest(xp, counted)
-        none = xp.where(t < 0.25, -mu - r * log1p_rest(xp, t), -r * of_mu)
-        return xp.where(x > 0, main + rest, none)
+        t, n = phi * mu, phi * x
+        counted, there = xp.maximum(x, xp.ones_like(x)), xp.minimum(x, xp.ones_like(x))
+        apart, of_x = (x - mu) / (1.0 + t), xp.log1p(n)
+        log_w = of_x - xp.log1p(t)  # log(1 + w); log(1 + v) is this and m - log x
+        main = r * log1p_rest(xp, phi * apart, log_w) + x * log1p_rest(xp, -apart / counted, log_w + m - xp.log(counted))
+        rest = stirling_error_rise(xp, r, x) - 0.5 * of_x - there * log_factorial_rest(xp, counted)
+        return main + rest - (1.0 - there) * (mu / (1.0 + t))
 
     def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
-        """d/dm and d/d(log phi) as above; at x = 0, w = -t/(1 + t)."""
+        """d/dm and d/d(log phi) as above."""
         phi, r = xp.exp(own["log_dispersion"]), xp.exp(-own["log_dispersion"])
         mu = xp.exp(m)
         t, n = phi * mu, phi * x
         in_m = (x - mu) / (1.0 + t)
         in_phi = -r * log1p_rest(xp, phi * in_m, xp.log1p(n) - xp.log1p(t)) - 0.5 * n / (1.0 + n)
-        return in_m, {"log_dispersion": in_phi - r * (stirling_error_slope(xp, r + x) - stirling_error_slope(xp, r))}
+        return in_m, {"log_dispersion": in_phi - r * stirling_error_rise_slope(xp, r, x)}
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """mu + phi mu^2."""

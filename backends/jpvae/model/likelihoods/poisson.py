@@ -27,9 +27,9 @@ class Poisson:
 
     def log_pmf(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> Array:
         """x (d - (e^d - 1)) - T."""
-        counted = xp.maximum(x, xp.ones_like(x))
+        counted, there = xp.maximum(x, xp.ones_like(x)), xp.minimum(x, xp.ones_like(x))
         d = m - xp.log(counted)
-        return xp.where(x > 0, counted * (d - xp.expm1(d)) - log_factorial_rest(xp, counted), -xp.exp(m))
+        return there * (counted * (d - xp.expm1(d)) - log_factorial_rest(xp, counted)) - (1.0 - there) * xp.exp(m)
 
     def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
         """d/dm = x - e^m."""

@@ -53,25 +53,24 @@ class StudentT(Likelihood):
 
     def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
         """The log-density above."""
-        half = 0.5 * (x - outputs) * xp.exp(-own["log_scale"])  # r / sqrt(nu)
+        half = xp.abs(0.5 * (x - outputs) * xp.exp(-own["log_scale"]))  # |r| / sqrt(nu)
         one = xp.ones_like(half)
-        far = xp.abs(half) > one  # where log(1 + h^2) is 2 log |h| + log(1 + 1/h^2), and h^2 may overflow
-        beyond = xp.where(far, half, one)
-        near = xp.where(far, 1.0 / beyond, half)
-        return _CONSTANT - own["log_scale"] - 0.5 * (_NU + 1.0) * (xp.log1p(near * near) + 2.0 * xp.log(xp.abs(beyond)))
+        large, small = xp.maximum(half, one), xp.minimum(half, one)
+        ratio = small / large  # 1 + h^2 is large^2 (1 + ratio^2), and h^2 may overflow
+        return _CONSTANT - own["log_scale"] - (_NU + 1.0) * (0.5 * xp.log1p(ratio * ratio) + xp.log(large))
 
     def log_prob_vjp(
         self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
     ) -> tuple[Array, dict[str, Array]]:
-        """w = (nu + 1)/(nu + r^2): d/d(mean) = w r / sigma, d/d(log sigma) = w r^2 - 1; in 1/r beyond 1: no overflow."""
+        """w = (nu + 1)/(nu + r^2): d/d(mean) = w r / sigma, d/d(log sigma) = w r^2 - 1; without r^2, which may overflow."""
         per_unit = xp.exp(-own["log_scale"])
         r = (x - outputs) * per_unit
-        one = xp.ones_like(r)
-        far = xp.abs(r) > one
-        q = xp.where(far, 1.0 / xp.where(far, r, one), r)
-        below, sign = xp.where(far, 1.0 + _NU * q * q, _NU + q * q), xp.where(far, one, -one)
-        in_scale = sign * _NU * (1.0 - q) * (1.0 + q) / below
-        return cotangent * ((_NU + 1.0) * q / below) * per_unit, {"log_scale": over_rows(xp, cotangent * in_scale)}
+        large = xp.maximum(xp.abs(r), xp.ones_like(r))
+        s, per = r / large, 1.0 / large
+        square = s * s * large  # r^2 over large, as is all below
+        below = _NU * per + square
+        in_scale = _NU * (square - per) / below
+        return cotangent * ((_NU + 1.0) * s / below) * per_unit, {"log_scale": over_rows(xp, cotangent * in_scale)}
 
     def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
         """The decoder's output."""

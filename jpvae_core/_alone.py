@@ -1,0 +1,121 @@
+"""What one view says of the shared source by itself, u | x_i ~ N(A_i m_i, N_i): the letters are those of fused.py.
+
+Given u, twice the KL of z_i from its prior, but for the means, is ``spread``:
+
+    sum_j (sigma_j^2 - 1 - log sigma_j^2) + log|N| + tr A N^{-1} A Q^T diag(sigma^2 - sigma^4) Q
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._xp import Array, Namespace, eye_like, solve_lower
+from .prior import rotate, square
+from .remainder import remainder
+
+Frame = Array | None
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What one observed view says of the source by itself; arrays (..., B, ...)."""
+
+    frame: Frame
+    a: Array  # (..., 1, d)
+    r: Array
+    mean: Array  # mu (..., B, n), m = Q^T mu (..., B, d)
+    m: Array
+    log_var: Array
+    variance: Array
+    precision: Array  # N^{-1}, (..., B, d, d)
+    K: Array  # D A N^{-1}, so that P = A K
+    log_det: Array  # log|N|, (..., B)
+    spread: Array  # twice KL(q(z | u) || p(z | u)) but for its means: 0 without evidence, (..., B)
+    bit: Array  # (..., B, 1): 1.0 where observed
+
+    @property
+    def source(self) -> Array:
+        """A m: the mean of the source given this view alone."""
+        return self.a * self.m
+
+    @property
+    def added(self) -> Array:
+        """P, 0 where the view is missing."""
+        return self.bit[..., None] * (self.a[..., :, None] * self.K)
+
+
+def alone_of(xp: Namespace, uniform: bool, frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> Alone:
+    """N_i's inverse and determinant, and what else depends on view i alone."""
+    variance, gained = xp.exp(log_var), -xp.expm1(log_var)  # sigma^2 and 1 - sigma^2
+    outer = outer_of(frame)
+    if uniform and square(frame):  # N = Q^T diag(r^2 + a^2 sigma^2) Q
+        a1, r1 = a[..., :1], r[..., :1]
+        diagonal = r1 * r1 + a1 * a1 * variance
+        precision, K = gram(xp, outer, 1.0 / diagonal), gram(xp, outer, a1 * gained / diagonal)
+        log_det = xp.sum(log1p_or_log(xp, -a1 * a1 * gained, xp.log(diagonal)), axis=-1)
+        spread = xp.sum(remainder(xp, -xp.log1p(r1 * r1 * xp.expm1(-log_var))), axis=-1)  # W = r^2 I: sum_j rho - 1 - log rho
+    else:
+        scale, identity = a[..., :, None] * a[..., None, :], eye_like(xp, a, a.shape[-1])
+        E, D = gram(xp, outer, variance), gram(xp, outer, gained)
+        # Where all evidence of a row is weak, N is as good as I - A D A, whose small entries are not made by subtraction.
+        weak = xp.all(gained < 0.5, axis=-1)
+        N = xp.where(weak[..., None, None], identity - scale * D, (r * r)[..., None] * identity + scale * E)
+        inverse, L = inverse_root(xp, N)
+        precision = xp.matrix_transpose(inverse) @ inverse
+        K = D @ (a[..., :, None] * precision)
+        lacking = xp.linalg.diagonal(scale * D) + below(xp, L)  # 1 - L_kk^2, without the subtraction
+        logs = log1p_or_log(xp, -lacking, -2.0 * xp.log(xp.linalg.diagonal(inverse)))
+        log_det, shared = xp.sum(logs, axis=-1), diagonal_of(xp, outer, scale * precision)
+        # There, tr N^{-1} - d + log|N|, a sum of squares, replaces two terms that cancel to first order.
+        far = log_det + xp.sum(variance * gained * shared, axis=-1)
+        near = xp.sum(remainder(xp, -logs) + below(xp, inverse), axis=-1) - xp.sum(gained * gained * shared, axis=-1)
+        spread = xp.sum(remainder(xp, log_var), axis=-1) + xp.where(weak, near, far)
+    return Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, precision, K, log_det, spread, bit)
+
+
+def inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:
+    """L^{-1} and L of S = L L^T. A matrix that is not finite counts as I: libraries raise on it, each in its own way, and what
+    made it so, a mean or a variance that is not finite, stands beside it in every result."""
+    identity = xp.broadcast_to(eye_like(xp, S, S.shape[-1]), S.shape)
+    L = xp.linalg.cholesky(xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
+    return solve_lower(xp, L, identity), L
+
+
+def outer_of(frame: Frame) -> Array | None:
+    """q q^T of every row q of the frame: (..., n, d) -> (..., n, d, d)."""
+    return None if frame is None else frame[..., :, :, None] * frame[..., :, None, :]
+
+
+def gram(xp: Namespace, outer: Array | None, v: Array) -> Array:
+    """Q^T diag(v) Q of every row, from the outer products of Q's rows: (..., n, d, d), (..., B, n) -> (..., B, d, d)."""
+    if outer is None:
+        return v[..., None] * eye_like(xp, v, v.shape[-1])
+    *lead, n, d, _ = outer.shape
+    flat = v @ xp.reshape(outer, (*lead, n, d * d))
+    return xp.reshape(flat, (*flat.shape[:-1], d, d))
+
+
+def diagonal_of(xp: Namespace, outer: Array | None, matrix: Array) -> Array:
+    """The diagonal of Q X Q^T of every row: (..., n, d, d), (..., B, d, d) -> (..., B, n)."""
+    if outer is None:
+        return xp.linalg.diagonal(matrix)
+    *lead, n, d, _ = outer.shape
+    flat = xp.reshape(matrix, (*matrix.shape[:-2], d * d))
+    return flat @ xp.matrix_transpose(xp.reshape(outer, (*lead, n, d * d)))
+
+
+def times(matrix: Array, x: Array) -> Array:
+    """(..., B, p, q) times (..., B, q) -> (..., B, p)."""
+    return (matrix @ x[..., None])[..., 0]
+
+
+def below(xp: Namespace, L: Array) -> Array:
+    """The sum of squares left of the diagonal of a triangular matrix, (..., d, d) -> (..., d)."""
+    strict = xp.tril(L, k=-1)
+    return xp.sum(strict * strict, axis=-1)
+
+
+def log1p_or_log(xp: Namespace, excess: Array, log: Array) -> Array:
+    """log(1 + excess): by log1p where the excess is small, else the logarithm that is known; each where it is accurate."""
+    small = xp.abs(excess) < 0.5
+    return xp.where(small, xp.log1p(xp.where(small, excess, xp.zeros_like(excess))), log)
