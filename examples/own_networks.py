@@ -12,7 +12,7 @@ from jpvae import JPVAE
 from jpvae.experiments.data import halves, small_digits
 
 torch.set_num_threads(1)
-STEPS = 150
+STEPS = 400
 
 
 def conv_encoder(features: int, latents: int) -> nn.Module:
@@ -54,7 +54,14 @@ for title, networks in {
     "convolutional": dict.fromkeys(names, (conv_encoder, conv_decoder)),
     "frozen encoder of the upper half": {"upper": (frozen_encoder, None)},
 }.items():
-    options = {"latent_dims": 8, "hidden": (128,), "steps": STEPS, "progress": False, "networks": networks}
+    options = {
+        "latent_dims": 8,
+        "hidden": (128,),
+        "steps": STEPS,
+        "learning_rate": 4e-3,
+        "progress": False,
+        "networks": networks,
+    }
     model = JPVAE(**options).fit(dict(zip(names, train, strict=True)))
     filled = model.impute({"upper": test[0], "lower": None}, n_draws=8)["lower"]
     error, spread = np.mean((filled - test[1]) ** 2), np.mean((train[1].mean(axis=0) - test[1]) ** 2)
