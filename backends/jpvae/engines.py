@@ -124,8 +124,11 @@ def engine_name(backend: str | Callable[..., Any]) -> str:
         return backend
     made = backend.func if isinstance(backend, functools.partial) else backend
     home, name = getattr(made, "__module__", ""), getattr(made, "__qualname__", type(made).__qualname__)
+    package = home.partition(".")[0]
     registered = {package: name for name, package in ENGINES.items()}
-    return registered.get(home.partition(".")[0], f"{home}:{name}")
+    if package not in registered:
+        registered |= {point.module.partition(".")[0]: point.name for point in entry_points(group=GROUP)}
+    return registered.get(package, f"{home}:{name}")
 
 
 def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:

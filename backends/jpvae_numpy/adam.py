@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .threads import Threads
 
@@ -26,7 +27,7 @@ BLOCK = 131_072
 class Flat:
     """Arrays by name, of given shapes, as views of one buffer ``whole``, in their order; all 0."""
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> None:
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike) -> None:
         sizes = [math.prod(shape) for shape in shapes.values()]
         self.whole = np.zeros(sum(sizes), dtype)
         pieces = np.split(self.whole, np.cumsum(sizes)[:-1])
@@ -54,7 +55,7 @@ class Adam:
         count = threads.count * -(-size // (threads.count * BLOCK))  # as many for each thread
         length = -(-size // count)
         self._blocks = [
-            (decays, moves_slowly, *(x[start : min(start + length, end)] for x in buffers))
+            (decays, moves_slowly, [x[start : min(start + length, end)] for x in buffers])
             for decays, moves_slowly, first, end in (
                 (True, False, 0, decaying),
                 (False, False, decaying, size - slow),
@@ -75,7 +76,7 @@ class Adam:
         one_less_b1, b2, one_less_b2, e, fast, slow, kept = (np.asarray(x, self._scratch[0].dtype) for x in constants)
 
         def share(k: int) -> None:
-            for decays, moves_slowly, p, g, m, v in self._blocks[k :: self.threads.count]:
+            for decays, moves_slowly, (p, g, m, v) in self._blocks[k :: self.threads.count]:
                 t = self._scratch[k][: len(p)]
                 np.subtract(g, m, t)
                 np.multiply(t, one_less_b1, t)

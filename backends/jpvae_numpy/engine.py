@@ -10,6 +10,9 @@ from typing import Any
 import array_api_compat.numpy
 import numpy as np
 
+from jpvae.model.batch import Batch
+from jpvae.model.model import Model
+
 from .adam import clip
 from .layers import forward, halves, layers_of
 from .loss import differentiate
@@ -31,7 +34,7 @@ class Engine:
 
     xp = array_api_compat.numpy
 
-    def __init__(self, model: Any, dtype: str = "float32", device: str = "cpu", *, threads: int | None = None) -> None:
+    def __init__(self, model: Model, dtype: str = "float32", device: str = "cpu", *, threads: int | None = None) -> None:
         if device != "cpu":
             raise RuntimeError("NumPy computes on the CPU; expected device='cpu'")
         self.model, self.dtype = model, dtype
@@ -82,14 +85,14 @@ class Engine:
     def train_step(
         self,
         state: State,
-        batch: Any,
+        batch: Batch,
         *,
         beta: float,
         learning_rate: float,
         coupling_rate: float = 1.0,
         weight_decay: float = 0.0,
         max_gradient_norm: float | None = None,
-    ) -> Any:
+    ) -> dict[str, Any]:
         """One Adam step; the report is of the parameters before it."""
         with quiet():
             report = differentiate(state, batch, beta)
@@ -112,7 +115,7 @@ def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
     return outputs.reshape(*x.shape[:-1], outputs.shape[1])
 
 
-def _threads(model: Any) -> int:
+def _threads(model: Model) -> int:
     """One per view where that pays: the products' own threads keep their cores busy between products too, and leave none."""
     weights = sum(n * m for i in range(model.views) for part in ("encoder", "decoder") for n, m in model.layers(part, i))
     limits = [os.environ[name] for name in _PRODUCTS if name in os.environ]

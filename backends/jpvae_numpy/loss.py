@@ -60,7 +60,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     # Decoders and likelihoods, forwards and at once backwards: z^k, z^{ks} -> log p, and z^k_bar, z^{ks}_bar
     decoded = [batch.decoded(i) for i in views]
 
-    def decode(i: int) -> tuple[Array, Array, Array | None]:
+    def decode(i: int) -> tuple[Array, Array, Any]:
         likelihood, parameters, plan = model.likelihoods[i], model.own_parameters(p, i), decoded[i]
         latents = [z[i][k, rows] for k, rows in plan.own]
         wanted = [targets[i][rows] for _, rows in plan.own]
@@ -83,8 +83,9 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
         outputs_bar, own_bar = likelihood.log_prob_vjp(xp, outputs, joined, parameters, log_prob_bar)
         for name, bar in own_bar.items():
             gradients[f"likelihood.{i}.{name}"][...] = bar
-        latents_bar = state.decoders[i].backward(outputs_bar, to_input=True)
-        z_bar, completed_bar, start = np.zeros_like(z[i]), np.zeros_like(completed[i]) if K > 1 else None, 0
+        latents_bar: Any = state.decoders[i].backward(outputs_bar, to_input=True)
+        z_bar, start = np.zeros_like(z[i]), 0
+        completed_bar: Any = np.zeros_like(completed[i]) if K > 1 else None
         for k, rows in plan.own:
             stop = start + len(z_bar[k, rows])
             z_bar[k, rows] += latents_bar[start:stop]
@@ -103,7 +104,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     if K > 1:
         given_bar, drawn_bar = vjp.complete(prior, given, masks[1:], completion_noise, completed_bar)
         for bar, more in zip(z_bar, given_bar, strict=True):
-            summed = more.sum(axis=0)
+            summed = np.asarray(more).sum(axis=0)
             bar[-(K - 1) :] += summed if len(bar) > 1 else summed.sum(axis=0)
 
     # Back through the posterior and to the prior's own parameters
@@ -122,7 +123,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     total = beta * (batch.weights @ kl.sum(axis=-1)) - sum(d.weights @ lp for d, lp in zip(decoded, log_probs, strict=True))
     rows = np.maximum(batch.observed.sum(axis=0), 1)
     reconstruction = [float(-(batch.observed[:, i] @ log_probs[i][:B]) / rows[i]) for i in views]
-    report = {"loss": float(total) / B, "reconstruction": reconstruction, "kl": float(kl[0].mean())}
+    report: dict[str, Any] = {"loss": float(total) / B, "reconstruction": reconstruction, "kl": float(kl[0].mean())}
     if not math.isfinite(report["loss"]):
         report["rows"] = batch.by_row(means, log_vars, kl, log_probs)
     return report
@@ -156,7 +157,7 @@ class _Fused:
 
     def __init__(self, prior: Any, means: Any, log_vars: Any, masks: Array, noise: Array, batch: Any) -> None:
         self.q, self.noise = jc.fuse(prior, means, log_vars, masks), noise
-        self.kl = np.broadcast_to(self.q.kl(), noise.shape[:-1])
+        self.kl = np.broadcast_to(np.asarray(self.q.kl()), noise.shape[:-1])
         self.z = self.q.draw(noise)
 
     def backward(self, kl_bar: Array, z_bar: Any) -> tuple[Any, Any, Any]:

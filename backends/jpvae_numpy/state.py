@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+
+from jpvae.model.model import Model
 
 from .adam import Adam, Flat
 from .layers import Layers
@@ -15,7 +16,7 @@ from .threads import Threads
 class State:
     """Copies of the parameters, in ``dtype``, with everything that a step needs allocated beside them."""
 
-    def __init__(self, model: Any, parameters: Mapping[str, np.ndarray], dtype: str, threads: int) -> None:
+    def __init__(self, model: Model, parameters: Mapping[str, np.ndarray], dtype: str, threads: int) -> None:
         self.model, self.dtype, self.threads = model, dtype, Threads(threads)
 
         def group(name: str) -> int:  # what decays first, the slow ones last

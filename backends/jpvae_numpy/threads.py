@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def quiet() -> np.errstate:

@@ -76,7 +76,7 @@ class Networks:
 
     def initial(self, seed: int) -> dict[str, np.ndarray]:
         """Fresh values of all own networks' parameters and buffers, by their layout names; torch's generator is left alone."""
-        found = {}
+        found: dict[str, np.ndarray] = {}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             for part in self._factories:
@@ -90,7 +90,7 @@ class Networks:
             yield
             return
         with torch.random.fork_rng():
-            torch.manual_seed(zlib.crc32(np.ascontiguousarray(noise)))
+            torch.manual_seed(zlib.crc32(noise.tobytes()))
             yield
 
     def prepare(self, name: str, x: np.ndarray) -> torch.Tensor:

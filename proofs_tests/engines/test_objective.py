@@ -32,7 +32,7 @@ def evaluated(model, p, batch, asarray, xp, *, ragged):
         outputs, n = layers(xp, p, f"encoder.{i}", x), model.latent_dims[i]
         return outputs[..., :n], outputs[..., n:]
 
-    inputs = batch.inputs(asarray, model.latent_dims, ragged=ragged)
+    inputs = batch.inputs(asarray, ragged=ragged)
     return negative_elbo(model, p, inputs, encode, lambda i, z: layers(xp, p, f"decoder.{i}", z), beta=BETA, xp=xp)
 
 

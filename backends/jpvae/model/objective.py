@@ -66,7 +66,7 @@ def negative_elbo(
         noise = _split(batch.posterior_noise, prior.dims)
         z = [jc.reparameterize(*each)[None, ...] for each in zip(means, log_vars, noise, strict=True)]  # one for all k
     kl = xp.reshape(kl, (K, B))
-    if K > 1:
+    if K > 1 and batch.masks is not None:
         given = [xp.broadcast_to(one[-(K - 1) :, ...], (K - 1, *one.shape[1:])) for one in z]
         S = batch.completion_noise.shape[0]
         drawn = [xp.broadcast_to(one, (S, *one.shape)) for one in given]
