@@ -135,7 +135,8 @@ class Engine:
     ) -> tuple[Objective, jax.Array, Arrays, Arrays, Arrays]:
         """The objective, |g|, and all arrays after the step."""
         beta, rate, slow_rate, kept, most, *corrections = settings
-        own, crossed = (tuple([(k, slice(None)) for k in each] for each in rows) for rows in decoded)
+        whole: Any = slice(None)
+        own, crossed = (tuple([(k, whole) for k in each] for each in rows) for rows in decoded)
         batch = batch._replace(own=own, crossed=crossed)
 
         def loss(p: Arrays) -> tuple[jax.Array, Objective]:

@@ -75,7 +75,7 @@ def test_a_file_of_an_engine_that_is_not_here(tmp_path, monkeypatch):
     monkeypatch.setattr(Mine, "__module__", "elsewhere")
     JPVAE(**OPTIONS | {"steps": 2, "backend": Mine}).fit(VIEWS, MASK).save(tmp_path / "m")
     with pytest.raises(
-        ConfigError, match=r"backend is 'elsewhere:Mine', which is not here: import elsewhere, or load\(path, back"
+        ConfigError, match=r"backend is 'elsewhere:Mine', which is unavailable: import elsewhere, or load\(path, back"
     ):
         JPVAE.load(tmp_path / "m")
     assert len(JPVAE.load(tmp_path / "m", backend="numpy").impute(VIEWS, MASK, n_draws=1)) == 3

@@ -60,7 +60,8 @@ def negative_elbo(
     prior = model.joint_prior(p)
     if model.posterior == "fused":
         q = jc.fuse(prior, means, log_vars, batch.masks)
-        kl, z = q.kl(), q.draw(batch.posterior_noise)  # (K, B) and (K, B, n_i)
+        kl = q.kl()  # (K, B)
+        z: Sequence[Array] = q.draw(batch.posterior_noise)  # (K, B, n_i)
     else:
         kl = jc.kl_divergence(means, log_vars, prior, batch.masks)
         noise = _split(batch.posterior_noise, prior.dims)
