@@ -24,7 +24,7 @@ from .inference.predictor import Predictor
 from .inference.scores import Scores
 from .model.posterior import PosteriorName
 from .model.priors import Bound, PriorName
-from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule, at_least
+from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule, at_least, seed_of
 from .planning import engine_of, with_networks
 from .training.callbacks import Callback, OnLog, check
 from .training.progress import progress_bar, show_families
@@ -588,7 +588,7 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
             given = data.give_back(results, *kind)
             return given if join is None else join(given)
 
-        seed = None if seed is None else at_least("seed", seed, 0)
+        seed = None if seed is None else seed_of(at_least("seed", seed, 0))
         return data, scaled, predictor.for_rows(identities(data.index), seed), give_back
 
     def _impossible(self) -> tuple[Impossible, ...]:

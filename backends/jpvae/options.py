@@ -31,6 +31,7 @@ RateSchedule = Literal["cosine", "constant"]
 Dtype = Literal["float32", "float64"]
 Layers = tuple[int, ...] | tuple[tuple[int, ...], ...]  # of all views, or of each
 
+_MOST_DRAWS = 10_000  # of a cross term
 _BEFORE = {"posterior": "factorised", "cell_dropout": 0.0}  # options that files older than them were trained without
 
 
@@ -85,7 +86,8 @@ class Options:
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction is {self.validation_fraction}; expected 0 < validation_fraction < 1")
         at_least("patience", self.patience, 1)
-        at_least("cross_draws", self.cross_draws, 1)
+        if at_least("cross_draws", self.cross_draws, 1) > _MOST_DRAWS:
+            raise ConfigError(f"cross_draws is {self.cross_draws}; expected at most {_MOST_DRAWS:,}")
         if not 0 <= self.cell_dropout <= 1:
             raise ConfigError(f"cell_dropout is {self.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
         if not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):

@@ -5,6 +5,7 @@ way, and the sum of every parameter's entries weighted by cosines of their posit
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,16 @@ from jpvae.testing.examples import MODELS, PATTERNS, batches, parameters
 
 STEPS, KEPT = 200, (0, 1, 20, 100, 199)
 FILE = Path(__file__).with_name("200_steps.json")
-CASES = [f"{name} | {holes}, {objective}" for name in MODELS for holes, objective in PATTERNS]
+# Encoders that read which cells there are, and the fused posterior, came later.
+THEN = {name: replace(m, cell_bits=False) for name, m in MODELS.items() if m.posterior == "factorised"}
+CASES = [f"{name} | {holes}, {objective}" for name in THEN for holes, objective in PATTERNS]
 
 
 def trained(backend, case):
     """The losses of steps KEPT, and the parameters' weighted sums after the last."""
     name, _, pattern = case.partition(" | ")
-    made, data = engine(backend, MODELS[name], "float64"), batches(MODELS[name], *pattern.split(", "))
-    state = made.start(parameters(MODELS[name]), None)
+    made, data = engine(backend, THEN[name], "float64"), batches(THEN[name], *pattern.split(", "))
+    state = made.start(parameters(THEN[name]), None)
     rates = [{"beta": min(1.0, k / 50), "learning_rate": 1e-2 / (1 + k / 100), "coupling_rate": 0.5} for k in range(STEPS)]
     losses = [made.train_step(state, data.at(k), **rates[k])["loss"] for k in range(STEPS)]
     sums = {name: float(x.ravel() @ np.cos(np.arange(x.size))) for name, x in made.to_arrays(state)[0].items()}
@@ -36,6 +39,6 @@ def test_two_hundred_steps_are_those_of_the_first_version(backend, case):
     found, expected = trained(backend, case), json.loads(FILE.read_text())[case]
     assert found["losses"] == pytest.approx(expected["losses"], rel=1e-9)
     assert found["sums"].keys() == expected["sums"].keys()
-    sizes = {name: 4.0 * max(1, x.size) for name, x in parameters(MODELS[case.partition(" | ")[0]]).items()}
+    sizes = {name: 4.0 * max(1, x.size) for name, x in parameters(THEN[case.partition(" | ")[0]]).items()}
     for name, total in expected["sums"].items():
         assert found["sums"][name] == pytest.approx(total, rel=0, abs=1e-9 * sizes[name]), name

@@ -60,7 +60,7 @@ OPTION_ERRORS = {
     "rate shape": ({"learning_rate_schedule": "step"}, r"learning_rate_schedule is 'step'; expected 'constant' or 'cosine'"),
     "coupling rate": ({"coupling_rate": -0.1}, r"coupling_rate is -0\.1; expected a finite number of at least 0"),
     "beta": ({"beta": "warm"}, r"beta is 'warm'; expected one of \['constant', 'cyclical', 'linear'\]"),
-    "backend": ({"backend": "tensorflow"}, r"backend is 'tensorflow'; expected one of \['numpy', 'torch'\]"),
+    "backend": ({"backend": "tensorflow"}, r"backend is 'tensorflow'; expected one of \['jax', 'numpy', 'torch'\]"),
     "dtype": ({"dtype": "float16"}, r"dtype is 'float16'; expected 'float32' or 'float64'"),
     "no count": ({"steps": 2.5}, r"steps is 2\.5; expected an integer or None"),
     "float batch": ({"batch_size": 8.0}, r"batch_size is 8\.0; expected an integer"),

@@ -26,6 +26,8 @@ from jpvae.inference import predictor as imputation
 from jpvae.training import schedules
 from jpvae.views import reading as views
 
+pytestmark = pytest.mark.filterwarnings("ignore:importance weights have collapsed")  # as they do after so few steps
+
 TINY = Settings(length=2 / 18_750, epochs=2, epochs_on_originals=1, likelihood_images=6, likelihood_draws=101)
 EVERYTHING = [name for name in SHOWN if name != "sweep"]
 TRAIN, TEST = 150, 60

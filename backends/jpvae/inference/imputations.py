@@ -62,6 +62,9 @@ class Imputations:
             In place of the option of that name.
         return_std : bool, default False
             Add the standard deviation of the decoded means over the draws, without the likelihood's own noise.
+        seed : int, optional
+            Of the draws; by default the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index
+            (unless that only counts the rows) or else on its content.
         out : list or dict of ndarray, optional
             Arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
             the views themselves. Blocks of rows are read, checked and written one by one: with memory-mapped views and ``out``,
@@ -144,12 +147,12 @@ class Imputations:
             How many copies.
         missing : {"error", "nan"}, optional
             In place of the option of that name.
-        seed : int, optional
-            Of the draws; by default the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index
-            (unless that only counts the rows) or else on its content.
         observation_noise : bool, default True
             Whether x is drawn from its likelihood too, as multiple imputation wants (zeros and ones, counts, categories); else
             a draw is the decoded mean of one draw of the latents.
+        seed : int, optional
+            Of the draws; by default the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index
+            (unless that only counts the rows) or else on its content.
 
         Returns
         -------

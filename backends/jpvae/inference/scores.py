@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ViewError
-from ..options import at_least
+from ..options import at_least, flag
 from ..views.units import log_units
 from .importance import warn_of_collapse
 
@@ -90,6 +90,7 @@ class Scores:
         >>> model.score_samples([rna, protein], mask, n_draws=8).shape
         (300,)
         """
+        return_error = flag("return_error", return_error)
         n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
         found = predictor.log_evidence(scaled, data.observed, n_draws)
