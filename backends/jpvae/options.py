@@ -32,7 +32,7 @@ Dtype = Literal["float32", "float64"]
 Layers = tuple[int, ...] | tuple[tuple[int, ...], ...]  # of all views, or of each
 
 _MOST_DRAWS = 10_000  # of a cross term
-_BEFORE = {"posterior": "factorised", "cell_dropout": 0.0}  # options that files older than them were trained without
+BEFORE = {"posterior": "factorised"}  # what files have that are older than the option
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Options:
     def from_json(cls, given: Mapping[str, Any]) -> Options:
         """From ``to_json``; what an older file lacks is as it was then. Raises KeyError, TypeError, ValueError."""
         decoded = {"beta": schedules.from_json(given["beta"]), "likelihood": likelihood_from_json(given["likelihood"])}
-        return cls(**{**_BEFORE, **given, **decoded})
+        return cls(**{**BEFORE, **given, **decoded})
 
     def to_json(self) -> dict[str, Any]:
         """What a training depends on, as JSON-able values by name: all but ``progress`` and ``networks`` (see the model)."""

@@ -189,7 +189,8 @@ def test_impute_fills_every_format_and_copies_what_was_there(command, folder):
     # the imputed values are the estimator's, on the rows joined by hand
     rows = {n: read(folder / f).set_index("who").to_dict("index") for n, f in (w.split("=") for w in WORDS)}
     arrays = {n: np.array([list(r.get(who, next(iter(r.values()))).values()) for who in order]) for n, r in rows.items()}
-    frames = {n: pd.DataFrame(x, index=order) for n, x in arrays.items()}  # whose draws are known by the id
+    columns = {n: [c for c in TABLES[n] if c != "who"] for n in arrays}
+    frames = {n: pd.DataFrame(x, order, columns[n]) for n, x in arrays.items()}  # whose draws are known by the id
     expected = JPVAE.load("m.safetensors").impute(frames, np.array([[who in rows[n] for n in "abc"] for who in order]))
     for name, ending in zip("abc", ENDINGS, strict=True):
         after = read(folder / "filled" / f"{name}{ending}").drop(columns=["who", "imputed"])

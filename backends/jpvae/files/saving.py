@@ -18,7 +18,7 @@ from ..inference.latent_report import LatentReport
 from ..model.likelihoods import UnknownLikelihood, names_in
 from ..model.likelihoods.registry import check_kept, source_of, title
 from ..model.model import Model
-from ..options import Options, seed_of
+from ..options import BEFORE, Options, seed_of
 from ..training.early_stopping import Best
 from ..views.columns import Columns
 from ..views.inferring import per_view
@@ -147,7 +147,7 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     for part, ours in (_identity(start) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
         if part == "options" and isinstance(theirs, dict):
-            theirs = Options().to_json() | theirs | {name: ours[name] for name in ("backend", "device")}
+            theirs = Options().to_json() | BEFORE | theirs | {name: ours[name] for name in ("backend", "device")}
         if part == "model" and isinstance(theirs, dict):
             theirs = json.loads(json.dumps(Model.ADDED)) | theirs
         if theirs != ours:
