@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._xp import Array, Namespace, eye_like, solve_lower
-from .prior import rotate, square
+from .pytrees import pytree
 from .remainder import remainder
+from .rotated import Frame, rotate, square
 
-Frame = Array | None
 
-
+@pytree(data=("frame", "a", "r", "mean", "m", "log_var", "variance", "precision", "K", "log_det", "spread", "bit"))
 @dataclass(frozen=True)
 class Alone:
     """What one observed view says of the source by itself; arrays (..., B, ...)."""

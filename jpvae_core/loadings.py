@@ -27,14 +27,16 @@ The methods' arguments and results are coupling.py's; the parameters' cotangent 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ._xp import Array, Namespace, asarray_like, eye_like, sum_to
+from ._xp import Array, Namespace, asarray_like, eye_like, namespace, sum_to
 from .bounds import within
 from .coupling import Arrays, Bits
+from .pytrees import pytree
 
 
+@pytree(data=("logits", "loadings"))
 @dataclass(frozen=True)
 class Loadings:
     """The coupling of M views by loadings a^2 = sigmoid(logits); make it with ``Loadings.of``. All arrays (..., M, d)."""
@@ -59,6 +61,22 @@ class Loadings:
     def arrays(self) -> tuple[Array, ...]:
         """The parameters' arrays, for the library and dtype checks at the door."""
         return (self.logits,)
+
+    @property
+    def state(self) -> tuple[Array, ...]:
+        """The logits, of which all else is made."""
+        return (self.logits,)
+
+    def mapped(self, xp: Namespace, convert: Callable[[Array], Array]) -> Loadings:
+        """Made anew from the converted logits."""
+        logits = convert(self.logits)
+        return Loadings.of(namespace(logits), logits)
+
+    def marginal(self, xp: Namespace, views: Sequence[int]) -> Loadings:
+        """Their loadings."""
+        logits, *loadings = (xp.stack([t[..., i, :] for i in views], axis=-2) for t in (self.logits, *self.loadings))
+        a, rest, e = loadings
+        return Loadings(logits, (a, rest, e))
 
     @property
     def noise_dim(self) -> int:
@@ -200,7 +218,7 @@ class Loadings:
         trace = x * (c / tau + shared) * variance
         trace = trace + xp.sum(joint * ((c + e) / tau * variance)[..., None, :, :], axis=-2)
         logits_bar = sum_to(xp, xp.sum(half * (log_det + quad + trace), axis=-3), self.logits)
-        return xp.unstack(2.0 * half * a * pull, axis=-2), xp.unstack(half * x, axis=-2), logits_bar
+        return _unstack(2.0 * half * a * pull), _unstack(half * x), logits_bar
 
     def draw_vjp(
         self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays, bar: Arrays
@@ -219,7 +237,7 @@ class Loadings:
         pull = share * xp.sum(share[..., None, :, :] * D, axis=-2) - inverse_tau * toward
         through_u = (on_a * (0.5 * inverse_tau * m + on_a * pull) - 0.5 * (odds / tau) * spread) * u_bar
         logits_bar = sum_to(xp, xp.sum(direct + through_u, axis=-3), self.logits)
-        return *(xp.unstack(t, axis=-2) for t in (a * u + less * own, share * u_bar, less * back)), logits_bar
+        return *(_unstack(t) for t in (a * u + less * own, share * u_bar, less * back)), logits_bar
 
     def _terms(self, xp: Namespace, y: Iterable[Array], bits: Bits) -> tuple[Array, ...]:
         """a_i, c e_i (0 where missing: that integrates the view out), w_i/tau, c tau, m_i, D_ij and sum_{j != i} (w_j/tau) m_j,
@@ -284,3 +302,8 @@ def _products(xp: Namespace, x: Array, tau: Array) -> Array:
     """
     left, right = x[..., :, None, :], x[..., None, :, :]
     return xp.minimum(left, right) * (xp.maximum(left, right) / tau[..., None, :, :])
+
+
+def _unstack(x: Array) -> tuple[Array, ...]:
+    """One array per view. (NumPy 2.0 has no unstack.)"""
+    return tuple(x[..., i, :] for i in range(x.shape[-2]))

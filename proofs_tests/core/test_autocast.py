@@ -105,4 +105,4 @@ def doors():
 
 @pytest.mark.parametrize("name", doors())
 def test_every_door_has_it(name):
-    assert hasattr(doors()[name], "__wrapped__"), f"{name} lacks @without_autocast"
+    assert hasattr(doors()[name], "__wrapped__"), f"{name} lacks @public"
