@@ -7,7 +7,7 @@
 
 Inside there are lists of arrays, an array or None for the mask, and log-variances; ``Form`` turns results back into what came
 in. Everything is decided by types, shapes and dtypes, so that tracing passes; only a mask that is not boolean has its values
-looked at, and only where they can be read without waiting. The order of a dict is never used: JAX sorts keys in a transformation.
+looked at, and only where they can be read without waiting. The order of a dict is never used: JAX sorts keys under jit.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ class Form:
         """(..., B, k), given as (..., k) for a single row."""
         rows: X = x[..., None, :] if self.single and x.ndim > 0 else x
         return rows
+
+
+LISTS = Form()
 
 
 def enter(prior: JointPrior, mask: Mask | None, **groups: Views[Any]) -> tuple[Namespace, list[Any], Any, Form]:
@@ -93,7 +96,7 @@ def _by_name(prior: JointPrior, name: str, given: Mapping[str, Any]) -> list[Any
     if prior.names is None:
         raise ArgumentError(
             f"{name} is a dict with the keys {list(given)}, but the prior's views have no names, and the order of a dict is "
-            f"not reliable. Name them once: prior = prior.named(*names), with {len(prior.dims)} names in the order of prior.dims."
+            f"not reliable. Name them once: prior = prior.named(*names), with {len(prior.dims)} names in its order."
         )
     if set(given) != set(prior.names):
         raise ArgumentError(f"{name} has the keys {list(given)}; expected the prior's names {list(prior.names)}")

@@ -124,7 +124,7 @@ def namespace(*arrays: Array | None) -> Namespace:
 
 
 def concrete(x: Any) -> bool:
-    """Whether the values of a NumPy, torch or JAX array can be read: no compiler is tracing, and no GPU has to be waited for."""
+    """Whether the values of a NumPy, torch or JAX array can be read: nothing is tracing, and no GPU has to be waited for."""
     library = library_of(x)
     if library == "torch":
         import torch

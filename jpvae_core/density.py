@@ -25,8 +25,8 @@ from .prior import JointPrior
 def log_density(prior: JointPrior, latents: Views[X], mask: Mask | None = None) -> X:
     """log N(z_observed; 0, Sigma_observed) per row, in nats.
 
-    prior, latents, mask: as the prior, means and mask of ``kl_divergence``. What a missing view's latents hold, NaN included, is
-    ignored and gets gradient 0. A row with no view at all has log-density 0.
+    prior, latents, mask: as the prior, means and mask of ``kl_divergence``. What a missing view's latents hold, NaN included,
+    is ignored and gets gradient 0. A row with no view at all has log-density 0.
     -> (..., B) (or () for a single row). Parameters' leading axes broadcast against the data's (a stack of models).
     Error: at most c eps L, L the same sum with every term in absolute value and c as for ``kl_divergence``.
     Raises ShapeError, DtypeError, LibraryError, ArgumentError.

@@ -42,7 +42,7 @@ from typing import Any, Literal, overload
 from ._alone import Alone, alone_of, below, inverse_root, log1p_or_log, times
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
-from ._door import Form, Mask, Views, enter, log_variances
+from ._door import LISTS, Form, Mask, Views, enter, log_variances
 from ._xp import Array, Namespace, eye_like, public
 from .density import log_density
 from .errors import ShapeError
@@ -63,7 +63,7 @@ class Fused:
     xp: Namespace
     alone: tuple[Alone, ...]
     source: tuple[Array, Array, Array]  # u^ (..., B, d); L^{-1} of T = L L^T (..., B, d, d); L's diagonal squared less 1
-    form: Form = Form()
+    form: Form = LISTS
 
     @property
     def rank(self) -> int:
@@ -226,8 +226,8 @@ def fuse(
     prior
         A ``JointPrior`` over M views.
     means, log_vars
-        What each encoder makes of its view alone: one array (..., B, n_i) per view ((n_i,) for a single row), in a list, or in a
-        dict by the prior's names. log_vars must be at most 0, for a view can only add information (log_var = -softplus(s)
+        What each encoder makes of its view alone: one array (..., B, n_i) per view ((n_i,) for a single row), in a list, or in
+        a dict by the prior's names. log_vars must be at most 0, for a view can only add information (log_var = -softplus(s)
         keeps it so); above 0 the result has no meaning. What a missing view's hold, NaN included, is ignored and gets
         gradient 0.
     mask
@@ -260,16 +260,16 @@ def fuse(
     >>> bool(np.allclose(q.mean()[0], mu[0]) and np.allclose(q.mean()[1], 0.9 * mu[0]))
     True
     """
-    xp, (means, log_vars), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
-    check_posterior(means, log_vars, prior.dims)
-    check_dtype(**{"means[0]": means[0]}, **prior.named_arrays)
-    like = means[0]
-    bits = [xp.ones_like(like[..., :1])] * len(means)
+    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
+    check_posterior(mu, log_var, prior.dims)
+    check_dtype(**{"means[0]": mu[0]}, **prior.named_arrays)
+    like = mu[0]
+    bits: list[Array] = [xp.ones_like(like[..., :1])] * len(mu)
     if bare is not None:
         # What a view says alone is the same for every subset of the views on leading axes of the mask: it is computed once.
         some = xp.any(xp.astype(bare, xp.bool), axis=tuple(range(bare.ndim - like.ndim))) if bare.ndim > like.ndim else bare
-        _, (means, log_vars) = bits_of(xp, some, means, log_vars)
-        bits, _ = bits_of(xp, bare, means)
+        _, (mu, log_var) = bits_of(xp, some, mu, log_var)
+        bits, _ = bits_of(xp, bare, mu)
     if coordinates not in ("latent", "frame"):
         raise ValueError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
     loadings = prior.coupling.loadings_of(xp, like)
@@ -280,16 +280,16 @@ def fuse(
                 "every frame square. Use coordinates='latent', or a prior with as many directions as latents."
             )
         directions = [
-            Direction.of(frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
-            for frame, (a, r), mean, log_var, bit in zip(prior.frames, loadings, means, log_vars, bits, strict=True)
+            Direction.of(frame, a[..., None, :], r[..., None, :], mean, spread, bit)
+            for frame, (a, r), mean, spread, bit in zip(prior.frames, loadings, mu, log_var, bits, strict=True)
         ]
         return FusedInFrames.of(prior, bare, xp, tuple(directions), form)
     frames: Sequence[Frame] = prior.frames
     if prior.coupling.rank == 0:  # one direction of loading 0: independent views by the same formulas
         frames = [eye_like(xp, like, n, 1) for n in prior.dims]
     alone = [
-        alone_of(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
-        for frame, (a, r), mean, log_var, bit in zip(frames, loadings, means, log_vars, bits, strict=True)
+        alone_of(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, spread, bit)
+        for frame, (a, r), mean, spread, bit in zip(frames, loadings, mu, log_var, bits, strict=True)
     ]
     return Fused(prior, bare, xp, tuple(alone), _source(xp, alone), form)
 

@@ -20,15 +20,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._checks import check_dtype, check_last
-from ._door import Form, Views, enter
+from ._door import LISTS, Form, Views, enter
 from ._xp import Array, Namespace, eye_like, public
 from .conditioning import check_latents
 from .prior import JointPrior
 from .pytrees import pytree
 from .remainder import remainder
 from .rotated import Frame, expand, rotate
-
-_LISTS = Form()
 
 
 @pytree(data=("frame", "a", "r", "m", "log_var", "bit"))
@@ -80,11 +78,11 @@ class FusedInFrames:
     xp: Namespace
     views: tuple[Direction, ...]
     source: tuple[Array, Array]  # u^ and tau - 1, (..., B, d)
-    form: Form = Form()
+    form: Form = LISTS
 
     @staticmethod
     def of(
-        prior: JointPrior, mask: Array | None, xp: Namespace, views: tuple[Direction, ...], form: Form = _LISTS
+        prior: JointPrior, mask: Array | None, xp: Namespace, views: tuple[Direction, ...], form: Form = LISTS
     ) -> FusedInFrames:
         """With what all views together say of the source."""
         added: Any = 0.0

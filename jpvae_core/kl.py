@@ -62,17 +62,17 @@ def kl_divergence(
         )
         moved: Any = (log_vars, prior, means)
         prior, means, log_vars = moved
-    xp, (means, log_vars), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
-    check_posterior(means, log_vars, prior.dims)
-    check_dtype(**{"means[0]": means[0]}, **prior.named_arrays)
+    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
+    check_posterior(mu, log_var, prior.dims)
+    check_dtype(**{"means[0]": mu[0]}, **prior.named_arrays)
     bits = None
     if bare is not None:
-        bits, (means, log_vars) = bits_of(xp, bare, means, log_vars)
-    ordinary: Array = sum(xp.sum(r, axis=-1) for r in split(remainder(xp, xp.concat(list(log_vars), axis=-1)), prior.dims))
+        bits, (mu, log_var) = bits_of(xp, bare, mu, log_var)
+    ordinary: Array = sum(xp.sum(r, axis=-1) for r in split(remainder(xp, xp.concat(list(log_var), axis=-1)), prior.dims))
     uniform = prior.coupling.uniform
     squares = [None if q is None or (uniform and square(q)) else q * q for q in prior.frames]
-    v = (rotate(xp.exp(log_var), q) for log_var, q in zip(log_vars, squares, strict=True))  # made only if the coupling reads it
-    return form.rows(0.5 * ordinary + divergence(xp, prior, means, v, bits))
+    v = (rotate(xp.exp(x), q) for x, q in zip(log_var, squares, strict=True))  # made only if the coupling reads it
+    return form.rows(0.5 * ordinary + divergence(xp, prior, mu, v, bits))
 
 
 def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:

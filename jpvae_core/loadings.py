@@ -237,7 +237,7 @@ class Loadings:
         pull = share * xp.sum(share[..., None, :, :] * D, axis=-2) - inverse_tau * toward
         through_u = (on_a * (0.5 * inverse_tau * m + on_a * pull) - 0.5 * (odds / tau) * spread) * u_bar
         logits_bar = sum_to(xp, xp.sum(direct + through_u, axis=-3), self.logits)
-        return *(_unstack(t) for t in (a * u + less * own, share * u_bar, less * back)), logits_bar
+        return _unstack(a * u + less * own), _unstack(share * u_bar), _unstack(less * back), logits_bar
 
     def _terms(self, xp: Namespace, y: Iterable[Array], bits: Bits) -> tuple[Array, ...]:
         """a_i, c e_i (0 where missing: that integrates the view out), w_i/tau, c tau, m_i, D_ij and sum_{j != i} (w_j/tau) m_j,

@@ -77,8 +77,8 @@ class JointPrior:
         axes = getattr(alpha, "ndim", 0)
         if axes > max(rotation.ndim - 2, 0):
             raise ShapeError(
-                f"alpha has shape {tuple(getattr(alpha, 'shape', ()))} and rotation {tuple(rotation.shape)}; expected one alpha "
-                "for each rotation. For a correlation per direction use JointPrior.svd(U, logits, V, bound='tanh') with "
+                f"alpha has shape {tuple(getattr(alpha, 'shape', ()))} and rotation {tuple(rotation.shape)}; expected one "
+                "alpha for each rotation. For a correlation per direction use JointPrior.svd(U, logits, V, bound='tanh') with "
                 "logits = 2 arctanh(alpha); for a stack of priors give rotation the leading axis too."
             )
         bounded = Bounded(*(t[..., None] for t in number_bound(alpha, rotation)))
@@ -165,11 +165,13 @@ class JointPrior:
         if not s.max() < 1.0:
             raise NotAContraction(
                 f"C has the singular value {s.max():.6g}; expected all below 1, or the joint prior is not positive definite "
-                "(Thm 2.1). C is Cov(z_2, z_1) of latents with variance 1: divide it by their standard deviations, or shrink it."
+                "(Thm 2.1). C is Cov(z_2, z_1) of latents with variance 1: divide by their standard deviations, or shrink it."
             )
         logits, V = 2.0 * np.arctanh(s[..., :kept]), np.swapaxes(Vt[..., :kept, :], -1, -2)
-        return JointPrior.svd(*(asarray_like(xp, C, x) for x in (U[..., :kept], logits, V)), bound="tanh")
+        left, t, right = (asarray_like(xp, C, x) for x in (U[..., :kept], logits, V))
+        return JointPrior.svd(left, t, right, bound="tanh")
 
+    @public
     def named(self, *names: str) -> JointPrior:
         """The same prior with a name for each view, by which dicts of means, masks and so on are read, in any order.
 
@@ -177,13 +179,14 @@ class JointPrior:
 
         >>> import jpvae_core as jc
         >>> prior = jc.JointPrior.independent([2, 3]).named("scan", "genes")
-        >>> sorted(jc.sample(prior, np.zeros((4, 5))))
+        >>> sorted(jc.conditional_mean(prior, {"genes": np.ones(3), "scan": np.zeros(2)}, {"scan": 0, "genes": 1}))
         ['genes', 'scan']
         """
         if len(names) != len(self.dims) or len(set(names)) < len(names):
             raise ArgumentError(f"names is {names}; expected {len(self.dims)} different names, one per view")
         return replace(self, names=tuple(names))
 
+    @public
     def marginal(self, views: Sequence[int | str]) -> JointPrior:
         """The prior of some views, in this order: the others are integrated out. Exact; gradients pass.
 
@@ -207,6 +210,7 @@ class JointPrior:
             tuple(known[i] for i in at) if known else None,
         )
 
+    @public
     def to(self, like: Array | None = None, *, dtype: Any = None, device: Any = None) -> JointPrior:
         """The same prior in another dtype ("float32" or the library's own name for it), on another device, in another library.
 

@@ -1,4 +1,4 @@
-"""JAX pytrees: a prior, its coupling and a fused posterior may be arguments and results of jit, scan carries, vmap axes, fields.
+"""JAX pytrees: a prior, its coupling and a fused posterior as arguments and results of jit, scan carries, vmap axes.
 
 A class says beside its definition which of its fields hold arrays (the leaves) and which are static. JAX learns it when the
 first JAX array is met (``namespace``), or when this package is imported after JAX: nothing here imports JAX by itself.

@@ -41,7 +41,7 @@ def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tupl
     is the prior's conditional, not a product. Any pattern per row; a row with no view observed is a draw from the prior.
 
     prior, latents, mask: as the prior, means and mask of ``kl_divergence``; latents are ignored where missing, NaN included.
-    noise: (..., B, prior.noise_dim) standard normals, (prior.noise_dim,) for a single row; columns [source, view 1, ..., view M]
+    noise: (..., B, prior.noise_dim) standard normals, (prior.noise_dim,) for one row; columns [source, view 1, ..., view M]
     -> one array (..., B, n_i) per view. Differentiable in latents and in the prior's parameters.
     Error: (n/2 + d/2 + 1 + r) eps times the draw with every term in absolute value (docs/error-analysis.md).
     """

@@ -38,7 +38,7 @@ SAMPLE = (
         "rest = expand(xp, inside, frame)",
         "the wrong complement",
     ),
-    ("kl.py", "bits, (means, log_vars) = bits_of", "bits, (means, _) = bits_of", "the mask ignored"),
+    ("kl.py", "bits, (mu, log_var) = bits_of", "bits, (mu, _) = bits_of", "the mask ignored"),
     ("kl.py", "log_det_D1 = -xp", "log_det_D1 = xp", "Eq. 9: log|D_1| = -log|I - C^T C|"),
     ("kl.py", "= alpha, 1.0 / (1.0 - alpha * alpha)", "= alpha, 1.0 - alpha * alpha", "Eq. 16: 1/gamma for gamma"),
     ("kl.py", "2.0 * gamma * a *", "2.0 * gamma * a * a *", "Eq. 16: alpha^2 for alpha"),
