@@ -39,6 +39,7 @@ def test_a_numpy_mask_beside_torch():
 def test_dicts_are_read_by_name_in_any_order():
     means, log_vars = ({name: x[i] for i, name in ((2, "b"), (0, "c"), (1, "a"))} for x in (MEANS, LOG_VARS))
     np.testing.assert_array_equal(jc.kl_divergence(NAMED, means, log_vars, MASK), KL)
+    assert (PRIOR.names, NAMED.names) == (None, ("c", "a", "b"))
     drawn = jc.complete(NAMED, means, MASK, NOISE)
     for name, want in zip("cab", jc.complete(PRIOR, MEANS, MASK, NOISE), strict=True):
         np.testing.assert_array_equal(drawn[name], want)

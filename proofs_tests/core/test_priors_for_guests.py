@@ -1,4 +1,4 @@
-"""What a codebase asks of a prior: a part of it, one from a given C, another dtype or library, equality, JAX's transformations."""
+"""What a codebase asks of a prior: a part of it, one from a given C, another dtype or library, equality, JAX's pytrees."""
 
 import jax
 import jax.numpy as jnp
