@@ -271,6 +271,13 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
     return result if table is None else table.back(result if table.came_as is None else result[list(table.came_as)])
 
 
+def named(values: np.ndarray, names: Sequence[str], index: Any) -> Any:
+    """Numbers (N, L) as a DataFrame."""
+    import pandas as pd
+
+    return pd.DataFrame(values, index=index, columns=list(names))
+
+
 def _known(given: Any, columns: Columns, j: int) -> np.ndarray:
     """A column's numbers, NaN where it has none."""
     if j in columns.texts:
