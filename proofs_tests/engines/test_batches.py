@@ -64,6 +64,18 @@ def test_subsets_are_parts_of_what_is_observed(views):
     assert parts == ({((True, False), (False, True))} if views == 2 else {(bits,) for bits in every})
 
 
+def test_every_row_of_a_batch_has_a_random_subset_of_its_own():
+    """Of three observed views each part has probability 1/8, but for all three, which stand for none as well: 2/8. Two rows
+    are alike with probability 6/64 + 4/64."""
+    data, steps, alike = batches(rows=140, size=140, views=3), 100, []
+    for step in range(steps):
+        batch = data.at(step)
+        part = batch.subsets[1][batch.observed.all(axis=1)]
+        alike += (part[:-1:2] == part[1::2]).all(axis=1).tolist()
+    assert len(alike) == 10 * steps
+    assert abs(np.mean(alike) - 10 / 64) < 5 * np.sqrt(10 / 64 * 54 / 64 / len(alike))
+
+
 def test_the_plain_elbo_draws_no_subsets():
     batch = batches(objective="elbo").at(3)
     assert batch.subsets.shape[0] == batch.weights.tolist()[0] == 1
