@@ -36,13 +36,13 @@ class Fitted:
     columns: tuple[Columns, ...]
     scaling: Sequence[tuple[np.ndarray, np.ndarray]]
     index_name: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
     slices: Slices | None = None
     parameters: Arrays = field(default_factory=dict)
     steps: int = 0
     history: tuple[dict[str, Any], ...] = ()
     moments: tuple[np.ndarray, np.ndarray] | None = None
     report: LatentReport | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def units(self) -> list[Units]:
