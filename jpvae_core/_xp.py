@@ -206,7 +206,7 @@ def converter(xp: Namespace, mine: Array, like: Array | None, dtype: Any, where:
     return convert
 
 
-def split(x: Array, sizes: Sequence[int]) -> list[Array]:
+def split(x: X, sizes: Sequence[int]) -> list[X]:
     """The last axis cut into pieces of these sizes."""
     return [x[..., begin:end] for begin, end in pairwise(accumulate(sizes, initial=0))]
 

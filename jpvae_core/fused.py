@@ -43,7 +43,7 @@ from ._alone import Alone, alone_of, below, inverse_root, log1p_or_log, times
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
 from ._door import LISTS, Form, Mask, Views, enter, log_variances
-from ._xp import Array, Namespace, eye_like, public
+from ._xp import Array, Namespace, X, eye_like, public
 from .density import log_density
 from .errors import ShapeError
 from .fused_frames import Direction, FusedInFrames
@@ -51,6 +51,7 @@ from .prior import JointPrior
 from .pytrees import pytree
 from .remainder import remainder
 from .rotated import Frame, expand, rotate, square
+from .sampling import split_noise
 
 
 @pytree(data=("prior", "mask", "alone", "source"), meta=("xp", "form"))
@@ -121,15 +122,13 @@ class Fused:
         (noise_dim,) for a single row.
         -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
         """
-        xp, d, (u, inverse, _) = self.xp, self.rank, self.source
+        xp, (u, inverse, _) = self.xp, self.source
         noise = self.form.noise(noise)
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.alone[0].mean})
-        u = u + times(xp.matrix_transpose(inverse), noise[..., :d])
-        start, own, drawn = d, d + sum(self.prior.dims), []
-        for one, n in zip(self.alone, self.prior.dims, strict=True):
-            e, f = noise[..., start : start + n], noise[..., own : own + d]
-            start, own = start + n, own + d
+        source, own, own_sources = self.split_noise(noise)
+        u, drawn = u + times(xp.matrix_transpose(inverse), source), []
+        for one, e, f in zip(self.alone, own, own_sources, strict=True):
             alone = one.mean + xp.exp(0.5 * one.log_var) * e
             gap = u - (one.a * rotate(alone, one.frame) + one.r * f)
             seen = alone + one.variance * expand(xp, one.a * times(one.precision, gap), one.frame)
@@ -140,6 +139,11 @@ class Fused:
             drawn.append(xp.where(one.bit > 0.0, seen, missing))
         found: tuple[Array, ...] = self.form.views(drawn)
         return found
+
+    def split_noise(self, noise: X) -> tuple[X, list[X], list[X]]:
+        """The noise of ``draw``: the source's, each view's, each view's own source's."""
+        source, *rest = split_noise(noise, (self.rank, *self.prior.dims, *[self.rank] * len(self.alone)))
+        return source, rest[: len(self.alone)], rest[len(self.alone) :]
 
     @public
     def log_density(self, latents: Views[Any]) -> Array:

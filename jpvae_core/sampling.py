@@ -11,7 +11,7 @@ from typing import overload
 
 from ._checks import check_dtype, check_last, check_same_rows
 from ._door import Mask, Views, check_prior
-from ._xp import Array, X, device, namespace, public, split
+from ._xp import X, device, namespace, public, split
 from .conditioning import door
 from .prior import JointPrior
 from .rotated import expand, rotate, square
@@ -51,7 +51,7 @@ def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tupl
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     check_dtype(noise=noise, latents=clean[0])
     check_same_rows("noise", noise, "latents[0]", clean[0])
-    source, own = split_noise(prior, noise)
+    source, *own = split_noise(noise, (prior.coupling.noise_dim, *prior.dims))
     y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
     e = [rotate(eps, frame) for eps, frame in zip(own, prior.frames, strict=True)]
     drawn = []
@@ -64,10 +64,9 @@ def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tupl
     return found
 
 
-def split_noise(prior: JointPrior, noise: Array) -> tuple[Array, list[Array]]:
-    """The columns [source, view 1, ..., view M] of noise: the source's, and one array (..., B, n_i) per view."""
-    source, *own = split(noise, (prior.coupling.noise_dim, *prior.dims))
-    return source, own
+def split_noise(noise: X, sizes: Sequence[int]) -> list[X]:
+    """Columns side by side, [source, view 1, ..., view M] for instance, as one array (..., B, n) for each of the sizes n."""
+    return split(noise, sizes)
 
 
 @public
