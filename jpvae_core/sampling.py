@@ -47,10 +47,11 @@ def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tupl
     """
     xp, bits, clean, form = door(prior, latents, mask)
     namespace(noise, clean[0])
-    noise = form.noise(noise)
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     check_dtype(noise=noise, latents=clean[0])
-    check_same_rows("noise", noise, "latents[0]", clean[0])
+    first = next(iter(latents.values())) if isinstance(latents, Mapping) else latents[0]
+    check_same_rows("noise", noise, "latents[0]", first)  # as given: a mask of subsets adds axes to the cleaned ones
+    noise = form.noise(noise)
     source, *own = split_noise(noise, (prior.coupling.noise_dim, *prior.dims))
     y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
     e = [rotate(eps, frame) for eps, frame in zip(own, prior.frames, strict=True)]
