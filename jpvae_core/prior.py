@@ -111,14 +111,17 @@ class JointPrior:
 
     @staticmethod
     @without_autocast
-    def canonical(frames: Sequence[Array], logits: float | Array, *, validate: bool = False) -> JointPrior:
+    def canonical(frames: Sequence[Array] | None, logits: float | Array, *, validate: bool = False) -> JointPrior:
         """M views on one shared source: C_ij = Q_i diag(a_i a_j) Q_j^T with squared loadings a^2 = sigmoid(logits).
 
-        frames: M arrays (..., n_i, d) semi-orthogonal; logits: (..., M, d), or one number for all loadings; beyond +-88.72
-        (float64: +-709.78) as there; validate: whether to ``check`` the values.
+        frames: M arrays (..., n_i, d) semi-orthogonal, or None: every one is the identity, the latents are coupled one by one;
+        logits: (..., M, d), or one number for all loadings (with frames alone); beyond +-88.72 (float64: +-709.78) as there;
+        validate: whether to ``check`` the values.
         Two views with equal logits are ``svd(Q_2, logits, Q_1)``; all loadings equal is the orthogonal variant, alpha = a^2.
         Source: a factor model in rotated coordinates; the paper has two views only.
         """
+        if frames is None:
+            return JointPrior._one_by_one(array_of(logits), validate=validate)
         if not frames:
             raise ShapeError("frames is empty; expected one frame per view")
         xp = namespace(*frames, array_of(logits))
@@ -134,6 +137,17 @@ class JointPrior:
                 f"expected M frames (..., n_i, d) and logits (..., M, d)"
             )
         prior = JointPrior(tuple(n for n, _ in shapes), tuple(frames), Loadings.of(xp, table))
+        return prior.check() if validate else prior
+
+    @staticmethod
+    def _one_by_one(logits: Array | None, *, validate: bool) -> JointPrior:
+        """``canonical`` without rotations."""
+        if logits is None or logits.ndim < 2 or 0 in logits.shape:
+            found = None if logits is None else tuple(logits.shape)
+            raise ShapeError(f"logits has shape {found}; expected (..., M, d), one per view and latent, where frames is None")
+        check_dtype(logits=logits)
+        views, d = logits.shape[-2:]
+        prior = JointPrior((d,) * views, (None,) * views, Loadings.of(namespace(logits), logits))
         return prior.check() if validate else prior
 
     @property
