@@ -62,7 +62,7 @@ class Engine(Protocol):
 
         "loss"; "reconstruction", -log p(x_i | z_i) under each view's own posterior, unweighted; "kl", of all observed views.
 
-        weight_decay w: before the step, every parameter that ``Model.decays`` is multiplied by 1 - learning_rate w (decoupled
+        weight_decay w: before the step, every parameter is multiplied by 1 - learning_rate w f, f = ``Model.decay`` (decoupled
         weight decay: the gradient and Adam's moments do not see it). A learning_rate of 0 moves nothing: it is an evaluation,
         in which networks that behave otherwise in training (dropout) behave as in prediction.
 

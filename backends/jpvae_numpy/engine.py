@@ -108,10 +108,10 @@ def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
     """A part's outputs (..., n_L) for x (..., n_0), so many rows at a time that the layers between stay in the cache."""
     weights, biases = layers_of(p, part)
     rows = x.reshape(-1, x.shape[-1])
-    outputs = np.empty((len(rows), weights[-1].shape[1]), rows.dtype)
+    outputs = np.empty((len(rows), len(biases[-1])), rows.dtype)
     for start in range(0, len(rows), _ROWS):
         at = slice(start, start + _ROWS)
-        forward(weights, biases, rows[at], [None] * (len(weights) - 1) + [outputs[at]])
+        forward(weights, biases, rows[at], [None] * (len(biases) - 1) + [outputs[at]])
     return outputs.reshape(*x.shape[:-1], outputs.shape[1])
 
 

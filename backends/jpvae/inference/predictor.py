@@ -98,7 +98,7 @@ class Predictor:
     def posterior(self, block: Block, observed: Array | None = None) -> Posterior:
         """q(z | x_O) of the block's rows; observed: fewer views than the rows have."""
         seen = block.observed if observed is None else observed
-        return posterior(self.model.posterior, self.xp, self.prior, block.means, block.log_vars, seen)
+        return posterior(self.model.posterior, self.xp, self.prior, block.means, block.log_vars, seen, self.model.coordinates)
 
     def prior_means(self, n: int, seed: int) -> list[np.ndarray]:
         """Decoded means of n draws from the joint prior, per view (n, c_i), in the model's units."""
