@@ -220,8 +220,10 @@ def fuse(
     check_views("drawn_cotangents", drawn_cotangents, q.prior.dims)
     check_last("noise", noise, q.noise_dim, "q.noise_dim standard normals per row")
     check_dtype(noise=noise, kl_cotangent=kl_cotangent, **{"drawn_cotangents[0]": drawn_cotangents[0]})
-    backwards = fused_in_frames if isinstance(q, FusedInFrames) else fused
-    bars = backwards(q, noise, kl_cotangent, drawn_cotangents)
+    if isinstance(q, FusedInFrames):
+        bars = fused_in_frames(q, noise, kl_cotangent, drawn_cotangents)
+    else:
+        bars = fused(q, noise, kl_cotangent, drawn_cotangents)
     frames = tuple(None if q_i is None else bar.frame for q_i, bar in zip(q.prior.frames, bars, strict=True))
     coupling = q.prior.coupling.loadings_vjp(xp, [(bar.a, bar.r) for bar in bars])
     return tuple(bar.mean for bar in bars), tuple(bar.log_var for bar in bars), PriorCotangent(frames, coupling)

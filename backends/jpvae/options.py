@@ -18,7 +18,7 @@ from .engines import engine_name
 from .errors import ConfigError
 from .model.likelihoods import Likelihood
 from .model.likelihoods.registry import name_of
-from .model.posterior import PosteriorName
+from .model.posterior import Coordinates, PosteriorName
 from .model.priors import Bound, PriorName
 from .training import schedules
 from .training.schedules import BetaSchedule
@@ -32,7 +32,15 @@ Dtype = Literal["float32", "float64"]
 Layers = tuple[int, ...] | tuple[tuple[int, ...], ...]  # of all views, or of each
 
 _MOST_DRAWS = 10_000  # of a cross term
-BEFORE = {"posterior": "factorised"}  # what files have that are older than the option
+BEFORE = {  # what files have that are older than the option
+    "posterior": "factorised",
+    "coordinates": "latent",
+    "linear_skip": False,
+    "cell_dropout": 0.0,
+    "cross_draws": 1,
+    "cross_weight": 1.0,
+    "weight_decay": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,8 @@ class Options:
     dtype: Dtype = "float32"
     seed: Any = 0
     posterior: PosteriorName = "fused"
+    coordinates: Coordinates = "latent"
+    linear_skip: bool = False
     cell_dropout: float = 0.5
     cross_draws: int = 1
     cross_weight: float = 1.0
@@ -76,7 +86,7 @@ class Options:
     early_stopping: bool = False
     validation_fraction: float = 0.1
     patience: int = 10
-    max_gradient_norm: float | None = None
+    max_gradient_norm: float | Literal["auto"] | None = None
     weight_decay: float = 0.0
     networks: Mapping[str, Any] | None = None
 
@@ -129,6 +139,15 @@ def _number(name: str, value: Any) -> float:
     except OverflowError as error:
         raise ConfigError(f"{name} is {value!r}; expected a number that a float can hold") from error
     return int(value) if isinstance(value, Integral) else number
+
+
+def _limit(name: str, value: Any) -> float | str:
+    if isinstance(value, str) and value == "auto":
+        return value
+    try:
+        return _number(name, value)
+    except ConfigError as error:
+        raise ConfigError(f"{error}, 'auto'") from None
 
 
 def _or_none(kind: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -260,16 +279,27 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
         _number,
     ),
     **dict.fromkeys(
-        ("prior", "bound", "objective", "learning_rate_schedule", "device", "dtype", "entries", "impossible", "posterior"),
+        (
+            "prior",
+            "bound",
+            "objective",
+            "learning_rate_schedule",
+            "device",
+            "dtype",
+            "entries",
+            "impossible",
+            "posterior",
+            "coordinates",
+        ),
         _text,
     ),
-    **dict.fromkeys(("learn_alpha", "early_stopping"), flag),
+    **dict.fromkeys(("learn_alpha", "early_stopping", "linear_skip"), flag),
     "latent_dims": _latent_dims,
     "hidden": _layers,
     "subset_weights": _or_none(_weights),
     "likelihood": _likelihood,
     "view_weights": _view_weights,
-    "max_gradient_norm": _or_none(_number),
+    "max_gradient_norm": _or_none(_limit),
     "progress": _progress,
     "backend": _backend,
     "networks": _networks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from .training.schedules import LearningRate
 from .views.columns import Columns
 
 _MOST_STEPS = 10**9
+_STEEPEST = 5.0  # docs/experiments.md
 
 
 def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str]) -> Model:
@@ -36,6 +38,8 @@ def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str])
         entries=options.entries,
         own_networks=tuple(networks_of(options.networks, names)),
         posterior=options.posterior,
+        coordinates=options.coordinates,
+        linear_skip=options.linear_skip,
         cell_bits=options.entries == "marginalise",
     )
 
@@ -126,7 +130,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         weights=weights if options.subset_weights is None else tuple(map(float, options.subset_weights)),
         coupling_rate=float(options.coupling_rate),
         seed=seed,
-        max_gradient_norm=None if options.max_gradient_norm is None else float(options.max_gradient_norm),
+        max_gradient_norm=_gradient_limit(options.max_gradient_norm, model),
         validation_fraction=fraction,
         cross_draws=options.cross_draws,
         cross_weight=float(options.cross_weight),
@@ -134,6 +138,11 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         view_weights=_weight_of_each(options.view_weights, names),
         weight_decay=float(options.weight_decay),
     )
+
+
+def _gradient_limit(given: float | str | None, model: Model) -> float | None:
+    """As a number; "auto": the loss is a sum over columns, and so its gradient grows with the root of how many there are."""
+    return _STEEPEST * math.sqrt(sum(model.features)) if isinstance(given, str) else given
 
 
 def _weight_of_each(given: tuple[float, ...] | Mapping[str, float] | None, names: Sequence[str]) -> tuple[float, ...] | None:

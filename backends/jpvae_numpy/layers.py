@@ -77,7 +77,7 @@ class Layers:
                 Y = np.multiply(x[k], positive, out=x[k])
         if not to_input:
             return None
-        x_bar = np.matmul(Y, self.weights[0].T)
+        x_bar: Array = np.matmul(Y, self.weights[0].T)
         for V in self.weights[len(self.biases) :]:
             x_bar += cotangent @ V.T
         return x_bar
