@@ -20,6 +20,6 @@ for i, (name, truth) in enumerate(tables.items()):
     missing = ~mask[:, i]
     error = np.sqrt(np.mean((filled[name][missing] - truth[missing]) ** 2))
     naive = np.sqrt(np.mean((truth[mask[:, i]].mean(axis=0) - truth[missing]) ** 2))
-    estimate = std[name][missing].mean()
+    estimate = np.sqrt(np.mean(std[name][missing] ** 2))
     print(f"{name:7} {missing.sum()} rows filled: error {error:.2f} (column means {naive:.2f}), own estimate {estimate:.2f}")
     assert error < 0.7 * naive

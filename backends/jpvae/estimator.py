@@ -19,6 +19,7 @@ from .atomic import check_folder
 from .errors import ConfigError, NotFitted, ViewError
 from .files import saving
 from .fitted import Fitted
+from .inference.generation import Generation
 from .inference.imputations import Imputations
 from .inference.predictor import Predictor
 from .inference.scores import Scores
@@ -44,7 +45,7 @@ class NotFittedJPVAE(NotFitted, NotFittedError):
     """``NotFitted``, which scikit-learn knows for its own."""
 
 
-class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
+class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
     """A variational autoencoder per view, tied by one joint Gaussian prior over their latents.
 
     It is fitted to several tables of the same subjects, any of which may lack any table, and fills what is missing.
@@ -151,8 +152,8 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
         The records of the training; ``n_iter_``, how many steps it made.
     report_ : LatentReport
         Which latents are used, and what to try.
-    inferred_, columns_ : dict
-        Each view's likelihoods with their columns, and its column names.
+    inferred_, columns_, levels_ : dict
+        Each view's likelihoods with their columns; its column names; the columns of ``impute_probabilities``.
     seed_ : int
         The seed that was used.
     model_, view_names_, table_columns_, scaling_, moments_, index_name_
@@ -645,6 +646,11 @@ class JPVAE(Imputations, Scores, TransformerMixin, BaseEstimator):
     def columns_(self) -> dict[str, tuple[str | int, ...] | None]:
         """Each view's column names, None where it came as an array."""
         return {view: columns.names for view, columns in zip(self.view_names_, self.table_columns_, strict=True)}
+
+    @property
+    def levels_(self) -> dict[str, tuple[str, ...]]:
+        """Each view's columns of ``impute_probabilities``: "column=level" of every level of its coded and text categories."""
+        return {view: columns.level_titles for view, columns in zip(self.view_names_, self.table_columns_, strict=True)}
 
     @property
     def inferred_(self) -> dict[str, list[tuple[str, str]]]:

@@ -38,8 +38,9 @@ class Exact:
         return split(x)
 
     def conditional(self, views: list[np.ndarray], seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """p(x_missing | x_observed) of rows that have the views ``seen`` (M,): means (N, h) and covariance (h, h)."""
-        o, h = np.flatnonzero(np.repeat(seen, COLUMNS)), np.flatnonzero(~np.repeat(seen, COLUMNS))
+        """p(x_missing | x_observed) of rows that have the views, or the columns, ``seen``: means (N, h), covariance (h, h)."""
+        columns = np.repeat(seen, COLUMNS) if len(seen) == len(COLUMNS) else seen
+        o, h = np.flatnonzero(columns), np.flatnonzero(~columns)
         gain = np.linalg.solve(self.covariance[np.ix_(o, o)], self.covariance[np.ix_(o, h)])
         x = np.concatenate(views, axis=1)
         means = self.mean[h] + (x[:, o] - self.mean[o]) @ gain
@@ -78,7 +79,9 @@ def exact(posterior: str = "fused", prior: str = "canonical", **options: Any) ->
         towards, log_var = w / v / precision, -np.log(precision)
         raw = np.log(precision - 1.0) if posterior == "fused" else log_var  # there log_var = -softplus(raw)
         p[f"decoder.{i}.0.weight"], p[f"decoder.{i}.0.bias"] = w.T.copy(), b
+        bits = len(p[f"encoder.{i}.0.weight"]) - c  # of cells: these encoders ignore them
         p[f"encoder.{i}.0.weight"] = np.concatenate([towards, np.zeros((c, n))], axis=1)
+        p[f"encoder.{i}.0.weight"] = np.pad(p[f"encoder.{i}.0.weight"], ((0, bits), (0, 0)))
         p[f"encoder.{i}.0.bias"] = np.concatenate([-b @ towards, raw])
         p[f"likelihood.{i}.log_var"] = np.full(c, np.log(v))
         offsets.append(b)

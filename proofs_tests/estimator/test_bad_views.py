@@ -115,7 +115,7 @@ IMPUTE_ERRORS = {
     "one draw": (lambda m: m.impute([A, B, C], n_draws=1, return_std=True), r"n_draws is 1; expected at least 2"),
     "plug-in std": (
         lambda m: m.impute([A, B, C], method="plug-in", return_std=True),
-        r"return_std=True needs method=",
+        r"return_std needs method=",
     ),
     "no samples": (lambda m: m.sample_imputations([A, B, C], n_draws=0), r"n_draws is 0; expected at least 1"),
     "no score": (lambda m: m.score([A, B, C], n_draws=0), r"n_draws is 0; expected at least 1"),

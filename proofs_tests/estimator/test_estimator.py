@@ -68,7 +68,7 @@ def test_observed_rows_come_back_bit_equal_and_inputs_stay(options):
 
 def test_draws_average_to_the_predictive_imputation():
     draws = fitted().sample_imputations(VIEWS, MASK, n_draws=12, observation_noise=False)
-    mean, std = fitted().impute(VIEWS, MASK, n_draws=12, return_std=True)
+    mean, std = fitted().impute(VIEWS, MASK, n_draws=12, return_std="mean")
     for j, seen in enumerate(MASK.T):
         # Twelve float64 numbers of the data's size, summed twice in different order.
         assert draws[j].mean(axis=0) == pytest.approx(mean[j], rel=1e-13, abs=1e-12)

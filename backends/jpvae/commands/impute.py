@@ -31,6 +31,25 @@ def command(
         int,
         typer.Option(min=0, metavar="N", help="Draws for multiple imputation, written to one long table per view."),
     ] = 0,
+    std: Annotated[
+        bool,
+        typer.Option(
+            "--std",
+            help="Also write each view's standard deviations: of the missing value itself, noise included; 0 where observed.",
+        ),
+    ] = False,
+    probabilities: Annotated[
+        bool,
+        typer.Option("--probabilities", help="Also write how probable each level of each category is."),
+    ] = False,
+    proposals: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Take the draws from N proposals by importance resampling, which corrects for inaccurate encoders.",
+        ),
+    ] = None,
     impossible: Annotated[
         Impossible,
         typer.Option(
@@ -70,14 +89,15 @@ def command(
         fitted.set_params(impossible=impossible.value)
         joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False  # these rows are imputed too
     with writing.new_folder(out) as folder:
+        wanted = results.Wanted(draws, std, probabilities, proposals)
         if fitted.index_name_ is None:
-            imputed = results.write_arrays(folder, fitted, joined, given, draws)
+            imputed = results.write_arrays(folder, fitted, joined, given, wanted)
         else:
-            imputed = results.write_tables(folder, fitted, joined, given[0].format, draws)
+            imputed = results.write_tables(folder, fitted, joined, given[0].format, wanted)
     files = sorted(path.name for path in out.iterdir())
     if as_json:
         counts = {name: {"rows": len(flags), "imputed": int(flags.sum())} for name, flags in imputed.items()}
-        typer.echo(json.dumps({"folder": str(out), "files": files, "views": counts, "draws": draws}))
+        typer.echo(json.dumps({"folder": str(out), "files": files, "views": counts, "draws": draws, "std": std}))
         return
     table = Table(title=f"{len(joined.observed):,} subjects, in the folder {escape(str(out))}", title_justify="left")
     for heading in ("view", "rows", "imputed", "files"):

@@ -1,6 +1,9 @@
 """Filling holes: what goes into the rows of each view that lack something, in the target's units, block by block.
 
-A row lacks a view, or single cells of one that is there: these are decoded from the view's own posterior.
+A row lacks a view, or single cells of one that is there: these are decoded from the view's own posterior. How far a value x
+may be from its imputation is the law of total variance over the draws of z, m(z) the decoded mean:
+
+    Var[x | x_O] = Var[ m(z) | x_O ] + E[ Var[x | z] | x_O ]        what is not known of the subject, and the likelihood's noise
 
 Everything is computed for whole blocks and cut to the holes at the end: the bits of a product depend on its shape, and a row's
 filling must not depend on where other rows have holes.
@@ -14,16 +17,17 @@ from typing import NamedTuple
 import numpy as np
 
 from ..streams import Stream
+from .importance import Resampling
 from .predictor import Block, Predictor, Rows
 
 
 class Filling(NamedTuple):
-    """The filling of one view's rows that lack something, in one block: means (R, c), and std (R, c) where asked for."""
+    """The filling of one view's rows that lack something, in one block: means (R, c), and std (R, c) where there are draws."""
 
     view: int
     rows: np.ndarray  # of the whole data
     mean: np.ndarray
-    std: np.ndarray
+    std: np.ndarray | None = None
 
 
 def plug_in(
@@ -33,12 +37,12 @@ def plug_in(
     observed: np.ndarray,
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Iterator[Filling]:
-    """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12. The std is 0."""
+    """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12."""
     for block, holes in _blocks_with_holes(predictor, views, whole, observed):
         latents = predictor.conditional_latents(block) if moments is None else predictor.regressed_latents(block, *moments)
         for j, rows in holes.items():
             mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j]))[rows]
-            yield Filling(j, block.rows.start + rows, mean, np.zeros_like(mean))
+            yield Filling(j, block.rows.start + rows, mean)
 
 
 def predictive(
@@ -47,13 +51,15 @@ def predictive(
     whole: np.ndarray,
     observed: np.ndarray,
     draws: int,
-    proposals: int | None = None,
+    *,
+    observation_noise: bool = False,
+    resampling: Resampling | None = None,
 ) -> Iterator[Filling]:
-    """Mean and standard deviation of the decoded means over draws of the missing latents."""
+    """Mean of the decoded means over draws of the missing latents, and their std: with the noise, the value's own."""
     for block, holes in _blocks_with_holes(predictor, views, whole, observed):
         statistics = {j: DrawStatistics() for j in holes}
-        for j, _, means in predictor.decoded_draws(block, list(holes), draws, proposals):
-            statistics[j].update(means)
+        for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling):
+            statistics[j].update(means, predictor.noise_variance(j, means) if observation_noise else None)
         for j, rows in holes.items():
             yield Filling(j, block.rows.start + rows, statistics[j].mean[rows], statistics[j].std[rows])
 
@@ -66,17 +72,13 @@ def completed_draws(
     draws: int,
     *,
     observation_noise: bool,
-    proposals: int | None = None,
+    resampling: Resampling | None = None,
 ) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
     """(view, which draws, rows, values (s, R, c)): the draws themselves, with the likelihood's own noise where asked for."""
     for block, holes in _blocks_with_holes(predictor, views, whole, observed):
         noise = {j: predictor.noise(block, Stream.OBSERVATION, j) for j in holes}
-        for j, which, means in predictor.decoded_draws(block, list(holes), draws, proposals):
-            values = means
-            if observation_noise:
-                own = {name: predictor.engine.numpy(x) for name, x in predictor.own[j].items()}
-                family = predictor.model.likelihoods[j]
-                values = noise[j].each(lambda mean, rng, family=family, own=own: family.draw(mean, own, rng), means)
+        for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling):
+            values = predictor.observations(j, means, noise[j]) if observation_noise else means
             yield j, which, block.rows.start + holes[j], values[:, holes[j]]
 
 
@@ -97,17 +99,20 @@ class DrawStatistics:
         self.count = 0
         self.mean: np.ndarray = np.zeros(())
         self._squares: np.ndarray = np.zeros(())
+        self._noise: np.ndarray = np.zeros(())
 
-    def update(self, values: np.ndarray) -> None:
-        """Add draws (s, R, c)."""
+    def update(self, values: np.ndarray, variances: np.ndarray | None = None) -> None:
+        """Add draws (s, R, c); variances: of what is spread around each of them."""
         s, mean = len(values), values.mean(axis=0, dtype=np.float64)
         squares = ((values - mean) ** 2).sum(axis=0)
         total, delta = self.count + s, mean - self.mean
         self._squares = self._squares + squares + delta**2 * (self.count * s / total)
         self.mean = self.mean + delta * (s / total)
+        if variances is not None:
+            self._noise = self._noise + (variances.mean(axis=0) - self._noise) * (s / total)
         self.count = total
 
     @property
     def std(self) -> np.ndarray:
-        """The sample standard deviation (divisor count - 1)."""
-        return np.sqrt(self._squares / max(1, self.count - 1))
+        """The root of the draws' variance (divisor count - 1) plus the mean of the variances around them."""
+        return np.sqrt(self._squares / max(1, self.count - 1) + self._noise)

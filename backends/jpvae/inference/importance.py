@@ -5,7 +5,10 @@ With K draws z^k ~ q of weights w_k = p(x, z^k) / q(z^k),
     log p(x) ~ log mean w        standard error about  sqrt( (mean w^2 / (mean w)^2 - 1) / K )       (delta method)
     effective draws              (sum w)^2 / sum w^2                                                 (Kish)
 
-Resampling takes draw k with probability w_k / sum w. As K grows the result is a draw of p(z | x), whatever q is.
+Resampling takes draw k with probability w_k / sum w. As K grows the result is a draw of p(z | x), whatever q is. Systematic
+resampling lays the weights end to end on a circle and takes what S evenly spaced places meet, the first of them anywhere: each
+place alone is uniform, so each of the S draws alone has the weighted law, and draw k is taken S w_k / sum w times but for less
+than 1.
 """
 
 from __future__ import annotations
@@ -48,26 +51,47 @@ class Weights:
         return Evidence(self._sum - np.log(self._count), np.sqrt(spread / self._count), effective)
 
 
+class Resampling:
+    """Draws of the posterior out of ``proposals`` weighted ones, and what these were worth in every row that was asked for."""
+
+    def __init__(self, proposals: int) -> None:
+        self.proposals = proposals
+        self._effective: list[Floats] = []
+
+    def take(self, log_weights: Floats, uniform: Floats, draws: int, rows: int) -> np.ndarray:
+        """``resample``; the first ``rows`` rows are counted."""
+        weights = Weights(log_weights.shape[1])
+        weights.add(log_weights)
+        self._effective.append(weights.evidence().effective_draws[:rows])
+        return resample(log_weights, uniform, draws)
+
+    def warn(self) -> None:
+        """Warn where the weights collapsed."""
+        if self._effective:
+            warn_of_collapse(
+                np.concatenate(self._effective), self.proposals, "the imputations hang on single draws. Take more proposals"
+            )
+
+
 def resample(log_weights: Floats, uniform: Floats, draws: int) -> np.ndarray:
     """Which of K draws to take, (draws, R), each draw k about draws * w_k / sum w times (systematic resampling).
 
-    log_weights: (K, R); uniform: (R,), a number in [0, 1) for each row. Draws come in the order of k.
+    log_weights: (K, R); uniform: (R,), a number in [0, 1) for each row.
     """
     w = np.exp(log_weights - log_weights.max(axis=0))
     reached = np.cumsum(w, axis=0)
     reached /= reached[-1]
-    places = (np.arange(draws)[:, None] + uniform) / draws
-    taken = np.stack([np.searchsorted(reached[:, r], places[:, r], side="right") for r in range(w.shape[1])], axis=1)
-    return np.minimum(taken, len(w) - 1)
+    places = (np.arange(draws)[:, None] / draws + uniform) % 1.0
+    return np.stack([np.searchsorted(reached[:, r], places[:, r], side="right") for r in range(w.shape[1])], axis=1)
 
 
-def warn_of_collapse(effective: Floats, draws: int) -> None:
+def warn_of_collapse(effective: Floats, draws: int, consequence: str) -> None:
     """Warn where in most rows one weight stands for nearly all: the result is then the proposal's own."""
     low = float(np.median(effective))
     if draws >= ENOUGH and low < COLLAPSED:
         warnings.warn(
             f"importance weights have collapsed: in the middle row {draws} draws are worth {low:.1f}. The encoders' "
-            "posterior is far from the model's own here, so the score is a loose bound. Take more n_draws, or train longer.",
+            f"posterior is far from the model's own here, so {consequence}, or train longer.",
             JPVAEWarning,
             stacklevel=4,
         )

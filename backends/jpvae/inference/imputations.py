@@ -1,7 +1,8 @@
-"""What a fitted model makes of views: imputations, latents, reconstructions and new subjects. A part of JPVAE."""
+"""What a fitted model puts into the holes of views: means, draws and probabilities. A part of JPVAE."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,11 +10,13 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..fitted import Fitted
-from ..options import Missing, at_least, flag, one_of, seed_of
+from ..options import Missing, at_least, flag, one_of
 from ..views import outputs
-from ..views.dataframes import give_back as as_table
-from ..views.units import check_imputed, overflow_is_found
+from ..views.reading import blocks
+from ..views.units import Scaled, check_imputed, overflow_is_found
 from . import filling
+from .filling import Filling
+from .importance import Resampling
 from .predictor import Predictor
 
 
@@ -41,7 +44,8 @@ class Imputations:
         n_draws: int = 64,
         moments: Literal["prior", "training"] = "prior",
         missing: Missing | None = None,
-        return_std: bool = False,
+        return_std: bool | Literal["mean"] = False,
+        proposals: int | None = None,
         seed: int | None = None,
         out: Any = None,
     ) -> Any:
@@ -60,8 +64,14 @@ class Imputations:
             Of the plug-in: in closed form under the prior, or Eq. 12 with the moments of training latents.
         missing : {"error", "nan"}, optional
             In place of the option of that name.
-        return_std : bool, default False
-            Add the standard deviation of the decoded means over the draws, without the likelihood's own noise.
+        return_std : bool or "mean", default False
+            True: add the standard deviation of the missing value itself given what is observed, the likelihood's noise
+            included (the law of total variance over the draws). "mean": that of its decoded mean alone, without the noise.
+        proposals : int, optional
+            Take the draws from so many by importance resampling: of the encoders' posterior, weighted by what the model itself
+            gives them, so that draws come from the model's own p(x_missing | x_observed) as proposals grow, however wrong the
+            encoders. None: draws of the encoders' posterior. Warns where the weights collapse; ``effective_draws`` has each
+            row's.
         seed : int, optional
             Of the draws; by default the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index
             (unless that only counts the rows) or else on its content.
@@ -76,7 +86,8 @@ class Imputations:
         list or dict of tables
             In the container that the views came in: arrays, or for DataFrames DataFrames with their index, columns and, where
             nothing was missing, dtype; with ``return_std`` a pair of these. A coded or text category is the most probable one
-            (its std is NaN), one-hot groups are probabilities. Counts are imputed at size factor 1, cells at that of their row.
+            (it has no standard deviation, NaN, but ``impute_probabilities``), one-hot groups are probabilities. Counts are
+            imputed at size factor 1, cells at that of their row.
 
         Raises
         ------
@@ -100,32 +111,93 @@ class Imputations:
         """
         one_of("method", method, ("predictive", "plug-in"))
         one_of("moments", moments, ("prior", "training"))
-        return_std = flag("return_std", return_std)
-        if method == "plug-in" and return_std:
-            raise ConfigError("return_std=True needs method='predictive': a plug-in imputation is one number per entry")
-        n_draws = at_least("n_draws", n_draws, 2 if return_std else 1)
+        if not isinstance(return_std, bool | np.bool_ | str) or return_std not in (False, True, "mean"):
+            raise ConfigError(
+                f"return_std is {return_std!r}; expected True (of the value), 'mean' (of its mean alone) or False"
+            )
+        with_std = bool(return_std)
+        if method == "plug-in" and with_std:
+            raise ConfigError("return_std needs method='predictive': a plug-in imputation is one number per entry")
+        n_draws, resampling = at_least("n_draws", n_draws, 2 if with_std else 1), _resampling(proposals, method)
         if method == "plug-in" and moments == "training":
             self.training_moments()
         if out is not None and self.predictor() and self._is_matrix(views):
             raise ConfigError("out is given with one wide matrix; expected None: pass the views by name to write into arrays")
         data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, keep=out is None)
         units = self._fitted.units
-        results = outputs.begin(data, out, with_std=return_std)
+        results = outputs.begin(data, out, with_std=with_std)
         copied = replace(data, tables=tuple(results[0]))  # the same numbers; the views themselves are not read again
         scaled = [replace(view, data=copied) for view in scaled]
         if method == "plug-in":
             given = self.training_moments() if moments == "training" else None
             fillings = filling.plug_in(predictor, scaled, data.whole, data.observed, given)
         else:
-            fillings = filling.predictive(predictor, scaled, data.whole, data.observed, n_draws)
-        with overflow_is_found():
-            for j, rows, mean, std in fillings:
-                check_imputed(scaled, j, rows, np.stack([mean, std]))
-                to_table = (units[j].to_table(mean), units[j].std_to_table(std))
-                for arrays, values in zip(results, to_table, strict=False):
-                    outputs.fill(arrays[j], rows, values)
+            noise = with_std and return_std != "mean"
+            fillings = filling.predictive(
+                predictor, scaled, data.whole, data.observed, n_draws, observation_noise=noise, resampling=resampling
+            )
+        for j, rows, mean, std in _checked(fillings, scaled):
+            outputs.fill(results[0][j], rows, units[j].to_table(mean))
+            if with_std and std is not None:
+                outputs.fill(results[1][j], rows, units[j].std_to_table(std))
+        _warn(resampling)
         filled = give_back(results[0], "filled")
-        return (filled, give_back(results[1], "numbers")) if return_std else filled
+        return (filled, give_back(results[1], "numbers")) if with_std else filled
+
+    def impute_probabilities(
+        self,
+        views: Any,
+        mask: Any = None,
+        *,
+        method: Literal["predictive", "plug-in"] = "predictive",
+        n_draws: int = 64,
+        missing: Missing | None = None,
+        proposals: int | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """How probable each level of each coded or text category is; ``impute`` gives the most probable one.
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``, any mix of patterns; views by name may be left out, in a list they are None.
+        method, n_draws, missing, proposals, seed
+            As for ``impute``: with the same ones, these are the probabilities behind its result.
+
+        Returns
+        -------
+        list or dict of tables
+            For each view (N, L), a column for each level of each category, in the order of ``levels_`` ("column=level"), as a
+            DataFrame where the view came as one; L is 0 without categories. An observed category has 1 for its level. Of one
+            wide matrix, a dict by view. (Zeros and ones, and one-hot groups, have their probabilities in ``impute``.)
+
+        Raises
+        ------
+        NotFitted, ConfigError, ViewError
+            As ``impute`` does.
+
+        Examples
+        --------
+        >>> model.levels_["view1"], model.impute_probabilities([rna, protein], mask)[1].shape  # a view without categories
+        ((), (300, 0))
+        """
+        one_of("method", method, ("predictive", "plug-in"))
+        n_draws, resampling = at_least("n_draws", n_draws, 1), _resampling(proposals, method)
+        data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed)
+        units, results = self._fitted.units, []
+        for j, each in enumerate(units):
+            result = np.empty((len(data.observed), len(each.columns.level_titles)))
+            for rows in blocks(len(result)):
+                result[rows] = each.columns.probabilities(each.known(data.read(j, rows), data.observed[rows, j]))
+            results.append(result)
+        if method == "plug-in":
+            fillings = filling.plug_in(predictor, scaled, data.whole, data.observed, None)
+        else:
+            fillings = filling.predictive(predictor, scaled, data.whole, data.observed, n_draws, resampling=resampling)
+        for j, rows, mean, _ in _checked(fillings, scaled):
+            outputs.fill(results[j], rows, units[j].probabilities(mean))
+        _warn(resampling)
+        return data.give_back_as(results, [each.columns.level_titles for each in units])
 
     def sample_imputations(
         self,
@@ -135,6 +207,7 @@ class Imputations:
         n_draws: int = 64,
         missing: Missing | None = None,
         observation_noise: bool = True,
+        proposals: int | None = None,
         seed: int | None = None,
     ) -> Any:
         """Completed copies of every view: what was observed repeated, holes drawn.
@@ -150,6 +223,8 @@ class Imputations:
         observation_noise : bool, default True
             Whether x is drawn from its likelihood too, as multiple imputation wants (zeros and ones, counts, categories); else
             a draw is the decoded mean of one draw of the latents.
+        proposals : int, optional
+            As for ``impute``; take several times ``n_draws``, for one proposal may be taken more than once.
         seed : int, optional
             Of the draws; by default the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index
             (unless that only counts the rows) or else on its content.
@@ -171,7 +246,7 @@ class Imputations:
         (5, 300, 4)
         """
         n_draws = at_least("n_draws", n_draws, 1)
-        observation_noise = flag("observation_noise", observation_noise)
+        observation_noise, resampling = flag("observation_noise", observation_noise), _resampling(proposals)
         data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, keep=True)
         try:
             result = [np.repeat(table[None], n_draws, axis=0) for table in data.tables]
@@ -181,73 +256,33 @@ class Imputations:
         units = self._fitted.units
         with overflow_is_found():
             for j, which, rows, values in filling.completed_draws(
-                predictor, scaled, data.whole, data.observed, n_draws, observation_noise=observation_noise
+                *(predictor, scaled, data.whole, data.observed, n_draws),
+                observation_noise=observation_noise,
+                resampling=resampling,
             ):
                 check_imputed(scaled, j, rows, values)
                 outputs.fill(result[j], (which, rows), units[j].to_table(values))
+        _warn(resampling)
         return give_back(result, "filled")
 
-    def reconstruct(self, views: Any, mask: Any = None, *, missing: Missing | None = None) -> Any:
-        """Every view decoded from its latent mean (``transform``).
 
-        Parameters
-        ----------
-        views, mask
-            As for ``fit``, any mix of patterns; views by name may be left out, in a list they are None.
-        missing : {"error", "nan"}, optional
-            In place of the option of that name.
+def _resampling(proposals: int | None, method: str = "predictive") -> Resampling | None:
+    if proposals is None:
+        return None
+    if method == "plug-in":
+        raise ConfigError("proposals needs method='predictive': a plug-in imputation draws nothing")
+    return Resampling(at_least("proposals", proposals, 2))
 
-        Returns
-        -------
-        list or dict of (N, p_i) tables
-            In the data's units, in the container that the views came in.
 
-        Raises
-        ------
-        NotFitted, ViewError
-            As ``impute`` does.
+def _warn(resampling: Resampling | None) -> None:
+    if resampling is not None:
+        resampling.warn()
 
-        Examples
-        --------
-        >>> [view.shape for view in model.reconstruct([rna, protein], mask)]
-        [(300, 6), (300, 4)]
-        """
-        data, scaled, predictor, give_back = self._read(views, mask, missing)
-        result, units = [np.empty((len(data.observed), p)) for p in data.features], self._fitted.units
-        for block in predictor.blocks(scaled, data.observed):
-            for j, z in enumerate(predictor.conditional_latents(block)):
-                mean = predictor.engine.numpy(predictor.decoded_mean(j, z, block.views[j]))[: block.size]
-                result[j][block.rows] = units[j].to_table(mean)
-        return give_back(result)
 
-    def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
-        """New subjects from the prior: coherent decoded means of all views.
-
-        Parameters
-        ----------
-        n : int
-            How many.
-        seed : int, default 0
-            Of the draws.
-
-        Returns
-        -------
-        list of (n, p_i) ndarray
-            In the data's units.
-
-        Raises
-        ------
-        NotFitted, ConfigError
-            Before ``fit``; where ``n`` or ``seed`` is no such integer.
-
-        Examples
-        --------
-        >>> [view.shape for view in model.sample(3)]
-        [(3, 6), (3, 4)]
-        """
-        predictor = self.predictor()
-        means = predictor.prior_means(at_least("n", n, 1), seed_of(at_least("seed", seed, 0)))
-        tables = [units.to_table(m) for m, units in zip(means, self._fitted.units, strict=True)]
-        return [
-            as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self._fitted.columns, strict=True)
-        ]
+def _checked(fillings: Iterator[Filling], views: Sequence[Scaled]) -> Iterator[Filling]:
+    """The fillings, every number found to be finite."""
+    with overflow_is_found():
+        for one in fillings:
+            values = [part for part in (one.mean, one.std) if part is not None]
+            check_imputed(views, one.view, one.rows, np.stack(values))
+            yield one

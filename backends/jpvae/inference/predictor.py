@@ -22,7 +22,7 @@ from ..model.posterior import Posterior, posterior
 from ..streams import Stream, generator
 from ..views.reading import BLOCK, blocks
 from ..views.units import Prepared, prepared
-from .importance import Evidence, Weights, resample
+from .importance import Evidence, Resampling, Weights
 from .noise import Keys, Occurrences, RowNoise, content_keys, identity_keys
 
 _ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
@@ -145,31 +145,32 @@ class Predictor:
         return self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view])
 
     def decoded_draws(
-        self, block: Block, views: Sequence[int], draws: int, proposals: int | None = None
+        self, block: Block, views: Sequence[int], draws: int, resampling: Resampling | None = None
     ) -> Iterator[tuple[int, slice, np.ndarray]]:
         """(view, which draws, decoded means (s, R, c), padding included), as many draws at a time as fit in memory.
 
-        proposals: resample the draws from so many, by their importance weights.
+        resampling: take the draws from its proposals, by their importance weights.
         """
         noise, size = self.noise(block), self.group(max(self.model.features))
-        chosen = None if proposals is None else self._resampled(block, noise, draws, proposals)
+        chosen = None if resampling is None else self._resampled(block, noise, draws, resampling)
         for start in range(0, draws, size):
             which = slice(start, min(start + size, draws))
             z = self.draw_latents(block, noise, which.stop - start) if chosen is None else chosen(which)
             for j in views:
                 yield j, which, self.engine.numpy(self.decoded_mean(j, z[j], block.views[j]))
 
-    def _resampled(self, block: Block, noise: RowNoise, draws: int, proposals: int) -> Callable[[slice], Sequence[Array]]:
+    def _resampled(
+        self, block: Block, noise: RowNoise, draws: int, resampling: Resampling
+    ) -> Callable[[slice], Sequence[Array]]:
         """Latents of the observed views by importance resampling, and for each of them a fresh draw of the missing ones."""
-        kept, log_weights = [], []
-        size = self.group(max(self.model.features))
-        for start in range(0, proposals, size):
-            z, weights = self._weighted(block, noise, min(size, proposals - start))
+        kept, log_weights, size = [], [], self.group(max(self.model.features))
+        for start in range(0, resampling.proposals, size):
+            z, weights = self._weighted(block, noise, min(size, resampling.proposals - start))
             kept.append([self.engine.numpy(one) for one in z])
             log_weights.append(weights)
         latents = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
         again = self.noise(block, Stream.RESAMPLE)
-        taken = resample(np.concatenate(log_weights), again.uniform(), draws)
+        taken = resampling.take(np.concatenate(log_weights), again.uniform(), draws, block.size)
 
         def of(which: slice) -> Sequence[Array]:
             at = taken[which][..., None]
@@ -178,6 +179,18 @@ class Predictor:
             return jc.complete(self.prior, z, block.observed, self.engine.asarray(eps))
 
         return of
+
+    def observations(self, view: int, means: np.ndarray, noise: RowNoise) -> np.ndarray:
+        """Draws of x_i given its decoded means (s, R, c), every row's from its own noise."""
+        family, own = self.model.likelihoods[view], self._own_numbers(view)
+        return noise.each(lambda mean, rng: family.draw(mean, own, rng), means)
+
+    def noise_variance(self, view: int, means: np.ndarray) -> np.ndarray:
+        """Var[x_i | z] given its decoded means (s, R, c), float64."""
+        return self.model.likelihoods[view].variance(means.astype(np.float64), self._own_numbers(view))
+
+    def _own_numbers(self, view: int) -> dict[str, np.ndarray]:
+        return {name: self.engine.numpy(x) for name, x in self.own[view].items()}
 
     @staticmethod
     def group(features: int) -> int:

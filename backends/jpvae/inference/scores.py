@@ -94,9 +94,50 @@ class Scores:
         n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
         found = predictor.log_evidence(scaled, data.observed, n_draws)
-        warn_of_collapse(found.effective_draws, n_draws)
+        warn_of_collapse(found.effective_draws, n_draws, "the score is a loose bound. Take more n_draws")
         scores = found.log_density - log_units(scaled, data.observed).sum(axis=1)
         return (scores, found.error) if return_error else scores
+
+    def effective_draws(
+        self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 64, seed: int | None = None
+    ) -> np.ndarray:
+        """How many draws of the model's exact posterior K = ``n_draws`` of the encoders' are worth, row by row.
+
+            (sum_k w_k)^2 / sum_k w_k^2,    w_k = p(x_O | z^k) p(z_O^k) / q(z_O^k | x_O),    z^k ~ q        (Kish)
+
+        K where the encoders' posterior is exact; near 1 where it is far from it, and ``score`` and ``impute(proposals=K)`` hang
+        on a single draw.
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``, any mix of patterns; views by name may be left out, in a list they are None.
+        missing : {"error", "nan"}, optional
+            In place of the option of that name.
+        n_draws : int, default 64
+            K.
+        seed : int, optional
+            Of the draws; by default the fit's.
+
+        Returns
+        -------
+        (N,) ndarray
+            Between 1 and K.
+
+        Raises
+        ------
+        NotFitted, ConfigError, ViewError
+            As ``impute`` does.
+
+        Examples
+        --------
+        >>> worth = model.effective_draws([rna, protein], mask, n_draws=8)
+        >>> worth.shape, bool((worth >= 1).all()), bool((worth < 8.001).all())
+        ((300,), True, True)
+        """
+        n_draws = at_least("n_draws", n_draws, 1)
+        data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed)
+        return predictor.log_evidence(scaled, data.observed, n_draws).effective_draws
 
     def score_conditional(
         self, views: Any, mask: Any = None, *, target: int | str, missing: str | None = None, n_draws: int = 64

@@ -3,14 +3,16 @@
 A cell that was there comes back to the bit, in the column's type where nothing was missing (else numbers are floats, for an
 imputed count is no integer); one that was not has the model's value: of a category the most probable one. The last column,
 ``imputed``, is True for a row in which anything was filled: the whole view, or (entries="marginalise") a single cell. A long
-table of draws has each subject once per ``draw`` (from 1).
+table of draws has each subject once per ``draw`` (from 1). A table of standard deviations has the columns of the filled
+one, one of probabilities a column for each level of each category.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,6 +30,16 @@ if TYPE_CHECKING:
 IMPUTED, DRAW = "imputed", "draw"
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be written beside the imputations."""
+
+    draws: int = 0
+    std: bool = False
+    probabilities: bool = False
+    proposals: int | None = None  # of importance resampling
+
+
 def check_names(model: JPVAE, *, draws: bool) -> None:
     """Raise ViewError where a view's columns have no names, or one that the results add."""
     for view, names in model.columns_.items():
@@ -40,8 +52,10 @@ def check_names(model: JPVAE, *, draws: bool) -> None:
                 )
 
 
-def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, draws: int) -> dict[str, np.ndarray]:
-    """<view><ending of its input> for each view (``ending`` for views not given), <view>.draws too; -> imputed (N,) by view."""
+def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted: Wanted) -> dict[str, np.ndarray]:
+    """<view><ending of its input> for each view (``ending`` for views not given), <view>.draws, <view>.std and
+    <view>.probabilities too; -> imputed (N,) by view."""
+    draws = wanted.draws
     endings = {name: joined.tables[name].source.format if name in joined.tables else ending for name in joined.names}
     for name, suffix in endings.items():
         if suffix == ".xlsx" and len(joined.observed) * max(1, draws) > xlsx.ROWS:
@@ -49,11 +63,16 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, draws:
                 f"view {name!r} would have {len(joined.observed)} rows x {max(1, draws)} draws, more than an .xlsx holds "
                 f"({xlsx.ROWS}); take fewer draws, or give the view as .csv or .parquet"
             )
-    filled = model.impute(joined.views, joined.observed)
-    for name, suffix in endings.items():
-        writing.write_frame(folder / f"{name}{suffix}", _named(joined, name, filled[name]))
+    found = model.impute(joined.views, joined.observed, return_std=wanted.std, proposals=wanted.proposals)
+    parts = dict(zip(("", ".std"), found if wanted.std else [found], strict=False))
+    if wanted.probabilities:
+        probable = model.impute_probabilities(joined.views, joined.observed, proposals=wanted.proposals)
+        parts[".probabilities"] = {name: table for name, table in probable.items() if table.shape[1]}
+    for part, tables in parts.items():
+        for name, table in tables.items():
+            writing.write_frame(folder / f"{name}{part}{endings[name]}", _named(joined, name, table))
     if draws:
-        drawn = model.sample_imputations(joined.views, joined.observed, n_draws=draws, observation_noise=True)
+        drawn = model.sample_imputations(joined.views, joined.observed, n_draws=draws, proposals=wanted.proposals)
         for name, suffix in endings.items():
             frames = [_named(joined, name, one) for one in drawn[name]]
             for number, frame in enumerate(frames, start=1):
@@ -62,36 +81,45 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, draws:
     return _imputed(joined)
 
 
-def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Source], draws: int) -> dict[str, np.ndarray]:
+def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Source], wanted: Wanted) -> dict[str, np.ndarray]:
     """The same for arrays: <view>.npy with <view>.imputed.npy, streamed row block by row block; a .npz holds both.
 
-    Draws are (draws, N, c) in <view>.draws.npy or .npz, and are held in memory.
+    Standard deviations are streamed too; draws, (draws, N, c), and probabilities are held in memory.
     """
-    by_view, shape = {source.view: source for source in given}, {}
-    out: dict[str, np.ndarray] = {}
-    for name, features in zip(joined.names, model.model_.features, strict=True):
-        array, shape[name] = joined.views.get(name), (len(joined.observed), features)
+    by_view = {source.view: source for source in given}
+    parts = ("", ".std") if wanted.std else ("",)
+    out: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
+    for name, columns in zip(joined.names, model.table_columns_, strict=True):
+        array, shape = joined.views.get(name), (len(joined.observed), columns.count)
         dtype = np.dtype(np.float32 if array is not None and array.dtype == np.float32 else np.float64)
         mapped = by_view.get(name, given[0]).format == ".npy"
-        out[name] = new_array(folder / f"{name}.npy", dtype, shape[name]) if mapped else np.empty(shape[name], dtype)
-    model.impute(joined.views, joined.observed, out=out)
-    drawn: dict[str, Any] = {}
-    if draws:
-        drawn = model.sample_imputations(joined.views, joined.observed, n_draws=draws, observation_noise=True)
+        for part in parts:
+            out[part][name] = new_array(folder / f"{name}{part}.npy", dtype, shape) if mapped else np.empty(shape, dtype)
+    results = tuple(out.values()) if wanted.std else out[""]
+    model.impute(joined.views, joined.observed, return_std=wanted.std, proposals=wanted.proposals, out=results)
+    more: dict[str, dict[str, np.ndarray]] = {}
+    if wanted.probabilities:
+        probable = model.impute_probabilities(joined.views, joined.observed, proposals=wanted.proposals)
+        more["probabilities"] = {name: array for name, array in probable.items() if array.shape[1]}
+    if wanted.draws:
+        counts = {"n_draws": wanted.draws, "proposals": wanted.proposals}
+        more["draws"] = model.sample_imputations(joined.views, joined.observed, **counts)
     imputed = _imputed(joined)
-    for name, array in out.items():
+    for name in joined.names:
         source = by_view.get(name, given[0])
+        arrays = {f"{name}{part}": of_views[name] for part, of_views in out.items()}
+        extra = {f"{name}.{part}": of_views[name] for part, of_views in more.items() if name in of_views}
         if source.format == ".npy":
-            array.flush()
-            let_go(array)
-            writing.write_array(folder / f"{name}.{IMPUTED}.npy", imputed[name])
-            if draws:
-                writing.write_array(folder / f"{name}.draws.npy", drawn[name])
+            for array in arrays.values():
+                array.flush()
+                let_go(array)
+            for file, array in {f"{name}.{IMPUTED}": imputed[name], **extra}.items():
+                writing.write_array(folder / f"{file}.npy", array)
         else:
             key = key_of(source) if name in by_view else name
-            writing.write_arrays(folder / f"{name}.npz", {key: array, IMPUTED: imputed[name]})
-            if draws:
-                writing.write_arrays(folder / f"{name}.draws.npz", {key: drawn[name]})
+            for file, array in {**arrays, **extra}.items():
+                also = {IMPUTED: imputed[name]} if file == name else {}
+                writing.write_arrays(folder / f"{file}.npz", {key: array, **also})
     return imputed
 
 
@@ -103,7 +131,7 @@ def _imputed(joined: Joined) -> dict[str, np.ndarray]:
 def _named(joined: Joined, view: str, filled: pd.DataFrame) -> pd.DataFrame:
     """One view's table: its input's columns in their order, the ids where they were, and which rows were imputed."""
     table, place = joined.tables.get(view), 0
-    if table is not None:
+    if table is not None and set(filled) == set(table.frame.columns):  # (probabilities have columns of their own)
         filled, place = filled[list(table.frame.columns)], table.id_place
     filled = filled.copy()
     filled.insert(place, joined.ids.name, joined.ids)

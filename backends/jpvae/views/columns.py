@@ -186,6 +186,11 @@ def as_text(level: Label) -> str:
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 
+def codes_of(labels: Sequence[Label]) -> dict[Label, int]:
+    """The code of each label and of its text: a file may have 3 where the fit had "3", or the other way round."""
+    return {as_text(label): k for k, label in enumerate(labels)} | {label: k for k, label in enumerate(labels)}
+
+
 def unknown_category(view: str, row: Any, column: str | int, value: str, known: Any) -> ViewError:
     """The complaint about a category that fit never saw."""
     return ViewError(

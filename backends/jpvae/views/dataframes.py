@@ -5,14 +5,18 @@ pandas is used only where a DataFrame came in. A missing text is None, NaN or pd
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..errors import ViewError
-from .columns import Columns, Label, unknown_category
+from ..errors import MissingDependency, ViewError
+from .columns import Columns, Label, as_text, codes_of, unknown_category
+
+_FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Table:
     values: np.ndarray | None  # None where the frame has more than numbers
     frame: Any = None
     came_as: tuple[str | int, ...] | None = None  # the frame's columns, where they came in another order than the fit's
+    back: Callable[[Any], Any] = lambda frame: frame  # from a DataFrame to the type of table that came in
 
     def __len__(self) -> int:
         return len(self.frame if self.values is None else self.values)
@@ -32,7 +37,7 @@ class Table:
         """p."""
         return int((self.frame if self.values is None else self.values).shape[1])
 
-    @property
+    @cached_property
     def names(self) -> tuple[str | int, ...] | None:
         """The DataFrame's column names."""
         return None if self.frame is None else tuple(self.frame.columns.tolist())
@@ -51,6 +56,11 @@ class Table:
             isinstance(v, str) for v, gap in zip(values, missing, strict=True) if not gap
         )
 
+    def is_flag(self, j: int) -> bool:
+        """Whether the column is one of booleans."""
+        dtype = self.frame.dtypes.iloc[j] if self.values is None else self.values.dtype
+        return bool(dtype.kind == "b")
+
     def labels(self, j: int, rows: np.ndarray) -> tuple[Label, ...]:
         """The texts of a column in the rows (bool), in pandas' order of categories or sorted."""
         column = self.column(j)
@@ -68,8 +78,24 @@ class Table:
         Raises ViewError for such a text where it is None."""
         if self.values is not None and self.values.dtype.kind in "biuf" and not columns.texts:
             return self.values
-        parts = [self._codes(j, columns, observed, unseen) if j in columns.texts else self.number(j) for j in range(self.count)]
-        return np.stack(parts, axis=1)
+        made, plain = np.empty((len(self), self.count)), [j for j in self.plain if j not in columns.texts]
+        made[:, plain] = self.block(plain)
+        for j in sorted(set(range(self.count)).difference(plain)):
+            made[:, j] = self._codes(j, columns, observed, unseen) if j in columns.texts else self.number(j)
+        return made
+
+    @cached_property
+    def plain(self) -> list[int]:
+        """The columns of NumPy's numbers or booleans: ``block`` reads many of them at once."""
+        if self.values is not None:
+            return list(range(self.count)) if self.values.dtype.kind in "biuf" else []
+        return [j for j, t in enumerate(self.frame.dtypes) if isinstance(t, np.dtype) and t.kind in "biuf"]
+
+    def block(self, columns: Sequence[int]) -> np.ndarray:
+        """Some of the ``plain`` columns as float64."""
+        if self.values is not None:
+            return np.asarray(self.values[:, columns], np.float64)
+        return np.asarray(self.frame.iloc[:, list(columns)].to_numpy(np.float64))
 
     def number(self, j: int) -> np.ndarray:
         """Column j as float64 (N,), NaN where it has nothing. Raises ViewError where it is not numeric."""
@@ -85,11 +111,12 @@ class Table:
             ) from error
 
     def _codes(self, j: int, columns: Columns, observed: np.ndarray, unseen: float | None) -> np.ndarray:
-        code = {label: k for k, label in enumerate(columns.texts[j])}
+        code = codes_of(columns.texts[j])
         codes = np.full(len(self), np.nan)
         for row, (value, gap) in enumerate(zip(*_texts(self.column(j)), strict=True)):
-            if not gap and value in code:
-                codes[row] = code[value]
+            found = None if gap else code.get(value, code.get(as_text(value)))
+            if found is not None:
+                codes[row] = found
             elif not gap and observed[row] and unseen is not None:
                 codes[row] = unseen
             elif not gap and observed[row]:
@@ -104,9 +131,11 @@ class Table:
 
 def read_table(table: Any, view: str) -> Table:
     """Look at what was handed in. Raises ViewError for what is no (N, c) table, or has two columns of one name."""
+    if type(table).__module__.partition(".")[0] in ("polars", "pyarrow") and hasattr(table, "to_pandas"):
+        return _read_foreign(table, view)
     if hasattr(table, "iloc") and hasattr(table, "columns"):
         names = table.columns.tolist()
-        twice = sorted({str(n) for n in names if names.count(n) > 1})
+        twice = sorted(str(name) for name, times in Counter(names).items() if times > 1)
         if twice:
             raise ViewError(f"view {view!r} has the columns {twice} more than once; expected different names")
         if not all(isinstance(n, str | int) for n in names):
@@ -130,16 +159,41 @@ def read_table(table: Any, view: str) -> Table:
     return Table(view, a if a.dtype.kind in "biuf" else a.astype(object))
 
 
+def _read_foreign(table: Any, view: str) -> Table:
+    """A polars DataFrame or an Arrow Table, by way of pandas; results come back in its type."""
+    try:
+        frame = table.collect().to_pandas() if hasattr(table, "collect") else table.to_pandas()
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"view {view!r} is a {type(table).__name__}, which needs pandas and pyarrow: {error}"
+        ) from error
+    if type(table).__module__.startswith("polars"):
+        return replace(read_table(frame, view), back=_to_polars)
+    return replace(read_table(frame, view), back=_to_arrow)
+
+
+def _to_polars(frame: Any) -> Any:
+    import polars
+
+    return polars.from_pandas(frame)
+
+
+def _to_arrow(frame: Any) -> Any:
+    import pyarrow
+
+    return pyarrow.Table.from_pandas(frame, preserve_index=type(frame.index).__name__ != "RangeIndex")
+
+
 def in_order(table: Table, columns: Columns) -> Table:
     """A table with the columns of the fit, in their order (a DataFrame's go by name). Raises ViewError for others."""
     if table.names is not None and columns.names is not None and table.names != columns.names:
-        unknown = [name for name in table.names if name not in columns.names]
-        absent = [name for name in columns.names if name not in table.names]
+        ours, theirs = set(columns.names), set(table.names)
+        unknown, absent = [n for n in table.names if n not in ours], [n for n in columns.names if n not in theirs]
         if unknown or absent:
             found = f"unknown columns {unknown}" if unknown else f"no columns {absent}"
             also = f", and no columns {absent}" if unknown and absent else ""
             raise ViewError(f"view {table.view!r} has {found}{also}; expected those of the fit: {_some(columns.names)}")
-        return replace(read_table(table.frame[list(columns.names)], table.view), came_as=table.names)
+        return replace(read_table(table.frame[list(columns.names)], table.view), came_as=table.names, back=table.back)
     if table.count != columns.count:
         raise ViewError(f"view {table.view!r} has {table.count} columns; expected {columns.count}, as in fit")
     return table
@@ -194,6 +248,10 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
 
     frame = None if table is None else table.frame
     names = table.names if table is not None and columns.names is None else columns.names
+    kinds = {np.dtype(np.float64)} if frame is None else set(frame.dtypes)
+    if len(kinds) == 1 and kinds <= _FLOATS and not columns.coded:  # the same as below for every column, at once
+        whole_table = pd.DataFrame(values.astype(kinds.pop(), copy=False), index, list(names or ()))
+        return whole_table if table is None else table.back(whole_table[list(table.came_as or names or ())])
     made = {}
     for j, name in enumerate(names or ()):
         given = None if frame is None else frame.iloc[:, j]
@@ -210,14 +268,22 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
             whole = kind != "numbers" and j in columns.coded and given is not None and getattr(given.dtype, "kind", "") in "iu"
             made[name] = pd.Series(values[:, j], index=index).astype(given.dtype if small or whole else np.float64)
     result = pd.DataFrame(made, index=index)
-    return result if table is None or table.came_as is None else result[list(table.came_as)]
+    return result if table is None else table.back(result if table.came_as is None else result[list(table.came_as)])
+
+
+def named(values: np.ndarray, names: Sequence[str], index: Any) -> Any:
+    """Numbers (N, L) as a DataFrame."""
+    import pandas as pd
+
+    return pd.DataFrame(values, index=index, columns=list(names))
 
 
 def _known(given: Any, columns: Columns, j: int) -> np.ndarray:
     """A column's numbers, NaN where it has none."""
     if j in columns.texts:
-        code = {label: float(k) for k, label in enumerate(columns.texts[j])}
-        return np.asarray([np.nan if gap else code.get(v, np.nan) for v, gap in zip(*_texts(given), strict=True)])
+        code = codes_of(columns.texts[j])
+        pairs = zip(*_texts(given), strict=True)
+        return np.asarray([np.nan if gap else code.get(v, code.get(as_text(v), np.nan)) for v, gap in pairs])
     return np.asarray(given.to_numpy(np.float64, na_value=np.nan))
 
 

@@ -10,7 +10,7 @@ say {"visits": "negative_binomial_unscaled"}, without size factors, which a sing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,13 @@ from ..model.likelihoods import Likelihood, UnknownLikelihood
 from ..model.likelihoods.registry import name_of, names, title
 from .columns import Columns, Group, as_text
 from .dataframes import Table
-from .kinds import are_counts, flags, summary
+from .kinds import Column, are_counts, flags, summaries
 from .texts import complaint
 
 INFER = "infer"
 _COUNTS = ("poisson", "negative_binomial")
 _MOST_LEVELS = 100
+_CELLS = 4_000_000  # that are summarised at a time
 
 
 def per_view(likelihood: Any, views: Sequence[str]) -> list[Any]:
@@ -76,7 +77,7 @@ def columns_of(said: Any, table: Table, observed: np.ndarray) -> Columns:
         return Columns.of_one_family(said, table.count, table.names)
     else:
         chosen = {(j,): said for j in range(table.count)}
-    left = set(range(table.count)).difference(*chosen)
+    left = set(range(table.count)).difference(j for at in chosen for j in at)
     chosen |= {(j,): INFER for j in sorted(left)}
     guessed = [at[0] for at, name in chosen.items() if name == INFER]
     chosen |= {(j,): name for j, name in _inferred(table, guessed, observed).items()}
@@ -119,15 +120,26 @@ def _position(table: Table, positions: Mapping[Any, int], column: Any) -> int:
 
 
 def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dict[int, str]:
-    found = {j: "categorical" for j in columns if table.is_text(j)}
+    plain = set(table.plain)
+    found = {j: "categorical" for j in columns if j not in plain and table.is_text(j)}
     for j in found:
         _check_texts(table, j, observed)
-    found |= {j: "bernoulli" for j in columns if j not in found and table.column(j).dtype.kind == "b"}
-    numbers = {j: summary(_values(table, j, observed)) for j in columns if j not in found}
+    found |= {j: "bernoulli" for j in columns if j not in found and table.is_flag(j)}
+    numbers = dict(_summaries(table, [j for j in columns if j not in found], observed))
     if len(numbers) == table.count and are_counts(list(numbers.values())):
         return dict.fromkeys(columns, "negative_binomial")
     zero_or_one = flags(numbers)
     return found | {j: "bernoulli" if j in zero_or_one else "gaussian" for j in numbers}
+
+
+def _summaries(table: Table, columns: Sequence[int], observed: np.ndarray) -> Iterator[tuple[int, Column]]:
+    """What is looked at of each column's observed numbers; so many at a time as fit into memory easily."""
+    plain, size = sorted(set(columns).intersection(table.plain)), max(1, _CELLS // max(1, len(observed)))
+    for start in range(0, len(plain), size):
+        part = plain[start : start + size]
+        yield from zip(part, summaries(table.block(part)[observed]), strict=True)
+    for j in sorted(set(columns).difference(plain)):
+        yield j, summaries(table.number(j)[observed][:, None])[0]
 
 
 def _check_texts(table: Table, j: int, observed: np.ndarray) -> None:

@@ -57,15 +57,22 @@ class Column(NamedTuple):
         return self.high >= 5 and (reaching or (self.high >= 100 and self.var >= 10 * self.mean))
 
 
-def summary(values: np.ndarray) -> Column:
-    """Of a column's numbers (n,) that were observed."""
-    if not values.size:
-        return Column(False, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-    whole = bool((values == np.floor(values)).all())
-    others = (values != 0) & (values != 1)
+def summaries(values: np.ndarray) -> list[Column]:
+    """Of the columns of numbers (n, k), NaN where they have none."""
+    there = ~np.isnan(values)
+    n = np.maximum(there.sum(axis=0), 1)
+    zero = np.where(there, values, 0.0)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, var = float(values.mean()), float(values.var())
-    return Column(whole, float(values.min()), float(values.max()), mean, var, float((values == 0).mean()), float(others.mean()))
+        mean = zero.sum(axis=0) / n
+        var = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0) / n
+    whole = (zero == np.floor(zero)).all(axis=0) & there.any(axis=0)
+    low = np.where(there, values, np.inf).min(axis=0, initial=np.inf)
+    high = np.where(there, values, -np.inf).max(axis=0, initial=-np.inf)
+    zeros, others = ((there & found).sum(axis=0) / n for found in (values == 0, (values != 0) & (values != 1)))
+    empty = Column(False, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    parts = (whole, low, high, mean, var, zeros, others)
+    found = (Column(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
+    return [column if some else empty for column, some in zip(found, there.any(axis=0), strict=True)]
 
 
 def are_counts(columns: Sequence[Column]) -> bool:

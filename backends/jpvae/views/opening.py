@@ -64,7 +64,7 @@ def open_views(
     index = frames.shared_index(tables)
     if columns is None and N == 1:
         raise ViewError("views have one row (n_samples = 1); expected at least two, to learn how rows differ")
-    observed = _mask(mask, N, len(order))
+    observed = _mask(_by_labels(mask, order, index, keyed), N, len(order))
     if columns is not None:
         known = [t if t is None else frames.in_order(t, c) for t, c in zip(tables, columns, strict=True)]
         return Opened(tuple(known), observed, order, tuple(columns), keyed, index, fitting=False)
@@ -88,7 +88,7 @@ def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple
         unknown = sorted(set(given) - set(order))
         if unknown:
             raise ViewError(f"views has unknown names {unknown}; expected names among {list(order)}")
-        if mask is not None and list(given) != [name for name in order if name in given]:
+        if mask is not None and not hasattr(mask, "iloc") and list(given) != [name for name in order if name in given]:
             raise ViewError(
                 f"views come in the order {list(given)}, but mask's columns are those of {list(order)}; use that order"
             )
@@ -108,6 +108,22 @@ def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple
     if not tables:
         raise ViewError("views is empty; expected at least one (N, c) table")
     return order, [None if t is None else frames.read_table(t, name) for t, name in zip(tables, order, strict=True)], keyed
+
+
+def _by_labels(mask: Any, order: Sequence[str], index: Any, keyed: bool) -> Any:
+    """A DataFrame's mask in the order of the views (a list's have no names) and rows, by its labels. Raises ViewError."""
+    if not (hasattr(mask, "iloc") and hasattr(mask, "columns")):
+        return mask
+    names = mask.columns.tolist()
+    if sorted(map(str, names)) == sorted(order):
+        mask = mask[list(order)]
+    elif keyed and any(isinstance(name, str) for name in names):
+        raise ViewError(f"mask has the columns {names}; expected one for each view: {list(order)}, in any order")
+    if index is not None and not mask.index.equals(index):
+        if len(mask) != len(index) or not mask.index.is_unique or not index.is_unique or not index.isin(mask.index).all():
+            raise ViewError("mask has another index than the views; expected the same subjects: mask.reindex(views' index)")
+        mask = mask.loc[index]
+    return mask.to_numpy()
 
 
 def _mask(mask: Any, N: int, M: int) -> np.ndarray:

@@ -85,6 +85,14 @@ class Views:
                 made.append(frames.give_back(values, columns, table, self.index, kind=kind))
         return dict(zip(self.names, made, strict=True)) if self.keyed else made
 
+    def give_back_as(self, results: Sequence[np.ndarray], names: Sequence[Sequence[str]]) -> Any:
+        """Numbers per view, (N, L_i), whose columns have these names, in the container that the views came in."""
+        made: list[Any] = []
+        for values, titles, columns, table in zip(results, names, self.columns, self.given, strict=True):
+            framed = frames.is_frame(columns, table, self.index)
+            made.append(frames.named(values, titles, self.index) if framed else values)
+        return dict(zip(self.names, made, strict=True)) if self.keyed else made
+
 
 def read_views(views: Any, mask: Any = None, *, missing: str = "error", entries: str = "error", **expected: Any) -> Views:
     """Open and check (``open_views`` has what is ``expected``)."""
