@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .engines import engine_name
+from .engines import AUTO, engine_name
 from .errors import ConfigError
 from .model.likelihoods import Likelihood
 from .model.likelihoods.registry import name_of
@@ -50,8 +50,8 @@ class Options:
     Raises ConfigError naming the first that is not of its kind.
     """
 
-    latent_dims: int | tuple[int, ...] = 20
-    prior: PriorName = "orthogonal"
+    latent_dims: int | tuple[int, ...] = 16
+    prior: PriorName = "canonical"
     alpha: float = 0.95
     learn_alpha: bool = False
     rank: int | None = None
@@ -61,24 +61,24 @@ class Options:
     entries: Entries = "error"
     objective: Objective = "subset"
     subset_weights: tuple[float, ...] | None = None
-    hidden: Layers = (512, 512)
-    epochs: float = 30
+    hidden: Layers = (64,)
+    epochs: float | None = None
     steps: int | None = None
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-2
     learning_rate_schedule: RateSchedule = "cosine"
-    coupling_rate: float = 0.1
+    coupling_rate: float = 1.0
     beta: str | BetaSchedule = "constant"
-    backend: str | Callable[..., Any] = "torch"
+    backend: str | Callable[..., Any] = AUTO
     device: str = "cpu"
     dtype: Dtype = "float32"
     seed: Any = 0
     posterior: PosteriorName = "fused"
     coordinates: Coordinates = "latent"
-    linear_skip: bool = False
+    linear_skip: bool = True
     cell_dropout: float = 0.5
-    cross_draws: int = 1
-    cross_weight: float = 1.0
+    cross_draws: int = 4
+    cross_weight: float = 0.4
     missing: Missing = "error"
     impossible: OnImpossible = "error"
     view_slices: Any = None
@@ -86,8 +86,8 @@ class Options:
     early_stopping: bool = False
     validation_fraction: float = 0.1
     patience: int = 10
-    max_gradient_norm: float | Literal["auto"] | None = None
-    weight_decay: float = 0.0
+    max_gradient_norm: float | Literal["auto"] | None = "auto"
+    weight_decay: float | Literal["auto"] = "auto"
     networks: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -102,7 +102,7 @@ class Options:
             raise ConfigError(f"cell_dropout is {self.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
         if not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):
             raise ConfigError(f"cross_weight is {self.cross_weight}; expected a finite number of at least 0")
-        if self.steps is None and not (math.isfinite(self.epochs) and self.epochs > 0):
+        if self.steps is None and self.epochs is not None and not (math.isfinite(self.epochs) and self.epochs > 0):
             raise ConfigError(f"epochs is {self.epochs}; expected a positive number")
 
     @classmethod
@@ -141,13 +141,13 @@ def _number(name: str, value: Any) -> float:
     return int(value) if isinstance(value, Integral) else number
 
 
-def _limit(name: str, value: Any) -> float | str:
+def _number_or_auto(name: str, value: Any) -> float | str:
     if isinstance(value, str) and value == "auto":
         return value
     try:
         return _number(name, value)
     except ConfigError as error:
-        raise ConfigError(f"{error}, 'auto'") from None
+        raise ConfigError(f"{error} or 'auto'") from None
 
 
 def _or_none(kind: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -265,14 +265,13 @@ def _likelihood(name: str, value: Any) -> Any:
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("batch_size", "patience", "cross_draws"), _integer),
     **dict.fromkeys(("steps", "rank"), _or_none(_integer)),
+    "epochs": _or_none(_number),
     **dict.fromkeys(
         (
             "alpha",
-            "epochs",
             "learning_rate",
             "coupling_rate",
             "validation_fraction",
-            "weight_decay",
             "cell_dropout",
             "cross_weight",
         ),
@@ -299,7 +298,8 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     "subset_weights": _or_none(_weights),
     "likelihood": _likelihood,
     "view_weights": _view_weights,
-    "max_gradient_norm": _or_none(_limit),
+    "max_gradient_norm": _or_none(_number_or_auto),
+    "weight_decay": _number_or_auto,
     "progress": _progress,
     "backend": _backend,
     "networks": _networks,
