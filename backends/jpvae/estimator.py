@@ -382,7 +382,7 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         """
         data, scaled, predictor, _ = self._read(views, mask, missing)
         parts = []
-        for block in predictor.blocks(scaled, data.observed):
+        for block in predictor.blocks(scaled, data.observed, drawing=False):
             latents = predictor.conditional_latents(block)
             parts.append(np.concatenate([predictor.engine.numpy(z)[: block.size] for z in latents], axis=-1))
         return np.concatenate(parts)
