@@ -70,23 +70,23 @@ def fused(q: Fused, noise: Array, kl_bar: Array, drawn_bar: Sequence[Array]) -> 
 
     noise: (..., B, q.noise_dim); kl_bar: (..., B); drawn_bar: one array (..., B, n_i) per view.
     """
-    xp, d, (u_hat, inverse, _) = q.xp, q.rank, q.source
+    xp, (u_hat, inverse, _) = q.xp, q.source
     R = xp.matrix_transpose(inverse) @ inverse
     weight = 0.5 * kl_bar[..., None]  # (..., B, 1), of 2 KL
     views = [_View(xp, one) for one in q.alone]
     u_hat_bar, T_bar, R_bar = 2.0 * weight * u_hat, weight[..., None] * R, xp.zeros_like(R)
-    u = u_hat + times(xp.matrix_transpose(inverse), noise[..., :d])
-    u_bar, start, own = xp.zeros_like(u), d, d + sum(q.prior.dims)
-    for view, n, bar in zip(views, q.prior.dims, drawn_bar, strict=True):
+    source, own, own_sources = q.split_noise(noise)
+    u = u_hat + times(xp.matrix_transpose(inverse), source)
+    u_bar = xp.zeros_like(u)
+    for view, e, f, bar in zip(views, own, own_sources, drawn_bar, strict=True):
         more_u_hat, more_R = _kl_backward(view, weight, u_hat, R)
         u_hat_bar, R_bar = u_hat_bar + more_u_hat, R_bar + more_R
-        u_bar = u_bar + _draw_backward(view, u, noise[..., start : start + n], noise[..., own : own + d], bar)
-        start, own = start + n, own + d
+        u_bar = u_bar + _draw_backward(view, u, e, f, bar)
     # u = u^ + L^{-T} e;  L^{-1}_bar = e u_bar^T, and with L_bar = -L^{-T} L^{-1}_bar L^{-T}, T_bar by the Cholesky rule
     u_hat_bar = u_hat_bar + u_bar
-    outer = noise[..., :d][..., :, None] * u_bar[..., None, :]
+    outer = source[..., :, None] * u_bar[..., None, :]
     back = xp.tril(-(outer @ xp.matrix_transpose(inverse)))  # L^T L_bar = -L^{-1}_bar L^{-T}, below the diagonal
-    back = back - 0.5 * xp.linalg.diagonal(back)[..., None] * eye_like(xp, back, d)
+    back = back - 0.5 * xp.linalg.diagonal(back)[..., None] * eye_like(xp, back, q.rank)
     T_bar = T_bar + xp.matrix_transpose(inverse) @ back @ inverse - R @ R_bar @ R
     # u^ = R sum_O N^{-1} c
     solved = times(R, u_hat_bar)

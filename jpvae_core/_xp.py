@@ -138,7 +138,7 @@ def to_numpy(x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array(x, dtype=np.float64)
 
 
-def split(x: Array, sizes: Sequence[int]) -> list[Array]:
+def split(x: X, sizes: Sequence[int]) -> list[X]:
     """The last axis cut into pieces of these sizes."""
     return [x[..., begin:end] for begin, end in pairwise(accumulate(sizes, initial=0))]
 

@@ -42,12 +42,13 @@ from typing import Any, Literal, overload
 from ._alone import Alone, alone_of, below, inverse_root, log1p_or_log, times
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
-from ._xp import Array, Namespace, eye_like, namespace, without_autocast
+from ._xp import Array, Namespace, X, eye_like, namespace, without_autocast
 from .density import log_density
 from .errors import ShapeError
 from .fused_frames import Direction, FusedInFrames
 from .prior import JointPrior, expand, rotate, square
 from .remainder import remainder
+from .sampling import split_noise
 
 Frame = Array | None
 
@@ -116,14 +117,12 @@ class Fused:
         noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M, view 1's source, ..., view M's].
         -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
         """
-        xp, d, (u, inverse, _) = self.xp, self.rank, self.source
+        xp, (u, inverse, _) = self.xp, self.source
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.alone[0].mean})
-        u = u + times(xp.matrix_transpose(inverse), noise[..., :d])
-        start, own, drawn = d, d + sum(self.prior.dims), []
-        for one, n in zip(self.alone, self.prior.dims, strict=True):
-            e, f = noise[..., start : start + n], noise[..., own : own + d]
-            start, own = start + n, own + d
+        source, own, own_sources = self.split_noise(noise)
+        u, drawn = u + times(xp.matrix_transpose(inverse), source), []
+        for one, e, f in zip(self.alone, own, own_sources, strict=True):
             alone = one.mean + xp.exp(0.5 * one.log_var) * e
             gap = u - (one.a * rotate(alone, one.frame) + one.r * f)
             seen = alone + one.variance * expand(xp, one.a * times(one.precision, gap), one.frame)
@@ -133,6 +132,11 @@ class Fused:
                 missing = missing + (e - expand(xp, inside, one.frame))
             drawn.append(xp.where(one.bit > 0.0, seen, missing))
         return tuple(drawn)
+
+    def split_noise(self, noise: X) -> tuple[X, list[X], list[X]]:
+        """The noise of ``draw``: the source's, each view's, each view's own source's."""
+        source, *rest = split_noise(noise, (self.rank, *self.prior.dims, *[self.rank] * len(self.alone)))
+        return source, rest[: len(self.alone)], rest[len(self.alone) :]
 
     @without_autocast
     def log_density(self, latents: Sequence[Array]) -> Array:

@@ -91,7 +91,7 @@ def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
     check_posterior(means, log_vars, dims)
     Ct = xp.matrix_transpose(C)
     I1, I2 = eye_like(xp, C, dims[0]), eye_like(xp, C, dims[1])
-    D1, D2 = xp.linalg.solve(I1 - Ct @ C, I1), xp.linalg.solve(I2 - C @ Ct, I2)
+    D1, D2 = _inverse(xp, I1 - Ct @ C), _inverse(xp, I2 - C @ Ct)
     log_det_D1 = -xp.linalg.slogdet(I1 - Ct @ C)[1]
     total = -log_det_D1[..., None]
     for mu, log_var, D in zip(means, log_vars, (D1, D2), strict=True):
@@ -137,10 +137,15 @@ def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
     check_posterior(means, log_vars, [x.shape[-1] for x in means])
     mu, log_var = xp.concat(list(means), axis=-1), xp.concat(list(log_vars), axis=-1)
     check_last("means, concatenated,", mu, size, "the size of covariance")
-    P = xp.linalg.solve(covariance, eye_like(xp, covariance, size))
+    P = _inverse(xp, covariance)
     log_det = xp.linalg.slogdet(covariance)[1][..., None]
     trace = xp.sum(xp.exp(log_var) * xp.linalg.diagonal(P)[..., None, :], axis=-1)
     return 0.5 * (log_det - xp.sum(log_var, axis=-1) - size + _form(xp, mu, P, mu) + trace)
+
+
+def _inverse(xp: Namespace, A: Array) -> Any:
+    """A^{-1}, (..., n, n). (The identity is broadcast: JAX 0.4 takes one matrix on the right for a stack of vectors.)"""
+    return xp.linalg.solve(A, xp.broadcast_to(eye_like(xp, A, A.shape[-1]), A.shape))
 
 
 def _form(xp: Namespace, x: Array, A: Array, y: Array) -> Array:

@@ -43,7 +43,7 @@ def complete(prior: JointPrior, latents: Sequence[X], mask: Array, noise: X) -> 
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     check_dtype(noise=noise, latents=latents[0])
     check_same_rows("noise", noise, "latents[0]", latents[0])
-    source, own = split_noise(prior, noise)
+    source, *own = split_noise(noise, (prior.coupling.noise_dim, *prior.dims))
     y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
     e = [rotate(eps, frame) for eps, frame in zip(own, prior.frames, strict=True)]
     drawn = []
@@ -55,10 +55,9 @@ def complete(prior: JointPrior, latents: Sequence[X], mask: Array, noise: X) -> 
     return tuple(xp.where(b > 0.0, z, d) for b, z, d in zip(bits, clean, drawn, strict=True))
 
 
-def split_noise(prior: JointPrior, noise: Array) -> tuple[Array, list[Array]]:
-    """The columns [source, view 1, ..., view M] of noise: the source's, and one array (..., B, n_i) per view."""
-    source, *own = split(noise, (prior.coupling.noise_dim, *prior.dims))
-    return source, own
+def split_noise(noise: X, sizes: Sequence[int]) -> list[X]:
+    """Columns side by side, [source, view 1, ..., view M] for instance, as one array (..., B, n) for each of the sizes n."""
+    return split(noise, sizes)
 
 
 @without_autocast

@@ -256,7 +256,7 @@ def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cota
     latents_bar = [sum_to(xp, keep(xp, *p), z) for *p, z in zip(bits, cotangents, latents, strict=True)]
     # A missing z_j = own_j + Q_j s_j, with the shift s_j = (drawn y_j) - e_j a function of y, e and the coupling.
     frames_bar: list[Array | None] = [None for _ in latents]
-    source, own = split_noise(prior, noise)
+    source, *own = split_noise(noise, (prior.coupling.noise_dim, *prior.dims))
     drawn_bar = [keep(xp, 1.0 - b, g) for b, g in zip(bits, cotangents, strict=True)]
     y, e, bar = (list(map(rotate, x, prior.frames)) for x in (clean, own, drawn_bar))
     shifts, y_bars, e_bars, coupling_bar = prior.coupling.draw_vjp(xp, y, bits, source, e, bar)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from numbers import Integral
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from .inference.predictor import Predictor
 from .inference.scores import Scores
 from .model.posterior import Coordinates, PosteriorName
 from .model.priors import Bound, PriorName
-from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule, at_least, seed_of
+from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule, as_json, at_least, seed_of
 from .planning import engine_of, with_networks
 from .training.callbacks import Callback, OnLog, check
 from .training.progress import progress_bar, show_families
@@ -158,8 +158,9 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         Each view's likelihoods with their columns; its column names; the columns of ``impute_probabilities``.
     seed_ : int
         The seed that was used.
-    model_, view_names_, table_columns_, scaling_, moments_, index_name_
-        Sizes and likelihoods; names; columns; location and scale; moments of the training latents; the name of the index.
+    model_, view_names_, table_columns_, scaling_, moments_, index_name_, metadata_
+        Sizes and likelihoods; names; columns; location and scale; moments of the training latents; the name of the
+            index; what was kept with the model.
     view_columns_, n_features_in_, feature_names_in_
         Of one matrix X: positions by view, the number of columns, and a DataFrame's names.
 
@@ -277,6 +278,7 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         checkpoint_every: int = 1000,
         on_log: Callable[[dict[str, Any]], None] | None = None,
         callbacks: Sequence[Callback] = (),
+        metadata: Mapping[str, Any] | None = None,
     ) -> JPVAE:
         """Train on rows with any pattern of missing views.
 
@@ -301,6 +303,8 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
             Called with each record of the history.
         callbacks : sequence of Callback
             Listeners (``jpvae.training.callbacks``: JSONLines, TensorBoard, your own), which may raise StopTraining.
+        metadata : dict, optional
+            Anything that JSON can hold, kept with the model and in its file, as ``metadata_``: how its tables were read, say.
 
         Returns
         -------
@@ -324,7 +328,7 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         check(callbacks)
         if on_log is not None and not callable(on_log):
             raise ConfigError(f"on_log is {on_log!r}; expected a function that takes a record, or None")
-        checkpoint_every = at_least("checkpoint_every", checkpoint_every, 1)
+        metadata, checkpoint_every = as_json(metadata), at_least("checkpoint_every", checkpoint_every, 1)
         if checkpoint is not None:
             check_folder(checkpoint)
             if not isinstance(self.seed, Integral):
@@ -339,7 +343,7 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
             start, plan, data = fitting.begin(options, opened, missing, slices)
             show_families(families(data.names, data.columns), options.likelihood, options.progress)
             listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
-            self._become(*fitting.run(start, data, plan, file, listeners))
+            self._become(*fitting.run(replace(start, metadata=metadata), data, plan, file, listeners))
         return self
 
     def fit_transform(self, views: Any, mask: Any = None, **options: Any) -> np.ndarray:
@@ -391,7 +395,7 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         """
         data, scaled, predictor, _ = self._read(views, mask, missing)
         parts = []
-        for block in predictor.blocks(scaled, data.observed):
+        for block in predictor.blocks(scaled, data.observed, drawing=False):
             latents = predictor.conditional_latents(block)
             parts.append(np.concatenate([predictor.engine.numpy(z)[: block.size] for z in latents], axis=-1))
         return np.concatenate(parts)

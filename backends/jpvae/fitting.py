@@ -26,6 +26,7 @@ from .training.loop import train
 from .training.plan import Plan
 from .views.opening import Opened
 from .views.reading import Views, checked
+from .views.sentinels import warn_of_sentinels
 from .views.slices import Slices
 from .views.survey import Survey, scaling_of
 from .views.units import Scaled
@@ -47,6 +48,7 @@ def begin(options: Options, opened: Opened, missing: str, slices: Slices | None)
     scaling = scaling_of(model.likelihoods, data)
     warn_of_idle_latents(model, data.names)
     survey.warn_of_constant_columns()
+    warn_of_sentinels(data, data.columns)
     return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan, data
 
 

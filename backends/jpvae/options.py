@@ -6,6 +6,7 @@ NumPy's numbers count as numbers, booleans do not.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -326,6 +327,17 @@ def at_least(name: str, value: Any, least: int) -> int:
     plain = _integer(name, value)
     if plain < least:
         raise ConfigError(f"{name} is {value}; expected at least {least}")
+    return plain
+
+
+def as_json(metadata: Any) -> dict[str, Any]:
+    """A dict as JSON gives it back, {} for None. Raises ConfigError where it is not one."""
+    if not isinstance(metadata, Mapping | None):
+        raise ConfigError(f"metadata is {metadata!r}; expected a dict that JSON can hold, or None")
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"metadata is {metadata!r}; expected a dict that JSON can hold ({error})") from error
     return plain
 
 

@@ -11,7 +11,6 @@ derivatives: layers.py, a likelihood's ``log_prob_vjp``, jpvae_core/vjp.py, the 
 from __future__ import annotations
 
 import math
-from itertools import accumulate, pairwise
 from typing import Any
 
 import array_api_compat.numpy as xp
@@ -19,6 +18,7 @@ import numpy as np
 
 import jpvae_core as jc
 from jpvae_core import vjp
+from jpvae_core.sampling import split_noise
 
 from .layers import halves
 from .state import State
@@ -138,7 +138,7 @@ class _Factorised:
     def __init__(self, prior: Any, means: Any, log_vars: Any, masks: Array, noise: Array, batch: Any) -> None:
         self.prior, self.means, self.log_vars = prior, means, log_vars
         self.seen = masks if len(batch.subsets) > 1 or not batch.observed.all() else None
-        self.noise = [noise[:, a:b] for a, b in pairwise(accumulate(prior.dims, initial=0))]
+        self.noise = split_noise(noise, prior.dims)
         kl = jc.kl_divergence(means, log_vars, prior, self.seen)  # (K, B), or (B,) where there is nothing to mask
         self.kl = kl.reshape(len(batch.subsets), -1)
         self.z = [jc.reparameterize(*each)[None] for each in zip(means, log_vars, self.noise, strict=True)]

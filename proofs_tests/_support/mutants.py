@@ -1,10 +1,12 @@
-"""Mutation testing of the core: which slips in ``jpvae_core`` would no test notice?
+"""Mutation testing: which slips in ``jpvae_core``, or (--of backends) in what draws, trains and pools, would no test notice?
 
     python proofs_tests/_support/mutants.py [FILE.py ...] [-k EXPRESSION]    all mutants; the survivors go to docs/mutants.md
     python proofs_tests/_support/mutants.py --again [FILE.py ...]            only the survivors that docs/mutants.md lists
     python proofs_tests/_support/mutants.py --rows IN.json OUT.json          those of [[file, old text, new text], ...] only
+    python proofs_tests/_support/mutants.py --of backends ...                the same of backends/ (docs/mutants-backends.md)
+    python proofs_tests/_support/mutants.py --every 10 ...                   a sample: each tenth mutant of each file
 
-One pytest collects the core's tests, runs them once to learn which test reaches which line, and forks for every mutant: the
+One pytest collects the target's tests, runs them once to learn which test reaches which line, and forks for every mutant: the
 child gives one function its mutated code and meets the tests that reach the line, quickest killers first, until one fails.
 Nothing is imported or collected twice, and what the oracles (which know no core) have cached, every child finds there.
 Killed means that a test failed or ran far too long.
@@ -38,15 +40,11 @@ import pytest
 from mutations import Mutant, Source
 from rich.progress import track
 
-import jpvae_core
 from jpvae_core._checks import _NAMES
 from jpvae_core.skew import _KEPT
 
-CORE = Path(jpvae_core.__file__).parent
-_PREFIX = f"{CORE}{os.sep}"
 HERE = Path(__file__).parent
-TESTS = HERE.parent / "core"
-REPORT = HERE.parents[1] / "docs" / "mutants.md"
+TESTS, ROOT = HERE.parent, HERE.parents[1]
 TARGET = 0.95
 PATIENCE = 10.0  # seconds of processor time: who outlives them, the likeliest killers first, is taken for a survivor
 UNJUDGED = "not judged yet"
@@ -62,17 +60,53 @@ def packages(path: Path) -> set[str]:
     return top.union(*(packages(HERE / f"{name}.py") for name in top if (HERE / f"{name}.py").exists()))
 
 
-def core_tests() -> list[str]:
-    """The test files that import the core and not the package above it."""
-    files = {str(path): packages(path) for path in sorted(TESTS.glob("test_*.py"))}
-    return [path for path, names in files.items() if {name for name in names if name.startswith("jpvae")} == {"jpvae_core"}]
+@dataclass(frozen=True)
+class Target:
+    """What is mutated: the files below ``root``, its import path; the tests that meet it, and the report."""
+
+    root: Path  # of the package's own parent
+    files: tuple[Path, ...]
+    tests: tuple[str, ...]
+    report: Path
+    wait: float = 10.0  # seconds that a test is given beyond ten times its own
+
+    def module(self, file: str) -> str:
+        """The import path of a file known by its name."""
+        path = next(path for path in self.files if path.name == file)
+        return ".".join(path.relative_to(self.root).with_suffix("").parts)
+
+
+def core() -> Target:
+    """The core, by the test files that import it and not the package above it."""
+    files = {str(path): packages(path) for path in sorted((TESTS / "core").glob("test_*.py"))}
+    tests = [path for path, names in files.items() if {name for name in names if name.startswith("jpvae")} == {"jpvae_core"}]
+    return Target(ROOT, tuple(sorted((ROOT / "jpvae_core").glob("*.py"))), tuple(tests), ROOT / "docs" / "mutants.md")
+
+
+def backends() -> Target:
+    """What draws, trains, weighs and pools, by the tests of estimator and engines that are about it."""
+    package = ROOT / "backends" / "jpvae"
+    found = [path for folder in ("inference", "training", "model/likelihoods") for path in (package / folder).glob("*.py")]
+    found = [path for path in found if path.name not in SHOWN]
+    tests = [str(TESTS / folder / f"test_{name}.py") for folder, names in ABOUT.items() for name in names.split()]
+    files = (*sorted(found), package / "pooling.py", package / "views" / "units.py")
+    # A test whose model another test had fitted, and kept, fits it anew.
+    return Target(ROOT / "backends", files, tuple(tests), ROOT / "docs" / "mutants-backends.md", wait=60.0)
+
+
+SHOWN = ("__init__.py", "registry.py", "heat_map.py", "inspection.py", "latent_report.py", "verification.py", "progress.py")
+ABOUT = {  # folder -> tests; those of engines first, because others import from them
+    "engines": "batches likelihoods likelihood_digits schedules missing_cells divergence",
+    "estimator": "posterior_predictive predictive_std level_probabilities resampling row_noise score pooling affine_model "
+    "estimator early_stopping mixed_tables impossible callbacks",
+}
 
 
 def forget() -> None:
-    """Empty the caches of test modules that import the core: what they hold may come from the unmutated core."""
+    """Empty the caches of test modules and of what helps them: what they hold may come from unmutated code."""
     for module in list(sys.modules.values()):
         path = Path(getattr(module, "__file__", None) or "/")
-        if path.parent in (HERE, TESTS) and "jpvae_core" in packages(path):
+        if TESTS in path.parents and {"jpvae_core", "jpvae"} & packages(path):
             for function in filter(lambda value: hasattr(value, "cache_clear"), vars(module).values()):
                 function.cache_clear()
 
@@ -114,9 +148,9 @@ def code_objects(code: CodeType) -> Iterator[CodeType]:
             yield from code_objects(constant)
 
 
-def install(mutant: Mutant) -> None:
+def install(mutant: Mutant, module: str) -> None:
     """Give the live function its mutated code: whoever has imported the function has the mutant."""
-    live: Any = importlib.import_module(f"jpvae_core.{mutant.file.removesuffix('.py')}")
+    live: Any = importlib.import_module(module)
     path = live.__file__
     for name in mutant.function.split("."):
         live = vars(live)[name]
@@ -132,8 +166,9 @@ def install(mutant: Mutant) -> None:
 class Mutation:
     """A pytest plugin: in place of the test run, the trial of every mutant. ``killers`` then has (mutant, test or None)."""
 
-    def __init__(self, mutants: list[Mutant]) -> None:
-        self.mutants = mutants
+    def __init__(self, mutants: list[Mutant], target: Target) -> None:
+        self.mutants, self.target = mutants, target
+        self.names = {str(path): path.name for path in target.files}
         self.killers: list[tuple[Mutant, str | None]] = []
         self.uncovered: list[Mutant] = []
         self.failed = False
@@ -158,7 +193,7 @@ class Mutation:
         if session.testsfailed:
             raise session.Interrupted("the tests cannot be collected")
         session.config.pluginmanager.unregister(name="terminalreporter")
-        # Of the laws, NumPy's cases: a framework's threads would not survive a fork.
+        # Of the laws, NumPy's cases: a framework's threads would not survive a fork. (Backends: -k leaves frameworks out.)
         warm = [item for item in session.items if "library" in item.fixturenames and "numpy" in item.name]
         failures = self.measure(warm)
         rest = in_child(lambda: (self.measure([i for i in session.items if i not in warm]), self.reach, self.seconds))
@@ -195,7 +230,7 @@ class Mutation:
                 kept.clear()
             start = time.perf_counter()
             if function_of(item) in traced and "float32" not in item.nodeid:
-                sys.settrace(functools.partial(_trace, lines))
+                sys.settrace(functools.partial(_trace, lines, self.names))
             failed = self.run(item, None)
             sys.settrace(None)
             self.seconds[item.nodeid] = time.perf_counter() - start
@@ -208,31 +243,34 @@ class Mutation:
 
     def trial(self, mutant: Mutant, items: list[pytest.Item]) -> list[str | None]:
         """The first test that fails, or [None] where none does, or the patience ends."""
-        install(mutant)
+        install(mutant, self.target.module(mutant.file))
         end = time.process_time() + PATIENCE
         for item, following in zip(items, [*items[1:], None], strict=True):
             if time.process_time() > end:
                 break
-            signal.setitimer(signal.ITIMER_REAL, 10 + 10 * self.seconds[item.nodeid])  # its alarm ends the process
+            signal.setitimer(
+                signal.ITIMER_REAL, self.target.wait + 10 * self.seconds[item.nodeid]
+            )  # its alarm ends the process
             if self.run(item, following):
                 return [item.nodeid]
         return [None]
 
 
-def _trace(lines: set[tuple[str, int]], frame: Any, event: str, _: Any) -> Any:
-    """A trace function that notes the lines of the core and stays out of all other code."""
-    if not frame.f_code.co_filename.startswith(_PREFIX):
+def _trace(lines: set[tuple[str, int]], names: dict[str, str], frame: Any, event: str, _: Any) -> Any:
+    """A trace function that notes the lines of the target's files and stays out of all other code."""
+    name = names.get(frame.f_code.co_filename)
+    if name is None:
         return None
     if event == "line":
-        lines.add((frame.f_code.co_filename.removeprefix(_PREFIX), frame.f_lineno))
-    return functools.partial(_trace, lines)
+        lines.add((name, frame.f_lineno))
+    return functools.partial(_trace, lines, names)
 
 
-def judge(mutants: list[Mutant], expression: str) -> Mutation:
-    """The trial of the mutants by the core's tests that the expression selects."""
-    plugin = Mutation(mutants)
+def judge(mutants: list[Mutant], target: Target, expression: str) -> Mutation:
+    """The trial of the mutants by those of the target's tests that the expression selects."""
+    plugin = Mutation(mutants, target)
     options = ["-qq", "-s", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:benchmark"]
-    status = pytest.main([*options, "-k", expression, *core_tests()], plugins=[plugin])
+    status = pytest.main([*options, "-k", expression, *target.tests], plugins=[plugin])
     if status != pytest.ExitCode.OK:
         sys.exit(f"pytest ended with {status!r}")
     return plugin
@@ -251,60 +289,68 @@ class Section:
         return self.total - len(self.reasons)
 
 
-def read_report() -> dict[str, Section]:
+def read_report(report: Path) -> dict[str, Section]:
     """The report's sections by file."""
     sections = {}
-    for part in re.split(r"^## (?=\S+\.py$)", REPORT.read_text(), flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^## (?=\S+\.py$)", report.read_text(), flags=re.MULTILINE)[1:]:
         file, total = part.partition("\n")[0], re.search(r"^\d+ of (\d+) killed", part, re.MULTILINE)
         reasons = {(file, m["function"], m["before"], m["after"]): m["reason"] for m in ENTRY.finditer(part)}
         sections[file] = Section(int(total[1]) if total else 0, reasons)
     return sections
 
 
-def write_report(sections: dict[str, Section]) -> tuple[str, bool]:
+def write_report(report: Path, sections: dict[str, Section]) -> tuple[str, bool]:
     """The sections under the report's own introduction; returns the score, and whether it is high enough."""
     killed, total = (sum(getattr(section, name) for section in sections.values()) for name in ("killed", "total"))
     score = f"{killed} of {total} killed, {killed / total:.1%}"
-    text = REPORT.read_text().partition("\n**Score")[0] + f"\n**Score: {score}.**\n"
+    text = report.read_text().partition("\n**Score")[0] + f"\n**Score: {score}.**\n"
     for file, section in sorted(sections.items()):
         text += f"\n## {file}\n\n{section.killed} of {section.total} killed.\n\n"
         text += "".join(f"- `{k[1]}`: `{k[2]}` → `{k[3]}`  \n  {reason}\n" for k, reason in section.reasons.items())
-    REPORT.write_text(text)
+    report.write_text(text)
     return score, killed >= TARGET * total
 
 
 def main() -> None:
     """See the top of the file."""
-    parser = argparse.ArgumentParser(description="Mutation testing of jpvae_core.")
-    parser.add_argument("files", nargs="*", help="files of jpvae_core; all without any")
+    parser = argparse.ArgumentParser(description="Mutation testing of jpvae_core, or of backends/jpvae.")
+    parser.add_argument("files", nargs="*", help="names of files; all without any")
+    parser.add_argument("--of", choices=TARGETS, default="core", help="what is mutated")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th mutant of a file")
     parser.add_argument("-k", default="not jax and not compile", help="which tests, as pytest's -k")
     parser.add_argument("--again", action="store_true", help="only the survivors that the report lists")
     parser.add_argument("--rows", nargs=2, type=Path, metavar=("IN", "OUT"))
     options = parser.parse_args()
+    target = TARGETS[options.of]()
     if options.rows:
         rows = json.loads(options.rows[0].read_text())
-        plugin = judge([Source(CORE / file).replaced(old, new) for file, old, new in rows], options.k)
-        options.rows[1].write_text(json.dumps([killer for _, killer in plugin.killers]))
+        sources = {path.name: path for path in target.files}
+        plugin = judge([Source(sources[file]).replaced(old, new) for file, old, new in rows], target, options.k)
+        killers = dict(zip(map(id, plugin.mutants), [None] * len(rows), strict=True))
+        killers |= {id(mutant): killer for mutant, killer in plugin.killers}
+        options.rows[1].write_text(json.dumps(list(killers.values())))
         return
-    before = read_report()
-    paths = [path for path in sorted(CORE.glob("*.py")) if path.name in options.files or not options.files]
-    mutants = [mutant for path in paths for mutant in Source(path).mutants()]
+    before = read_report(target.report)
+    paths = [path for path in target.files if path.name in options.files or not options.files]
+    mutants = [mutant for path in paths for mutant in list(Source(path).mutants())[:: options.every]]
     if options.again:
         mutants = [m for m in mutants if m.key in before.get(m.file, Section(0, {})).reasons]
-    plugin = judge(mutants, options.k)
+    plugin = judge(mutants, target, options.k)
     sections = dict(before)
     for path in paths:
         old, tried = before.get(path.name, Section(0, {})), [pair for pair in plugin.killers if pair[0].file == path.name]
         alive = {m.key: old.reasons.get(m.key, UNJUDGED) for m, killer in tried if killer is None}
         if tried or path.name in before:
             sections[path.name] = Section(old.total if options.again else len(tried), alive)
-    score, high_enough = write_report(sections)
+    score, high_enough = write_report(target.report, sections)
     for m in plugin.uncovered:
         print(f"on a line that no test reaches: {m.file} {m.function}\n  - {m.before}\n  + {m.after}")
     unjudged = sum(reason == UNJUDGED for section in sections.values() for reason in section.reasons.values())
-    print(f"{score}. {unjudged} survivors have no reason in {REPORT.name}.")
+    print(f"{score}. {unjudged} survivors have no reason in {target.report.name}.")
     sys.exit(bool(unjudged) or not high_enough)
 
+
+TARGETS: dict[str, Callable[[], Target]] = {"core": core, "backends": backends}
 
 if __name__ == "__main__":
     main()

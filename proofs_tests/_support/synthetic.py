@@ -22,6 +22,20 @@ OPTIONS: dict[str, Any] = {
     "progress": False,
     "posterior": "factorised",  # whose formulas the tests write out; test_posterior_predictive.py has the fused one's
 }
+PRIORS: dict[str, dict[str, Any]] = {  # options of every prior, for the first views of three
+    "independent": {"prior": "independent", "latent_dims": (3, 2)},
+    "svd, n1 > n2": {"prior": "svd", "latent_dims": (3, 2)},
+    "svd, n1 < n2, tanh": {"prior": "svd", "bound": "tanh", "latent_dims": (2, 4)},
+    "svd, rank 1": {"prior": "svd", "rank": 1, "latent_dims": (2, 3)},
+    "orthogonal": {"prior": "orthogonal", "latent_dims": 3},
+    "orthogonal, negative": {"prior": "orthogonal", "latent_dims": 2, "alpha": -0.8},
+    "orthogonal, learned": {"prior": "orthogonal", "latent_dims": 3, "learn_alpha": True},
+    "orthogonal, three views": {"prior": "orthogonal", "latent_dims": 2},
+    "canonical": {"prior": "canonical", "latent_dims": (2, 3)},
+    "canonical, three views": {"prior": "canonical", "latent_dims": (4, 2, 3)},
+    "canonical, rank 1": {"prior": "canonical", "latent_dims": (4, 2, 3), "rank": 1},
+    "one view": {"prior": "independent", "latent_dims": 2},
+}
 
 
 def three_views(rows: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:

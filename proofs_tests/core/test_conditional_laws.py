@@ -6,6 +6,7 @@ and it is least-squares regression on samples. Source: Anderson, An Introduction
 """
 
 import calls
+import mpmath
 import numpy as np
 import oracles
 import pytest
@@ -109,3 +110,21 @@ def test_it_is_least_squares_regression_on_samples(structure):
     residual = (Y - X @ found).T @ (Y - X @ found) / df
     spread = np.sqrt((np.outer(np.diagonal(rest), np.diagonal(rest)) + rest**2) / df)
     assert np.all(np.abs(residual - rest) <= 5 * spread)
+
+
+@pytest.mark.parametrize("size", [2.0, 8.0, 14.0])
+def test_a_small_conditional_variance_keeps_its_digits(xp, size):
+    """Var(z_2 | z_1) = a_2^2 (1 - a_1^2) + (1 - a_2^2) at strong coupling, where 1 - a^2 by subtraction has few digits left.
+
+    The documented error of a coefficient is some 75 eps of itself; frames are the identity, which adds nothing. All logits are
+    exact in float32.
+    """
+    logits = np.asarray([[size, size + 1.0, size - 0.5], [size + 0.5, size, size + 2.0]])
+    prior = jc.JointPrior.canonical(xp.array([np.eye(3)] * 2), xp.array(logits))
+    latents, mask = xp.array([np.zeros((1, 3))] * 2), xp.array(np.asarray([[True, False]]))
+    found = np.diag(xp.numpy(jc.condition(prior, latents, mask).covariances[1][1])[0])
+    with mpmath.workdps(40):
+        for k, pair in enumerate(logits.T):
+            first, second = (1 / (1 + mpmath.exp(mpmath.mpf(float(t)))) for t in pair)  # 1 - a^2
+            exact = (1 - second) * first + second
+            assert abs(found[k] - exact) <= 75 * xp.eps * exact

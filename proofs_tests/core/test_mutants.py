@@ -1,6 +1,6 @@
-"""The tests would notice: thirty slips that one could make in the core, each of which must fail a test.
+"""The tests would notice: thirty-one slips that one could make in the core, each of which must fail a test.
 
-``make mutants`` tries every slip of every line (mutants.py); these thirty are the ones that a reader of the paper would fear.
+``make mutants`` tries every slip of every line (mutants.py); these are the ones that a reader of the paper would fear.
 """
 
 import json
@@ -68,6 +68,7 @@ SAMPLE = (
         *("loadings.py", "log_det = -xp.log1p((1.0 / c) * _over(xp, e, before, c + before + e))"),
         *("log_det = -xp.log1p((1.0 / c) * _over(xp, e, before, c + before))", "the telescoped log|Sigma| one term off"),
     ),
+    ("loadings.py", "own = rest_i * rest_i if i == j", "own = 1.0 - a_i * a_i if i == j", "1 - a^2 by subtraction"),
     ("loadings.py", "a = xp.exp(-0.5 * xp.log", "a = xp.exp(-1.0 * xp.log", "a^2 for a"),
     (
         *("loadings.py", "[a * u + rest * own for", "[a * mean + xp.sqrt(rest * rest + a * a / tau) * own for"),
@@ -86,6 +87,6 @@ def test_every_slip_fails_a_test(tmp_path):
     run = subprocess.run(command, env=os.environ | one_thread, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
     killers = json.loads(verdicts.read_text())
-    assert len(killers) == len(SAMPLE) == 30
+    assert len(killers) == len(SAMPLE) == 31
     unnoticed = [row for row, killer in zip(SAMPLE, killers, strict=True) if "::test_" not in str(killer)]
     assert not unnoticed

@@ -4,29 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-
-from jpvae.model.model import Model
-from jpvae.training.batches import Batches
-from jpvae.training.plan import Plan
-from jpvae.training.schedules import Constant, LearningRate
-
-
-def batches(rows=10, size=4, views=2, objective="subset", seed=0, steps=30):
-    """Views of one column that holds the row's number; every pattern of missing views occurs."""
-    patterns = [bits for bits in itertools.product([True, False], repeat=views) if any(bits)]
-    observed = np.asarray([patterns[r % len(patterns)] for r in range(rows)])
-    model = Model((1,) * views, (2,) * views, ("gaussian",) * views, hidden=(), prior="canonical")
-    weights = (1.0, 0.5, 0.5) if views == 2 else (1.0, 1.0)
-    plan = Plan(steps, size, Constant(), LearningRate(), objective, weights, seed=seed)
-    return Batches([np.arange(rows, dtype=float)[:, None]] * views, observed, model, plan)
-
-
-def contents(batch):
-    return [*batch.views, batch.observed, batch.subsets, batch.weights, batch.posterior_noise, batch.completion_noise]
-
-
-def same(first, second):
-    return all(np.array_equal(a, b) for a, b in zip(contents(first), contents(second), strict=True))
+from numbered_batches import batches, same
 
 
 @pytest.mark.parametrize("views", [2, 3])
@@ -62,6 +40,18 @@ def test_subsets_are_parts_of_what_is_observed(views):
         parts |= {tuple(map(tuple, rows)) for rows in batch.subsets[1:, whole].transpose(1, 0, 2).tolist()}
     every = [bits for bits in itertools.product([True, False], repeat=views) if any(bits)]
     assert parts == ({((True, False), (False, True))} if views == 2 else {(bits,) for bits in every})
+
+
+def test_every_row_of_a_batch_has_a_random_subset_of_its_own():
+    """Of three observed views each part has probability 1/8, but for all three, which stand for none as well: 2/8. Two rows
+    are alike with probability 6/64 + 4/64."""
+    data, steps, alike = batches(rows=140, size=140, views=3), 100, []
+    for step in range(steps):
+        batch = data.at(step)
+        part = batch.subsets[1][batch.observed.all(axis=1)]
+        alike += (part[:-1:2] == part[1::2]).all(axis=1).tolist()
+    assert len(alike) == 10 * steps
+    assert abs(np.mean(alike) - 10 / 64) < 5 * np.sqrt(10 / 64 * 54 / 64 / len(alike))
 
 
 def test_the_plain_elbo_draws_no_subsets():

@@ -149,3 +149,13 @@ def test_regressions_on_imputed_tables_are_unbiased():
     truth = one.covariance[0, 9] / one.covariance[0, 0]
     assert abs(pooled.estimate - truth) < 5 * pooled.std_error
     assert pooled.std_error < 0.05 * abs(truth)  # so that a fifth would have been seen
+
+
+def test_new_subjects_are_new_beyond_a_block():
+    """1,100 rows in blocks of 512: none comes twice, and those a block apart are independent."""
+    one, rows = exact(), 1100
+    x = np.concatenate(one.model.sample(rows, seed=1), axis=1)
+    assert len(np.unique(x, axis=0)) == rows
+    for first, second in ((x[:512], x[512:1024]), (x[: rows - 1024], x[1024:])):
+        r = [np.corrcoef(first[:, k], second[:, k])[0, 1] for k in range(x.shape[1])]
+        assert np.abs(r).max() < 5 / np.sqrt(len(first))

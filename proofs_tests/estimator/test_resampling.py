@@ -8,7 +8,7 @@ import pytest
 from exact import COLUMNS, exact, split
 
 from jpvae.errors import ConfigError, JPVAEWarning
-from jpvae.inference.importance import resample
+from jpvae.inference.importance import Weights, resample
 
 K, S, ROWS = 3000, 1200, 60
 ENOUGH = 300  # effective draws, for normal errors; most rows have them
@@ -166,3 +166,15 @@ def test_a_plug_in_has_no_draws_to_choose_from():
     one = exact()
     with pytest.raises(ConfigError, match="proposals needs method='predictive'"):
         one.model.impute(one.sample(ROWS, 8), method="plug-in", proposals=64)
+
+
+@pytest.mark.parametrize("sizes", [[9], [1, 8], [4, 3, 2]])
+def test_weights_in_groups_are_the_weights_at_once(sizes):
+    """log mean w, its error by the delta method, and Kish's number, from all weights together."""
+    log_w, found = np.random.default_rng(2).standard_normal((9, 5)), Weights(5)
+    for rows in np.split(np.arange(9), np.cumsum(sizes)[:-1]):
+        found.add(log_w[rows])
+    w, evidence = np.exp(log_w), found.evidence()
+    assert evidence.log_density == pytest.approx(np.log(w.mean(axis=0)), abs=1e-13)
+    assert evidence.error == pytest.approx(w.std(axis=0) / w.mean(axis=0) / 3, rel=1e-12)
+    assert evidence.effective_draws == pytest.approx(w.sum(axis=0) ** 2 / (w**2).sum(axis=0), rel=1e-12)

@@ -458,7 +458,6 @@ REFUSED = {
     "unknown column": (["impute", M, *views(["a=unknown.csv"]), *OUT], "unknown columns ['a9'], and no columns ['a1']"),
     "unknown view": (["impute", M, *views(["d=a.csv"]), *OUT], "--view names ['d'], which the model does not have"),
     "other id": (["impute", M, *views(["a=other_id.csv"]), *OUT], "has no column 'who' (the id); its columns are 'subject'"),
-    "kinds of ids": (["impute", M, *views(["a=numbers.csv", "b=b.parquet"]), *OUT], "the ids 'who' are of different kinds"),
     "arrays for tables": (["impute", M, *views(["a=x.npy"]), *OUT], "view 'a' (x.npy) has no ids, where 'who' is to match"),
     "tables for arrays": (["impute", X, *views(["x=a.csv"]), *OUT], "is a table, whose rows are matched by an id"),
     "width": (["impute", X, *views(["x=wide.npy"]), *OUT], "view 'x' has 9 columns; expected 4, as in fit"),

@@ -6,6 +6,7 @@ from table_files import mixed_tables, three_tables, views_of
 
 from jpvae import JPVAE
 from jpvae.tables import evaluation
+from jpvae.tables.dialect import Dialect
 from jpvae.tables.joining import join
 from jpvae.tables.rivals import METHODS
 from jpvae.tables.scoring import column_scales, error
@@ -18,7 +19,7 @@ OPTIONS = {"latent_dims": 2, "prior": "canonical", "likelihood": "gaussian", "hi
 @pytest.fixture(scope="module")
 def joined(tmp_path_factory):
     path = tmp_path_factory.mktemp("tables")
-    return join(sources(views_of(path, three_tables(1, 80), (".csv",) * 3)), "who")
+    return join(sources(views_of(path, three_tables(1, 80), (".csv",) * 3)), {name: Dialect(id="who") for name in "abc"})
 
 
 def test_the_error_of_a_filling_is_the_root_of_a_mean_of_squares():
@@ -94,7 +95,7 @@ def test_categories_are_right_or_wrong(tmp_path):
     that no training row has takes its view out of the test; empty cells are no truth."""
     tables = mixed_tables(2, 120)
     tables["c"].iloc[0, 1] = "IX"
-    joined = join(sources(views_of(tmp_path, tables, (".csv",) * 3)), "who")
+    joined = join(sources(views_of(tmp_path, tables, (".csv",) * 3)), {name: Dialect(id="who") for name in "abc"})
     options = OPTIONS | {"likelihood": "infer", "entries": "marginalise", "missing": "nan", "latent_dims": 1}
     fitted = JPVAE(**options, progress=False).fit(joined.views, joined.observed)
     seed = next(s for s in range(99) if rare_is_held_out(joined, s))

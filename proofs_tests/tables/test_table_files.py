@@ -13,11 +13,18 @@ import pytest
 from table_files import ENDINGS, bits, three_tables, views_of, write
 
 from jpvae.errors import ConfigError, MissingDependency, ViewError
-from jpvae.tables import writing
+from jpvae.tables import reading, writing
 from jpvae.tables.arrays import new_array
+from jpvae.tables.dialect import Dialect
 from jpvae.tables.joining import join
-from jpvae.tables.reading import read
 from jpvae.tables.sources import sources
+
+WHO = {name: Dialect(id="who") for name in "abc"}
+NOBODY = {name: Dialect() for name in "abc"}
+
+
+def read(one, name="who"):
+    return reading.read(one, Dialect(id=name))
 
 
 def source(path, view="a"):
@@ -46,13 +53,13 @@ def test_numbers_come_back_to_the_bit(tmp_path, ending):
     ("ending", "ids", "expected"),
     [
         (".csv", ["007", "8"], ["007", "8"]),
-        (".csv", ["7", "8"], [7, 8]),
-        (".tsv", ["-7", "0"], [-7, 0]),
+        (".csv", ["7", "8"], ["7", "8"]),
+        (".tsv", ["-7", "0"], ["-7", "0"]),
         (".csv", ["7", "8b"], ["7", "8b"]),
         (".csv", ["12345678901234567890", "1"], ["12345678901234567890", "1"]),
         (".xlsx", ["7", "8"], ["7", "8"]),
-        (".xlsx", [7, 8], [7, 8]),
-        (".parquet", [7, 8], [7, 8]),
+        (".xlsx", [7, 8], ["7", "8"]),
+        (".parquet", [7, 8], ["7", "8"]),
         (".parquet", ["7", "8"], ["7", "8"]),
     ],
 )
@@ -81,7 +88,7 @@ def test_columns_are_what_they_are_in_the_file(tmp_path):
 
 def test_an_index_that_pandas_wrote_is_a_column(tmp_path):
     pd.DataFrame({"x": [1.0, 2.0]}, index=pd.Index([5, 6], name="who")).to_parquet(tmp_path / "t.parquet")
-    assert read(source(tmp_path / "t.parquet"), "who").frame.index.tolist() == [5, 6]
+    assert read(source(tmp_path / "t.parquet"), "who").frame.index.tolist() == ["5", "6"]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -90,7 +97,7 @@ def test_the_join_is_the_one_that_dicts_make(tmp_path, seed):
     tables["b"].iloc[3, [0, *range(2, 5)]] = np.nan  # a row with an id and nothing else
     if (lonely := tables["b"].iloc[3]["who"]) not in {*tables["a"]["who"], *tables["c"]["who"]}:
         tables["a"].iloc[0, 0] = lonely
-    joined = join(sources(views_of(tmp_path, tables, (".csv", ".parquet", ".tsv"))), "who")
+    joined = join(sources(views_of(tmp_path, tables, (".csv", ".parquet", ".tsv"))), WHO)
 
     contents = {name: {row.pop("who"): row for row in t.to_dict("records")} for name, t in tables.items()}
     contents["b"].pop(lonely)
@@ -115,7 +122,12 @@ REFUSED = {
     "no file": (["a=t.csv"], {}, ViewError, "view 'a' (t.csv): there is no such file"),
     "ending": (["a=t.sav"], {"t.sav": GOOD}, ViewError, "has the ending '.sav'; expected one of .csv, .tsv, .parquet"),
     "array beside table": (["a=t.csv", "b=t.npy"], {"t.csv": GOOD, "t.npy": ""}, ViewError, "t.npy without ids beside tables"),
-    "no header": (["a=t.csv"], {"t.csv": ""}, ViewError, "view 'a' (t.csv) cannot be read as .csv (No columns to parse"),
+    "no header": (
+        ["a=t.csv"],
+        {"t.csv": ""},
+        ViewError,
+        "view 'a' (t.csv) cannot be read as .csv (it has no line 1",
+    ),
     "no rows": (["a=t.csv"], {"t.csv": "who,x\n"}, ViewError, "view 'a' (t.csv) has no rows"),
     "no id column": (["a=t.csv"], {"t.csv": "x,y\n1,2\n"}, ViewError, "no column 'who' (the id); its columns are 'x', 'y'"),
     "only ids": (["a=t.csv"], {"t.csv": "who\np\n"}, ViewError, "has no column beside the id 'who'"),
@@ -140,10 +152,25 @@ REFUSED = {
         ViewError,
         "who 'r' has no value in any of the given views (1 such rows)",
     ),
-    "long rows": (["a=t.csv"], {"t.csv": "who,x\np,1,2\nq,1,2\n"}, ViewError, "cannot be read as .csv (Length of header"),
-    "one long row": (["a=t.csv"], {"t.csv": GOOD + "r,1,2,3\n"}, ViewError, "cannot be read as .csv (Error tokenizing data"),
+    "long rows": (
+        ["a=t.csv"],
+        {"t.csv": "who,x\np,1,2\nq,1,2\n"},
+        ViewError,
+        "column 1 of 3 has no name; expected",
+    ),
+    "one long row": (
+        ["a=t.csv"],
+        {"t.csv": GOOD + "r,1,2,3\n"},
+        ViewError,
+        "(line 4 has 4 cells; expected 3",
+    ),
     "huge integer": (["a=t.csv"], {"t.csv": f"who,x\np,{2**53 + 1}\n"}, ViewError, "'x' has integers beyond 2**53"),
-    "semicolons": (["a=t.csv"], {"t.csv": "who;x\np;1,5\n"}, ViewError, "are 'who;x'. A .csv has commas between its columns"),
+    "semicolons": (
+        ["a=t.csv"],
+        {"t.csv": "who;x\np;1,5\n"},
+        ViewError,
+        "are 'who;x'. A .csv has commas between its columns and decimal points; else: --sep ';' --decimal ,",
+    ),
     "decimal commas": (
         ["a=t.tsv"],
         {"t.tsv": "who\tx\np\t7\nq\t1,5\nr\t1,5\n"},
@@ -152,16 +179,15 @@ REFUSED = {
     ),
     "padded id": (["a=t.csv"], {"t.csv": GOOD + "p ,5,6\n"}, ViewError, "the id 'p ' in 'who' begins or ends with white space"),
     "open quote": (["a=t.csv"], {"t.csv": '"' + GOOD * 9999}, ViewError, "cannot be read as .csv (field larger than"),
-    "no csv": (["a=t.csv"], {"t.csv": b"\xff\xfe\x00w"}, ViewError, "view 'a' (t.csv) cannot be read as .csv ('utf-8' codec"),
+    "no csv": (
+        ["a=t.csv"],
+        {"t.csv": b"who\xff\xfe\x00w"},
+        ViewError,
+        "view 'a' (t.csv) cannot be read as .csv ('utf-8' codec",
+    ),
     "no parquet": (["a=t.parquet"], {"t.parquet": GOOD}, ViewError, "view 'a' (t.parquet) cannot be read as .parquet ("),
     "no xlsx": (["a=t.xlsx"], {"t.xlsx": GOOD}, ViewError, "view 'a' (t.xlsx) cannot be read as .xlsx ("),
     "no npy": (["a=t.npy"], {"t.npy": GOOD}, ViewError, "view 'a' (t.npy) has no ids, where 'who' is to match the rows"),
-    "kinds of ids": (
-        ["a=t.csv", "b=u.csv"],
-        {"t.csv": GOOD, "u.csv": "who,z\n1,2\n"},
-        ViewError,
-        "the ids 'who' are of different kinds, so no row would match: 'p' (text) in view 'a' (t.csv), 1 (integer) in",
-    ),
 }
 
 
@@ -171,7 +197,7 @@ def test_refused(tmp_path, monkeypatch, words, files, kind, message):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(kind) as found:
-        join(sources(words), "who")
+        join(sources(words), WHO)
     assert message in str(found.value)
 
 
@@ -203,16 +229,16 @@ def test_refused_arrays(tmp_path, files, message):
     for name, array in files.items():
         np.save(tmp_path / name, array)
     with pytest.raises(ViewError, match=message):
-        join(sources([f"{name[0]}={tmp_path / name}" for name in files]), None)
+        join(sources([f"{name[0]}={tmp_path / name}" for name in files]), NOBODY)
 
 
 def test_refused_archives_and_missing_ids(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)), y=np.zeros((2, 2)))
     with pytest.raises(ViewError, match=r"it holds the arrays \['x', 'y'\]; expected one per file"):
-        join([source(tmp_path / "a.npz")], None)
+        join([source(tmp_path / "a.npz")], NOBODY)
     (tmp_path / "t.csv").write_text(GOOD)
     with pytest.raises(ViewError, match=r"is a table, whose rows are matched by an id; name the id column with --id"):
-        join([source(tmp_path / "t.csv")], None)
+        join([source(tmp_path / "t.csv")], NOBODY)
 
 
 @pytest.mark.parametrize("ending", [".xlsx", ".npz"])
@@ -228,7 +254,7 @@ def test_damaged_archives(tmp_path, ending):
     for place in np.linspace(60, len(content) // 2, 40, dtype=int):
         path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
         try:
-            join([source(path)], None if ending == ".npz" else "who")
+            join([source(path)], NOBODY if ending == ".npz" else WHO)
         except ViewError as error:
             assert f"cannot be read as {ending}" in str(error)  # noqa: PT017 - some bytes are read by nobody
             refused += 1
@@ -242,13 +268,13 @@ def test_damaged_archives(tmp_path, ending):
 
 
 def test_text_that_is_no_mistake(tmp_path):
-    """An empty first line; digits that are text in a typed file, and texts with commas, are categories."""
+    """An empty first line; texts with commas are categories; digits that are text in a typed file are as in a csv."""
     (tmp_path / "t.csv").write_text('\nwho,x\np,"a,b"\nq,c\n')
     assert read(source(tmp_path / "t.csv"), "who").frame["x"].tolist() == ["a,b", "c"]
     frame = pd.DataFrame({"who": pd.Categorical(["p", "q"]), "stage": ["1", "2"]})
     assert read(source(write(tmp_path / "t.parquet", frame)), "who").frame.to_dict("index") == {
-        "p": {"stage": "1"},
-        "q": {"stage": "2"},
+        "p": {"stage": 1},
+        "q": {"stage": 2},
     }
 
 
@@ -303,7 +329,7 @@ REALLY_FULL = """
 import os, resource, sys
 from pathlib import Path
 import numpy as np, pandas as pd
-from jpvae.tables import writing
+from jpvae.tables import reading, writing
 from jpvae.tables.arrays import new_array
 
 out, frame = Path(sys.argv[1]), pd.DataFrame({"x": np.arange(4000) / 7})

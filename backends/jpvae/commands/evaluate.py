@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -12,13 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
+from .reading_options import reads_tables
 
 EXAMPLE = "jpvae evaluate model.safetensors --view rna=rna.csv --view protein=protein.parquet"
 
 
+@reads_tables
 def command(
     model: ModelFile,
     view: ViewFiles,
+    words: Mapping[str, Sequence[str]],
     held_out: Annotated[
         float, typer.Option(metavar="PART", help="Fraction of the rows to hold out; no method is trained on them.")
     ] = 0.2,
@@ -48,12 +52,15 @@ def command(
     intervals, come from a validation part of the training rows.
     """
     from ..estimator import JPVAE
+    from ..tables.dialect import dialects, stored
     from ..tables.evaluation import JPVAE_NAME, USUAL, evaluate
     from ..tables.joining import join
     from ..tables.sources import sources
 
     given, fitted = sources(view), JPVAE.load(model, backend=backend)
-    joined = join(given, fitted.index_name_, names=fitted.view_names_)
+    kept = stored(fitted.metadata_, fitted.view_names_, str(model))
+    how = {name: one if one.id else replace(one, id=fitted.index_name_) for name, one in kept.items()}
+    joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
     fitted.set_params(progress=False if as_json else "auto")
     shown = Console(stderr=True)
     quiet = as_json or not shown.is_terminal

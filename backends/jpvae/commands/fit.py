@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..atomic import check_folder
-from ..errors import ConfigError, JPVAEWarning
+from ..errors import ConfigError
 from ..training.callbacks import Callback, Run
 from ..training.progress import families_table, progress_bar
 from ..views.inferring import INFER, families
 from . import fit_options as options
 from .arguments import AsJson, Seed, ViewFiles, console
+from .reading_options import reads_tables, to_file
 
 if TYPE_CHECKING:
     from ..tables.joining import Joined
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 EXAMPLE = "jpvae fit --view rna=rna.csv --view protein=protein.parquet --id subject --out model.safetensors"
 
 
+@reads_tables
 def command(
+    context: typer.Context,
     view: ViewFiles,
     out: options.Out,
-    id_column: options.IdColumn = None,
+    words: Mapping[str, Sequence[str]],
     likelihood: options.Likelihood = None,
     entries: options.EntriesRule = options.Entries.ERROR,
     view_weight: options.ViewWeight = None,
@@ -47,6 +49,8 @@ def command(
     seed: Seed = 0,
     backend: options.Backend = None,
     device: options.Device = "cpu",
+    config: options.Config = None,  # noqa: ARG001  (its callback has read it)
+    write_config: options.WriteConfig = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on tables of the same subjects.
@@ -58,13 +62,18 @@ def command(
     row of NaN marks a missing view.
     """
     from ..estimator import JPVAE
+    from ..tables.dialect import Dialect, dialects
     from ..tables.joining import join
     from ..tables.sources import sources
 
     check_folder(out)
     given = sources(view)
-    joined = join(given, id_column)
-    features = [v.shape[1] for v in joined.views.values()]
+    how = dialects(words, {source.view: Dialect() for source in given})
+    if write_config is not None:
+        check_folder(write_config)
+        to_file(context, write_config)
+    joined = join(given, how)
+    how |= {name: table.dialect for name, table in joined.tables.items()}
     dims = () if latent_dims is None else _integers("--latent-dims", latent_dims)
     if epochs is not None and steps is not None:
         raise ConfigError(f"--epochs is {epochs:g} and --steps is {steps}; expected only one of the two")
@@ -91,14 +100,11 @@ def command(
         "device": device,
         **_early_stopping(early_stopping),
     }
-    shared = joined.observed[joined.observed.sum(axis=1) > 1].any(axis=0)
-    alone = [name for name, other in zip(joined.names, shared, strict=True) if not other]
-    if alone and len(features) > 1:
-        message = f"no subject of {alone} appears in another view, so the model cannot learn how these views relate. "
-        warnings.warn(message + "Check that the ids are written the same way in every table.", JPVAEWarning, stacklevel=1)
     announcement = Announcement(joined, given, silent=as_json)
     listeners = [announcement, *progress_bar(False if as_json else "auto")]
-    model = JPVAE(**chosen, progress=False).fit(joined.views, joined.observed, checkpoint=out, callbacks=listeners)
+    kept = {"tables": {name: each.to_json() for name, each in how.items()}} if joined.tables else None
+    options_of_fit = {"checkpoint": out, "callbacks": listeners, "metadata": kept}
+    model = JPVAE(**chosen, progress=False).fit(joined.views, joined.observed, **options_of_fit)
     last, report = model.history_[-1], model.report_
     if as_json:
         patterns = [

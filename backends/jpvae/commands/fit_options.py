@@ -13,6 +13,7 @@ from ..model.likelihoods.registry import names
 from ..options import Options
 from ..views.inferring import INFER
 from .arguments import choices
+from .reading_options import from_file
 
 
 class PriorName(StrEnum):
@@ -43,9 +44,11 @@ Out = Annotated[
         "PATH", "The model file to write, .safetensors. If it holds an unfinished run of the same training, resume that run."
     ),
 ]
-IdColumn = Annotated[
-    str | None, typer.Option("--id", metavar="COLUMN", help="The column that identifies the subject. Not for arrays.")
+Config = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="A TOML file with options of this command.", callback=from_file, is_eager=True),
 ]
+WriteConfig = Annotated[Path | None, _option("PATH", "Write the options given here into a file for --config.")]
 EntriesRule = Annotated[
     Entries,
     _option(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
+from .reading_options import reads_tables
 
 EXAMPLE = "jpvae impute model.safetensors --view rna=new.csv --out filled --draws 20"
 
@@ -23,9 +26,11 @@ class Impossible(StrEnum):
     MISSING = "missing"
 
 
+@reads_tables
 def command(
     model: ModelFile,
     view: ViewFiles,
+    words: Mapping[str, Sequence[str]],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to create. It appears only when complete.")],
     draws: Annotated[
         int,
@@ -76,13 +81,16 @@ def command(
     """
     from ..estimator import JPVAE
     from ..tables import results, writing
+    from ..tables.dialect import dialects, stored
     from ..tables.joining import join
     from ..tables.sources import sources
 
     given = sources(view)
     writing.check_new_folder(out)
     fitted = JPVAE.load(model, backend=backend, device=device)
-    joined = join(given, fitted.index_name_, names=fitted.view_names_)
+    kept = stored(fitted.metadata_, fitted.view_names_, str(model))
+    how = {name: one if one.id else replace(one, id=fitted.index_name_) for name, one in kept.items()}
+    joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
     if fitted.index_name_ is not None:
         results.check_names(fitted, draws=draws > 0)
     if impossible is Impossible.MISSING:

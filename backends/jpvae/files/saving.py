@@ -57,6 +57,7 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
     header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
     header["report"] = asdict(fitted.report) if fitted.report else None
     header["index_name"] = fitted.index_name
+    header |= {"metadata": dict(fitted.metadata)} if fitted.metadata else {}
     if progress.window:
         header["window"] = progress.window
     header |= {"families": sources} if (sources := _sources(fitted.model)) else {}
@@ -106,6 +107,8 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
                 raise CheckpointError(f"{damaged} (its likelihood)")
         if not isinstance(index_name, str | None):
             raise CheckpointError(f"{damaged} (the name of its index)")
+        if not isinstance(metadata := header.get("metadata", {}), dict):
+            raise CheckpointError(f"{damaged} (its metadata)")
         check_history(history, header["step"], model.views, str(path))
         check_window(header.get("window", []), header["step"], model.views, str(path))
         moments = checkpoints.select(tensors, "moments.")
@@ -117,6 +120,7 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             columns=columns,
             scaling=[(tensors[f"scaling.{i}.location"], tensors[f"scaling.{i}.scale"]) for i in range(model.views)],
             index_name=index_name,
+            metadata=metadata,
             slices=slices,
             parameters=checkpoints.select(tensors, "best.") or checkpoints.select(tensors, "parameters."),
             steps=header["step"],

@@ -17,7 +17,6 @@ all. A view's decoder is called once for everything; one KL and one ``complete``
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import jpvae_core as jc
+from jpvae_core.sampling import split_noise
 
 from .batch import Array, Batch, Inputs
 from .model import Model
@@ -64,7 +64,7 @@ def negative_elbo(
         z: Sequence[Array] = q.draw(batch.posterior_noise)  # (K, B, n_i)
     else:
         kl = jc.kl_divergence(means, log_vars, prior, batch.masks)
-        noise = _split(batch.posterior_noise, prior.dims)
+        noise = split_noise(batch.posterior_noise, prior.dims)
         z = [jc.reparameterize(*each)[None, ...] for each in zip(means, log_vars, noise, strict=True)]  # one for all k
     kl = xp.reshape(kl, (K, B))
     if K > 1 and batch.masks is not None:
@@ -92,11 +92,6 @@ def negative_elbo(
         reconstruction.append(-(batch.shares[i] @ joined[:B]))
         log_probs.append(joined)
     return Objective(loss / B, xp.stack(reconstruction), by_subset[0] / B, means, log_vars, kl, tuple(log_probs))
-
-
-def _split(x: Array, sizes: Sequence[int]) -> list[Array]:
-    """Columns side by side (..., sum n_i) -> one array per view."""
-    return [x[..., end - n : end] for n, end in zip(sizes, itertools.accumulate(sizes), strict=True)]
 
 
 def _log_mean_exp(xp: Any, values: Array) -> Array:

@@ -6,20 +6,25 @@ which the tables, as given, first name them.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..errors import ViewError
+from ..errors import JPVAEWarning, ViewError
+from ..views.columns import Columns
 from ..views.memory_map import let_go
 from ..views.reading import blocks
 from .arrays import open_arrays
-from .reading import Table, read
+from .dialect import Dialect
+from .reading import NoId, Table, read
 from .sources import Source
+
+IMPUTED, DRAW = "imputed", "draw"  # columns that results add
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Joined:
     names: tuple[str, ...]
     ids: pd.Index | None
     tables: dict[str, Table]
+    how: Mapping[str, Dialect]
 
     def rows(self, which: np.ndarray) -> dict[str, Any]:
         """The views at some of the rows, (R, c_i)."""
@@ -57,36 +63,86 @@ class Joined:
 
 def join(
     given: Sequence[Source],
-    id_column: str | None,
+    how: Mapping[str, Dialect],
     *,
     names: Sequence[str] | None = None,
+    columns: Sequence[Columns] | None = None,
 ) -> Joined:
-    """Read and join. names: a fitted model's views, in its order, of which others are a ViewError."""
+    """Read and join. how: each view's dialect. names, columns: of a fitted model, in its order; other views are a ViewError."""
     order = tuple(names or (source.view for source in given))
     unknown = [source.view for source in given if source.view not in order]
     if unknown:
         raise ViewError(f"--view names {unknown}, which the model does not have; expected names among {list(order)}")
     given = sorted(given, key=lambda source: order.index(source.view))
+    id_column = how[given[0].view].id
     if given[0].is_array:
         if id_column is not None:
             raise ViewError(
                 f"{given[0]} has no ids, where {id_column!r} is to match the rows; expected tables with that column"
             )
         return _by_position(given, order)
-    if id_column is None:
-        hint = "name the id column with --id, such as --id subject"
-        if names is not None:
-            hint = "the model was fitted without one; give arrays (.npy, .npz), or fit on tables"
-        raise ViewError(f"{given[0]} is a table, whose rows are matched by an id; {hint}")
-    tables = {source.view: read(source, id_column) for source in given}
+    for source in given:
+        if how[source.view].id is None:
+            hint = f"name the id column with --id, such as --id subject or --id {source.view}=subject"
+            if names is not None:
+                hint = "the model was fitted without one; give arrays (.npy, .npz), or fit on tables"
+            raise ViewError(f"{source} is a table, whose rows are matched by an id; {hint}")
+    of = dict(zip(order, columns, strict=True)) if columns is not None else {}
+    tables, lacking = {}, []
+    for source in given:
+        try:
+            tables[source.view] = read(source, how[source.view], of.get(source.view))
+        except NoId as error:
+            lacking.append((source, error))
+    for source, error in lacking:
+        _check_turned(source, error.names, tables)
+        raise error
+    for table in tables.values():
+        _check_turned(table.source, table.frame.columns, {n: t for n, t in tables.items() if t is not table})
+    if columns is None:
+        _check_reserved(tables)
     ids = _all_ids(list(tables.values()))
     views = {name: table.frame.reindex(ids) for name, table in tables.items()}
     observed, whole = np.zeros((2, len(ids), len(order)), bool)
     for name, view in views.items():
-        there = view.notna()
+        there = view.notna().to_numpy()
         observed[:, order.index(name)], whole[:, order.index(name)] = there.any(axis=1), there.all(axis=1)
     _check_rows(observed, lambda row: f"{id_column} {ids[row]!r}")
-    return Joined(views, observed, whole, order, ids, tables)
+    _warn_of_strangers(observed, list(tables), order)
+    return Joined(views, observed, whole, order, ids, tables, how)
+
+
+def _check_turned(source: Source, names: Iterable[Any], others: Mapping[str, Table]) -> None:
+    """Raise ViewError where a table's columns have the names of other tables' ids."""
+    columns = pd.Index([str(name) for name in names])
+    for other in others.values():
+        if columns.isin(other.frame.index).mean() > 0.5:
+            raise ViewError(
+                f"{source} has columns named as the ids of {other.source} ({columns[-1]!r}, ...): its rows are the features. "
+                f"To read it so: --transpose {source.view}"
+            )
+
+
+def _check_reserved(tables: Mapping[str, Table]) -> None:
+    for view, table in tables.items():
+        for name in (IMPUTED, DRAW):
+            if name in (table.dialect.id, *table.frame.columns):
+                raise ViewError(
+                    f"{table.source} has a column {name!r}, which results of imputation add; rename it, or leave it out: "
+                    f"--drop {view}:{name}"
+                )
+
+
+def _warn_of_strangers(observed: np.ndarray, views: Sequence[str], order: Sequence[str]) -> None:
+    shared = observed[observed.sum(axis=1) > 1].any(axis=0)
+    alone = [view for view in views if not shared[list(order).index(view)]]
+    if alone and len(views) > 1:
+        warnings.warn(
+            f"no subject of {alone} appears in another view, so that views cannot be related. Check that the ids are written "
+            "the same way in every table.",
+            JPVAEWarning,
+            stacklevel=3,
+        )
 
 
 def _by_position(given: Sequence[Source], order: tuple[str, ...]) -> Joined:
@@ -104,25 +160,15 @@ def _by_position(given: Sequence[Source], order: tuple[str, ...]) -> Joined:
             observed[at, order.index(name)], whole[at, order.index(name)] = there.any(axis=1), there.all(axis=1)
             let_go(array)
     _check_rows(observed, lambda row: f"row {row} of the arrays")
-    return Joined(arrays, observed, whole, order, None, {})
+    return Joined(arrays, observed, whole, order, None, {}, {})
 
 
 def _all_ids(tables: list[Table]) -> pd.Index:
     ids = tables[0].frame.index
     for table in tables[1:]:
         own = table.frame.index
-        if own.dtype != ids.dtype:
-            raise ViewError(
-                f"the ids {ids.name!r} are of different kinds, so no row would match: {_with_kind(ids)} in "
-                f"{tables[0].source}, {_with_kind(own)} in {table.source}; make both text or both integers"
-            )
         ids = ids.append(own[~own.isin(ids)])
-    return ids
-
-
-def _with_kind(ids: pd.Index) -> str:
-    """The first id and its kind, in words that no release of pandas or NumPy changes."""
-    return f"{ids[0]} (integer)" if pd.api.types.is_integer_dtype(ids) else f"{str(ids[0])!r} (text)"
+    return ids.rename(tables[0].dialect.id)
 
 
 def _check_rows(observed: np.ndarray, name: Callable[[int], str]) -> None:

@@ -1,39 +1,53 @@
-"""One table from a file: its ids and its columns, as they are in it, and every complaint about their names.
+"""One table from a file: its ids and its columns, read as its view's dialect and, once fitted, its columns have it.
 
-A number written with all its digits comes back bit for bit. An id of a csv is text unless
-every id is an integer without leading zeros: 007 stays 007.
+A number comes back bit for bit, a text as it stands. Ids are compared as texts: 7 of a sheet is the 7 of a csv; 007 is not.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..errors import MissingDependency, ViewError
-from . import xlsx
+from ..errors import JPVAEWarning, MissingDependency, ViewError
+from ..views.columns import Columns
+from . import text_files, xlsx
+from .cells import WORDS, NotNumbers, column
+from .dialect import Dialect
 from .sources import UNREADABLE, Source
+from .text_files import ROW_NAMES
 
 _NEEDS = {".parquet": "pyarrow", ".xlsx": "openpyxl"}
 _STRAY = 0.2  # of a column's different texts: so few that are no numbers are taken for mistakes
 _LARGEST = 2**53  # integers up to here are exact as float64, which a column becomes once it has holes
 
 
+class NoId(ViewError):
+    """A table lacks the id's column; names: those that it has."""
+
+    def __init__(self, message: str, names: list[str]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
 @dataclass(frozen=True)
 class Table:
-    """A table with ids. frame (rows, c): all columns but the id's, in the file's order; indexed by id."""
+    """A table with ids. frame (rows, c): all columns but the id's, in the file's order; indexed by id.
+
+    dialect: as it was read, the columns that turned out empty among those that are dropped.
+    """
 
     source: Source
     frame: pd.DataFrame
     id_place: int  # which column of the file the id's was
+    whole_ids: bool  # whether the file has them as integers
+    dialect: Dialect
 
 
 def check_format(source: Source) -> None:
@@ -43,129 +57,209 @@ def check_format(source: Source) -> None:
         raise MissingDependency(f"{source} needs {package} for {source.format}: pip install {package}, or 'jpvae[tables]'")
 
 
-def read(source: Source, id_column: str) -> Table:
-    """Read and check one table. Raises ViewError, naming view, file, column and row (by id), and what to do."""
+def read(source: Source, dialect: Dialect, columns: Columns | None = None) -> Table:
+    """Read and check one table. columns: of the fit, whose reading of each cell is taken; without them it is decided.
+
+    Raises ViewError, naming view, file, column and row (by id), and what to do.
+    """
     check_format(source)
     try:
-        names, whole = _READERS[source.format](source.path, id_column)
-    except (*UNREADABLE, pd.errors.ParserWarning) as error:
+        names, raw = _raw(source, dialect)
+    except UNREADABLE as error:
         raise ViewError(
             f"{source} cannot be read as {source.format} ({error}). Check that it is undamaged and in that format."
         ) from error
-    _check_names(source, names, id_column)
-    if len(whole) == 0:
+    if dialect.transpose:
+        names, raw = _turned(names, raw, dialect.id)
+    id_column = str(dialect.id)
+    _check_names(source, names, id_column, dialect)
+    if not raw or len(raw[0]) == 0:
         raise ViewError(f"{source} has no rows; expected one per subject")
-    ids = _ids(source, whole[id_column])
-    frame = whole.drop(columns=id_column).set_index(ids)
-    for name in frame:
-        _check_column(source, frame[name])
-    return Table(source, frame, names.index(id_column))
+    kept = {name: cells for name, cells in zip(names, raw, strict=True) if name not in dialect.drop}
+    place = list(kept).index(id_column)
+    ids, whole_ids = _ids(source, kept.pop(id_column), id_column)
+    kinds = {} if columns is None else _kinds(columns)
+    made: dict[str, Any] = {}
+    for name, cells in kept.items():
+        try:
+            made[name] = cells if isinstance(cells, pd.Series) else column(cells, name, dialect, kinds.get(name))
+        except NotNumbers as wrong:
+            raise ViewError(
+                f"{source}: column {name!r} was one of numbers in the fit, and is {wrong.text!r} at {id_column} "
+                f"{ids[wrong.row]!r}; correct or empty the cell, or if it means that nothing was observed: "
+                f"--na '{source.view}:{name}={wrong.text}'"
+            ) from wrong
+    frame = _frame(made, ids)
+    if columns is None:
+        frame, dialect = _without_empty(source, frame, dialect)
+        _warn(source, frame)
+        for name in frame:
+            _check_column(source, frame[name])
+    return Table(source, frame, place, whole_ids, dialect)
 
 
-# From 3.1 on, pandas reads every double of a csv exactly and deprecates the option; before, it could be off by the last bit.
-_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
-EXACT_FLOATS: dict[str, Any] = {} if _PANDAS >= (3, 1) else {"float_precision": "round_trip"}
+def _raw(source: Source, dialect: Dialect) -> tuple[list[str], list[Any]]:
+    """Names and columns: texts and None, or a Series that has a type of its own."""
+    if source.format == ".parquet":
+        return _parquet(source)
+    if source.format == ".xlsx":
+        names, rows = xlsx.read(source.path, dialect)
+    else:
+        names, rows = text_files.read(source.path, "," if source.format == ".csv" else "\t", dialect)
+    return names, list(zip(*rows, strict=True)) if rows else [() for _ in names]
 
 
-def _separated(separator: str) -> Callable[[Path, str], tuple[list[str], pd.DataFrame]]:
-    def read_text(path: Path, id_column: str) -> tuple[list[str], pd.DataFrame]:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            names = next(filter(None, csv.reader(file, delimiter=separator)), [])  # as pandas, which passes over empty lines
-        if names and id_column not in names:
-            return names, pd.DataFrame()  # of another separator, say: a complaint about the names says more than pandas'
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-            frame = pd.read_csv(
-                path,
-                sep=separator,
-                encoding="utf-8-sig",
-                index_col=False,
-                dtype={id_column: str},
-                low_memory=False,
-                **EXACT_FLOATS,
-            )
-        return names, frame
+def _parquet(source: Source) -> tuple[list[str], list[Any]]:
+    import pyarrow.parquet
 
-    return read_text
-
-
-def _parquet(path: Path, _: str) -> tuple[list[str], pd.DataFrame]:
-    frame = pd.read_parquet(path, engine="pyarrow")
-    if frame.index.name is not None:  # pandas wrote its index as a column
+    with pyarrow.parquet.ParquetFile(source.path) as file:
+        shape = file.metadata
+        text_files.check_packing(source.path.stat().st_size, 8 * shape.num_rows * shape.num_columns)
+    frame = pd.read_parquet(source.path, engine="pyarrow")
+    if any(name is not None for name in frame.index.names):  # pandas wrote its index as columns
         frame = frame.reset_index()
-    frame.columns = [str(name) for name in frame.columns]
-    return list(frame.columns), frame
+    elif type(frame.index).__name__ != "RangeIndex":
+        frame = frame.rename_axis(ROW_NAMES).reset_index()
+    whole = [frame.iloc[:, j] for j in range(frame.shape[1])]
+    return [str(name) for name in frame.columns], [_texts(one) for one in whole]
 
 
-_READERS = {".csv": _separated(","), ".tsv": _separated("\t"), ".parquet": _parquet, ".xlsx": lambda path, _: xlsx.read(path)}
+def _texts(one: pd.Series) -> Any:
+    """A column of texts as such, any other as it is."""
+    if getattr(one.dtype, "kind", "O") in "biufcMm" or hasattr(one.dtype, "categories"):
+        return one
+    values = [None if gap else value for value, gap in zip(one.tolist(), one.isna().tolist(), strict=True)]
+    return values if all(value is None or isinstance(value, str) for value in values) else one
 
 
-def _check_names(source: Source, names: list[str], id_column: str) -> None:
+def _turned(names: list[str], raw: list[Any], id_column: str | None) -> tuple[list[str], list[Any]]:
+    """Features as rows -> as columns: the first column has their names, the header the ids."""
+    features = [str(value) for value in raw[0]]
+    rows = zip(*(list(cells) for cells in raw[1:]), strict=True)
+    return [str(id_column), *features], [names[1:], *([None if v is None else str(v) for v in row] for row in rows)]
+
+
+def _kinds(columns: Columns) -> dict[str, str]:
+    return {str(columns.title(j)): "text" if j in columns.texts else "number" for j in range(columns.count)}
+
+
+def _frame(made: dict[str, Any], ids: pd.Index) -> pd.DataFrame:
+    series = {n: v.set_axis(ids) if isinstance(v, pd.Series) else v for n, v in made.items()}
+    texts = {n: pd.Series(v, index=ids, dtype="str") for n, v in series.items() if isinstance(v, list)}
+    return pd.DataFrame(series | texts, index=ids)
+
+
+def _without_empty(source: Source, frame: pd.DataFrame, dialect: Dialect) -> tuple[pd.DataFrame, Dialect]:
+    """Columns in which nothing was observed are left out, unless that is all of them."""
+    empty = [str(name) for name, gaps in frame.isna().all().items() if gaps]
+    if not empty or len(empty) == frame.shape[1]:
+        return frame, dialect
+    warnings.warn(f"{source}: the columns {empty} have no value in any row and are left out", JPVAEWarning, stacklevel=4)
+    return frame.drop(columns=empty), replace(dialect, drop=(*dialect.drop, *empty))
+
+
+def _warn(source: Source, frame: pd.DataFrame) -> None:
+    """Of row numbers among the columns, and of words for missing among answers."""
+    for name, cells in frame.items():
+        kind = getattr(cells.dtype, "kind", "O")
+        if kind == "i" and len(cells) > 4 and cells.iloc[0] in (0, 1) and (np.diff(cells.to_numpy()) == 1).all():
+            message = f"{source}: column {name!r} counts the rows; it is no measurement: --drop '{source.view}:{name}'"
+            warnings.warn(message, JPVAEWarning, stacklevel=4)
+        if kind == "O" and (words := sorted(WORDS.intersection(v for v in cells.tolist() if isinstance(v, str)))):
+            options = " ".join(f"--na {source.view}:{name}={word}" for word in words)
+            message = f"{source}: column {name!r} has the answers {words}; if they mean that there is none: {options}"
+            warnings.warn(message, JPVAEWarning, stacklevel=4)
+
+
+def _check_names(source: Source, names: list[str], id_column: str, dialect: Dialect) -> None:
+    if not names:
+        raise ViewError(f"{source} has no columns")
+    if ROW_NAMES in names[:1] and ROW_NAMES not in (id_column, *dialect.drop):
+        raise ViewError(
+            f"{source}: column 1 of {len(names)} has no name; expected a name for each. R's write.table and pandas' to_csv "
+            f"leave row names so. If they are the ids: --id {source.view}={ROW_NAMES}; if row numbers: "
+            f"--drop {source.view}:{ROW_NAMES}"
+        )
     if "" in names:
         raise ViewError(
-            f"{source}: column {names.index('') + 1} of {len(names)} has no name; expected a name for each. (Are these row "
-            "numbers? pandas omits them with to_csv(index=False), R with row.names = FALSE.)"
+            f"{source}: column {names.index('') + 1} of {len(names)} has no name; expected a name for each. If the names are "
+            f"in a later line, after a title or merged cells: --header {source.view}=2"
         )
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise ViewError(f"{source} has more than one column named {twice}; expected different names")
     if id_column not in names:
-        advice = "Give --id, or rename it"
-        if len(names) == 1 and re.search(r"[;\t,]", names[0]):
-            advice = "A .csv has commas between its columns, a .tsv has tabs, and both have decimal points; save the file again"
-        raise ViewError(f"{source} has no column {id_column!r} (the id); its columns are {_some(names)}. {advice}")
-    if len(names) == 1:
+        advice = f"Give --id {source.view}=COLUMN, or rename it. If features are its rows: --transpose {source.view}"
+        if len(names) == 1 and (found := re.search(r"[;\t,|]", names[0])):
+            sep = "tab" if found.group() == "\t" else found.group()
+            advice = f"A .csv has commas between its columns and decimal points; else: --sep '{sep}' --decimal ,"
+        elif names[0].startswith("#"):
+            advice = f"If the names are in a later line: --header {source.view}=2"
+        raise NoId(f"{source} has no column {id_column!r} (the id); its columns are {_some(names)}. {advice}", names)
+    if len(set(names).difference(dialect.drop)) == 1:
         raise ViewError(f"{source} has no column beside the id {id_column!r}; expected at least one")
 
 
-def _ids(source: Source, column: pd.Series) -> pd.Index:
-    if column.isna().any():
+def _ids(source: Source, given: Any, name: str) -> tuple[pd.Index, bool]:
+    """As texts, and whether the file has integers."""
+    column = pd.Series(given, dtype=None if isinstance(given, pd.Series) else object)
+    blank = column.isna() | column.map(lambda value: isinstance(value, str) and not value.strip())
+    if blank.any():
+        raise ViewError(f"{source}: row {int(np.flatnonzero(blank)[0]) + 1} has no {name!r}; expected an id in each")
+    whole = bool(pd.api.types.is_integer_dtype(column))
+    values = column.tolist()
+    if not whole and not all(isinstance(value, str | int) for value in values):
+        raise ViewError(f"{source}: the ids in {name!r} are {column.dtype}; expected integers or text")
+    texts = [str(value) for value in values]
+    padded = [text for text in texts if text != text.strip()]
+    if padded:
         raise ViewError(
-            f"{source}: row {int(np.flatnonzero(column.isna())[0]) + 1} has no {column.name!r}; expected an id in each"
+            f"{source}: the id {padded[0]!r} in {name!r} begins or ends with white space ({len(padded)} such "
+            "rows), so that it would not match the same id without; expected ids without: remove it in every table"
         )
-    values = column
-    if pd.api.types.is_string_dtype(column):
-        if column.str.fullmatch(r"0|-?[1-9]\d{0,17}").all() and source.format in (".csv", ".tsv"):
-            values = column.astype("int64")
-        padded = column[column.str.fullmatch(r"\s.*|.*\s")]
-        if len(padded):
-            raise ViewError(
-                f"{source}: the id {padded.iloc[0]!r} in {column.name!r} begins or ends with white space ({len(padded)} such "
-                "rows), so that it would not match the same id without; expected ids without: remove it in every table"
-            )
-    elif not pd.api.types.is_integer_dtype(column):
-        raise ViewError(f"{source}: the ids in {column.name!r} are {column.dtype}; expected integers or text")
-    twice = values[values.duplicated()]
+    index = pd.Index(texts, dtype="str", name=name)
+    twice = index[index.duplicated()]
     if len(twice):
         raise ViewError(
-            f"{source}: {column.name!r} has {twice.iloc[0]!r} more than once ({len(twice)} such rows); expected one row per "
-            "subject: keep one of each, or average them"
+            f"{source}: {name!r} has {twice[0]!r} more than once ({len(twice)} such rows); expected one row per "
+            "subject: keep one of each, or average them. Repeated measures: one view per visit, or ids such as P1-visit2"
         )
-    return pd.Index(values, dtype="int64" if pd.api.types.is_integer_dtype(values) else "str", name=column.name)
+    return index, whole
 
 
 def _check_column(source: Source, column: pd.Series) -> None:
     """Raise ViewError for what can hardly be meant: text where nearly all are numbers, integers that a float64 cannot hold."""
-    if pd.api.types.is_integer_dtype(column) and ((column > _LARGEST) | (column < -_LARGEST)).any():
-        raise ViewError(
-            f"{source}: column {column.name!r} has integers beyond 2**53; expected values, not codes: drop the column"
-        )
+    if pd.api.types.is_numeric_dtype(column) and column.dtype.kind != "b":
+        if getattr(column.dtype, "kind", "O") in "iuf" and (column.abs() > _LARGEST).any():
+            _check_large(source, column)
+        return
     if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
         found = column.dropna().drop_duplicates()
-        wrong = found[pd.to_numeric(found, errors="coerce").isna()]
-        if 0 < len(wrong) <= _STRAY * len(found):
-            raise ViewError(
-                f"{source}: column {column.name!r} is not numeric ({wrong.iloc[0]!r} at {column.index.name} "
-                f"{wrong.index[0]!r}), yet {len(found) - len(wrong)} of its {len(found)} values are numbers; expected numbers, "
-                "or categories that do not look like numbers: correct or empty these cells, or rename the categories"
-            )
         texts = [value for value in found if isinstance(value, str)]
         commas = found[[isinstance(value, str) and "," in value for value in found]]
         if len(commas) and all(re.fullmatch(r"-?\d*(,\d+)*", text) for text in texts):
             raise ViewError(
                 f"{source}: column {column.name!r} has numbers that are written with commas ({commas.iloc[0]!r} at "
-                f"{column.index.name} {commas.index[0]!r}); expected decimal points, and nothing between thousands"
+                f"{column.index.name} {commas.index[0]!r}); expected decimal points, and nothing between thousands. To read "
+                f"them: --decimal '{source.view}=,' or --thousands '{source.view}=,'"
             )
+        wrong = found[pd.to_numeric(found, errors="coerce").isna()]
+        if 0 < len(wrong) <= _STRAY * len(found):
+            raise ViewError(
+                f"{source}: column {column.name!r} is not numeric ({wrong.iloc[0]!r} at {column.index.name} "
+                f"{wrong.index[0]!r}), yet {len(found) - len(wrong)} of its {len(found)} values are numbers; expected numbers, "
+                "or categories that do not look like numbers: correct or empty these cells, or rename the categories. If it "
+                f"means that nothing was observed: --na '{source.view}:{column.name}={wrong.iloc[0]}'"
+            )
+
+
+def _check_large(source: Source, column: pd.Series) -> None:
+    whole = column.dropna()
+    if (whole % 1 == 0).all() and whole.abs().max() < 1e300 and column.dtype.kind in "iu":
+        raise ViewError(
+            f"{source}: column {column.name!r} has integers beyond 2**53; expected values, not codes: --drop "
+            f"'{source.view}:{column.name}'"
+        )
 
 
 def _some(names: list[str]) -> str:

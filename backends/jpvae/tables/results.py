@@ -21,13 +21,11 @@ from ..errors import ViewError
 from ..views.memory_map import let_go
 from . import writing, xlsx
 from .arrays import key_of, new_array
-from .joining import Joined
+from .joining import DRAW, IMPUTED, Joined
 from .sources import Source
 
 if TYPE_CHECKING:
     from ..estimator import JPVAE
-
-IMPUTED, DRAW = "imputed", "draw"
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,17 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
     """<view><ending of its input> for each view (``ending`` for views not given), <view>.draws, <view>.std and
     <view>.probabilities too; -> imputed (N,) by view."""
     draws = wanted.draws
-    endings = {name: joined.tables[name].source.format if name in joined.tables else ending for name in joined.names}
+    endings = {name: joined.tables[name].source.ending if name in joined.tables else ending for name in joined.names}
     for name, suffix in endings.items():
         if suffix == ".xlsx" and len(joined.observed) * max(1, draws) > xlsx.ROWS:
             raise ViewError(
                 f"view {name!r} would have {len(joined.observed)} rows x {max(1, draws)} draws, more than an .xlsx holds "
                 f"({xlsx.ROWS}); take fewer draws, or give the view as .csv or .parquet"
+            )
+        if suffix == ".xlsx" and len(model.columns_[name] or ()) + 3 > xlsx.COLUMNS:
+            raise ViewError(
+                f"view {name!r} has {len(model.columns_[name] or ())} columns, more than an .xlsx holds ({xlsx.COLUMNS}); "
+                "give a table as .csv or .parquet first, whose format views without a table take"
             )
     found = model.impute(joined.views, joined.observed, return_std=wanted.std, proposals=wanted.proposals)
     parts = dict(zip(("", ".std"), found if wanted.std else [found], strict=False))
@@ -76,7 +79,7 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
         for name, suffix in endings.items():
             frames = [_named(joined, name, one) for one in drawn[name]]
             for number, frame in enumerate(frames, start=1):
-                frame.insert(frame.columns.get_loc(joined.ids.name) + 1, DRAW, number)
+                frame.insert(frame.columns.get_loc(_id_of(joined, name)) + 1, DRAW, number)
             writing.write_frame(folder / f"{name}.draws{suffix}", pd.concat(frames, ignore_index=True))
     return _imputed(joined)
 
@@ -128,12 +131,20 @@ def _imputed(joined: Joined) -> dict[str, np.ndarray]:
     return {name: ~joined.whole[:, i] for i, name in enumerate(joined.names)}
 
 
+def _id_of(joined: Joined, view: str) -> str:
+    """What the view's table calls its ids."""
+    return str(joined.how[view].id or joined.ids.name)
+
+
 def _named(joined: Joined, view: str, filled: pd.DataFrame) -> pd.DataFrame:
     """One view's table: its input's columns in their order, the ids where they were, and which rows were imputed."""
     table, place = joined.tables.get(view), 0
     if table is not None and set(filled) == set(table.frame.columns):  # (probabilities have columns of their own)
         filled, place = filled[list(table.frame.columns)], table.id_place
-    filled = filled.copy()
-    filled.insert(place, joined.ids.name, joined.ids)
+    filled, ids = filled.copy(), joined.ids
+    numbers = table if table is not None else next(iter(joined.tables.values()))
+    if numbers.whole_ids and ids.str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
+        ids = ids.astype("int64")
+    filled.insert(place, _id_of(joined, view), ids)
     filled[IMPUTED] = ~joined.whole[:, joined.names.index(view)]
     return filled.reset_index(drop=True)

@@ -27,6 +27,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+PACKED = (".csv.gz", ".tsv.gz")
 TABLES, ARRAYS = (".csv", ".tsv", ".parquet", ".xlsx"), (".npy", ".npz")
 
 
@@ -39,8 +40,13 @@ class Source:
 
     @property
     def format(self) -> str:
-        """One of TABLES or ARRAYS."""
-        return self.path.suffix.lower()
+        """One of TABLES or ARRAYS, however it is packed."""
+        return _ending(self.path).removesuffix(".gz")
+
+    @property
+    def ending(self) -> str:
+        """The format, with .gz where it is packed."""
+        return _ending(self.path)
 
     @property
     def is_array(self) -> bool:
@@ -49,6 +55,11 @@ class Source:
 
     def __str__(self) -> str:
         return f"view {self.view!r} ({self.path})"
+
+
+def _ending(path: Path) -> str:
+    last = path.suffix.lower()
+    return Path(path.stem).suffix.lower() + last if last == ".gz" else last
 
 
 def sources(given: Sequence[str]) -> list[Source]:
@@ -63,8 +74,9 @@ def sources(given: Sequence[str]) -> list[Source]:
         source = Source(view, Path(path))
         if view in [other.view for other in found]:
             raise ConfigError(f"--view names {view!r} twice; expected one file per view")
-        if source.format not in TABLES + ARRAYS:
-            raise ViewError(f"{source} has the ending {source.format!r}; expected one of {', '.join(TABLES + ARRAYS)}")
+        if source.ending not in TABLES + ARRAYS + PACKED:
+            expected = ", ".join(TABLES + ARRAYS + PACKED)
+            raise ViewError(f"{source} has the ending {source.ending!r}; expected one of {expected}")
         if not source.path.is_file():
             raise ViewError(f"{source}: there is no such file")
         found.append(source)

@@ -66,7 +66,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a table in the format of its ending, without pandas' index."""
-    _write(path, lambda file: _WRITERS[path.suffix](frame, file))
+    _write(path, lambda file: _WRITERS["".join(path.suffixes[-1 - (path.suffix == ".gz") :])](frame, file))
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -98,6 +98,8 @@ def _sync(folder: Path) -> None:
 _WRITERS: dict[str, Callable[[pd.DataFrame, BinaryIO], Any]] = {
     ".csv": lambda frame, file: frame.to_csv(file, index=False),
     ".tsv": lambda frame, file: frame.to_csv(file, index=False, sep="\t"),
+    ".csv.gz": lambda frame, file: frame.to_csv(file, index=False, compression="gzip"),
+    ".tsv.gz": lambda frame, file: frame.to_csv(file, index=False, sep="\t", compression="gzip"),
     ".parquet": lambda frame, file: frame.to_parquet(file, index=False, engine="pyarrow"),
     ".xlsx": xlsx.write,
 }

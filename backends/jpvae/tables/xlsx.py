@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pandas as pd
 
+from .dialect import Dialect
+from .text_files import check_packing
+
 ROWS = 1_048_575  # of a sheet, beside the header
-_EMPTY = (None, "", "NA", "N/A", "NaN", "nan", "NULL", "#N/A")
+COLUMNS = 16_384
+_MOST = 50_000_000  # cells: openpyxl holds them as Python objects
 
 
-def read(path: Path) -> tuple[list[str], pd.DataFrame]:
-    """The names in the first row, and the table below them. Raises ValueError where there is more than one sheet."""
+def read(path: Path, dialect: Dialect) -> tuple[list[str], list[list[str | None]]]:
+    """The names, and the rows below them as texts. Raises ValueError where more than one sheet has cells and none is chosen."""
     import openpyxl
 
+    with zipfile.ZipFile(path) as archive:
+        check_packing(path.stat().st_size, sum(part.file_size for part in archive.infolist()))
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     try:
-        if len(book.worksheets) != 1:
-            raise ValueError(f"it has the sheets {book.sheetnames}; expected one: save the sheet you want in its own file")
-        rows = [tuple(None if v in _EMPTY else v for v in row) for row in book.worksheets[0].iter_rows(values_only=True)]
+        if dialect.sheet is not None and dialect.sheet not in book.sheetnames:
+            raise ValueError(f"it has the sheets {book.sheetnames}; expected one named {dialect.sheet!r}, as --sheet has it")
+        chosen = [sheet for sheet in book.worksheets if dialect.sheet in (None, sheet.title)]
+        full = [found for sheet in chosen if (found := _rows(sheet))]
+        if len(full) > 1:
+            raise ValueError(f"it has the sheets {book.sheetnames}; expected one: name it with --sheet")
     finally:
         book.close()
-    rows = [row for row in rows if any(v is not None for v in row)]
+    rows = [row for line, row in full[0] if line >= dialect.header] if full else []
     if not rows:
         raise ValueError("its sheet is empty")
-    width = max(
-        k for row in rows for k, v in enumerate(row, start=1) if v is not None
-    )  # Excel keeps empty columns that were touched
-    names = ["" if v is None else str(v) for v in rows[0][:width]]
-    return names, pd.DataFrame([row[:width] for row in rows[1:]], columns=names)
+    width = max(map(len, rows))  # Excel keeps empty columns that were touched
+    names, *rows = ([*row, *[None] * (width - len(row))] for row in rows)
+    return ["" if name is None else name.strip() for name in names], rows
+
+
+def _rows(sheet: Any) -> list[tuple[int, list[str | None]]]:
+    """The lines that are not empty, each up to its last cell that is not."""
+    sheet.reset_dimensions()  # a sheet may claim any size
+    rows, cells = [], 0
+    for line, row in enumerate(sheet.iter_rows(values_only=True), start=1):
+        texts = [_text(value) for value in row]
+        while texts and texts[-1] is None:
+            texts.pop()
+        cells += len(texts)
+        if cells > _MOST:
+            raise ValueError(f"it has more than {_MOST:,} cells; save it as .csv or .parquet")
+        if texts:
+            rows.append((line, texts))
+    return rows
+
+
+def _text(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)  # of a float the shortest digits that mean it
 
 
 def write(frame: pd.DataFrame, file: BinaryIO) -> None:
@@ -38,7 +70,7 @@ def write(frame: pd.DataFrame, file: BinaryIO) -> None:
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet()
-    sheet.append(list(frame.columns))
+    sheet.append([_cell(sheet, str(name)) for name in frame.columns])
     for row in frame.itertuples(index=False, name=None):
         sheet.append([_cell(sheet, value) for value in row])
     book.save(file)

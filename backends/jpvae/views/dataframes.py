@@ -101,13 +101,17 @@ class Table:
         """Column j as float64 (N,), NaN where it has nothing. Raises ViewError where it is not numeric."""
         column = self.column(j)
         if getattr(column.dtype, "kind", "O") in "Mmc":
-            raise ViewError(f"view {self.view!r}, column {self.title(j)!r} has dtype {column.dtype}; expected real numbers")
+            raise ViewError(
+                f"view {self.view!r}, column {self.title(j)!r} has dtype {column.dtype}; expected real numbers: make dates "
+                f"days since a day, or leave the column out: --drop {self.view}:{self.title(j)}"
+            )
         try:
             return np.asarray(column.to_numpy(np.float64, na_value=np.nan) if self.frame is not None else column, np.float64)
         except (TypeError, ValueError) as error:
             place = f"view {self.view!r} is not numeric ({error}, column {self.title(j)!r})"
             raise ViewError(
-                f'{place}; expected an (N, c) table of numbers. Texts need likelihood="infer", or {{column: "categorical"}}'
+                f'{place}; expected an (N, c) table of numbers. Texts need likelihood="infer", or {{column: "categorical"}}; a '
+                f"column that is no measurement is left out of files by --drop {self.view}:{self.title(j)}"
             ) from error
 
     def _codes(self, j: int, columns: Columns, observed: np.ndarray, unseen: float | None) -> np.ndarray:

@@ -145,7 +145,7 @@ def _summaries(table: Table, columns: Sequence[int], observed: np.ndarray) -> It
 def _check_texts(table: Table, j: int, observed: np.ndarray) -> None:
     if hasattr(table.column(j).dtype, "categories"):
         return
-    wrong = complaint(table.labels(j, observed))
+    wrong = complaint(table.labels(j, observed), f"{table.view}:{table.title(j)}")
     if wrong is not None:
         column = table.title(j)
         raise ViewError(

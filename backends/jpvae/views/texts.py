@@ -43,7 +43,7 @@ _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d.*)?|\d{1,2}[-/.]\d{1,2
 _MOST_CODES = 10  # different numbers, as texts, that may still be codes of a category
 
 
-def complaint(levels: Collection[object]) -> str | None:
+def complaint(levels: Collection[object], place: str = "VIEW:COLUMN") -> str | None:
     """What a column's different values are taken for instead of a category, and what to do; None where they may be one."""
     texts = [level for level in levels if isinstance(level, str)]
     numbers = len(levels) - len(texts)
@@ -53,16 +53,20 @@ def complaint(levels: Collection[object]) -> str | None:
     there = [text for text in texts if text.strip().casefold() not in _MISSING]
     gaps = sorted(set(texts) - set(there))
     if len(there) > 2 and not numbers and all(_DATE.fullmatch(text.strip()) for text in there):
-        return f"holds dates ({_some(there)}): make them numbers, such as days since a day, or leave the column out"
+        return f"holds dates ({_some(there)}): make them days since a day, or leave the column out: --drop {place}"
     if (not there and not numbers) or not all(_WRITTEN.fullmatch(text.strip()) for text in there):
         return None
     written = [text for text in there if not _PLAIN.fullmatch(text.strip())]
     if gaps:
         return (
-            f"holds numbers but for {_some(gaps)}: if that is a code for missing, empty these cells, so that they are numbers"
+            f"holds numbers but for {_some(gaps)}: if that is a code for missing, empty these cells, so that they are "
+            f"numbers, or in a file: --na '{place}={gaps[0]}'"
         )
     if written and len(levels) > 2:
-        return f"holds numbers that are written as texts ({_some(written)}): make them numbers, without signs, commas or units"
+        return (
+            f"holds numbers that are written as texts ({_some(written)}): make them numbers, without signs, "
+            f"commas or units, or in a file: {_option(written, place)}"
+        )
     if len(there) > _MOST_CODES:
         return f"holds {len(there)} different numbers as texts ({_some(there)}): make them numbers"
     return None
@@ -76,6 +80,21 @@ def _twin(texts: Sequence[str]) -> tuple[str, str] | None:
             return seen[alike], text
         seen[alike] = text
     return None
+
+
+def _option(written: Sequence[str], place: str) -> str:
+    """The option that reads them."""
+    text, view = written[0].strip(), place.partition(":")[0]
+    if text[0] in "<>≤≥~":
+        return "none reads limits of detection: replace them, by half the limit for instance, or empty these cells"
+    unit = re.sub(r"^[-+]?[\d.,' \u00a0]*\d\s*", "", text)
+    if unit:
+        return f"--unit '{place}={unit}'"
+    if any(re.search(r"\d[ \u00a0]\d", one) for one in written):
+        return f"--thousands '{view}= '"
+    if any(one.count(",") > 1 or re.search(r",\d{3}(\.|$)", one) for one in written):
+        return f"--thousands '{view}=,'"
+    return f"--decimal '{view}=,'"
 
 
 def _some(texts: Sequence[str]) -> str:

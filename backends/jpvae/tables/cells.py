@@ -1,0 +1,89 @@
+"""What the cells of a column are: decided from all of them by the fit, and by the fit's columns for every later file.
+
+A column of texts is one of numbers where all its cells are numbers, empty, or words for missing such as NA; of truth values,
+where all are true or false; else the texts are answers, as they stand, words for missing among them too: those have to be named
+by --na. The same texts mean the same in a .csv, a sheet and a .parquet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .dialect import Dialect
+
+WORDS = {"NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "None"}
+_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE | re.ASCII)
+_FLAGS = {"true": True, "false": False}
+
+
+class NotNumbers(ValueError):
+    """A cell of a column of numbers is none: its row and its text."""
+
+    def __init__(self, row: int, text: str) -> None:
+        super().__init__(text)
+        self.row, self.text = row, text
+
+
+def column(cells: Sequence[str | None], name: str, dialect: Dialect, kind: str | None = None) -> Any:
+    """An array of numbers or truth values, or a list of texts and None. kind: "number" or "text", as the fit has it; None: to
+    be decided. Raises NotNumbers where it is "number" and a cell is not one."""
+    codes, units = dialect.of(dialect.missing, name), dialect.of(dialect.units, name)
+    plain = not (codes or units or dialect.thousands) and dialect.decimal == "."
+    if kind != "text" and plain and (found := _all_numbers(cells)) is not None:
+        return found
+    codes_as_numbers = {float(code) for code in codes if _PLAIN.fullmatch(code)}
+
+    def number(text: str) -> float | None:
+        return _number(text, units, dialect)
+
+    def empty(text: str | None) -> bool:
+        if text is None or not text.strip() or text in codes:
+            return True
+        return bool(codes_as_numbers) and number(text) in codes_as_numbers
+
+    there = [None if empty(text) else text for text in cells]
+    if kind == "text":
+        return there
+    known = {text for text in there if text is not None} - WORDS
+    values = {text: number(text) for text in known}
+    if known and all(text.strip().casefold() in _FLAGS for text in known):
+        values = {text: float(_FLAGS[text.strip().casefold()]) for text in known}
+        made = np.array([values.get(text, np.nan) for text in there])  # type: ignore[call-overload]
+        return made.astype(bool) if not np.isnan(made).any() else made
+    if all(value is not None for value in values.values()) and (known or not any(there)):
+        return np.array([values.get(text, np.nan) for text in there], np.float64)  # type: ignore[call-overload]
+    if kind == "number":
+        row = next(k for k, text in enumerate(there) if text in values and values[text] is None)
+        raise NotNumbers(row, str(there[row]))
+    return there
+
+
+def _all_numbers(cells: Sequence[str | None]) -> np.ndarray | None:
+    """The usual case, at once."""
+    try:
+        values = np.array([cell or "nan" for cell in cells], dtype=np.float64)
+    except ValueError:
+        return None
+    text = "".join(cell for cell in cells if cell)
+    if "_" in text or not text.isascii():  # Python's numbers may have them
+        return None
+    if np.isnan(values).any() or any(sign in text for sign in ".eEnN") or not (np.abs(values) < 2**63).all():
+        return values
+    return values.astype(np.int64) if (np.abs(values) < 2**53).all() else np.array([int(cell) for cell in cells if cell])
+
+
+def _number(text: str, units: Sequence[str], dialect: Dialect) -> float | None:
+    text = text.strip()
+    for unit in units:
+        text = text.removesuffix(unit).rstrip()
+    if dialect.thousands:
+        sign = r"[ \u00a0\u202f]" if dialect.thousands == " " else re.escape(dialect.thousands)
+        if re.fullmatch(rf"[-+]?\d{{1,3}}({sign}\d{{3}})+({re.escape(dialect.decimal)}\d*)?", text):
+            text = re.sub(sign, "", text)
+    if dialect.decimal != ".":
+        text = "." if "." in text else text.replace(dialect.decimal, ".")
+    return float(text) if _PLAIN.fullmatch(text) else None

@@ -1,0 +1,154 @@
+"""How one view's file is read: one record per view, made from the options of `jpvae fit`, stored with the model, used for every
+later file. Options of a later command replace the stored ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from ..errors import CheckpointError, ConfigError
+
+Pairs = tuple[tuple[str | None, str], ...]  # (column, None for all; text)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """id: the id's column.  missing: codes of cells that hold nothing.  units: texts after numbers that are cut off.  header:
+    the line with the names, from 1.  transpose: features as rows.  drop: columns that are left out."""
+
+    id: str | None = None
+    missing: Pairs = ()
+    units: Pairs = ()
+    encoding: str | None = None
+    sep: str | None = None
+    decimal: str = "."
+    thousands: str = ""
+    sheet: str | None = None
+    header: int = 1
+    transpose: bool = False
+    drop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except LookupError as error:
+                raise ConfigError(f"--encoding is {self.encoding!r}; expected one such as utf-8, utf-16 or cp1252") from error
+        for option, text, shortest in (
+            ("--sep", self.sep, 1),
+            ("--decimal", self.decimal, 1),
+            ("--thousands", self.thousands, 0),
+        ):
+            if text is not None and not shortest <= len(text) <= 1:
+                raise ConfigError(f"{option} is {text!r}; expected one character, such as ';'")
+        if self.decimal == self.thousands:
+            raise ConfigError(f"--decimal and --thousands are both {self.decimal!r}; expected two different characters")
+        if self.header < 1:
+            raise ConfigError(f"--header is {self.header}; expected the number of a line, from 1")
+
+    def of(self, pairs: Pairs, column: str) -> tuple[str, ...]:
+        """The texts of ``missing`` or ``units`` that a column has."""
+        return tuple(text for name, text in pairs if name in (None, column))
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that differ from the defaults, as plain JSON."""
+        plain = asdict(self)
+        return {field.name: plain[field.name] for field in fields(self) if plain[field.name] != field.default}
+
+    @classmethod
+    def from_json(cls, given: Any, path: str) -> Dialect:
+        """From ``to_json``. Raises CheckpointError where a file has something else."""
+        try:
+            plain = {name: _CHECKED[name](value) for name, value in given.items()}
+            return cls(**plain)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path!r} has a damaged header (how its tables are read: {error})") from error
+
+
+def stored(metadata: Any, names: Sequence[str], path: str) -> dict[str, Dialect]:
+    """Each view's record in a model's metadata, plain ones where it has none. Raises CheckpointError."""
+    kept = metadata.get("tables", {}) if isinstance(metadata, Mapping) else {}
+    if not isinstance(kept, Mapping):
+        raise CheckpointError(f"{path!r} has a damaged header (how its tables are read)")
+    return {name: Dialect.from_json(kept.get(name, {}), path) for name in names}
+
+
+def dialects(words: Mapping[str, Sequence[str]], given: Mapping[str, Dialect]) -> dict[str, Dialect]:
+    """``given`` by view with what the words of each option set: VALUE for all views, VIEW=VALUE, or VIEW:COLUMN=VALUE.
+
+    Raises ConfigError.
+    """
+    made = dict(given)
+    for option, said in words.items():
+        for word in said:
+            views, column, value = _place(option, word, list(given))
+            for view in views:
+                new = _read(option, word, column, value, made[view])
+                made[view] = replace(made[view], **new)
+    return made
+
+
+def _place(option: str, word: str, views: list[str]) -> tuple[list[str], str | None, str]:
+    place, equals, value = word.partition("=")
+    view, colon, column = place.partition(":")
+    if option in ("drop", "transpose"):
+        if view not in views or (option == "drop") != bool(column):
+            expected = "VIEW:COLUMN" if option == "drop" else "VIEW"
+            raise ConfigError(f"--{option} is {word!r}; expected {expected}, where VIEW is one of {views}")
+        return [view], column or None, ""
+    if equals and view in views:
+        return [view], column if colon else None, value
+    if option == "sentinel":
+        raise ConfigError(f"--sentinel is {word!r}; expected VIEW=CODE or VIEW:COLUMN=CODE, where VIEW is one of {views}")
+    return views, None, word
+
+
+def _read(option: str, word: str, column: str | None, value: str, now: Dialect) -> dict[str, Any]:
+    if option in ("na", "sentinel"):
+        return {"missing": (*now.missing, (column, value))}
+    if option == "unit":
+        return {"units": (*now.units, (column, value))}
+    if option == "drop":
+        return {"drop": tuple(dict.fromkeys((*now.drop, column)))}
+    if option == "transpose":
+        return {"transpose": True}
+    if column is not None:
+        raise ConfigError(f"--{option} is {word!r}; expected a value for all views, or VIEW=VALUE")
+    if option == "header":
+        if not value.isdecimal() or len(value) > 6:
+            raise ConfigError(f"--header is {word!r}; expected the number of the line that has the names, from 1")
+        return {"header": int(value)}
+    return {option: {"tab": "\t", "\\t": "\t", "space": " "}.get(value, value)}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no integer")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _pairs(value: Any) -> Pairs:
+    return tuple((None if column is None else _text(column), _text(text)) for column, text in value)
+
+
+_CHECKED = {
+    **dict.fromkeys(("id", "encoding", "sep", "decimal", "thousands", "sheet"), _text),
+    **dict.fromkeys(("missing", "units"), _pairs),
+    "header": _count,
+    "transpose": _flag,
+    "drop": lambda value: tuple(map(_text, value)),
+}

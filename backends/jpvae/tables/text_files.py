@@ -1,0 +1,77 @@
+"""The rows of a .csv or .tsv, packed by gzip or not, as texts; every row has as many cells as there are names."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+from pathlib import Path
+
+from .dialect import Dialect
+
+ROW_NAMES = "row_names"  # what a first column without a name is called
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MOST, _RATIO = 2**30, 200  # bytes that a file may unpack to whatever its size, and beyond that how many times its size
+
+
+def check_packing(packed: int, unpacked: int) -> None:
+    """Raise ValueError for a small file that would take gigabytes."""
+    if unpacked > _MOST and unpacked > _RATIO * packed:
+        raise ValueError(
+            f"it unpacks from {packed:,} to {unpacked:,} bytes, more than data do; unpack it yourself if it is sound"
+        )
+
+
+def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[list[str]]]:
+    """Names and rows. Raises ValueError for a file that is not so."""
+    separator, content = dialect.sep or separator, _content(path)
+    encoding = dialect.encoding or next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{error}; name its encoding, such as --encoding cp1252 or latin-1") from error
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    last = 0
+    for row in reader:
+        if reader.line_num > last + 1 and any("\n" in cell and separator in cell for cell in row):
+            raise ValueError(
+                f"a quotation mark in line {last + 1} takes everything up to line {reader.line_num} into one cell; "
+                "double it or remove it"
+            )
+        last = reader.line_num
+        if row:  # an empty line is no row
+            rows.append(row)
+            lines.append(last)
+    first = sum(line < dialect.header for line in lines)
+    if first >= len(rows):
+        raise ValueError(f"it has no line {dialect.header} with names")
+    names, rows, lines = rows[first], rows[first + 1 :], lines[first + 1 :]
+    names = [name.strip() for name in names]
+    apart = len(names) > 1 or not any(sign in names[0] for sign in ";\t|,")  # else another separator, and decimal commas
+    if rows and apart and all(len(row) == len(names) + 1 for row in rows):  # R's write.table
+        names = [ROW_NAMES, *names]
+    if names and not names[0]:
+        names[0] = ROW_NAMES
+    while len(names) > 1 and not names[-1] and all(len(row) < len(names) or not row[-1].strip() for row in rows):
+        rows = [row[: len(names) - 1] for row in rows]  # separators at the ends of the lines
+        names = names[:-1]
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(names) and len(names) > 1:  # (a single name is of another separator, which names complain about)
+            raise ValueError(f"line {line} has {len(row)} cells; expected {len(names)}, as there are names")
+    return names, rows if len(names) > 1 else [row[:1] for row in rows]
+
+
+def _content(path: Path) -> bytes:
+    if path.suffix.lower() != ".gz":
+        return path.read_bytes()
+    packed = path.stat().st_size
+    with gzip.open(path) as file:
+        parts, size = [], 0
+        while part := file.read(2**24):
+            parts.append(part)
+            size += len(part)
+            check_packing(packed, size)
+    return b"".join(parts)
