@@ -47,7 +47,8 @@ class Batches:
             for i in np.flatnonzero(~observed[self.trained].any(axis=0)):
                 raise ViewError(
                     f"view {self.names[int(i)]!r} is observed in no row that is left to train on, after {count} of "
-                    f"{len(observed)} were held out; expected at least one. Lower validation_fraction, or take early_stopping=False."
+                    f"{len(observed)} were held out; expected at least one. Lower validation_fraction, or take "
+                    "early_stopping=False."
                 )
         self.size = min(plan.batch_size, len(self.trained))
         self._passes: dict[int, np.ndarray] = {}
