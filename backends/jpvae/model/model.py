@@ -96,7 +96,7 @@ class Model:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Model:
         """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError where it is none."""
-        given = cls.ADDED | value
+        given = {**cls.ADDED, **value}
         return cls(**{f.name: tuples(given[f.name]) for f in fields(cls)})
 
     @property
