@@ -88,11 +88,13 @@ def with_networks(made: Engine, model: Model, parameters: Mapping[str, np.ndarra
     return dict(parameters)
 
 
-def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
+def warn_of_idle_latents(options: Options, model: Model, names: Sequence[str]) -> None:
     """Warn of views with more latents than columns, which have nothing to tell by the others.
 
-    But the smallest size is how many directions a canonical prior couples: a small table among larger ones may have as many.
+    The default number suits tables of any width (docs/experiments.md): the warning is of numbers that were chosen. And the smallest size is how many directions a canonical prior couples: a small table among larger ones may have as many.
     """
+    if options.latent_dims == Options.latent_dims:
+        return
     idle = [i for i, (n, c) in enumerate(zip(model.latent_dims, model.features, strict=True)) if n > c]
     if len(idle) < model.views:
         idle = [i for i in idle if model.latent_dims[i] > model.joint.needed_latents]

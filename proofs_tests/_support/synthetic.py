@@ -21,6 +21,12 @@ OPTIONS: dict[str, Any] = {
     "dtype": "float64",
     "progress": False,
     "posterior": "factorised",  # whose formulas the tests write out; test_posterior_predictive.py has the fused one's
+    "linear_skip": False,  # plain layers, Adam and objective, so that few steps of small models learn what a test looks at
+    "weight_decay": 0.0,
+    "max_gradient_norm": None,
+    "coupling_rate": 0.1,
+    "cross_draws": 1,
+    "cross_weight": 1.0,
 }
 PRIORS: dict[str, dict[str, Any]] = {  # options of every prior, for the first views of three
     "independent": {"prior": "independent", "latent_dims": (3, 2)},
