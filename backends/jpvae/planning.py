@@ -91,7 +91,8 @@ def with_networks(made: Engine, model: Model, parameters: Mapping[str, np.ndarra
 def warn_of_idle_latents(options: Options, model: Model, names: Sequence[str]) -> None:
     """Warn of views with more latents than columns, which have nothing to tell by the others.
 
-    The default number suits tables of any width (docs/experiments.md): the warning is of numbers that were chosen. And the smallest size is how many directions a canonical prior couples: a small table among larger ones may have as many.
+    The default number suits tables of any width (docs/experiments.md): the warning is of numbers that were chosen. The smallest
+    size is how many directions a canonical prior couples: a small table among larger ones may have as many.
     """
     if options.latent_dims == Options.latent_dims:
         return
