@@ -10,7 +10,7 @@ prior.<name>                                                       the joint pri
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
@@ -192,11 +192,12 @@ class Model:
         sizes = (read, *hidden, 2 * n) if part == "encoder" else (n, *reversed(hidden), c)
         return list(pairwise(sizes))
 
-    def named_layers(self, part: str, view: int) -> list[tuple[str, tuple[int, int]]]:
-        """``layers`` by the names that their matrices have, the linear path last."""
-        named = [(str(k), shape) for k, shape in enumerate(self.layers(part, view))]
-        path = self.linear_path(part, view)
-        return named if path is None else [*named, ("linear", path)]
+    def named_layers(self, part: str, view: int) -> Iterator[tuple[str, tuple[int, int]]]:
+        """``layers`` by the names that their matrices have, one by one, the linear path last."""
+        for k, shape in enumerate(self.layers(part, view)):
+            yield str(k), shape
+        if (path := self.linear_path(part, view)) is not None:
+            yield "linear", path
 
     def initial_parameters(
         self, seed: int, scaling: Sequence[tuple[np.ndarray, np.ndarray]] | None = None
