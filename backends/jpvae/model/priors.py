@@ -167,7 +167,8 @@ class Orthogonal(Prior):
 
     def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
         """Of alpha R."""
-        alpha = jc.tanh_bound(p["prior.alpha"]).value if self.learn_alpha else self.alpha
+        # [...]: NumPy's numbers become arrays, whose value no one checks; a training that diverges is found by its loss.
+        alpha = jc.tanh_bound(p["prior.alpha"]).value[...] if self.learn_alpha else self.alpha
         return jc.JointPrior.orthogonal(jc.orthogonal(p["prior.rotation"], self.dims[0]), alpha)
 
     def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
