@@ -99,7 +99,12 @@ def doors():
     }
     for cls in (jc.Fused, jc.FusedInFrames):
         found |= {f"{cls.__name__}.{name}": x for name, x in vars(cls).items() if inspect.isfunction(x)}
-    without = {"jc.sign_matrix", "JointPrior.independent", "JointPrior.check", "Fused.split_noise"}  # nothing is multiplied there
+    without = {
+        "jc.sign_matrix",
+        "JointPrior.independent",
+        "JointPrior.check",
+        "Fused.split_noise",
+    }  # nothing is multiplied there
     return {name: x for name, x in found.items() if not name.partition(".")[2].startswith("_") and name not in without}
 
 
