@@ -117,9 +117,8 @@ def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
 
 def _threads(model: Model) -> int:
     """One per view where that pays: the products' own threads keep their cores busy between products too, and leave none."""
-    weights = sum(n * m for i in range(model.views) for part in ("encoder", "decoder") for n, m in model.layers(part, i))
     limits = [os.environ[name] for name in _PRODUCTS if name in os.environ]
-    if weights < _LARGE or limits[:1] != ["1"]:
+    if model.weights < _LARGE or limits[:1] != ["1"]:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, model.views)

@@ -192,6 +192,11 @@ class Model:
         sizes = (read, *hidden, 2 * n) if part == "encoder" else (n, *reversed(hidden), c)
         return list(pairwise(sizes))
 
+    @property
+    def weights(self) -> int:
+        """How many the dense layers have."""
+        return sum(n * m for i in range(self.views) for part in ("encoder", "decoder") for n, m in self.layers(part, i))
+
     def named_layers(self, part: str, view: int) -> Iterator[tuple[str, tuple[int, int]]]:
         """``layers`` by the names that their matrices have, one by one, the linear path last."""
         for k, shape in enumerate(self.layers(part, view)):
