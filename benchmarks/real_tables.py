@@ -28,7 +28,6 @@ from jpvae.atomic import write_atomically
 from jpvae.errors import JPVAEWarning
 from jpvae.experiments.real_tables import MECHANISMS, SETS, Tables
 from jpvae.experiments.six_views import holes
-from jpvae.tables import defaults
 from jpvae.tables.evaluation import JPVAE_NAME, fit, score, without_new_categories
 from jpvae.tables.fillers import Filler
 from jpvae.tables.rivals import METHODS as RIVALS
@@ -70,17 +69,9 @@ def frame(x: np.ndarray, categories: Sequence[int]) -> pd.DataFrame:
     return made.astype({f"c{j}": str for j in categories})
 
 
-def options(data: Views, rows: int, seed: int) -> dict[str, Any]:
-    """Of JPVAE: ``jpvae fit``'s defaults, from the tables' sizes."""
-    return {
-        "latent_dims": defaults.latent_dims(data.features),
-        "prior": defaults.prior(len(data.names)),
-        "hidden": (128, 128),
-        "steps": defaults.steps(rows, 64),
-        "missing": "nan",
-        "seed": seed,
-        "progress": False,
-    }
+def options(seed: int) -> dict[str, Any]:
+    """Of JPVAE: its defaults."""
+    return {"missing": "nan", "seed": seed, "progress": False}
 
 
 def cell(tables: Tables, mechanism: str, seed: int, method: str) -> dict[str, Any]:
@@ -94,7 +85,7 @@ def cell(tables: Tables, mechanism: str, seed: int, method: str) -> dict[str, An
 
             filler: Filler = FromMOFA(train, data.columns, seed=seed)
         else:
-            filler = fit(method, options(data, len(train[0]), seed), data.names, train, data.columns, seed=seed)
+            filler = fit(method, options(seed), data.names, train, data.columns, seed=seed)
         fitted = time.process_time()
         scores = score(filler, truth, given, data.columns, train)
     return {

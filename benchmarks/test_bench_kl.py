@@ -159,8 +159,8 @@ def distributions(means: list[Any], log_vars: list[Any], prior: jc.JointPrior) -
 
 
 IN_TORCH: dict[str, Callable[..., Any]] = {
-    OURS: jc.kl_divergence,
-    SVD: jc.kl_divergence,
+    OURS: lambda means, log_vars, prior: jc.kl_divergence(prior, means, log_vars),
+    SVD: lambda means, log_vars, prior: jc.kl_divergence(prior, means, log_vars),
     SOLVE: lambda means, log_vars, prior: jc.kl_eq9(means, log_vars, prior.cross_covariance(1, 0)),
     INVERSE: eq9_inv,
     CHOLESKY: cholesky,

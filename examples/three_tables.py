@@ -14,8 +14,7 @@ tables = {
 mask = rng.random((800, 3)) < 0.7
 mask[~mask.any(axis=1), 0] = True  # everyone came at least once
 
-options = {"prior": "canonical", "alpha": 0.9, "hidden": (64, 64), "epochs": 30, "learning_rate": 1e-2}
-model = JPVAE(latent_dims=(4, 4, 3), likelihood="gaussian", **options)
+model = JPVAE(likelihood="gaussian")
 filled, std = model.fit(tables, mask).impute(tables, mask, return_std=True)
 for i, (name, truth) in enumerate(tables.items()):
     missing = ~mask[:, i]

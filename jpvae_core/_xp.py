@@ -173,6 +173,18 @@ def solve_lower(xp: Namespace, L: Any, B: Any) -> Array:
     return xp.linalg.solve(L, B)
 
 
+def block_diagonal(xp: Namespace, blocks: Sequence[Any], lead: tuple[int, ...]) -> Any:
+    """Square blocks (..., n_i, n_i), broadcast to these leading axes, on the diagonal of one matrix (*lead, N, N)."""
+    N, start, rows = sum(int(block.shape[-1]) for block in blocks), 0, []
+    for block in blocks:
+        n = int(block.shape[-1])
+        wide = xp.broadcast_to(block, (*lead, n, n))
+        before, after = (xp.zeros((*lead, n, k), dtype=wide.dtype, device=device(wide)) for k in (start, N - start - n))
+        rows.append(xp.concat([before, wide, after], axis=-1))
+        start += n
+    return xp.concat(rows, axis=-2)
+
+
 def to_numpy(x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """A float64 NumPy copy of ``x``, without its gradient. For accumulators and reports, never inside the maths."""
     if hasattr(x, "detach"):

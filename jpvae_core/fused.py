@@ -39,11 +39,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-from ._alone import Alone, alone_of, below, inverse_root, log1p_or_log, times
+from ._alone import Alone, alone_of, below, log1p_or_log, times, together
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
 from ._door import LISTS, Form, Mask, Views, enter, log_variances
-from ._xp import Array, Namespace, X, eye_like, public
+from ._xp import Array, Namespace, X, block_diagonal, eye_like, public
 from .density import log_density
 from .errors import ShapeError
 from .fused_frames import Direction, FusedInFrames
@@ -181,15 +181,7 @@ class Fused:
             through.append(xp.where(seen, B, A) @ xp.matrix_transpose(inverse))
             own.append(xp.where(seen, S, W))
         left = xp.concat(through, axis=-2)
-        lead, N = left.shape[:-2], left.shape[-2]
-        blocks, start = [], 0
-        for block in own:
-            n = block.shape[-1]
-            wide = xp.broadcast_to(block, (*lead, n, n))
-            zeros = [xp.zeros((*lead, n, k), dtype=wide.dtype) for k in (start, N - start - n)]
-            blocks.append(xp.concat([zeros[0], wide, zeros[1]], axis=-1))
-            start += n
-        total = left @ xp.matrix_transpose(left) + xp.concat(blocks, axis=-2)
+        total = left @ xp.matrix_transpose(left) + block_diagonal(xp, own, left.shape[:-2])
         return total[..., 0, :, :] if self.form.single else total
 
 
@@ -295,19 +287,7 @@ def fuse(
         alone_of(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, spread, bit)
         for frame, (a, r), mean, spread, bit in zip(frames, loadings, mu, log_var, bits, strict=True)
     ]
-    return Fused(prior, bare, xp, tuple(alone), _source(xp, alone), form)
-
-
-def _source(xp: Namespace, alone: Sequence[Alone]) -> tuple[Array, Array, Array]:
-    """What all views together say of the source. (No cached_property: torch.compile cannot trace its lock.)"""
-    added: Any = 0.0
-    weighted: Any = 0.0
-    for one in alone:
-        added = added + one.added
-        weighted = weighted + one.bit * times(one.precision, one.source)
-    inverse, L = inverse_root(xp, added + eye_like(xp, added, alone[0].m.shape[-1]))
-    excess = xp.linalg.diagonal(added) - below(xp, L)
-    return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
+    return Fused(prior, bare, xp, tuple(alone), together(xp, alone), form)
 
 
 def _rows(frame: Frame) -> Frame:

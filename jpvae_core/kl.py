@@ -13,10 +13,11 @@ log|Sigma| is negative; sigma^2 - 1 - log sigma^2 is accurate next to its zero t
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, ParamSpec
 
 from ._bits import bits_of
 from ._checks import array_of, check_alpha, check_dtype, check_last, check_posterior, check_square
@@ -28,8 +29,29 @@ from .prior import JointPrior
 from .remainder import remainder
 from .rotated import expand, rotate, square
 
+P = ParamSpec("P")
+
+
+def _either_order(door: Callable[P, X]) -> Callable[P, X]:
+    """``kl_divergence`` takes the order of its first release too, (means, log_vars, prior, mask), until the next one."""
+
+    @functools.wraps(door)
+    def ordered(*args: P.args, **kwargs: P.kwargs) -> X:
+        if len(args) > 2 and isinstance(args[2], JointPrior):
+            moved: Any = (args[2], *args[:2], *args[3:])
+        elif args and isinstance(kwargs.get("prior"), JointPrior):
+            moved = (kwargs.pop("prior"), *args)
+        else:
+            return door(*args, **kwargs)
+        message = "kl_divergence(means, log_vars, prior, mask) is now kl_divergence(prior, means, log_vars, mask)"
+        warnings.warn(message, DeprecationWarning, stacklevel=3)  # above this function and ``public``
+        return door(*moved, **kwargs)
+
+    return ordered
+
 
 @public
+@_either_order
 def kl_divergence(
     prior: JointPrior,
     means: Views[X],
@@ -56,12 +78,6 @@ def kl_divergence(
     >>> bool(jc.kl_divergence(jc.JointPrior.independent([2, 2]), mu, log_var)[0] == 2.0)
     True
     """
-    if isinstance(log_vars, JointPrior):  # the order before 0.2, (means, log_vars, prior)
-        warnings.warn(
-            "kl_divergence(means, log_vars, prior) is now kl_divergence(prior, means, log_vars)", DeprecationWarning, 3
-        )
-        moved: Any = (log_vars, prior, means)
-        prior, means, log_vars = moved
     xp, (mu, log_var), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
     check_posterior(mu, log_var, prior.dims)
     check_dtype(**{"means[0]": mu[0]}, **prior.named_arrays)

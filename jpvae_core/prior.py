@@ -1,9 +1,4 @@
-"""The joint prior N(0, Sigma) over the latents of M views: identity blocks on the diagonal, cross-covariances C_ij off it.
-
-Every prior here is a set of semi-orthogonal frames Q_i (n_i x d) and a coupling of the rotated coordinates
-y_i = Q_i^T z_i, in which the d directions are independent of each other; the complement of each frame is standard normal:
-
-    C_ij = Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T.
+"""The joint prior over the latents of M views, and the ways to make one. What it is once it is made: gaussian.py.
 
 Two views are coupled by signed correlations (pair.py), any number by loadings on a shared source (loadings.py), or not at all
 (coupling.py). Sigma is positive definite for every parameter value; nothing is checked, clipped or jittered at run time.
@@ -11,7 +6,6 @@ Two views are coupled by signed correlations (pair.py), any number by loadings o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -20,30 +14,25 @@ from typing import Any
 import numpy as np
 
 from ._checks import array_of, check_dtype, check_frame, check_last, check_square
-from ._xp import Array, Namespace, asarray_like, converter, device, eye_like, library_of, namespace, public, to_numpy
+from ._xp import Array, asarray_like, converter, device, library_of, namespace, public, to_numpy
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
-from .coupling import Coupling, Uncoupled
-from .errors import ArgumentError, NotAContraction, NotOrthogonal, ShapeError
+from .coupling import Uncoupled
+from .errors import ArgumentError, NotAContraction, ShapeError
+from .gaussian import JointGaussian
 from .loadings import Loadings
 from .pair import Pair
 from .pytrees import pytree
-from .rotated import Frame, dense, joint_shape, sandwich
 
 
 @pytree(data=("frames", "coupling"), meta=("dims", "names"))
 @dataclass(frozen=True, eq=False)
-class JointPrior:
+class JointPrior(JointGaussian):
     """A joint Gaussian prior N(0, Sigma) over M latent vectors; make one with a constructor below.
 
     dims: the latent sizes (n_1, ..., n_M). Parameters may carry leading batch axes (a stack of models).
     names: the views' names, by which a dict of views is read (``named``), or None.
     Two priors are equal (==) where dims, names, the kind of coupling, the library and every array's values are.
     """
-
-    dims: tuple[int, ...]
-    frames: tuple[Frame, ...]
-    coupling: Coupling
-    names: tuple[str, ...] | None = None
 
     @staticmethod
     def independent(dims: Sequence[int] | Mapping[str, int], *, like: Array | None = None) -> JointPrior:
@@ -110,14 +99,17 @@ class JointPrior:
 
     @staticmethod
     @public
-    def canonical(frames: Sequence[Array], logits: float | Array, *, validate: bool = False) -> JointPrior:
+    def canonical(frames: Sequence[Array] | None, logits: float | Array, *, validate: bool = False) -> JointPrior:
         """M views on one shared source: C_ij = Q_i diag(a_i a_j) Q_j^T with squared loadings a^2 = sigmoid(logits).
 
-        frames: M arrays (..., n_i, d) semi-orthogonal; logits: (..., M, d), or one number for all loadings; beyond +-88.72
-        (float64: +-709.78) as there; validate: whether to ``check`` the values.
+        frames: M arrays (..., n_i, d) semi-orthogonal, or None: every one is the identity, the latents are coupled one by one;
+        logits: (..., M, d), or one number for all loadings (with frames alone); beyond +-88.72 (float64: +-709.78) as there;
+        validate: whether to ``check`` the values.
         Two views with equal logits are ``svd(Q_2, logits, Q_1)``; all loadings equal is the orthogonal variant, alpha = a^2.
         Source: a factor model in rotated coordinates; the paper has two views only.
         """
+        if frames is None:
+            return JointPrior._one_by_one(array_of(logits), validate=validate)
         if not frames:
             raise ShapeError("frames is empty; expected one frame per view")
         xp = namespace(*frames, array_of(logits))
@@ -133,6 +125,17 @@ class JointPrior:
                 f"expected M frames (..., n_i, d) and logits (..., M, d)"
             )
         prior = JointPrior(tuple(n for n, _ in shapes), tuple(frames), Loadings.of(xp, table))
+        return prior.check() if validate else prior
+
+    @staticmethod
+    def _one_by_one(logits: Array | None, *, validate: bool) -> JointPrior:
+        """``canonical`` without rotations."""
+        if logits is None or logits.ndim < 2 or 0 in logits.shape:
+            found = None if logits is None else tuple(logits.shape)
+            raise ShapeError(f"logits has shape {found}; expected (..., M, d), one per view and latent, where frames is None")
+        check_dtype(logits=logits)
+        views, d = logits.shape[-2:]
+        prior = JointPrior((d,) * views, (None,) * views, Loadings.of(namespace(logits), logits))
         return prior.check() if validate else prior
 
     @staticmethod
@@ -237,156 +240,6 @@ class JointPrior:
         return alike and all(x is y or (library_of(x) == library_of(y) and _same(x, y)) for x, y in pairs)
 
     __hash__ = None  # type: ignore[assignment]  # its arrays have none
-
-    @property
-    def _state(self) -> tuple[Array, ...]:
-        return tuple(q for q in self.frames if q is not None) + self.coupling.state
-
-    @property
-    def rank(self) -> int:
-        """d: the number of directions that the views share (0: independent views)."""
-        return self.coupling.rank
-
-    @property
-    def dtype(self) -> Any:
-        """That of its arrays, as their library names it; NumPy's float64 for independent views without ``like``."""
-        return self._library()[1].dtype
-
-    @property
-    def device(self) -> Any:
-        """Where its arrays are, as their library names it; "cpu" for independent views without ``like``."""
-        where: Any = self._library()[1]
-        return where.device
-
-    @property
-    def arrays(self) -> tuple[Array, ...]:
-        """Every array this prior holds (empty for independent views)."""
-        return tuple(q for q in self.frames if q is not None) + self.coupling.arrays
-
-    @property
-    def named_arrays(self) -> dict[str, Array]:
-        """The arrays by a name that an error message can show."""
-        return {f"prior.arrays[{k}]": x for k, x in enumerate(self.arrays)}
-
-    @property
-    def noise_dim(self) -> int:
-        """How many standard normals per row ``complete`` and ``sample`` take: the source's, then n_1, ..., n_M."""
-        return sum(self.dims) + self.coupling.noise_dim
-
-    @public
-    def cross_covariance(self, i: int, j: int) -> Array:
-        """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T, shape (..., n_i, n_j); the identity for i = j. Eq. 6's C is (1, 0).
-
-        An independent prior holds no array to imitate and answers in NumPy float64.
-        Error: (d/2 + 1/2 + r) eps |Q_i| diag|c_ij| |Q_j|^T entry by entry, r the coefficients' own (docs/error-analysis.md).
-        """
-        xp, like = self._library()
-        if i == j:
-            return eye_like(xp, like, self.dims[i])
-        return self._block(xp, like, i, j, self.coupling.correlation(xp, i, j))
-
-    @public
-    def covariance(self) -> Array:
-        """Sigma, dense, (..., N, N) with N = sum n_i (Eq. 6). For tests and reports: nothing in the KL needs it.
-
-        Error: that of ``cross_covariance``; the diagonal blocks are exact.
-        """
-        return self._assemble(self.cross_covariance)
-
-    @public
-    def precision(self) -> Array:
-        """Sigma^{-1}, dense, (..., N, N), in closed form (Eq. 8 for two views): no inverse is taken.
-
-        Error: (d/2 + 1 + r) eps (I + |Q_i| diag|c| |Q_j|^T) entry by entry, c the directional coefficients of Sigma^{-1}.
-        """
-        xp, like = self._library()
-
-        def block(i: int, j: int) -> Array:
-            coupled = self._block(xp, like, i, j, self.coupling.precision(xp, i, j))
-            return eye_like(xp, like, self.dims[i]) + coupled if i == j else coupled
-
-        return self._assemble(block)
-
-    @public
-    def log_det(self) -> Array:
-        """log|Sigma| in nats, shape (...), at most 0.
-
-        Relative error: (d/2 + 14.5) eps for two views, (d/2 + 2M + 19) eps for any number: for weak and strong coupling alike.
-        """
-        xp, _ = self._library()
-        return self.coupling.log_det(xp)
-
-    @public
-    def max_singular_value(self) -> Array:
-        """The largest singular value of any C_ij, shape (...): below 1 in exact arithmetic (Thm 2.1).
-
-        Relative error: that of s, or of a_i a_j.
-        """
-        xp, _ = self._library()
-        return self.coupling.max_correlation(xp)
-
-    @public
-    def orthogonality_defect(self) -> Array:
-        """The largest entry of any |Q_i^T Q_i - I|, shape (...): 0 where the frames are what they should be.
-
-        Everything else here takes orthonormal columns for granted: ``max_singular_value`` never reads the frames.
-
-        >>> import jpvae_core as jc
-        >>> float(jc.JointPrior.orthogonal(2.0 * jc.skew(np.ones(1), 2), 0.5).orthogonality_defect())
-        3.0
-        """
-        xp, _ = self._library()
-        largest = xp.zeros_like(self.coupling.max_correlation(xp))
-        for q in self.frames:
-            if q is not None:
-                gram = xp.matrix_transpose(q) @ q
-                defect = xp.max(xp.abs(gram - eye_like(xp, q, q.shape[-1])), axis=-1)
-                largest = xp.maximum(*xp.broadcast_arrays(largest, xp.max(defect, axis=-1)))
-        return largest
-
-    def check(self, tolerance: float | None = None) -> JointPrior:
-        """The prior itself, after a look at its values: orthonormal frames, and a positive definite Sigma.
-
-        tolerance: the ``orthogonality_defect`` allowed; the square root of the dtype's eps without it.
-        It reads values, so it works on concrete arrays only, not under jit or compile, and waits for a GPU: call it once.
-        Raises NotOrthogonal; NotAContraction where log|Sigma| is not finite: |alpha| >= 1 or a logit that is not a number.
-        """
-        xp, like = self._library()
-        allowed = math.sqrt(xp.finfo(like.dtype).eps) if tolerance is None else tolerance
-        found = float(to_numpy(self.orthogonality_defect()).max())
-        if not found <= allowed:
-            raise NotOrthogonal(
-                f"the frames are not orthonormal: the largest entry of |Q^T Q - I| is {found:.2g}; "
-                f"expected at most {allowed:.2g}. Make frames with jc.orthogonal or jc.frame (jc.skew alone gives no "
-                "rotation), or pass tolerance."
-            )
-        with np.errstate(all="ignore"):
-            log_det = to_numpy(self.log_det())
-        if not np.isfinite(log_det).all():
-            raise NotAContraction(
-                f"log|Sigma| is {log_det.min():.2g}; expected a finite number. Check alpha (-1 < alpha < 1) or the logits: "
-                "no parameter may be NaN."
-            )
-        return self
-
-    def _library(self) -> tuple[Namespace, Array]:
-        arrays: tuple[Any, ...] = self.arrays or (np.zeros(()),)
-        return namespace(*arrays), arrays[0]
-
-    def _block(self, xp: Namespace, like: Array, i: int, j: int, diagonal: Array) -> Array:
-        d = diagonal.shape[-1]
-        left, right = (dense(xp, like, self.dims[k], self.frames[k], d) for k in (i, j))
-        return sandwich(xp, left, diagonal, right)
-
-    def _assemble(self, block: Any) -> Array:
-        xp, _ = self._library()
-        M = range(len(self.dims))
-        grid = [[block(i, j) for j in M] for i in M]
-        lead: tuple[int, ...] = ()
-        for b in (b for row in grid for b in row):
-            lead = joint_shape(lead, tuple(b.shape[:-2]))
-        wide = [[xp.broadcast_to(b, (*lead, *b.shape[-2:])) for b in row] for row in grid]
-        return xp.concat([xp.concat(row, axis=-1) for row in wide], axis=-2)
 
 
 def _same(x: Any, y: Any) -> bool:

@@ -20,15 +20,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _fused_vjp
 from ._bits import bits_of, keep
 from ._checks import check_dtype, check_frame, check_last, check_square, check_views
+from ._fused_frames_vjp import fused_in_frames
+from ._fused_vjp import fused
 from ._xp import Array, Namespace, asarray_like, device, eye_like, namespace, public, sum_to
 from .bounds import Bounded, within
 from .conditioning import check_latents, door
 from .coupling import Arrays
 from .frames import Signs
 from .fused import Fused
+from .fused_frames import FusedInFrames
 from .prior import JointPrior
 from .rotated import expand, rotate, square
 from .sampling import split_noise
@@ -207,8 +209,10 @@ def kl_divergence(
 
 
 @public
-def fuse(q: Fused, noise: Array, kl_cotangent: Array, drawn_cotangents: Arrays) -> tuple[Views, Views, PriorCotangent]:
-    """Of ``q.kl()`` and ``q.draw(noise)`` together, ``q = fuse(prior, means, log_vars, mask)``.
+def fuse(
+    q: Fused | FusedInFrames, noise: Array, kl_cotangent: Array, drawn_cotangents: Arrays
+) -> tuple[Views, Views, PriorCotangent]:
+    """Of ``q.kl()`` and ``q.draw(noise)`` together, ``q = fuse(prior, means, log_vars, mask, coordinates)``.
 
     noise: (..., B, q.noise_dim), kl_cotangent: (..., B), drawn_cotangents: one array (..., B, n_i) per view
     -> cotangents of means, of log_vars (tuples, shaped as they are), and of the prior. A missing view's rows get exactly 0.
@@ -217,7 +221,10 @@ def fuse(q: Fused, noise: Array, kl_cotangent: Array, drawn_cotangents: Arrays) 
     check_views("drawn_cotangents", drawn_cotangents, q.prior.dims)
     check_last("noise", noise, q.noise_dim, "q.noise_dim standard normals per row")
     check_dtype(noise=noise, kl_cotangent=kl_cotangent, **{"drawn_cotangents[0]": drawn_cotangents[0]})
-    bars = _fused_vjp.fused(q, noise, kl_cotangent, drawn_cotangents)
+    if isinstance(q, FusedInFrames):
+        bars = fused_in_frames(q, noise, kl_cotangent, drawn_cotangents)
+    else:
+        bars = fused(q, noise, kl_cotangent, drawn_cotangents)
     frames = tuple(None if q_i is None else bar.frame for q_i, bar in zip(q.prior.frames, bars, strict=True))
     coupling = q.prior.coupling.loadings_vjp(xp, [(bar.a, bar.r) for bar in bars])
     return tuple(bar.mean for bar in bars), tuple(bar.log_var for bar in bars), PriorCotangent(frames, coupling)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,7 +63,7 @@ class Engine(Protocol):
 
         "loss"; "reconstruction", -log p(x_i | z_i) under each view's own posterior, unweighted; "kl", of all observed views.
 
-        weight_decay w: before the step, every parameter that ``Model.decays`` is multiplied by 1 - learning_rate w (decoupled
+        weight_decay w: before the step, every parameter is multiplied by 1 - learning_rate w f, f = ``Model.decay`` (decoupled
         weight decay: the gradient and Adam's moments do not see it). A learning_rate of 0 moves nothing: it is an evaluation,
         in which networks that behave otherwise in training (dropout) behave as in prediction.
 
@@ -82,6 +83,8 @@ class Engine(Protocol):
 
 
 ENGINES = {"torch": "jpvae_torch", "numpy": "jpvae_numpy"}  # packages with a class Engine
+AUTO = "auto"
+_SMALL = 1_000_000  # weights
 GROUP = "jpvae.engines"  # entry points of other packages, each an engine's class
 
 
@@ -116,6 +119,13 @@ def engine(
     except (RuntimeError, AssertionError) as error:
         what = "device" if networks is None else "device, or one of networks,"
         raise ConfigError(f"{what} is {device!r}, which backend={called!r} cannot use here: {error}") from error
+
+
+def chosen(model: Model, device: str = "cpu") -> str:
+    """The engine's name under ``backend="auto"``: NumPy's for a small model of dense layers on the CPU, where its steps are the
+    faster ones, and where torch is absent; else torch's."""
+    small = model.weights < _SMALL and device == "cpu" and not model.own_networks
+    return "numpy" if small or find_spec("torch") is None else "torch"
 
 
 def engine_name(backend: str | Callable[..., Any]) -> str:

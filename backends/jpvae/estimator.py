@@ -23,7 +23,7 @@ from .inference.generation import Generation
 from .inference.imputations import Imputations
 from .inference.predictor import Predictor
 from .inference.scores import Scores
-from .model.posterior import PosteriorName
+from .model.posterior import Coordinates, PosteriorName
 from .model.priors import Bound, PriorName
 from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule, as_json, at_least, seed_of
 from .planning import engine_of, with_networks
@@ -52,11 +52,11 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    latent_dims : int or sequence of int, default 20
+    latent_dims : int or sequence of int, default 16
         Latents of every view, or of each.
-    prior : {"independent", "orthogonal", "svd", "canonical"}, default "orthogonal"
-        How views are coupled: not at all; C = alpha R with a rotation R; C = U diag(s) V^T of two views with learned s; or by
-        learned loadings on shared sources (any number of views, any sizes).
+    prior : {"canonical", "independent", "orthogonal", "svd"}, default "canonical"
+        How views are coupled: by learned loadings on shared sources (any number of views, any sizes); not at all; C = alpha R
+        with a rotation R; C = U diag(s) V^T of two views with learned s.
     alpha : float, default 0.95
         The correlation of "orthogonal"; where those of "svd" and "canonical" start.
     learn_alpha : bool, default False
@@ -77,27 +77,28 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
     objective : {"subset", "elbo"}, default "subset"
         "subset": every row also learns to fill each of its views from the others, which imputes better; "elbo": Eq. 5.
     subset_weights : sequence of float, optional
-        Of two views: (both, first alone, second alone), by default (1, 0.5, 0.5); of more: (all observed, a random part of
-        them), by default (1, 1).
-    hidden : sequence of int, or one per view, default (512, 512)
+        Of two views: (both, first alone, second alone), by default (1, 0.25, 0.25); of more: (all observed, a random part
+        of them), by default (1, 0.5).
+    hidden : sequence of int, or one per view, default (64,)
         Sizes of the encoders' hidden layers; decoders mirror them. ``((64,), (512, 512))`` gives each of two views its own.
-    epochs : float, default 30
-        Passes over the rows, where ``steps`` is not given.
+    epochs : float, optional
+        Passes over the rows, where ``steps`` is not given; by default 30, and at least 1,500 steps.
     steps : int, optional
         Adam steps.
     batch_size : int, default 64
         Rows per step.
-    learning_rate : float, default 2e-3
+    learning_rate : float, default 1e-2
         The peak, after a short warm-up.
     learning_rate_schedule : {"cosine", "constant"}, default "cosine"
         What follows the peak.
-    coupling_rate : float, default 0.1
-        Learned correlations move at this times the learning rate: at the full rate they fall before the decoders have learned
-        to use them.
+    coupling_rate : float, default 1
+        Learned correlations move at this times the learning rate. Under the factorised posterior 0.1 keeps them from falling
+        before the decoders have learned to use them.
     beta : {"constant", "linear", "cyclical"} or object, default "constant"
         The weight of the KL over the training, or an object with ``beta(step, steps)``.
-    backend : {"torch", "numpy"} or Engine, default "torch"
-        What trains; "numpy" needs no framework, and is fastest with OPENBLAS_NUM_THREADS=1.
+    backend : {"auto", "torch", "numpy"} or Engine, default "auto"
+        What trains; "numpy" needs no framework, and is fastest with OPENBLAS_NUM_THREADS=1. "auto": NumPy for models of less
+        than a million weights on the CPU, and where torch is absent.
     device : str, default "cpu"
         As the backend names it.
     dtype : {"float32", "float64"}, default "float32"
@@ -107,11 +108,17 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
     posterior : {"fused", "factorised"}, default "fused"
         What the observed views imply for all latents: every view's evidence multiplied into the joint prior, or (the paper's
         Eq. 3) a product over views, whose draws are not the model's own once two views are observed.
+    coordinates : {"latent", "frame"}, default "latent"
+        In which coordinates the fused posterior's variances are diagonal: the latents' own, or those in which the views are
+        coupled direction by direction, which is several times faster. There a canonical prior has no rotations: the networks'
+        linear layers can turn the latents.
+    linear_skip : bool, default True
+        Encoders and decoders with hidden layers are those plus a linear map, from which training starts.
     cell_dropout : float, default 0.5
         With ``entries="marginalise"``: the share of each view's rows, in every batch, whose encoder is shown only some cells.
-    cross_draws : int, default 1
+    cross_draws : int, default 4
         Draws S in each cross term of the subset objective, log 1/S sum_s p(x_j | z_j^s): more draws shrink associations less.
-    cross_weight : float, default 1
+    cross_weight : float, default 0.4
         Of the cross terms, beside the subsets' own.
     missing : {"error", "nan"}, default "error"
         What a row of NaN is: a mistake, or a view that the row lacks.
@@ -130,10 +137,12 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         The part of the rows that early stopping holds out. Columns are standardised over all rows.
     patience : int, default 10
         Evaluations without a better one.
-    max_gradient_norm : float, optional
-        Longer gradients are shortened to it; 1 to 10 calm a training that diverges.
-    weight_decay : float, default 0.0
-        Of the networks' matrices, decoupled as AdamW's; nothing of the prior or the likelihoods decays.
+    max_gradient_norm : float or "auto" or None, default "auto"
+        Longer gradients are shortened to it; "auto": twice the root of the number of columns.
+    weight_decay : float or "auto", default "auto"
+        Of the networks' matrices, decoupled as AdamW's; 4 times as much of hidden layers beside a linear path. Nothing of the
+        prior or the likelihoods decays. "auto": 0.5 where there are as many columns as rows, or more, else times the root of
+        their ratio.
     networks : dict, optional
         Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
 
@@ -177,9 +186,9 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        latent_dims: int | Sequence[int] = 20,
+        latent_dims: int | Sequence[int] = 16,
         *,
-        prior: PriorName = "orthogonal",
+        prior: PriorName = "canonical",
         alpha: float = 0.95,
         learn_alpha: bool = False,
         rank: int | None = None,
@@ -189,22 +198,24 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         entries: Entries = "error",
         objective: Objective = "subset",
         subset_weights: Sequence[float] | None = None,
-        hidden: Sequence[int] | Sequence[Sequence[int]] = (512, 512),
-        epochs: float = 30,
+        hidden: Sequence[int] | Sequence[Sequence[int]] = (64,),
+        epochs: float | None = None,
         steps: int | None = None,
         batch_size: int = 64,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 1e-2,
         learning_rate_schedule: RateSchedule = "cosine",
-        coupling_rate: float = 0.1,
+        coupling_rate: float = 1.0,
         beta: str | BetaSchedule = "constant",
-        backend: Literal["torch", "numpy"] | str = "torch",
+        backend: Literal["auto", "torch", "numpy"] | str = "auto",
         device: str = "cpu",
         dtype: Dtype = "float32",
         seed: int | np.random.Generator | np.random.RandomState | None = 0,
         posterior: PosteriorName = "fused",
+        coordinates: Coordinates = "latent",
+        linear_skip: bool = True,
         cell_dropout: float = 0.5,
-        cross_draws: int = 1,
-        cross_weight: float = 1.0,
+        cross_draws: int = 4,
+        cross_weight: float = 0.4,
         missing: Missing = "error",
         impossible: OnImpossible = "error",
         view_slices: Any = None,
@@ -212,8 +223,8 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         patience: int = 10,
-        max_gradient_norm: float | None = None,
-        weight_decay: float = 0.0,
+        max_gradient_norm: float | Literal["auto"] | None = "auto",
+        weight_decay: float | Literal["auto"] = "auto",
         networks: Mapping[str, tuple[Any, Any]] | None = None,
     ) -> None:
         self.latent_dims = latent_dims
@@ -240,6 +251,8 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         self.dtype = dtype
         self.seed = seed
         self.posterior = posterior
+        self.coordinates = coordinates
+        self.linear_skip = linear_skip
         self.cell_dropout = cell_dropout
         self.cross_draws = cross_draws
         self.cross_weight = cross_weight
@@ -382,7 +395,7 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         """
         data, scaled, predictor, _ = self._read(views, mask, missing)
         parts = []
-        for block in predictor.blocks(scaled, data.observed):
+        for block in predictor.blocks(scaled, data.observed, drawing=False):
             latents = predictor.conditional_latents(block)
             parts.append(np.concatenate([predictor.engine.numpy(z)[: block.size] for z in latents], axis=-1))
         return np.concatenate(parts)

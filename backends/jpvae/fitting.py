@@ -46,7 +46,7 @@ def begin(options: Options, opened: Opened, missing: str, slices: Slices | None)
     survey = Survey(opened, model.likelihoods)
     data = checked(opened, missing=missing, entries=options.entries, visit=survey)
     scaling = scaling_of(model.likelihoods, data)
-    warn_of_idle_latents(model, data.names)
+    warn_of_idle_latents(options, model, data.names)
     survey.warn_of_constant_columns()
     warn_of_sentinels(data, data.columns)
     return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan, data

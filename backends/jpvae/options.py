@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .engines import engine_name
+from .engines import AUTO, engine_name
 from .errors import ConfigError
 from .model.likelihoods import Likelihood
 from .model.likelihoods.registry import name_of
-from .model.posterior import PosteriorName
+from .model.posterior import Coordinates, PosteriorName
 from .model.priors import Bound, PriorName
 from .training import schedules
 from .training.schedules import BetaSchedule
@@ -33,7 +33,15 @@ Dtype = Literal["float32", "float64"]
 Layers = tuple[int, ...] | tuple[tuple[int, ...], ...]  # of all views, or of each
 
 _MOST_DRAWS = 10_000  # of a cross term
-BEFORE = {"posterior": "factorised"}  # what files have that are older than the option
+BEFORE = {  # what files have that are older than the option
+    "posterior": "factorised",
+    "coordinates": "latent",
+    "linear_skip": False,
+    "cell_dropout": 0.0,
+    "cross_draws": 1,
+    "cross_weight": 1.0,
+    "weight_decay": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,8 @@ class Options:
     Raises ConfigError naming the first that is not of its kind.
     """
 
-    latent_dims: int | tuple[int, ...] = 20
-    prior: PriorName = "orthogonal"
+    latent_dims: int | tuple[int, ...] = 16
+    prior: PriorName = "canonical"
     alpha: float = 0.95
     learn_alpha: bool = False
     rank: int | None = None
@@ -54,22 +62,24 @@ class Options:
     entries: Entries = "error"
     objective: Objective = "subset"
     subset_weights: tuple[float, ...] | None = None
-    hidden: Layers = (512, 512)
-    epochs: float = 30
+    hidden: Layers = (64,)
+    epochs: float | None = None
     steps: int | None = None
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-2
     learning_rate_schedule: RateSchedule = "cosine"
-    coupling_rate: float = 0.1
+    coupling_rate: float = 1.0
     beta: str | BetaSchedule = "constant"
-    backend: str | Callable[..., Any] = "torch"
+    backend: str | Callable[..., Any] = AUTO
     device: str = "cpu"
     dtype: Dtype = "float32"
     seed: Any = 0
     posterior: PosteriorName = "fused"
+    coordinates: Coordinates = "latent"
+    linear_skip: bool = True
     cell_dropout: float = 0.5
-    cross_draws: int = 1
-    cross_weight: float = 1.0
+    cross_draws: int = 4
+    cross_weight: float = 0.4
     missing: Missing = "error"
     impossible: OnImpossible = "error"
     view_slices: Any = None
@@ -77,8 +87,8 @@ class Options:
     early_stopping: bool = False
     validation_fraction: float = 0.1
     patience: int = 10
-    max_gradient_norm: float | None = None
-    weight_decay: float = 0.0
+    max_gradient_norm: float | Literal["auto"] | None = "auto"
+    weight_decay: float | Literal["auto"] = "auto"
     networks: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -93,7 +103,7 @@ class Options:
             raise ConfigError(f"cell_dropout is {self.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
         if not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):
             raise ConfigError(f"cross_weight is {self.cross_weight}; expected a finite number of at least 0")
-        if self.steps is None and not (math.isfinite(self.epochs) and self.epochs > 0):
+        if self.steps is None and self.epochs is not None and not (math.isfinite(self.epochs) and self.epochs > 0):
             raise ConfigError(f"epochs is {self.epochs}; expected a positive number")
 
     @classmethod
@@ -130,6 +140,15 @@ def _number(name: str, value: Any) -> float:
     except OverflowError as error:
         raise ConfigError(f"{name} is {value!r}; expected a number that a float can hold") from error
     return int(value) if isinstance(value, Integral) else number
+
+
+def _number_or_auto(name: str, value: Any) -> float | str:
+    if isinstance(value, str) and value == "auto":
+        return value
+    try:
+        return _number(name, value)
+    except ConfigError as error:
+        raise ConfigError(f"{error} or 'auto'") from None
 
 
 def _or_none(kind: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -247,30 +266,41 @@ def _likelihood(name: str, value: Any) -> Any:
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("batch_size", "patience", "cross_draws"), _integer),
     **dict.fromkeys(("steps", "rank"), _or_none(_integer)),
+    "epochs": _or_none(_number),
     **dict.fromkeys(
         (
             "alpha",
-            "epochs",
             "learning_rate",
             "coupling_rate",
             "validation_fraction",
-            "weight_decay",
             "cell_dropout",
             "cross_weight",
         ),
         _number,
     ),
     **dict.fromkeys(
-        ("prior", "bound", "objective", "learning_rate_schedule", "device", "dtype", "entries", "impossible", "posterior"),
+        (
+            "prior",
+            "bound",
+            "objective",
+            "learning_rate_schedule",
+            "device",
+            "dtype",
+            "entries",
+            "impossible",
+            "posterior",
+            "coordinates",
+        ),
         _text,
     ),
-    **dict.fromkeys(("learn_alpha", "early_stopping"), flag),
+    **dict.fromkeys(("learn_alpha", "early_stopping", "linear_skip"), flag),
     "latent_dims": _latent_dims,
     "hidden": _layers,
     "subset_weights": _or_none(_weights),
     "likelihood": _likelihood,
     "view_weights": _view_weights,
-    "max_gradient_norm": _or_none(_number),
+    "max_gradient_norm": _or_none(_number_or_auto),
+    "weight_decay": _number_or_auto,
     "progress": _progress,
     "backend": _backend,
     "networks": _networks,

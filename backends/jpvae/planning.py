@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .engines import Engine, engine
+from .engines import AUTO, Engine, chosen, engine
 from .errors import ConfigError, JPVAEWarning
 from .model.model import Model
 from .options import Options
@@ -18,6 +19,8 @@ from .training.schedules import LearningRate
 from .views.columns import Columns
 
 _MOST_STEPS = 10**9
+_PASSES, _FEWEST_STEPS = 30.0, 1_500  # where neither epochs nor steps are given: docs/experiments.md
+_STEEPEST, _STRONGEST = 2.0, 0.5
 
 
 def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str]) -> Model:
@@ -36,6 +39,8 @@ def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str])
         entries=options.entries,
         own_networks=tuple(networks_of(options.networks, names)),
         posterior=options.posterior,
+        coordinates=options.coordinates,
+        linear_skip=options.linear_skip,
         cell_bits=options.entries == "marginalise",
     )
 
@@ -61,7 +66,8 @@ def engine_of(options: Options, model: Model, names: Sequence[str]) -> Engine:
                 f"networks has {found} for the {kind} of view {names[int(view)]!r}; expected {expected}, as in the training: "
                 f"JPVAE.load(path, {example})"
             )
-    return engine(options.backend, model, options.dtype, options.device, factories or None)
+    backend = chosen(model, options.device) if options.backend == AUTO else options.backend
+    return engine(backend, model, options.dtype, options.device, factories or None)
 
 
 def with_networks(made: Engine, model: Model, parameters: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
@@ -82,11 +88,14 @@ def with_networks(made: Engine, model: Model, parameters: Mapping[str, np.ndarra
     return dict(parameters)
 
 
-def warn_of_idle_latents(model: Model, names: Sequence[str]) -> None:
+def warn_of_idle_latents(options: Options, model: Model, names: Sequence[str]) -> None:
     """Warn of views with more latents than columns, which have nothing to tell by the others.
 
-    But the smallest size is how many directions a canonical prior couples: a small table among larger ones may have as many.
+    The default number suits tables of any width (docs/experiments.md): the warning is of numbers that were chosen. The smallest
+    size is how many directions a canonical prior couples: a small table among larger ones may have as many.
     """
+    if options.latent_dims == Options.latent_dims:
+        return
     idle = [i for i, (n, c) in enumerate(zip(model.latent_dims, model.features, strict=True)) if n > c]
     if len(idle) < model.views:
         idle = [i for i in idle if model.latent_dims[i] > model.joint.needed_latents]
@@ -111,12 +120,15 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
             f"early_stopping=True holds out every row (validation_fraction {fraction}); expected more rows, or False"
         )
     batch = max(1, min(options.batch_size, rows))
-    wanted = float(options.epochs) * rows / batch if options.steps is None else options.steps
+    passes = _PASSES if options.epochs is None else float(options.epochs)
+    wanted = passes * rows / batch if options.steps is None else options.steps
+    if options.steps is None and options.epochs is None:
+        wanted = max(_FEWEST_STEPS, wanted)
     if wanted > _MOST_STEPS:
         found = f"epochs is {options.epochs}" if options.steps is None else f"steps is {options.steps}"
         raise ConfigError(f"{found}, which is more than {_MOST_STEPS:,} steps; expected a training that can end")
     steps = max(1, round(wanted)) if options.steps is None else options.steps
-    weights = (1.0, 0.5, 0.5) if model.views == 2 else (1.0, 1.0)
+    weights = (1.0, 0.25, 0.25) if model.views == 2 else (1.0, 0.5)
     return Plan(
         steps=steps,
         batch_size=options.batch_size,
@@ -126,14 +138,24 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         weights=weights if options.subset_weights is None else tuple(map(float, options.subset_weights)),
         coupling_rate=float(options.coupling_rate),
         seed=seed,
-        max_gradient_norm=None if options.max_gradient_norm is None else float(options.max_gradient_norm),
+        max_gradient_norm=_gradient_limit(options.max_gradient_norm, model),
         validation_fraction=fraction,
         cross_draws=options.cross_draws,
         cross_weight=float(options.cross_weight),
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
-        weight_decay=float(options.weight_decay),
+        weight_decay=_decay(options.weight_decay, model, rows),
     )
+
+
+def _gradient_limit(given: float | str | None, model: Model) -> float | None:
+    """As a number; "auto": the loss is a sum over columns, and so its gradient grows with the root of how many there are."""
+    return _STEEPEST * math.sqrt(sum(model.features)) if isinstance(given, str) else given
+
+
+def _decay(given: float | str, model: Model, rows: int) -> float:
+    """As a number; "auto": the more columns there are for each row, the more."""
+    return _STRONGEST * min(1.0, math.sqrt(sum(model.features) / rows)) if isinstance(given, str) else float(given)
 
 
 def _weight_of_each(given: tuple[float, ...] | Mapping[str, float] | None, names: Sequence[str]) -> tuple[float, ...] | None:

@@ -84,17 +84,17 @@ class Engine:
 
     def encode(self, p: Mapping[str, jax.Array], view: int, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Posterior means and log-variances."""
-        outputs, n = self._network(self._layers(p, f"encoder.{view}"), x), self.model.latent_dims[view]
+        outputs, n = self._network(*self._layers(p, f"encoder.{view}"), x), self.model.latent_dims[view]
         return outputs[..., :n], outputs[..., n:]
 
     def decode(self, p: Mapping[str, jax.Array], view: int, z: jax.Array) -> jax.Array:
         """The likelihood's outputs."""
-        outputs: jax.Array = self._network(self._layers(p, f"decoder.{view}"), z)
+        outputs: jax.Array = self._network(*self._layers(p, f"decoder.{view}"), z)
         return outputs
 
-    def _layers(self, p: Mapping[str, jax.Array], part: str) -> list[tuple[jax.Array, jax.Array]]:
+    def _layers(self, p: Mapping[str, jax.Array], part: str) -> tuple[list[tuple[jax.Array, jax.Array]], jax.Array | None]:
         depth = self.model.depth(int(part.partition(".")[2]))
-        return [(p[f"{part}.{k}.weight"], p[f"{part}.{k}.bias"]) for k in range(depth)]
+        return [(p[f"{part}.{k}.weight"], p[f"{part}.{k}.bias"]) for k in range(depth)], p.get(f"{part}.linear.weight")
 
     def train_step(
         self,
@@ -113,7 +113,7 @@ class Engine:
         t, limited = state.steps + 1, max_gradient_norm is not None
         most = math.inf if max_gradient_norm is None else max_gradient_norm
         corrections = 1.0 - BETA_1**t, 1.0 - BETA_2**t
-        numbers = [beta, learning_rate, learning_rate * coupling_rate, 1.0 - learning_rate * weight_decay, most, *corrections]
+        numbers = [beta, learning_rate, learning_rate * coupling_rate, learning_rate * weight_decay, most, *corrections]
         arrays = state.parameters, state.m, state.v
         settings = self.asarray(np.asarray(numbers))
         found, length, *after = self._step(*arrays, inputs._replace(own=(), crossed=()), settings, decoded=decoded)
@@ -134,7 +134,7 @@ class Engine:
         self, p: Arrays, m: Arrays, v: Arrays, batch: Inputs, settings: jax.Array, *, decoded: Decoded
     ) -> tuple[Objective, jax.Array, Arrays, Arrays, Arrays]:
         """The objective, |g|, and all arrays after the step."""
-        beta, rate, slow_rate, kept, most, *corrections = settings
+        beta, rate, slow_rate, decayed, most, *corrections = settings
         whole: Any = slice(None)
         own, crossed = (tuple([(k, whole) for k in each] for each in rows) for rows in decoded)
         batch = batch._replace(own=own, crossed=crossed)
@@ -152,13 +152,15 @@ class Engine:
         for name, x in p.items():
             each = slow_rate if name in self.model.coupling_parameters else rate
             move, new_m[name], new_v[name] = moved(share * gradient[name], m[name], v[name], jnp.stack(corrections), each)
-            new_p[name] = (kept * x if self.model.decays(name, x.ndim) else x) - move
+            decay = self.model.decay(name, x.ndim)
+            new_p[name] = ((1.0 - decay * decayed) * x if decay else x) - move
         return found, length, new_p, new_m, new_v
 
 
-def _network(layers: list[tuple[jax.Array, jax.Array]], x: jax.Array) -> jax.Array:
-    """Dense layers with ReLU between them."""
+def _network(layers: list[tuple[jax.Array, jax.Array]], path: jax.Array | None, x: jax.Array) -> jax.Array:
+    """Dense layers with ReLU between them, and the linear path beside them."""
+    beside = 0.0 if path is None else x @ path
     for k, (weight, bias) in enumerate(layers):
         x = x @ weight + bias
         x = jax.nn.relu(x) if k < len(layers) - 1 else x
-    return x
+    return x + beside

@@ -11,7 +11,8 @@ one scratch block stay in the cache during the twelve operations.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -43,10 +44,12 @@ def clip(gradient: np.ndarray, most: float) -> float:
 
 
 class Adam:
-    """The optimiser of ``parameters`` by ``gradients``; the first ``decaying`` entries are those that weight decay moves, the
-    last ``slow`` have a rate of their own."""
+    """The optimiser of ``parameters`` by ``gradients``.
 
-    def __init__(self, parameters: Flat, gradients: Flat, decaying: int, slow: int, threads: Threads) -> None:
+    groups: in the parameters' order, whether they have the slow rate, the factor of weight decay, and how many they are.
+    """
+
+    def __init__(self, parameters: Flat, gradients: Flat, groups: Sequence[tuple[bool, float, int]], threads: Threads) -> None:
         shapes, dtype = {name: x.shape for name, x in parameters.named.items()}, parameters.whole.dtype
         self.steps, self.threads = 0, threads
         self.m, self.v = Flat(shapes, dtype), Flat(shapes, dtype)
@@ -54,29 +57,28 @@ class Adam:
         size = len(parameters.whole)
         count = threads.count * -(-size // (threads.count * BLOCK))  # as many for each thread
         length = -(-size // count)
+        ends = list(accumulate(entries for *_, entries in groups))
         self._blocks = [
-            (decays, moves_slowly, [x[start : min(start + length, end)] for x in buffers])
-            for decays, moves_slowly, first, end in (
-                (True, False, 0, decaying),
-                (False, False, decaying, size - slow),
-                (False, True, size - slow, size),
-            )
-            for start in range(first, end, length)
+            (decay, moves_slowly, [x[start : min(start + length, end)] for x in buffers])
+            for (moves_slowly, decay, entries), end in zip(groups, ends, strict=True)
+            for start in range(end - entries, end, length)
         ]
+        self._factors = sorted({decay for _, decay, _ in groups})
         self._scratch = [np.empty(length, dtype) for _ in range(threads.count)]
 
     def step(self, rate: float, slow_rate: float, weight_decay: float = 0.0) -> None:
-        """One step by the gradients as they are, after p *= 1 - rate weight_decay; the slow entries move at ``slow_rate``."""
+        """One step by the gradients as they are, after p *= 1 - rate weight_decay factor; slow entries have ``slow_rate``."""
         self.steps += 1
         root = math.sqrt(1.0 - BETA_2**self.steps)
         factor = root / (1.0 - BETA_1**self.steps)
         # Constants are arrays without axes: NumPy takes as long to convert a Python number as to add a few thousand entries.
-        kept_share = 1.0 - rate * weight_decay
-        constants = (1.0 - BETA_1, BETA_2, 1.0 - BETA_2, EPS * root, rate * factor, slow_rate * factor, kept_share)
-        one_less_b1, b2, one_less_b2, e, fast, slow, kept = (np.asarray(x, self._scratch[0].dtype) for x in constants)
+        constants = (1.0 - BETA_1, BETA_2, 1.0 - BETA_2, EPS * root, rate * factor, slow_rate * factor)
+        dtype = self._scratch[0].dtype
+        one_less_b1, b2, one_less_b2, e, fast, slow = (np.asarray(x, dtype) for x in constants)
+        kept = {decay: np.asarray(1.0 - rate * weight_decay * decay, dtype) for decay in self._factors}
 
         def share(k: int) -> None:
-            for decays, moves_slowly, (p, g, m, v) in self._blocks[k :: self.threads.count]:
+            for decay, moves_slowly, (p, g, m, v) in self._blocks[k :: self.threads.count]:
                 t = self._scratch[k][: len(p)]
                 np.subtract(g, m, t)
                 np.multiply(t, one_less_b1, t)
@@ -89,8 +91,8 @@ class Adam:
                 np.add(t, e, t)
                 np.divide(m, t, t)
                 np.multiply(t, slow if moves_slowly else fast, t)
-                if decays and weight_decay:
-                    np.multiply(p, kept, p)
+                if decay and weight_decay:
+                    np.multiply(p, kept[decay], p)
                 np.subtract(p, t, p)
 
         self.threads.each(share, range(self.threads.count))

@@ -108,18 +108,17 @@ def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
     """A part's outputs (..., n_L) for x (..., n_0), so many rows at a time that the layers between stay in the cache."""
     weights, biases = layers_of(p, part)
     rows = x.reshape(-1, x.shape[-1])
-    outputs = np.empty((len(rows), weights[-1].shape[1]), rows.dtype)
+    outputs = np.empty((len(rows), len(biases[-1])), rows.dtype)
     for start in range(0, len(rows), _ROWS):
         at = slice(start, start + _ROWS)
-        forward(weights, biases, rows[at], [None] * (len(weights) - 1) + [outputs[at]])
+        forward(weights, biases, rows[at], [None] * (len(biases) - 1) + [outputs[at]])
     return outputs.reshape(*x.shape[:-1], outputs.shape[1])
 
 
 def _threads(model: Model) -> int:
     """One per view where that pays: the products' own threads keep their cores busy between products too, and leave none."""
-    weights = sum(n * m for i in range(model.views) for part in ("encoder", "decoder") for n, m in model.layers(part, i))
     limits = [os.environ[name] for name in _PRODUCTS if name in os.environ]
-    if weights < _LARGE or limits[:1] != ["1"]:
+    if model.weights < _LARGE or limits[:1] != ["1"]:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, model.views)

@@ -2,6 +2,8 @@
 
     y_k = x_k W_k + b_k,    x_{k+1} = max(y_k, 0),    x_L = y_{L-1}        rows of a batch on the first axis
 
+and where there is a linear path beside them x_L = y_{L-1} + x_0 V.
+
 With the cotangents Y_k = dL/dy_k and X_k = dL/dx_k:
 
     dL/dW_k = x_k^T Y_k,    dL/db_k = sum over rows of Y_k,    X_k = Y_k W_k^T,    Y_{k-1} = X_k * [x_k > 0]
@@ -20,19 +22,22 @@ Array = np.ndarray
 
 
 def layers_of(named: Mapping[str, Array], part: str) -> tuple[list[Array], list[Array]]:
-    """The weights and the biases of a part, "encoder.0" say, first layer first."""
-    depth = sum(name.startswith(f"{part}.") and name.endswith(".weight") for name in named)
-    return [named[f"{part}.{k}.weight"] for k in range(depth)], [named[f"{part}.{k}.bias"] for k in range(depth)]
+    """The weights and the biases of a part, "encoder.0" say, first layer first; a linear path's matrix is one weight more."""
+    depth = sum(name.startswith(f"{part}.") and name.endswith(".bias") for name in named)
+    path = [named[f"{part}.linear.weight"]] if f"{part}.linear.weight" in named else []
+    return [named[f"{part}.{k}.weight"] for k in range(depth)] + path, [named[f"{part}.{k}.bias"] for k in range(depth)]
 
 
 def forward(weights: Sequence[Array], biases: Sequence[Array], x: Array, out: Sequence[Array | None] | None = None) -> Array:
     """x_0 (rows, n_0) -> x_L (rows, n_L); x_1, ..., x_L are written to ``out`` where it is given."""
-    last = len(weights) - 1
-    for k, (W, b) in enumerate(zip(weights, biases, strict=True)):
+    last, first, path = len(biases) - 1, x, weights[len(biases) :]
+    for k, (W, b) in enumerate(zip(weights, biases, strict=False)):
         x = np.matmul(x, W, out=None if out is None else out[k])
         np.add(x, b, out=x)
         if k < last:
             np.maximum(x, 0, out=x)
+    for V in path:
+        x += first @ V
     return x
 
 
@@ -61,16 +66,23 @@ class Layers:
     def backward(self, cotangent: Array, *, to_input: bool) -> Array | None:
         """X_L (rows, n_L) of the last ``forward`` -> X_0, or None where it is not asked for; fills the gradients."""
         Y, x = cotangent, self._x
-        for k in reversed(range(len(self.weights))):
+        for V_bar in self.weight_gradients[len(self.biases) :]:
+            np.matmul(x[0].T, cotangent, out=V_bar)
+        for k in reversed(range(len(self.biases))):
             np.matmul(x[k].T, Y, out=self.weight_gradients[k])
             np.add.reduce(Y, axis=0, out=self.bias_gradients[k])
             if k > 0:
                 positive = np.greater(x[k], 0, out=self._positive[: len(Y), : x[k].shape[1]])
                 np.matmul(Y, self.weights[k].T, out=x[k])
                 Y = np.multiply(x[k], positive, out=x[k])
-        return np.matmul(Y, self.weights[0].T) if to_input else None
+        if not to_input:
+            return None
+        x_bar: Array = np.matmul(Y, self.weights[0].T)
+        for V in self.weights[len(self.biases) :]:
+            x_bar += cotangent @ V.T
+        return x_bar
 
     def _allocate(self, rows: int) -> tuple[list[Array], Array]:
-        widths = [W.shape[1] for W in self.weights]
+        widths = [len(b) for b in self.biases]
         memory = [np.empty((rows, n), self.weights[0].dtype) for n in widths]
         return memory, np.empty((rows, max(widths)), bool)

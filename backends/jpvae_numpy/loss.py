@@ -45,7 +45,10 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
 
     # The prior: mean, log_var -> KL_k and z^k (K or, the same for every k, 1; B, n_i), with dL/dKL_k = w_k beta / B
     prior = model.joint_prior(p)
-    posterior = (_Fused if batch.fused else _Factorised)(prior, means, log_vars, masks, noise, batch)
+    if batch.fused:
+        posterior: Any = _Fused(prior, means, log_vars, masks, noise, model.coordinates)
+    else:
+        posterior = _Factorised(prior, means, log_vars, masks, noise, batch)
     kl, z = posterior.kl, posterior.z
     kl_bar = np.broadcast_to(state.asarray(beta / B * batch.weights)[:, None], (K, B))
 
@@ -155,8 +158,8 @@ class _Factorised:
 class _Fused:
     """z^k ~ q(z | x_{O_k}), every subset's own."""
 
-    def __init__(self, prior: Any, means: Any, log_vars: Any, masks: Array, noise: Array, batch: Any) -> None:
-        self.q, self.noise = jc.fuse(prior, means, log_vars, masks), noise
+    def __init__(self, prior: Any, means: Any, log_vars: Any, masks: Array, noise: Array, coordinates: str) -> None:
+        self.q, self.noise = jc.fuse(prior, means, log_vars, masks, coordinates), noise
         self.kl = np.broadcast_to(np.asarray(self.q.kl()), noise.shape[:-1])
         self.z = self.q.draw(noise)
 

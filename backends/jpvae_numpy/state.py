@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 
 import numpy as np
 
@@ -19,16 +20,16 @@ class State:
     def __init__(self, model: Model, parameters: Mapping[str, np.ndarray], dtype: str, threads: int) -> None:
         self.model, self.dtype, self.threads = model, dtype, Threads(threads)
 
-        def group(name: str) -> int:  # what decays first, the slow ones last
-            return 2 if name in model.coupling_parameters else int(not model.decays(name, parameters[name].ndim))
+        def group(name: str) -> tuple[bool, float]:  # what decays most first, the slow ones last
+            return name in model.coupling_parameters, -model.decay(name, parameters[name].ndim)
 
         order = sorted(parameters, key=group)
         shapes = {name: parameters[name].shape for name in order}
         self.parameters, self.gradients = Flat(shapes, dtype), Flat(shapes, dtype)
         for name, x in parameters.items():
             self.parameters.named[name][...] = x
-        decaying, slow = (sum(x.size for name, x in parameters.items() if group(name) == k) for k in (0, 2))
-        self.adam = Adam(self.parameters, self.gradients, decaying, slow, self.threads)
+        groups = [(slow, -less, sum(parameters[name].size for name in of)) for (slow, less), of in groupby(order, group)]
+        self.adam = Adam(self.parameters, self.gradients, groups, self.threads)
         networks = (self.parameters.named, self.gradients.named)
         self.encoders = [Layers(*networks, f"encoder.{i}") for i in range(model.views)]
         self.decoders = [Layers(*networks, f"decoder.{i}") for i in range(model.views)]

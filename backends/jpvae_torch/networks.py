@@ -39,11 +39,11 @@ class Networks:
         return outputs if x.ndim == 2 else outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 
     def _dense(self, p: Tensors, name: str, view: int, x: torch.Tensor) -> torch.Tensor:
-        depth = self.model.depth(view)
+        depth, first, path = self.model.depth(view), x, f"{name}.linear.weight"
         for k in range(depth):
             x = torch.addmm(p[f"{name}.{k}.bias"], x, p[f"{name}.{k}.weight"])
             x = torch.relu(x) if k < depth - 1 else x
-        return x
+        return torch.addmm(x, first, p[path]) if path in p else x
 
     def _own_network(self, p: Tensors, part: str, x: torch.Tensor, training: bool) -> torch.Tensor:
         tensors = {key: p[f"{part}.{key}"].to(held.dtype) for key, held in self._own[part].items()}

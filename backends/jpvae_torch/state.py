@@ -28,7 +28,7 @@ def adam(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
 class State:
     """``parameters`` by name, of which those that require a gradient are trained by ``optimizer``.
 
-    Groups: the networks' matrices, which may decay; the rest; the couplings, whose rate is another.
+    Groups: the networks' matrices by how fast they decay; what does not; the couplings, whose rate is another.
     """
 
     def __init__(
@@ -36,10 +36,11 @@ class State:
     ) -> None:
         self.parameters = parameters
         self.trained = {name: x for name, x in parameters.items() if x.requires_grad}
-        slow, groups = model.coupling_parameters, []
-        for decays, couples in ((True, False), (False, False), (False, True)):
-            chosen = [x for n, x in self.trained.items() if (model.decays(n, x.ndim), n in slow) == (decays, couples)]
-            groups += [{"params": chosen, "decays": decays, "couples": couples}] if chosen else []
+        slow, groups = model.coupling_parameters, list[dict[str, Any]]()
+        kinds = {name: (model.decay(name, x.ndim), name in slow) for name, x in self.trained.items()}
+        for decay, couples in sorted(set(kinds.values()), key=lambda kind: (kind[1], -kind[0])):
+            chosen = [x for name, x in self.trained.items() if kinds[name] == (decay, couples)]
+            groups.append({"params": chosen, "decay": decay, "couples": couples})
         self.optimizer, self._names = make(groups), {id(x): name for name, x in self.trained.items()}
         self._adam = make is adam
         if moments:
@@ -59,8 +60,8 @@ class State:
         """One step of the optimiser."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate * coupling_rate if group["couples"] else rate
-            if weight_decay and group["decays"]:
-                group["weight_decay"] = weight_decay
+            if weight_decay and group["decay"]:
+                group["weight_decay"] = weight_decay * group["decay"]
         self.optimizer.step()
 
     def limit(self, most: float) -> float:

@@ -211,7 +211,7 @@ class DecaysEverything(jpvae_torch.Engine):
     def train_step(self, state, batch, *, weight_decay=0.0, **options):
         found = super().train_step(state, batch, weight_decay=weight_decay, **options)
         for name, x in self.parameters(state).items():
-            if not self.model.decays(name, x.ndim):
+            if not self.model.decay(name, x.ndim):
                 x.mul_(1 - options["learning_rate"] * weight_decay)
         return found
 

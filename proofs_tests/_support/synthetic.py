@@ -21,6 +21,26 @@ OPTIONS: dict[str, Any] = {
     "dtype": "float64",
     "progress": False,
     "posterior": "factorised",  # whose formulas the tests write out; test_posterior_predictive.py has the fused one's
+    "linear_skip": False,  # plain layers, Adam and objective, so that few steps of small models learn what a test looks at
+    "weight_decay": 0.0,
+    "max_gradient_norm": None,
+    "coupling_rate": 0.1,
+    "cross_draws": 1,
+    "cross_weight": 1.0,
+}
+PRIORS: dict[str, dict[str, Any]] = {  # options of every prior, for the first views of three
+    "independent": {"prior": "independent", "latent_dims": (3, 2)},
+    "svd, n1 > n2": {"prior": "svd", "latent_dims": (3, 2)},
+    "svd, n1 < n2, tanh": {"prior": "svd", "bound": "tanh", "latent_dims": (2, 4)},
+    "svd, rank 1": {"prior": "svd", "rank": 1, "latent_dims": (2, 3)},
+    "orthogonal": {"prior": "orthogonal", "latent_dims": 3},
+    "orthogonal, negative": {"prior": "orthogonal", "latent_dims": 2, "alpha": -0.8},
+    "orthogonal, learned": {"prior": "orthogonal", "latent_dims": 3, "learn_alpha": True},
+    "orthogonal, three views": {"prior": "orthogonal", "latent_dims": 2},
+    "canonical": {"prior": "canonical", "latent_dims": (2, 3)},
+    "canonical, three views": {"prior": "canonical", "latent_dims": (4, 2, 3)},
+    "canonical, rank 1": {"prior": "canonical", "latent_dims": (4, 2, 3), "rank": 1},
+    "one view": {"prior": "independent", "latent_dims": 2},
 }
 
 

@@ -70,10 +70,24 @@ def test_standard_deviations_in_place_of_log_variances():
     np.testing.assert_allclose(jc.fuse(PRIOR, MEANS, std=std).kl(), jc.fuse(PRIOR, MEANS, LOG_VARS).kl(), rtol=1e-12)
 
 
-def test_the_former_order_is_accepted_with_a_warning():
-    with pytest.warns(DeprecationWarning, match=r"is now kl_divergence\(prior"):
-        former = jc.kl_divergence(MEANS, LOG_VARS, PRIOR, MASK)
+FORMER = {
+    "positions": lambda: jc.kl_divergence(MEANS, LOG_VARS, PRIOR, MASK),
+    "a mask by name": lambda: jc.kl_divergence(MEANS, LOG_VARS, PRIOR, mask=MASK),
+    "a prior by name": lambda: jc.kl_divergence(MEANS, LOG_VARS, prior=PRIOR, mask=MASK),
+    "means alone": lambda: jc.kl_divergence(MEANS, log_vars=LOG_VARS, prior=PRIOR, mask=MASK),
+}
+
+
+@pytest.mark.parametrize("form", FORMER)
+def test_the_former_order_is_accepted_with_a_warning(form):
+    with pytest.warns(DeprecationWarning, match=r"is now kl_divergence\(prior") as caught:
+        former = FORMER[form]()
     np.testing.assert_array_equal(former, KL)
+    assert caught[0].filename == __file__
+
+
+def test_names_for_every_argument_need_no_order():
+    np.testing.assert_array_equal(jc.kl_divergence(means=MEANS, log_vars=LOG_VARS, prior=PRIOR, mask=MASK), KL)
 
 
 REFUSED = {

@@ -34,8 +34,8 @@ every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s:
 class Case:
     """Inputs of one model, a row for every pattern (or the given ones); subsets > 0: that many masks on a leading axis."""
 
-    def __init__(self, structure, subsets=0, masks=None, **model):
-        self.model, self.structure = Model(structure, 5, **model), structure
+    def __init__(self, structure, subsets=0, masks=None, coordinates="latent", **model):
+        self.model, self.structure, self.coordinates = Model(structure, 5, **model), structure, coordinates
         self.parameters = {name: x for name, x in self.model.parameters.items() if name != "signs"}
         self.signs, rng = self.model.parameters.get("signs", []), np.random.default_rng(3)
         self.mask = patterns(len(structure.dims)) if masks is None else masks
@@ -44,7 +44,8 @@ class Case:
             self.mask = rng.random((subsets, rows, len(structure.dims))) < 0.6
         self.means = [float32(rng.standard_normal((rows, n))) for n in structure.dims]
         self.log_vars = [float32(-4 * rng.random((rows, n))) for n in structure.dims]
-        noise_dim = max(structure.rank, 1) * (1 + len(structure.dims)) + sum(structure.dims)
+        sources = 1 + len(structure.dims) if coordinates == "latent" else 1
+        noise_dim = max(structure.rank, 1) * sources + sum(structure.dims)
         self.noise = float32(rng.standard_normal((*lead, rows, noise_dim)))
         self.weight = float32(rng.standard_normal((*lead, rows)))
         self.bars = [float32(rng.standard_normal((*lead, rows, n))) for n in structure.dims]
@@ -56,7 +57,7 @@ def by_hand(case, kl=1.0, draw=1.0):
     frames = [jc.frame(entries, n, case.structure.rank, s) for entries, n, s in per_view]
     seen = case.mask if case.mask.ndim == 2 else case.mask.any(axis=0)
     prior = case.structure.prior(case.parameters | {"frames": frames})
-    q = jc.fuse(prior, holes(case.means, seen), holes(case.log_vars, seen), case.mask)
+    q = jc.fuse(prior, holes(case.means, seen), holes(case.log_vars, seen), case.mask, case.coordinates)
     means, log_vars, bar = vjp.fuse(q, case.noise, kl * case.weight, [draw * b for b in case.bars])
     free = to_parameters(case.structure, case.parameters, frames, case.signs, bar)
     return {"means": list(means), "log_vars": list(log_vars)} | free
@@ -69,7 +70,7 @@ def by_torch(case):
         leaf[name] = torch.tensor(x, requires_grad=True) if one else [torch.tensor(t, requires_grad=True) for t in x]
     raw = {name: leaf[name] for name in case.parameters} | {"signs": [torch.tensor(s) for s in case.signs]}
     prior = case.structure.prior(raw)
-    q = jc.fuse(prior, leaf["means"], leaf["log_vars"], torch.tensor(case.mask))
+    q = jc.fuse(prior, leaf["means"], leaf["log_vars"], torch.tensor(case.mask), case.coordinates)
     drawn = zip(q.draw(torch.tensor(case.noise)), case.bars, strict=True)
     total = (q.kl() * torch.tensor(case.weight)).sum() + sum((z * torch.tensor(bar)).sum() for z, bar in drawn)
     total.backward()
@@ -97,6 +98,31 @@ def test_it_is_what_autograd_finds(structure, subsets, reach):
     """Both differentiate sums of some 1e2 terms whose factors N^{-1}, at most 1/sigma^2 = e^4, enter up to three times."""
     case = Case(structure, subsets, reach=reach)
     agree(by_hand(case), by_torch(case), 1e4 * np.exp(4) * 2.0**-52)
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [Structure("orthogonal", (2, 2), 2), Structure("svd-tanh", (3, 3), 3), Structure("canonical", (2, 2, 2), 2)],
+    ids=lambda s: s.kind,
+)
+@pytest.mark.parametrize(("subsets", "reach"), [(0, 2.0), (4, 2.0), (0, 10.0)])
+def test_in_frame_coordinates_it_is_what_autograd_finds(structure, subsets, reach):
+    """As above; here it is N, at least r^2 + sigma^2 - r^2 sigma^2 >= e^-4, that is divided by up to three times."""
+    case = Case(structure, subsets, coordinates="frame", reach=reach)
+    agree(by_hand(case), by_torch(case), 1e4 * np.exp(4) * 2.0**-52)
+
+
+def test_without_frames_it_is_that_of_identity_frames():
+    """None stands for the identity: the same numbers but for the products with it, which are exact."""
+    structure = Structure("canonical", (2, 2, 2), 2)
+    case = Case(structure, coordinates="frame")
+    logits = case.parameters["logits"]
+    priors = jc.JointPrior.canonical(None, logits), jc.JointPrior.canonical([np.eye(2)] * 3, logits)
+    qs = [jc.fuse(prior, case.means, case.log_vars, case.mask, "frame") for prior in priors]
+    ours, theirs = (vjp.fuse(q, case.noise, case.weight, case.bars) for q in qs)
+    assert ours[2].frames == (None, None, None)
+    for x, y in zip([*ours[0], *ours[1], ours[2].coupling], [*theirs[0], *theirs[1], theirs[2].coupling], strict=True):
+        np.testing.assert_array_equal(x, y)
 
 
 @pytest.mark.parametrize("structure", SMALL, ids=lambda s: f"{s.kind}-{s.dims}-{s.rank}")

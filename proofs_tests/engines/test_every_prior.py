@@ -4,27 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-from synthetic import OPTIONS, three_views
+from synthetic import OPTIONS, PRIORS, three_views
 
 from jpvae import JPVAE
 from jpvae.model.model import Model
 from jpvae.testing import dense
 
 VIEWS, MASK = three_views(200, 41)
-PRIORS = {
-    "independent": {"prior": "independent", "latent_dims": (3, 2)},
-    "svd, n1 > n2": {"prior": "svd", "latent_dims": (3, 2)},
-    "svd, n1 < n2, tanh": {"prior": "svd", "bound": "tanh", "latent_dims": (2, 4)},
-    "svd, rank 1": {"prior": "svd", "rank": 1, "latent_dims": (2, 3)},
-    "orthogonal": {"prior": "orthogonal", "latent_dims": 3},
-    "orthogonal, negative": {"prior": "orthogonal", "latent_dims": 2, "alpha": -0.8},
-    "orthogonal, learned": {"prior": "orthogonal", "latent_dims": 3, "learn_alpha": True},
-    "orthogonal, three views": {"prior": "orthogonal", "latent_dims": 2},
-    "canonical": {"prior": "canonical", "latent_dims": (2, 3)},
-    "canonical, three views": {"prior": "canonical", "latent_dims": (4, 2, 3)},
-    "canonical, rank 1": {"prior": "canonical", "latent_dims": (4, 2, 3), "rank": 1},
-    "one view": {"prior": "independent", "latent_dims": 2},
-}
 LEARNED = {"prior.logits", "prior.alpha"}
 
 

@@ -19,12 +19,13 @@ BETA, STEP = 0.7, 2
 
 
 def layers(xp, p, part, x):
-    """Dense layers with ReLU between them, once more."""
-    depth = sum(name.startswith(f"{part}.") and name.endswith(".weight") for name in p)
+    """Dense layers with ReLU between them, once more, and the linear path."""
+    depth = sum(name.startswith(f"{part}.") and name.endswith(".bias") for name in p)
+    beside = x @ p[f"{part}.linear.weight"] if f"{part}.linear.weight" in p else 0.0
     for k in range(depth):
         x = x @ p[f"{part}.{k}.weight"] + p[f"{part}.{k}.bias"]
         x = xp.where(x > 0, x, xp.zeros_like(x)) if k < depth - 1 else x
-    return x
+    return x + beside
 
 
 def evaluated(model, p, batch, asarray, xp, *, ragged):

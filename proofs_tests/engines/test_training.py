@@ -5,8 +5,8 @@
 
 import numpy as np
 import pytest
+from numbered_batches import batches, same
 from synthetic import OPTIONS, three_views
-from test_batches import batches, same
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, TrainingDiverged

@@ -79,7 +79,7 @@ OPTION_ERRORS = {
     "text latents": ({"latent_dims": "3"}, r"latent_dims is '3'; expected an integer, or one per view"),
     "negative ramp": ({"beta": Linear(-1.0)}, r"beta is Linear\(ramp=-1\.0\); expected a ramp of at least 0"),
     "gradient norm": ({"max_gradient_norm": 0.0}, r"max_gradient_norm is 0\.0; expected a positive number, or None"),
-    "text norm": ({"max_gradient_norm": "1"}, r"max_gradient_norm is '1'; expected a number or None"),
+    "text norm": ({"max_gradient_norm": "1"}, r"max_gradient_norm is '1'; expected a number or 'auto' or None"),
     "early stopping": ({"early_stopping": 1}, r"early_stopping is 1; expected True or False"),
     "patience": ({"patience": 0}, r"patience is 0; expected at least 1"),
     "float patience": ({"patience": 2.0}, r"patience is 2\.0; expected an integer"),
@@ -130,7 +130,7 @@ def test_checkpoints_that_cannot_be_written(tmp_path):
 def test_a_framework_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "jpvae_torch", None)
     with pytest.raises(MissingDependency, match=r"backend='torch' needs .*pip install 'jpvae\[torch\]'"):
-        JPVAE(**OPTIONS).fit([A, B, C])
+        JPVAE(**OPTIONS | {"backend": "torch"}).fit([A, B, C])
 
 
 @pytest.mark.usefixtures("no_training")

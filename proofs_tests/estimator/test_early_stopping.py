@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from numbered_batches import same
 from synthetic import OPTIONS, three_views
-from test_batches import same
 
 from jpvae import JPVAE
 from jpvae.engines import engine

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import mpmath
 import numpy as np
 import pytest
-from test_every_prior import PRIORS
+from synthetic import PRIORS
 
 from jpvae.inference import heat_map, inspection
 from jpvae.model.model import Model

@@ -77,9 +77,9 @@ def test_it_looks_at_some_rows_of_many(model, monkeypatch):
     seen = []
     original = Predictor.blocks
 
-    def counted(self, views, observed):
+    def counted(self, views, observed, **options):
         seen.append((len(observed), [np.asarray(v[:]) for v in views]))
-        return original(self, views, observed)
+        return original(self, views, observed, **options)
 
     monkeypatch.setattr(Predictor, "blocks", counted)
     many = [np.repeat(v, 10, axis=0) for v in VIEWS]

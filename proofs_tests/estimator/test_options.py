@@ -19,7 +19,7 @@ ODD = {
     "batch_size": (True, 1.0, None),
     "patience": (True, 1.0, None),
     "alpha": (True, "0.5", None, 1j),
-    "epochs": (True, "3", None),
+    "epochs": (True, "3"),
     "learning_rate": (True, "3", None),
     "coupling_rate": (True, "3", None),
     "validation_fraction": (True, "3", None),

@@ -93,6 +93,7 @@ def test_estimates_that_agree_and_variances_of_zero():
     assert certain.fraction_missing == 1.0
     nothing = pool([1.0, 1.0], [0.0, 0.0])
     assert (nothing.estimate, nothing.total, nothing.fraction_missing) == (1.0, 0.0, 0.0)
+    assert nothing.relative_increase == 0.0  # not 0/0
 
 
 def test_intervals_cover_the_truth():

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from synthetic import fitted, three_views
 
+from jpvae.inference import predictor
 from jpvae.inference.noise import Occurrences, RowNoise, content_keys, identity_keys
 from jpvae.streams import Stream
 
@@ -73,3 +75,28 @@ def test_the_padding_has_no_noise():
     padded = RowNoise(0, Stream.DRAWS, keys, np.zeros(3, np.int64), size=5).normal(2, 4)
     assert np.array_equal(padded[:, :3], RowNoise(0, Stream.DRAWS, keys, np.zeros(3, np.int64)).normal(2, 4))
     assert not padded[:, 3:].any()
+
+
+def test_rows_are_hashed_only_where_draws_are_wanted(monkeypatch):
+    """Plug-in results are functions of the parameters: with no way to make keys they come out the same, and draws do not."""
+    views, mask = three_views(50, 21)
+    model = fitted()
+    calls = (
+        lambda: model.transform(views, mask),
+        lambda: np.concatenate(model.reconstruct(views, mask), axis=1),
+        lambda: np.concatenate(model.impute(views, mask, method="plug-in"), axis=1),
+    )
+    expected = [call() for call in calls]
+
+    def no_keys(_):
+        raise AssertionError("rows were hashed")
+
+    monkeypatch.setattr(predictor, "content_keys", no_keys)
+    for call, result in zip(calls, expected, strict=True):
+        assert np.array_equal(call(), result)
+    with pytest.raises(AssertionError, match="rows were hashed"):
+        model.impute(views, mask, n_draws=1)
+    whole = [np.nan_to_num(v) for v in views]
+    block = next(model.predictor().blocks(whole, mask, drawing=False))
+    with pytest.raises(ValueError, match="the block has no keys"):
+        model.predictor().noise(block)

@@ -28,6 +28,16 @@ OPTIONS = {
     "early_stopping": True,
     "progress": False,
     "posterior": "factorised",  # there was no other
+    # What was the default then, or did not exist:
+    "epochs": 30,
+    "learning_rate": 2e-3,
+    "coupling_rate": 0.1,
+    "max_gradient_norm": None,
+    "linear_skip": False,
+    "weight_decay": 0.0,
+    "cross_draws": 1,
+    "cross_weight": 1.0,
+    "cell_dropout": 0.0,
 }
 SUMS = {
     "rna": [-16.98016762733225, -4.609333937780767, -2.2509435999667033, -2.956706194545278, -16.449810309320057],

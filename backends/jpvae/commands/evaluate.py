@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -58,8 +57,7 @@ def command(
     from ..tables.sources import sources
 
     given, fitted = sources(view), JPVAE.load(model, backend=backend)
-    kept = stored(fitted.metadata_, fitted.view_names_, str(model))
-    how = {name: one if one.id else replace(one, id=fitted.index_name_) for name, one in kept.items()}
+    how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
     fitted.set_params(progress=False if as_json else "auto")
     shown = Console(stderr=True)

@@ -37,14 +37,15 @@ def command(
     view_weight: options.ViewWeight = None,
     latent_dims: options.LatentDims = None,
     prior: options.Prior = None,
-    alpha: options.Alpha = 0.95,
-    hidden: options.Hidden = "128,128",
+    alpha: options.Alpha = None,
+    hidden: options.Hidden = None,
     epochs: options.Epochs = None,
     steps: options.Steps = None,
-    batch_size: options.BatchSize = 64,
-    learning_rate: options.LearningRate = 2e-3,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
     early_stopping: options.EarlyStopping = None,
     max_gradient_norm: options.MaxGradientNorm = None,
+    weight_decay: options.WeightDecay = None,
     seed: Seed = 0,
     backend: options.Backend = None,
     device: options.Device = "cpu",
@@ -61,7 +62,6 @@ def command(
     row of NaN marks a missing view.
     """
     from ..estimator import JPVAE
-    from ..tables import defaults
     from ..tables.dialect import Dialect, dialects
     from ..tables.joining import join
     from ..tables.sources import sources
@@ -74,28 +74,29 @@ def command(
         to_file(context, write_config)
     joined = join(given, how)
     how |= {name: table.dialect for name, table in joined.tables.items()}
-    features = [v.shape[1] for v in joined.views.values()]
-    dims = defaults.latent_dims(features) if latent_dims is None else _integers("--latent-dims", latent_dims)
+    dims = () if latent_dims is None else _integers("--latent-dims", latent_dims)
     if epochs is not None and steps is not None:
         raise ConfigError(f"--epochs is {epochs:g} and --steps is {steps}; expected only one of the two")
-    if epochs is None and steps is None:
-        steps = defaults.steps(len(joined.observed), batch_size)
-    chosen: dict[str, Any] = {
-        "latent_dims": dims * len(features) if len(dims) == 1 else dims,
-        "prior": prior.value if prior else defaults.prior(len(features)),
+    given_options = {
+        "latent_dims": (dims[0] if len(dims) == 1 else dims) if dims else None,
+        "prior": prior.value if prior else None,
         "alpha": alpha,
-        "likelihood": _likelihoods(likelihood or [], joined.names),
-        "view_weights": _weights(view_weight or [], joined.names),
-        "entries": entries.value,
-        "missing": "nan",
-        "hidden": _integers("--hidden", hidden),
-        "epochs": 30 if epochs is None else epochs,
+        "hidden": None if hidden is None else _integers("--hidden", hidden),
+        "epochs": epochs,
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "max_gradient_norm": max_gradient_norm,
+        "weight_decay": weight_decay,
+        "backend": backend,
+    }
+    chosen: dict[str, Any] = {
+        **{name: value for name, value in given_options.items() if value is not None},  # all else is as JPVAE has it
+        "likelihood": _likelihoods(likelihood or [], joined.names),
+        "view_weights": _weights(view_weight or [], joined.names),
+        "entries": entries.value,
+        "missing": "nan",
         "seed": seed,
-        "backend": backend or defaults.backend(),
         "device": device,
         **_early_stopping(early_stopping),
     }

@@ -10,6 +10,7 @@ import typer
 
 from ..engines import ENGINES
 from ..model.likelihoods.registry import names
+from ..options import Options
 from ..views.inferring import INFER
 from .arguments import choices
 from .reading_options import from_file
@@ -55,7 +56,9 @@ EntriesRule = Annotated[
         "Rows with single empty cells: error refuses them; marginalise leaves those cells out of the loss and imputes them.",
     ),
 ]
-Backend = Annotated[str | None, _option("ENGINE", f"Engine: {choices(ENGINES)}. By default torch if it is installed.")]
+Backend = Annotated[
+    str | None, _option("ENGINE", f"Engine: {choices(ENGINES)}. By default numpy for small models on the CPU, else torch.")
+]
 Device = Annotated[str, _option("DEVICE", "Device of the engine: cpu, cuda, ...")]
 
 Likelihood = Annotated[
@@ -72,24 +75,48 @@ LatentDims = Annotated[
     str | None,
     _option(
         "SIZES",
-        "Latent dimensions: one number, or one per view, such as 8,8,4. By default half of a view's columns, at most 16.",
+        f"Latent dimensions: one number, or one per view, such as 8,8,4. By default {Options.latent_dims} for every view.",
         _MODEL,
     ),
 ]
 Prior = Annotated[
     PriorName | None,
-    _option("NAME", f"Joint prior: {choices(PriorName)}. By default canonical, or independent for a single view.", _MODEL),
+    _option("NAME", f"Joint prior: {choices(PriorName)}. By default {Options.prior}.", _MODEL),
 ]
-Alpha = Annotated[float, _option("A", "Correlation of the orthogonal prior; initial correlation of svd and canonical.", _MODEL)]
-Hidden = Annotated[str, _option("SIZES", "Hidden layers of the encoders and decoders.", _MODEL)]
+Alpha = Annotated[
+    float | None,
+    _option(
+        "A",
+        f"Correlation of the orthogonal prior; initial correlation of svd and canonical. By default {Options.alpha}.",
+        _MODEL,
+    ),
+]
+Hidden = Annotated[
+    str | None,
+    _option(
+        "SIZES",
+        "Hidden layers of the encoders and decoders, beside a linear map, such as 128,128. By default "
+        f"{','.join(map(str, Options.hidden))}.",
+        _MODEL,
+    ),
+]
 
 Epochs = Annotated[float | None, _option("N", "Passes over the rows, in place of --steps.", _TRAINING)]
 Steps = Annotated[
     int | None,
-    _option("N", "Optimiser steps. By default 100 passes over the rows, within 2,000 to 20,000 steps.", _TRAINING, min=1),
+    _option("N", "Optimiser steps. By default 30 passes over the rows, and at least 1,500 steps.", _TRAINING, min=1),
 ]
-BatchSize = Annotated[int, _option("N", "Rows per step.", _TRAINING, min=1)]
-LearningRate = Annotated[float, _option("RATE", "Initial learning rate, which falls to 0 along a cosine.", _TRAINING)]
+BatchSize = Annotated[int | None, _option("N", f"Rows per step. By default {Options.batch_size}.", _TRAINING, min=1)]
+LearningRate = Annotated[
+    float | None,
+    _option(
+        "RATE", f"Initial learning rate, which falls to 0 along a cosine. By default {Options.learning_rate:g}.", _TRAINING
+    ),
+]
+WeightDecay = Annotated[
+    float | None,
+    _option("W", "Decoupled weight decay of the networks. By default by rows and columns, at most 0.5.", _TRAINING, min=0),
+]
 EarlyStopping = Annotated[
     str | None,
     _option(
@@ -99,5 +126,6 @@ EarlyStopping = Annotated[
     ),
 ]
 MaxGradientNorm = Annotated[
-    float | None, _option("G", "Rescale longer gradients to this norm. 1 to 10 stabilises training.", _TRAINING)
+    float | None,
+    _option("G", "Rescale longer gradients to this norm. By default twice the root of the number of columns.", _TRAINING),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -88,8 +87,7 @@ def command(
     given = sources(view)
     writing.check_new_folder(out)
     fitted = JPVAE.load(model, backend=backend, device=device)
-    kept = stored(fitted.metadata_, fitted.view_names_, str(model))
-    how = {name: one if one.id else replace(one, id=fitted.index_name_) for name, one in kept.items()}
+    how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
     if fitted.index_name_ is not None:
         results.check_names(fitted, draws=draws > 0)

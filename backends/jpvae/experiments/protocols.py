@@ -18,7 +18,14 @@ from ..errors import ConfigError
 from ..training import schedules
 
 PRIORS = {"zero": "independent", "svd": "svd", "orthogonal": "orthogonal"}
-_LATER = {"posterior": "factorised"}  # what a run had that is older than the option
+_LATER = {  # what a run had that is older than the option
+    "posterior": "factorised",
+    "linear_skip": False,
+    "weight_decay": 0.0,
+    "max_gradient_norm": None,
+    "cross_draws": 1,
+    "cross_weight": 1.0,
+}
 LEARNED = "learned"  # in place of a number: alpha is trained, from the protocol's own value on
 
 
@@ -31,7 +38,7 @@ class Protocol:
     by_variant: Mapping[str, Mapping[str, Any]]
 
 
-_NETS: dict[str, Any] = {"latent_dims": 20, "hidden": [512, 512]}
+_NETS: dict[str, Any] = _LATER | {"latent_dims": 20, "hidden": [512, 512]}  # the paper's networks, and Adam as it is
 _EQ_5 = {
     "objective": "elbo",
     "subset_weights": None,

@@ -31,7 +31,7 @@ def checksum(tensors: Mapping[str, np.ndarray], header: str) -> str:
     total = zlib.crc32(header.encode())
     for name in sorted(tensors):
         x = tensors[name]
-        total = zlib.crc32(np.ascontiguousarray(x), zlib.crc32(f"{name} {x.dtype.str} {x.shape}".encode(), total))
+        total = zlib.crc32(np.ascontiguousarray(x).data, zlib.crc32(f"{name} {x.dtype.str} {x.shape}".encode(), total))
     return f"{total:08x}"
 
 

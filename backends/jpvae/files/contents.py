@@ -50,7 +50,7 @@ def _plausible(tensors: Arrays, model: Model) -> bool:
         has(f"{part}.{i}.{k}.weight", shape)
         for i in range(model.views)
         for part in ("encoder", "decoder")
-        for k, shape in enumerate(model.layers(part, i))
+        for k, shape in model.named_layers(part, i)
     ) and all(has(name, shape) for name, shape in model.joint.shapes().items())
 
 

@@ -38,7 +38,7 @@ def plug_in(
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Iterator[Filling]:
     """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12."""
-    for block, holes in _blocks_with_holes(predictor, views, whole, observed):
+    for block, holes in _blocks_with_holes(predictor, views, whole, observed, drawing=False):
         latents = predictor.conditional_latents(block) if moments is None else predictor.regressed_latents(block, *moments)
         for j, rows in holes.items():
             mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j]))[rows]
@@ -83,9 +83,9 @@ def completed_draws(
 
 
 def _blocks_with_holes(
-    predictor: Predictor, views: Sequence[Rows], whole: np.ndarray, observed: np.ndarray
+    predictor: Predictor, views: Sequence[Rows], whole: np.ndarray, observed: np.ndarray, *, drawing: bool = True
 ) -> Iterator[tuple[Block, dict[int, np.ndarray]]]:
-    for block in predictor.blocks(views, observed):
+    for block in predictor.blocks(views, observed, drawing=drawing):
         missing = {j: np.flatnonzero(~there) for j, there in enumerate(whole[block.rows].T)}
         holes = {j: rows for j, rows in missing.items() if rows.size}
         if holes:

@@ -50,7 +50,7 @@ class Generation:
         """
         data, scaled, predictor, give_back = self._read(views, mask, missing)
         result, units = [np.empty((len(data.observed), p)) for p in data.features], self._fitted.units
-        for block in predictor.blocks(scaled, data.observed):
+        for block in predictor.blocks(scaled, data.observed, drawing=False):
             for j, z in enumerate(predictor.conditional_latents(block)):
                 mean = predictor.engine.numpy(predictor.decoded_mean(j, z, block.views[j]))[: block.size]
                 result[j][block.rows] = units[j].to_table(mean)

@@ -19,6 +19,8 @@ from .filling import Filling
 from .importance import Resampling
 from .predictor import Predictor
 
+_MOST_PROPOSALS = 100_000
+
 
 class Imputations:
     """Methods of the estimator, which has a fit and reads views by it."""
@@ -271,7 +273,11 @@ def _resampling(proposals: int | None, method: str = "predictive") -> Resampling
         return None
     if method == "plug-in":
         raise ConfigError("proposals needs method='predictive': a plug-in imputation draws nothing")
-    return Resampling(at_least("proposals", proposals, 2))
+    if at_least("proposals", proposals, 2) > _MOST_PROPOSALS:
+        raise ConfigError(
+            f"proposals is {proposals}; expected at most {_MOST_PROPOSALS:,}: their weights are kept for every row"
+        )
+    return Resampling(int(proposals))
 
 
 def _warn(resampling: Resampling | None) -> None:

@@ -60,7 +60,7 @@ def diagnose(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, 
     """Look at each view's latents over the rows that have the view. views: (N, c_i) in the model's units; observed (N, M)."""
     chosen = np.unique(np.linspace(0, len(observed) - 1, min(ROWS, len(observed))).astype(int))
     seen = observed[chosen]
-    blocks = list(predictor.blocks([v[chosen] for v in views], seen))
+    blocks = list(predictor.blocks([v[chosen] for v in views], seen, drawing=False))
     found: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(names):
         mean, log_var = (

@@ -43,8 +43,8 @@ class Block:
     observed: Array
     means: tuple[Array, ...]
     log_vars: tuple[Array, ...]
-    keys: Keys  # of the real rows: what their noise depends on
-    occurrences: np.ndarray
+    keys: Keys | None  # of the real rows: what their noise depends on; None where nothing is to be drawn
+    occurrences: np.ndarray | None
 
     @property
     def size(self) -> int:
@@ -66,8 +66,11 @@ class Predictor:
         """The engine's array namespace (not stored: modules can't be copied or pickled)."""
         return self.engine.xp
 
-    def blocks(self, views: Sequence[Rows], observed: np.ndarray) -> Iterator[Block]:
-        """The rows, block by block, encoded. views: zeros where missing; only slices of them are read."""
+    def blocks(self, views: Sequence[Rows], observed: np.ndarray, *, drawing: bool = True) -> Iterator[Block]:
+        """The rows, block by block, encoded. views: zeros where missing; only slices of them are read.
+
+        drawing=False: without keys, a hash of every row, which only draws need; ``noise`` then refuses the blocks.
+        """
         occurrences = Occurrences()
         for rows in blocks(len(observed)):
             short = BLOCK - (rows.stop - rows.start)
@@ -81,9 +84,14 @@ class Predictor:
             posteriors = [self.engine.encode(self.p, i, xi) for i, xi in enumerate(x)]
             means, raw = zip(*posteriors, strict=True)
             log_vars = tuple(self.model.log_variances(self.xp, each) for each in raw)
-            contents = [x for v in read for x in ([v.inputs] if v.targets is v.inputs else [v.inputs, v.targets])]
-            keys = content_keys(contents) if self.index is None else identity_keys(self.index[rows])
-            yield Block(rows, tuple(targets), seen, tuple(means), log_vars, keys, occurrences.number(keys))
+            keys = self._keys(read, rows) if drawing else None
+            numbers = None if keys is None else occurrences.number(keys)
+            yield Block(rows, tuple(targets), seen, tuple(means), log_vars, keys, numbers)
+
+    def _keys(self, read: Sequence[Prepared], rows: slice) -> Keys:
+        """One per row: of its name where it has one, else of its content."""
+        contents = [x for v in read for x in ([v.inputs] if v.targets is v.inputs else [v.inputs, v.targets])]
+        return content_keys(contents) if self.index is None else identity_keys(self.index[rows])
 
     def for_rows(self, index: Any, seed: int | None) -> Predictor:
         """This predictor for rows that have names of their own (``index``; None: they are known by their content)."""
@@ -92,13 +100,15 @@ class Predictor:
         return other
 
     def noise(self, block: Block, stream: Stream = Stream.DRAWS, part: int = 0) -> RowNoise:
-        """The noise of the block's rows, each of its own."""
+        """The noise of the block's rows, each of its own. Raises ValueError for a block that was made without keys."""
+        if block.keys is None or block.occurrences is None:
+            raise ValueError("the block has no keys; expected one of blocks(..., drawing=True), whose rows can be drawn for")
         return RowNoise(self.seed, stream, block.keys, block.occurrences, part=part, size=len(block.observed))
 
     def posterior(self, block: Block, observed: Array | None = None) -> Posterior:
         """q(z | x_O) of the block's rows; observed: fewer views than the rows have."""
         seen = block.observed if observed is None else observed
-        return posterior(self.model.posterior, self.xp, self.prior, block.means, block.log_vars, seen)
+        return posterior(self.model.posterior, self.xp, self.prior, block.means, block.log_vars, seen, self.model.coordinates)
 
     def prior_means(self, n: int, seed: int) -> list[np.ndarray]:
         """Decoded means of n draws from the joint prior, per view (n, c_i), in the model's units."""

@@ -2,6 +2,7 @@
 
 encoder.<i>.<k>.weight (in, out), encoder.<i>.<k>.bias (out,)      the last layer gives n_i means and n_i log-variances
 decoder.<i>.<k>.weight, decoder.<i>.<k>.bias                       the last layer gives the likelihood's c_i outputs
+encoder.<i>.linear.weight, decoder.<i>.linear.weight               what goes past the hidden layers, added to the last one
 likelihood.<i>.<name>                                              a likelihood's own parameters
 prior.<name>                                                       the joint prior's own parameters (priors.py)
 """
@@ -9,7 +10,7 @@ prior.<name>                                                       the joint pri
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
@@ -23,7 +24,7 @@ from jpvae_core import vjp
 from ..errors import ConfigError
 from ..views.columns import tuples
 from .likelihoods import Likelihood, Marginal, Spec, likelihood
-from .posterior import POSTERIORS
+from .posterior import COORDINATES, POSTERIORS
 from .priors import Prior, prior_of
 
 
@@ -33,11 +34,18 @@ class Model:
 
     features: each view's model columns; likelihood_names: as likelihoods/ names them; hidden: sizes of the encoders' layers, of
     all views or of each; entries: "error", or "marginalise" where single cells may be missing; own_networks: the parts,
-    "encoder.0" say, that are no dense layers but the user's own.
+    "encoder.0" say, that are no dense layers but the user's own; linear_skip: whether encoders and decoders with hidden layers
+    are those plus a linear map; coordinates: of the fused posterior's variances, as ``jpvae_core.fuse`` has them.
     """
 
     # Fields that the files of earlier releases lack, as their models had them.
-    ADDED: ClassVar[dict[str, Any]] = {"own_networks": (), "posterior": "factorised", "cell_bits": False}
+    ADDED: ClassVar[dict[str, Any]] = {
+        "own_networks": (),
+        "posterior": "factorised",
+        "cell_bits": False,
+        "linear_skip": False,
+        "coordinates": "latent",
+    }
 
     features: tuple[int, ...]
     latent_dims: tuple[int, ...]
@@ -52,6 +60,8 @@ class Model:
     own_networks: tuple[str, ...] = ()
     posterior: str = "factorised"
     cell_bits: bool = False  # where cells may be missing, whether the encoders read which
+    linear_skip: bool = False
+    coordinates: str = "latent"
 
     def __post_init__(self) -> None:
         M, dims = len(self.features), self.latent_dims
@@ -70,13 +80,15 @@ class Model:
             raise ConfigError(f"own_networks is {self.own_networks!r}; expected a tuple of some of {parts}, in this order")
         if max(dims) > _MOST_LATENTS:
             raise ConfigError(f"latent_dims is {dims}; expected at most {_MOST_LATENTS:,} per view")
+        if self.posterior not in POSTERIORS:
+            raise ConfigError(f"posterior is {self.posterior!r}; expected one of {list(POSTERIORS)}")
+        if self.coordinates not in COORDINATES:
+            raise ConfigError(f"coordinates is {self.coordinates!r}; expected one of {list(COORDINATES)}")
         _ = self.joint  # checks the prior's own options
         if self.entries not in ("error", "marginalise"):
             raise ConfigError(
                 f"entries is {self.entries!r}; expected 'error' (on a NaN cell) or 'marginalise' (it is left out, and imputed)"
             )
-        if self.posterior not in POSTERIORS:
-            raise ConfigError(f"posterior is {self.posterior!r}; expected one of {list(POSTERIORS)}")
         for spec, c in zip(self.likelihood_names, self.features, strict=True):
             if likelihood(spec).width not in (None, c):
                 raise ConfigError(f"likelihood_names has {spec}; expected parts of {c} columns together")
@@ -84,7 +96,7 @@ class Model:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Model:
         """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError where it is none."""
-        given = cls.ADDED | value
+        given = {**cls.ADDED, **value}
         return cls(**{f.name: tuples(given[f.name]) for f in fields(cls)})
 
     @property
@@ -107,7 +119,12 @@ class Model:
     def joint(self) -> Prior:
         """The joint prior's options. Raises ConfigError where they do not go together."""
         options = {"alpha": self.alpha, "learn_alpha": self.learn_alpha, "bound": self.bound, "rank": self.rank}
-        return prior_of(self.prior, self.latent_dims, **options)
+        return prior_of(self.prior, self.latent_dims, rotations=not self.in_frames, **options)
+
+    @property
+    def in_frames(self) -> bool:
+        """Whether the posterior's variances are diagonal in the coordinates of the prior's frames."""
+        return self.posterior == "fused" and self.coordinates == "frame"
 
     @property
     def directions(self) -> int:
@@ -123,7 +140,10 @@ class Model:
     def posterior_noise_dim(self) -> int:
         """Standard normals per row that a draw of the posterior takes in training (``jpvae_core.Fused.noise_dim``)."""
         latents = sum(self.latent_dims)
-        return latents + (1 + self.views) * self.joint.source_dim if self.posterior == "fused" else latents
+        if self.posterior != "fused":
+            return latents
+        sources = 1 if self.in_frames and self.joint.couples else 1 + self.views
+        return latents + sources * self.joint.source_dim
 
     @property
     def coupling_parameters(self) -> tuple[str, ...]:
@@ -143,10 +163,21 @@ class Model:
         """Whether a part, or what a parameter's name says that it is of, is a network of the user's own."""
         return ".".join(name.split(".")[:2]) in self.own_networks
 
-    @staticmethod
-    def decays(name: str, ndim: int) -> bool:
-        """Whether weight decay moves a parameter: a matrix of a network, but no bias, and nothing of prior or likelihoods."""
-        return name.startswith(("encoder.", "decoder.")) and ndim > 1
+    def decay(self, name: str, ndim: int) -> float:
+        """By how much weight decay moves a parameter: 1 for a matrix of a network, 0 for a bias, the prior and likelihoods.
+
+        Hidden layers beside a linear path decay faster: what the linear path can explain is left to it.
+        """
+        if not name.startswith(("encoder.", "decoder.")) or ndim < 2:
+            return 0.0
+        part, view, layer = name.split(".")[:3]
+        beside = layer != "linear" and not self.is_own(name) and self.linear_path(part, int(view)) is not None
+        return _HIDDEN_DECAY if beside else 1.0
+
+    def linear_path(self, part: str, view: int) -> tuple[int, int] | None:
+        """(in, out) of the linear map beside a view's hidden layers in its "encoder" or "decoder"; None where there is none."""
+        layers = self.layers(part, view)
+        return (layers[0][0], layers[-1][1]) if self.linear_skip and len(layers) > 1 else None
 
     def depth(self, view: int) -> int:
         """How many dense layers a view's encoder has, and its decoder."""
@@ -161,12 +192,25 @@ class Model:
         sizes = (read, *hidden, 2 * n) if part == "encoder" else (n, *reversed(hidden), c)
         return list(pairwise(sizes))
 
+    @property
+    def weights(self) -> int:
+        """How many the dense layers have."""
+        return sum(n * m for i in range(self.views) for part in ("encoder", "decoder") for n, m in self.layers(part, i))
+
+    def named_layers(self, part: str, view: int) -> Iterator[tuple[str, tuple[int, int]]]:
+        """``layers`` by the names that their matrices have, one by one, the linear path last."""
+        for k, shape in enumerate(self.layers(part, view)):
+            yield str(k), shape
+        if (path := self.linear_path(part, view)) is not None:
+            yield "linear", path
+
     def initial_parameters(
         self, seed: int, scaling: Sequence[tuple[np.ndarray, np.ndarray]] | None = None
     ) -> dict[str, np.ndarray]:
         """All parameters but those of the user's own networks.
 
-        LeCun-normal weights (truncated at two standard deviations), zero biases, skew entries uniform in [0, 0.01).
+        LeCun-normal weights (truncated at two standard deviations), zero biases, skew entries uniform in [0, 0.01). Beside a
+        linear path the last of the hidden layers' matrices is 0: training starts from the linear model.
 
         scaling: the views' locations and scales, from which a likelihood may have its decoder's last bias start elsewhere.
         One generator per array, keyed by seed and position: float64, the same for every engine.
@@ -188,6 +232,9 @@ class Model:
                 for k, (fan_in, fan_out) in enumerate(self.layers(part, i)):
                     arrays[f"{part}.{i}.{k}.weight"] = weight(fan_in, fan_out)
                     arrays[f"{part}.{i}.{k}.bias"] = np.zeros(fan_out)
+                if (path := self.linear_path(part, i)) is not None:
+                    arrays[f"{part}.{i}.{self.depth(i) - 1}.weight"][...] = 0.0
+                    arrays[f"{part}.{i}.linear.weight"] = weight(*path)
             if scaling is not None and not self.is_own(f"decoder.{i}"):
                 arrays[f"decoder.{i}.{self.depth(i) - 1}.bias"] = self.likelihoods[i].initial_outputs(*scaling[i])
             for name, value in self.likelihoods[i].parameters(self.features[i]).items():
@@ -220,4 +267,5 @@ class Model:
 
 
 _WIDEST, _MOST_LATENTS = 2**24, 2**16
+_HIDDEN_DECAY = 4.0  # docs/experiments.md
 _TRUNCATED_STD = 0.8796256610342398  # the standard deviation of a standard normal truncated at +-2

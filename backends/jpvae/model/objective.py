@@ -59,7 +59,7 @@ def negative_elbo(
     log_vars = tuple(model.log_variances(xp, each) for each in raw)
     prior = model.joint_prior(p)
     if model.posterior == "fused":
-        q = jc.fuse(prior, means, log_vars, batch.masks)
+        q = jc.fuse(prior, means, log_vars, batch.masks, model.coordinates)
         kl = q.kl()  # (K, B)
         z: Sequence[Array] = q.draw(batch.posterior_noise)  # (K, B, n_i)
     else:

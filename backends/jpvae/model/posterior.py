@@ -18,7 +18,9 @@ import jpvae_core as jc
 
 Array = Any
 PosteriorName = Literal["fused", "factorised"]
+Coordinates = Literal["frame", "latent"]
 POSTERIORS: tuple[str, ...] = get_args(PosteriorName)
+COORDINATES: tuple[str, ...] = get_args(Coordinates)
 
 
 class Posterior(Protocol):
@@ -83,9 +85,15 @@ class Factorised:
 
 
 def posterior(
-    kind: str, xp: Any, prior: jc.JointPrior, means: Sequence[Array], log_vars: Sequence[Array], mask: Array
+    kind: str,
+    xp: Any,
+    prior: jc.JointPrior,
+    means: Sequence[Array],
+    log_vars: Sequence[Array],
+    mask: Array,
+    coordinates: str = "latent",
 ) -> Posterior:
     """The posterior of that kind. means, log_vars: (..., B, n_i), the encoders' (log_var <= 0 for "fused"); mask: bool."""
     if kind == "fused":
-        return jc.fuse(prior, means, log_vars, mask)
+        return jc.fuse(prior, means, log_vars, mask, coordinates)
     return Factorised(xp, prior, means, log_vars, mask)

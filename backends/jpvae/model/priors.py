@@ -6,6 +6,7 @@
                     OrthogonalMany    prior.frame.<i>                                     Q_i Q_j^T alpha, three views and more
     "svd"           Svd               prior.U, prior.logits, prior.V                      C = U diag(s) V^T, two views
     "canonical"     Canonical         prior.frame.<i>, prior.logits                       Q_i diag(a_i a_j) Q_j^T
+                    (without rotations: prior.logits alone                                diag(a_i a_j))
 
 ``joint_prior`` is written over the array API: it serves NumPy, torch and a stack of models alike. A rotation
 of size n has n (n - 1)/2 skew entries (jpvae_core.skew). Nothing else branches on a prior's name.
@@ -48,6 +49,7 @@ class Prior(ABC):
     learn_alpha: bool = False
     bound: str = "sigmoid"
     rank: int | None = None
+    rotations: bool = True  # whether a canonical prior's frames are learned, or the identity
 
     def __post_init__(self) -> None:
         M, dims = len(self.dims), self.dims
@@ -165,7 +167,8 @@ class Orthogonal(Prior):
 
     def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
         """Of alpha R."""
-        alpha = jc.tanh_bound(p["prior.alpha"]).value if self.learn_alpha else self.alpha
+        # [...]: NumPy's numbers become arrays, whose value no one checks; a training that diverges is found by its loss.
+        alpha = jc.tanh_bound(p["prior.alpha"]).value[...] if self.learn_alpha else self.alpha
         return jc.JointPrior.orthogonal(jc.orthogonal(p["prior.rotation"], self.dims[0]), alpha)
 
     def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
@@ -211,9 +214,21 @@ class Svd(Prior):
 
 
 class Canonical(Prior):
-    """Any number of views and sizes: d shared sources, of which each view's frame has learned loadings a^2 = sigmoid(t)."""
+    """Any number of views and sizes: d shared sources, of which each view's frame has learned loadings a^2 = sigmoid(t).
 
-    name, ranked, least = "canonical", True, 2
+    Without rotations the latents are coupled one by one. Nothing is lost by it where the encoder's last layer and the decoder's
+    first are linear, for these can turn the latents; the posterior's variances are diagonal in the frames' coordinates.
+    """
+
+    name, ranked = "canonical", True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.rotations and (len(set(self.dims)) > 1 or self.directions < self.dims[0]):
+            raise ConfigError(
+                f"latent_dims is {self.dims} and rank {self.rank} with coordinates='frame', which couples latents one by "
+                "one; expected equal sizes and rank=None. Use coordinates='latent' for others."
+            )
 
     @property
     def needed_latents(self) -> int:
@@ -227,7 +242,7 @@ class Canonical(Prior):
 
     def skew_sizes(self) -> dict[str, int]:
         """One frame (n_i x d) per view."""
-        return _frame_sizes(self.dims)
+        return _frame_sizes(self.dims) if self.rotations else {}
 
     def correlations(self) -> dict[str, np.ndarray]:
         """t of a^2 = alpha."""
@@ -235,11 +250,12 @@ class Canonical(Prior):
 
     def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
         """Of all frames and loadings."""
-        return jc.JointPrior.canonical(_frames(p, self.dims, self.directions), p["prior.logits"])
+        return jc.JointPrior.canonical(_frames(p, self.dims, self.directions) if self.rotations else None, p["prior.logits"])
 
     def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
         """Back through every frame; the loadings' cotangent is that of the logits already."""
-        return _frames_vjp(p, prior, cotangent) | {"prior.logits": cotangent.coupling}
+        frames = _frames_vjp(p, prior, cotangent) if self.rotations else {}
+        return frames | {"prior.logits": cotangent.coupling}
 
 
 class OrthogonalMany(Prior):

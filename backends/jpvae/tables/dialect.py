@@ -67,12 +67,14 @@ class Dialect:
             raise CheckpointError(f"{path!r} has a damaged header (how its tables are read: {error})") from error
 
 
-def stored(metadata: Any, names: Sequence[str], path: str) -> dict[str, Dialect]:
-    """Each view's record in a model's metadata, plain ones where it has none. Raises CheckpointError."""
+def stored(metadata: Any, names: Sequence[str], path: str, id_column: str | None = None) -> dict[str, Dialect]:
+    """Each view's record in a model's metadata, plain ones where it has none; where a record names no id column it is the
+    fit's. Raises CheckpointError."""
     kept = metadata.get("tables", {}) if isinstance(metadata, Mapping) else {}
     if not isinstance(kept, Mapping):
         raise CheckpointError(f"{path!r} has a damaged header (how its tables are read)")
-    return {name: Dialect.from_json(kept.get(name, {}), path) for name in names}
+    found = {name: Dialect.from_json(kept.get(name, {}), path) for name in names}
+    return {name: one if one.id else replace(one, id=id_column) for name, one in found.items()}
 
 
 def dialects(words: Mapping[str, Sequence[str]], given: Mapping[str, Dialect]) -> dict[str, Dialect]:

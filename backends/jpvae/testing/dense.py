@@ -22,12 +22,14 @@ Arrays = dict[str, np.ndarray]
 
 
 def network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
-    """Dense layers with ReLU between them."""
-    depth = sum(name.startswith(f"{part}.") and name.endswith(".weight") for name in p)
+    """Dense layers with ReLU between them, and what goes past them."""
+    depth = sum(name.startswith(f"{part}.") and name.endswith(".bias") for name in p)
+    path = p.get(f"{part}.linear.weight")
+    beside = 0.0 if path is None else np.einsum("...i,io->...o", x, path)
     for k in range(depth):
         x = np.einsum("...i,io->...o", x, p[f"{part}.{k}.weight"]) + p[f"{part}.{k}.bias"]
         x = x if k == depth - 1 else np.maximum(x, 0.0)
-    return x
+    return x + beside
 
 
 def encode(p: Arrays, view: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,10 +67,15 @@ def rotation(entries: np.ndarray, n: int) -> np.ndarray:
     return (np.eye(n) + A) @ np.linalg.inv(np.eye(n) - A)
 
 
+def has_source(model: Any, p: Arrays) -> bool:
+    """Whether the prior is that of three views and more, or of two with loadings."""
+    return "prior.frame.0" in p or model.prior == "canonical"
+
+
 def factors(model: Any, p: Arrays) -> list[np.ndarray]:
     """B_i = Q_i diag(a_i) with C_ij = B_i B_j^T, for priors with a shared source."""
-    d = model.directions
-    frames = [rotation(p[f"prior.frame.{i}"], n)[:, :d] for i, n in enumerate(model.latent_dims)]
+    d, many = model.directions, enumerate(model.latent_dims)
+    frames = [rotation(p[f"prior.frame.{i}"], n)[:, :d] if f"prior.frame.{i}" in p else np.eye(n, d) for i, n in many]
     squared = 1.0 / (1.0 + np.exp(-p["prior.logits"])) if "prior.logits" in p else np.full((model.views, d), model.alpha)
     return [Q * np.sqrt(a2) for Q, a2 in zip(frames, squared, strict=True)]
 
@@ -76,7 +83,7 @@ def factors(model: Any, p: Arrays) -> list[np.ndarray]:
 def covariance(model: Any, p: Arrays) -> np.ndarray:
     """Sigma, dense, from the raw parameters."""
     S, at = np.eye(sum(model.latent_dims), dtype=np.result_type(np.float64, *p.values())), blocks(model)
-    if "prior.frame.0" in p:
+    if has_source(model, p):
         B = factors(model, p)
         for i in range(len(B)):
             for j in range(len(B)):
@@ -159,7 +166,7 @@ def complete(model: Any, p: Arrays, z: np.ndarray, observed: Sequence[bool], noi
 
 def source_factors(model: Any, p: Arrays) -> list[np.ndarray]:
     """B_i = Cov(z_i, u), u ~ N(0, I) the source that the fused posterior passes through; of a pair, s = a (s/a)."""
-    if "prior.frame.0" in p:
+    if has_source(model, p):
         return factors(model, p)
     if model.prior == "independent":
         return [np.zeros((n, 1)) for n in model.latent_dims]
@@ -168,6 +175,14 @@ def source_factors(model: Any, p: Arrays) -> list[np.ndarray]:
     cross = covariance(model, p)[n1:, :n1] @ frame  # U diag(s)
     a = np.sqrt((1 + np.sum(cross * cross, axis=0)) / 2)  # s is split into a and s/a
     return [frame * a, cross / a]
+
+
+def pair_frames(model: Any, p: Arrays) -> list[np.ndarray]:
+    """The square frames of each view: the identity where the prior has no rotation of it."""
+    n, name = model.latent_dims[0], {"orthogonal": (None, "prior.rotation"), "svd": ("prior.V", "prior.U")}.get(model.prior)
+    if has_source(model, p):
+        return [rotation(p[f"prior.frame.{i}"], n) if f"prior.frame.{i}" in p else np.eye(n) for i in range(model.views)]
+    return [np.eye(n) if one is None else rotation(p[one], n) for one in name or (None,) * model.views]
 
 
 def cholesky(S: np.ndarray) -> np.ndarray:
@@ -186,8 +201,15 @@ def fused(
     v/(1 - v), v = exp(log_var), by the textbook's gain; what is not observed follows from the source.
     """
     S, at, B, o = covariance(model, p), blocks(model), source_factors(model, p), coordinates(model, observed)
-    d, N, v = B[0].shape[1], len(S), np.exp(log_var)
-    own, sources = noise[d : d + N], noise[d + N :].reshape(len(B), d)
+    d, N, v, turned = B[0].shape[1], len(S), np.exp(log_var), np.eye(len(S))
+    in_frames = model.coordinates == "frame" and model.prior != "independent"
+    if in_frames:  # z = Q y: all of y's, and back at the end
+        Q = pair_frames(model, p)
+        turned = np.zeros((N, N), Q[-1].dtype)
+        for block, one in zip(at, Q, strict=True):
+            turned[np.ix_(block, block)] = one
+        S, mean, B = turned.T @ S @ turned, mean @ turned, [one.T @ b for one, b in zip(Q, B, strict=True)]
+    own, sources = noise[d : d + N], noise[d + N :].reshape(-1, d)
     cross, seen = np.concatenate(B).T[:, o], (mean / (1 - v))[o]
     K = S[np.ix_(o, o)] + np.diag((v / (1 - v))[o])
     gain_u = np.linalg.solve(K, cross.T).T
@@ -197,13 +219,19 @@ def fused(
         if not bit:
             z[at[i]] = B[i] @ u + root(np.eye(len(at[i])) - B[i] @ B[i].T) @ own[at[i]]
             continue
+        if in_frames:  # each direction by itself: z_i | u, x_i has a diagonal covariance
+            W = np.eye(len(at[i])) - B[i] @ B[i].T
+            update = np.linalg.solve(W + np.diag((v / (1 - v))[at[i]]), W).T
+            centre = B[i] @ u + update @ ((mean / (1 - v))[at[i]] - B[i] @ u)
+            z[at[i]] = centre + np.sqrt(np.diag(W - update @ W)) * own[at[i]]
+            continue
         alone = mean[at[i]] + np.sqrt(v[at[i]]) * own[at[i]]  # z_i and a source as x_i alone would have them
         rest = np.eye(d) - B[i].T @ B[i]
         source = B[i].T @ alone + np.sqrt(np.diag(rest)) * sources[i]
         both = np.diag(v[at[i]]) @ B[i]  # Cov(z_i, u | x_i), and below Cov(u | x_i)
         z[at[i]] = alone + both @ np.linalg.solve(rest + B[i].T @ both, u - source)
     S_oo, gain_z = S[np.ix_(o, o)], np.linalg.solve(K, S[np.ix_(o, o)]).T
-    return z, kl(gain_z @ seen, S_oo - gain_z @ S_oo, np.zeros(len(o)), S_oo)
+    return turned @ z, kl(gain_z @ seen, S_oo - gain_z @ S_oo, np.zeros(len(o)), S_oo)
 
 
 def alike(batch: Any, k: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -253,8 +253,8 @@ def _check_guard(report: Report, made: Engine, model: Model, dtype: str) -> None
 
 
 def _check_decay(report: Report, made: Engine, model: Model, dtype: str) -> None:
-    """weight_decay w shrinks the networks' matrices by 1 - rate w beside Adam's step, and moves nothing else: the reported
-    loss and the moments are those of a step without it."""
+    """weight_decay w shrinks the networks' matrices by 1 - rate w beside Adam's step, hidden layers' beside a linear path
+    by 1 - 4 rate w, and moves nothing else: the reported loss and the moments are those of a step without it."""
     p, batch, eps, decay = parameters(model), batches(model, "holes").at(0), float(np.finfo(dtype).eps), 0.25
     rates, found = {"beta": BETA, "learning_rate": RATES[0], "coupling_rate": COUPLING_RATE}, []
     for chosen in ({}, {"weight_decay": decay}):
@@ -266,8 +266,9 @@ def _check_decay(report: Report, made: Engine, model: Model, dtype: str) -> None
         report.require("weight_decay", name in same, f"leaves no {name}")
         report.compare("Adam's moments under weight_decay", same[name], x, 16 * eps * np.abs(x))
     for name, x in p.items():
-        shrinks = name.startswith(("encoder", "decoder")) and name.endswith("weight")
-        expected = moved[name] - (RATES[0] * decay * x if shrinks else 0.0)
+        shrinks, path = name.startswith(("encoder", "decoder")) and name.endswith("weight"), name.rpartition(".")[0]
+        hidden = f"{'.'.join(path.split('.')[:2])}.linear.weight" in p and not path.endswith("linear")
+        expected = moved[name] - (RATES[0] * decay * (4.0 if hidden else 1.0) * x if shrinks else 0.0)
         # Two products and two sums, on the parameter and on what Adam adds, each rounded in both runs.
         bound = 16 * eps * (np.abs(x) + np.abs(moved[name] - x))
         report.compare("weight_decay", decayed[name], expected, bound)

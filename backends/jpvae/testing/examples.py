@@ -45,6 +45,18 @@ MODELS = {
     "fused, canonical": Model(
         (4, 3, 5), (3, 2, 4), (BINARY, REAL, BINARY), hidden=(5,), prior="canonical", alpha=0.7, posterior="fused"
     ),
+    "fused in frames, orthogonal": Model((4, 3), (3, 3), (BINARY, REAL), hidden=(5,), posterior="fused", coordinates="frame"),
+    "fused in frames, canonical, linear paths": Model(
+        (4, 3, 5),
+        (2, 2, 2),
+        (BINARY, REAL, BINARY),
+        hidden=((5,), (), (4, 3)),
+        prior="canonical",
+        alpha=0.7,
+        posterior="fused",
+        coordinates="frame",
+        linear_skip=True,
+    ),
 }
 PATTERNS = tuple(itertools.product(("complete", "holes"), ("elbo", "subset")))
 

@@ -46,8 +46,9 @@ class Batches:
             self._held_out, self.trained = np.sort(shuffled[:count]), np.sort(shuffled[count:])
             for i in np.flatnonzero(~observed[self.trained].any(axis=0)):
                 raise ViewError(
-                    f"view {self.names[i]!r} is observed in no row that is left to train on, after {count} of {len(observed)} "
-                    "were held out; expected at least one. Lower validation_fraction, or take early_stopping=False."
+                    f"view {self.names[int(i)]!r} is observed in no row that is left to train on, after {count} of "
+                    f"{len(observed)} were held out; expected at least one. Lower validation_fraction, or take "
+                    "early_stopping=False."
                 )
         self.size = min(plan.batch_size, len(self.trained))
         self._passes: dict[int, np.ndarray] = {}
@@ -101,7 +102,7 @@ class Batches:
         checksum = zlib.crc32(self.observed.tobytes())
         for view in self.views:
             for values in [view.inputs] if view.targets is view.inputs else [view.inputs, view.targets]:
-                checksum = zlib.crc32(np.ascontiguousarray(values), checksum)
+                checksum = zlib.crc32(np.ascontiguousarray(values).data, checksum)
         return checksum
 
     def rows(self, step: int) -> np.ndarray:
@@ -113,7 +114,8 @@ class Batches:
                 self._passes = {j: p for j, p in self._passes.items() if j >= first}
                 self._passes[k] = generator(self.plan.seed, Stream.SHUFFLE, k).permutation(N)
         joined = np.concatenate([self._passes[k] for k in range(first, last + 1)])
-        return self.trained[joined[start - first * N : start - first * N + self.size]]
+        rows: np.ndarray = self.trained[joined[start - first * N : start - first * N + self.size]]
+        return rows
 
     def _subsets(self, observed: np.ndarray, index: int, part: int) -> list[np.ndarray]:
         """Non-empty parts of each row's observed views: {1} and {2} for two views, one random part for more."""

@@ -69,7 +69,7 @@ class OnLog(Callback):
     """A function that is called with each record."""
 
     def __init__(self, function: Callable[[dict[str, Any]], None]) -> None:
-        self.on_log = function  # type: ignore[method-assign]
+        self.on_log = function  # type: ignore[method-assign,assignment]
 
 
 class JSONLines(Callback):

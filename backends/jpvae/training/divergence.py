@@ -43,5 +43,5 @@ def _offender(report: Mapping[str, Any], rows: np.ndarray, names: Sequence[str])
     k = min(np.flatnonzero(~finite), key=lambda k: rows[k])
     for term, values in (("KL (mean^2 + var of its posterior)", posterior[k]), ("reconstruction", reconstruction[k])):
         for i in np.flatnonzero(~np.isfinite(values)):
-            return f"view {names[i]!r}, row {rows[k]} is the first: its {term} is {values[i]}"
+            return f"view {names[int(i)]!r}, row {rows[k]} is the first: its {term} is {values[i]}"
     return f"row {rows[k]} is the first: its KL is {kl[k]}, by the joint prior's parameters"

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..engines import Engine
+from .batches import Batches
 from .divergence import check_report
-from .loop import Batches
 
 
 @dataclass(frozen=True)
