@@ -40,7 +40,8 @@ def test_every_kind_of_table(form):
 
 
 MASKS = {"int": MASK.astype(int), "float": MASK.astype(float), "lists": MASK.tolist(), "torch": torch.as_tensor(MASK)}
-MASKS["pandas"] = pd.DataFrame(MASK, columns=NAMES)
+MASKS["pandas"] = pd.DataFrame(MASK, columns=[f"view{i}" for i in range(3)])
+MASKS["pandas, by place"] = pd.DataFrame(MASK)
 
 
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS.keys())

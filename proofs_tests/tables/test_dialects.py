@@ -3,6 +3,7 @@
 import functools
 import gzip
 import json
+import warnings
 import zipfile
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from commands import invoke
 from table_files import ENDINGS, read, write
 
-from jpvae.errors import CheckpointError, ConfigError, ViewError
+from jpvae.errors import CheckpointError, ConfigError, JPVAEWarning, ViewError
 from jpvae.files import checkpoints
 from jpvae.tables import reading, text_files
 from jpvae.tables.dialect import Dialect, dialects, stored
@@ -39,7 +40,7 @@ def table(path, **dialect):
 OPTIONS = {
     "encoding": ("who,ville,x\np,Besançon,1\nq,Orléans,2\n".encode("cp1252"), {"encoding": "cp1252"}),
     "its first bytes": ("who,ville,x\np,Besançon,1\nq,Orléans,2\n".encode("utf-16"), {}),
-    "separator and comma": ("who;ville;x\np;Besançon;1,0\nq;Orléans;2\n".encode(), {"sep": ";", "decimal": ","}),
+    "separator and comma": ("who;ville;x\np;Besançon;1,0\nq;Orléans;2\n".encode(), {"sep": ";", "decimal": ((None, ","),)}),
     "unit": ("who,ville,x\np,Besançon,1 mg\nq,Orléans,2mg\n".encode(), {"units": (("x", "mg"),)}),
     "percent": ("who,ville,x\np,Besançon,1%\nq,Orléans,2 %\n".encode(), {"units": ((None, "%"),)}),
     "header": ("# exported\nwho,ville,x\np,Besançon,1\nq,Orléans,2\n".encode(), {"header": 2}),
@@ -64,9 +65,9 @@ def test_each_option_reads_the_same_table(tmp_path, content, dialect, packed):
 @pytest.mark.parametrize(
     ("texts", "dialect", "expected"),
     [
-        (["2,400.00", "800", "1,250"], {"thousands": ","}, [2400.0, 800.0, 1250.0]),
-        (["2.400,5", "800", "1.250"], {"thousands": ".", "decimal": ","}, [2400.5, 800.0, 1250.0]),
-        (["165 000", "90 000", "1\u00a0200"], {"thousands": " "}, [165000.0, 90000.0, 1200.0]),
+        (["2,400.00", "800", "1,250"], {"thousands": ((None, ","),)}, [2400.0, 800.0, 1250.0]),
+        (["2.400,5", "800", "1.250"], {"thousands": ((None, "."),), "decimal": ((None, ","),)}, [2400.5, 800.0, 1250.0]),
+        (["165 000", "90 000", "1\u00a0200"], {"thousands": ((None, " "),)}, [165000.0, 90000.0, 1200.0]),
         (["7", "?", "3"], {"missing": (("x", "?"),)}, [7.0, None, 3.0]),
         (["-999", "1.5", "-999.0"], {"missing": ((None, "-999"),)}, [None, 1.5, None]),
         (["7", "NA", ""], {}, [7.0, None, None]),
@@ -93,7 +94,9 @@ def test_a_later_file_is_read_by_the_fit_and_nothing_observed_is_changed(command
     said = ["--sentinel", "s:dose=-9", "--unit", "s:dose=mg", "--entries", "marginalise", "--view", f"s=s{ending}"]
     code, _, err = command("fit", *FIT, *said, "--view", "lab=lab.csv")
     assert code == 0
-    assert "column 'region' has the answers ['NA']; if they mean that there is none: --na s:region=NA" in " ".join(err.split())
+    assert "column 'region' has the answers ['NA']; if they mean that there is none: --na 's:region=NA'" in " ".join(
+        err.split()
+    )
     for later in ENDINGS:
         new = frame[frame["grade"] != "X"].iloc[:9]
         write(tmp_path / f"new{later}", new)
@@ -141,7 +144,7 @@ REFUSED = {
     "features as rows": (LAB.set_index("who").T.reset_index(), "its rows are the features. To read it so: --transpose a"),
     "dates": (LAB.assign(y=pd.date_range("2021", periods=40).astype(str)), "leave the column out: --drop a:y"),
     "percent": (LAB.assign(y=[f"{k}%" for k in range(40)]), "or in a file: --unit 'a:y=%'"),
-    "thousands": (LAB.assign(y=[f"{k},000.5" for k in range(1, 41)]), "or in a file: --thousands 'a=,'"),
+    "thousands": (LAB.assign(y=[f"{k},000.5" for k in range(1, 41)]), "or in a file: --thousands 'a:y=,'"),
     "a code": (LAB.assign(y=["3.0", "6.0", "7.0", "?"] * 10), "or in a file: --na 'a:y=?'"),
 }
 
@@ -223,4 +226,124 @@ def test_codes_that_were_left_in_are_suspected_and_measurements_are_not():
     values[7, 3], values[:, 3] = 30, np.where(np.arange(n) == 4, -1, values[:, 3])
     values[9, 4] = 300.0  # an outlier is no code
     values[:, 5] = RNG.normal(0, 1, n)
-    assert suspects(values) == {0: -999.0, 1: 999.9, 3: -1.0}
+    assert suspects(values) == {0: (-999.0,), 1: (999.9,), 3: (-1.0,)}
+    scale = np.repeat([[1.0], [2.0], [3.0], [4.0], [5.0], [77.0], [88.0], [99.0]], 3, axis=0)
+    assert suspects(scale) == {0: (77.0, 88.0, 99.0)}
+    assert suspects(np.arange(120.0)[:, None]) == {}  # in which 77 is a value among others
+    assert suspects(np.repeat([0.0, 1.0, 2.0, 3.0, 4.0, 8.0, 9.0], 3)[:, None]) == {}  # a long tail
+
+
+LEVELS = {  # of the fit's csv -> the same in a later file, as that writes them
+    "truth values": (["TRUE", "FALSE", "maybe"], [True, False, True]),
+    "codes": (["1", "2", "X"], [1.0, 2.0, 1.0]),
+    "codes with zeros": (["01", "02", "X"], [1, 2, 1]),
+    "as texts": (["1", "2", "X"], ["1.0", "2.0", "1"]),
+}
+
+
+@pytest.mark.parametrize(("levels", "later"), LEVELS.values(), ids=LEVELS.keys())
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_level_is_known_again_however_a_later_file_writes_it(command, tmp_path, ending, levels, later):
+    write(tmp_path / "s.csv", pd.DataFrame({"who": WHO, "x": (levels * 14)[:40], "z": LAB["x"]}))
+    assert command("fit", *FIT, "--view", "s=s.csv", "--view", "lab=lab.csv")[0] == 0
+    new = pd.DataFrame({"who": WHO[:3], "x": later, "z": [0.5, 0.25, 1.0]})
+    write(tmp_path / f"new{ending}", new)
+    assert command("impute", "m.safetensors", "--view", f"s=new{ending}", "--out", "filled")[0] == 0
+    after = read(tmp_path / "filled" / f"s{ending}")["x"].tolist()
+    assert [f"{v}".casefold().removesuffix(".0") for v in after] == [f"{v}".casefold().removesuffix(".0") for v in later]
+
+
+def test_what_nobody_observed_in_a_later_file_is_imputed(command, tmp_path):
+    assert command("fit", *FIT, "--entries", "marginalise", "--view", "lab=lab.csv")[0] == 0
+    (tmp_path / "new.csv").write_text("who,x,y\np,NA,1\nq,NA,2\n")
+    assert command("impute", "m.safetensors", "--view", "lab=new.csv", "--out", "filled")[0] == 0
+    assert read(tmp_path / "filled" / "lab.csv")["y"].tolist() == [1, 2]
+
+
+IDS = {
+    "floats": np.arange(100.0, 140.0),
+    "nullable": pd.array(range(100, 140), dtype="Int64"),
+    "small": np.arange(100, 140, dtype=np.uint8),
+    "texts of floats": [f"{k}.0" for k in range(100, 140)],
+}
+
+
+@pytest.mark.parametrize("ids", IDS.values(), ids=IDS.keys())
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_whole_numbers_are_the_same_ids_of_whatever_type(tmp_path, ids, ending):
+    path = write(tmp_path / f"t{ending}", LAB.assign(who=ids))
+    assert table(path).index.tolist() == [str(k) for k in range(100, 140)]
+
+
+@pytest.mark.parametrize(("mine", "yours"), [("p7", "P7"), ("007", "7"), ("é7", "e\u03017"), ("a 7", "a\u00a07")])
+def test_ids_that_nearly_are_the_same_are_warned_of(command, tmp_path, mine, yours):
+    write(tmp_path / "a.csv", LAB.assign(who=[mine, *WHO[1:]]))
+    write(tmp_path / "b.csv", LAB.assign(who=[yours, *WHO[1:]]))
+    code, _, err = command("fit", *FIT, "--view", "a=a.csv", "--view", "b=b.csv")
+    assert code == 0
+    assert "1 ids of one view differ from those of another in case, blanks, leading zeros" in " ".join(err.split())
+
+
+def test_results_have_the_signs_and_the_encoding_of_their_input(command, tmp_path):
+    rows = [f"{who};{'éàè'[k % 3]};{k},5" for k, who in enumerate(WHO)]
+    (tmp_path / "s.csv").write_bytes("\n".join(["who;ville;x", *rows, ""]).encode("cp1252"))
+    how = ["--sep", "s=;", "--decimal", "s=,", "--encoding", "s=cp1252"]
+    assert command("fit", *FIT, *how, "--view", "s=s.csv", "--view", "lab=lab.csv")[0] == 0
+    assert command("impute", "m.safetensors", "--view", "s=s.csv", "--out", "filled")[0] == 0
+    filled = (tmp_path / "filled" / "s.csv").read_bytes().decode("cp1252").splitlines()
+    assert filled == ["who;ville;x;imputed", *(f"{row};False" for row in rows)]
+    write(tmp_path / "lab.csv", LAB.assign(who=["Ж", *WHO[1:]]))
+    command("impute", "m.safetensors", "--view", "s=s.csv", "--view", "lab=lab.csv", "--out", "other")
+    assert "Ж;" in (tmp_path / "other" / "s.csv").read_text(encoding="utf-8")  # cp1252 lacks the letter
+
+
+def test_what_a_sheet_cannot_hold_is_refused_before_the_work(command, tmp_path):
+    write(tmp_path / "lab.xlsx", LAB)
+    for value, message in (("a\x01", "has a control character"), ("x" * 40_000, "is longer than the 32,767 characters")):
+        write(tmp_path / "s.csv", LAB.assign(y=[value, "b"] * 20))
+        assert command("fit", *FIT, "--view", "s=s.csv", "--view", "lab=lab.xlsx")[0] == 0
+        code, _, err = command("impute", "m.safetensors", "--view", "lab=lab.xlsx", "--out", "filled")
+        assert code == 2
+        assert message in " ".join(err.split())
+        (tmp_path / "m.safetensors").unlink()
+
+
+def test_cells_of_a_sheet_that_read_as_empty_though_they_are_not(tmp_path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in [["who", "x"], *([who, k] for k, who in enumerate(WHO))]:
+        book.active.append(row)
+    book.active.merge_cells("B3:B5")
+    book.save(tmp_path / "merged.xlsx")
+    with pytest.warns(JPVAEWarning, match=r"of merged cells the first alone has a value"):
+        assert table(tmp_path / "merged.xlsx")["x"].isna().sum() == 2
+    book.active["B9"] = "=B8+1"
+    book.save(tmp_path / "formula.xlsx")
+    with pytest.raises(ViewError, match=r"its cell B9 has a formula without its value"):
+        table(tmp_path / "formula.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("column", "warned"),
+    [(range(40), True), (range(40, 0, -1), True), (np.arange(1.0, 41.0), True), (range(1980, 2020), False)],
+)
+def test_a_column_that_counts_the_rows_is_warned_of(tmp_path, column, warned):
+    path = write(tmp_path / "t.csv", LAB.assign(k=list(column)))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        table(path)
+    assert [("counts the rows" in str(one.message)) for one in found] == [True] * warned
+
+
+def test_integers_that_floats_cannot_hold_are_refused_beside_holes_too(tmp_path):
+    for text in (str(2**53 + 1), "1" * 400, "1" * 5000):
+        (tmp_path / "t.csv").write_text(f"who,x\np,{text}\nq,\n")
+        with pytest.raises(ViewError, match=r"'x' has the integer [\d.]+, beyond 2\*\*53"):
+            table(tmp_path / "t.csv")
+
+
+def test_signs_of_a_column_are_its_own(tmp_path):
+    (tmp_path / "t.csv").write_text('who,x,y\np,"1,200.50",150 000\nq,"3,000",90 000\n')
+    signs = dialects({"thousands": [",", "a:y=space"]}, {"a": Dialect()})["a"].thousands
+    assert table(tmp_path / "t.csv", thousands=signs).to_numpy().tolist() == [[1200.5, 150000], [3000, 90000]]

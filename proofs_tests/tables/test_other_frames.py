@@ -29,6 +29,20 @@ def test_a_mask_is_read_by_its_labels(columns, order):
     assert changed[changed].index.tolist() == IDS[:10]
 
 
+@pytest.mark.parametrize("make", [pl.from_pandas, pa.Table.from_pandas])
+def test_a_mask_of_another_kind_is_read_by_its_names(make):
+    has = pd.DataFrame({"lab": np.arange(40) >= 10, "rna": True})
+    views = {"rna": RNA, "lab": LAB}
+    filled = JPVAE(**OPTIONS).fit(views, make(has)).impute(views, make(has))
+    assert filled["rna"].equals(RNA)
+    assert (filled["lab"] != LAB).any(axis=1).tolist() == [True] * 10 + [False] * 30
+
+
+def test_a_list_has_no_names_for_a_mask_to_have():
+    with pytest.raises(ViewError, match=r"mask has the columns \['lab', 'rna'\]; expected .* a list's have no names"):
+        JPVAE(**OPTIONS).fit([RNA, LAB], pd.DataFrame(True, IDS, ["lab", "rna"]))
+
+
 @pytest.mark.parametrize(
     ("mask", "message"),
     [

@@ -140,12 +140,6 @@ REFUSED = {
         "column 1 of 3 has no name; expected a name for each",
     ),
     "columns twice": (["a=t.csv"], {"t.csv": "who,x,x\np,1,2\n"}, ViewError, "more than one column named ['x']"),
-    "text": (
-        ["a=t.csv"],
-        {"t.csv": "who,x\np,1\nq,high\nr,3\ns,4.5\nt,5\n"},
-        ViewError,
-        "column 'x' is not numeric ('high' at who 'q')",
-    ),
     "nobody home": (
         ["a=t.csv"],
         {"t.csv": GOOD + "r,,\n"},
@@ -164,18 +158,17 @@ REFUSED = {
         ViewError,
         "(line 4 has 4 cells; expected 3",
     ),
-    "huge integer": (["a=t.csv"], {"t.csv": f"who,x\np,{2**53 + 1}\n"}, ViewError, "'x' has integers beyond 2**53"),
+    "huge integer": (
+        ["a=t.csv"],
+        {"t.csv": f"who,x\np,{2**53 + 1}\n"},
+        ViewError,
+        "'x' has the integer 9007199254740993, beyond 2**53",
+    ),
     "semicolons": (
         ["a=t.csv"],
         {"t.csv": "who;x\np;1,5\n"},
         ViewError,
         "are 'who;x'. A .csv has commas between its columns and decimal points; else: --sep ';' --decimal ,",
-    ),
-    "decimal commas": (
-        ["a=t.tsv"],
-        {"t.tsv": "who\tx\np\t7\nq\t1,5\nr\t1,5\n"},
-        ViewError,
-        "column 'x' has numbers that are written with commas ('1,5' at who 'q')",
     ),
     "padded id": (["a=t.csv"], {"t.csv": GOOD + "p ,5,6\n"}, ViewError, "the id 'p ' in 'who' begins or ends with white space"),
     "open quote": (["a=t.csv"], {"t.csv": '"' + GOOD * 9999}, ViewError, "cannot be read as .csv (field larger than"),

@@ -7,16 +7,16 @@ by --na. The same texts mean the same in a .csv, a sheet and a .parquet.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..views.dataframes import EXACT
+from ..views.numerals import PLAIN, WORDS
+from ..views.numerals import number as number_in
 from .dialect import Dialect
 
-WORDS = {"NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "None"}
-_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE | re.ASCII)
 _FLAGS = {"true": True, "false": False}
 
 
@@ -28,17 +28,22 @@ class NotNumbers(ValueError):
         self.row, self.text = row, text
 
 
+class TooLarge(ValueError):
+    """An integer that a float64, which every column becomes once it has holes, cannot hold."""
+
+
 def column(cells: Sequence[str | None], name: str, dialect: Dialect, kind: str | None = None) -> Any:
     """An array of numbers or truth values, or a list of texts and None. kind: "number" or "text", as the fit has it; None: to
     be decided. Raises NotNumbers where it is "number" and a cell is not one."""
     codes, units = dialect.of(dialect.missing, name), dialect.of(dialect.units, name)
-    plain = not (codes or units or dialect.thousands) and dialect.decimal == "."
+    decimal, thousands = dialect.signs(name)
+    plain = not (codes or units or thousands) and decimal == "."
     if kind != "text" and plain and (found := _all_numbers(cells)) is not None:
         return found
-    codes_as_numbers = {float(code) for code in codes if _PLAIN.fullmatch(code)}
+    codes_as_numbers = {float(code) for code in codes if PLAIN.fullmatch(code)}
 
     def number(text: str) -> float | None:
-        return _number(text, units, dialect)
+        return number_in(text, units, decimal, thousands)
 
     def empty(text: str | None) -> bool:
         if text is None or not text.strip() or text in codes:
@@ -54,7 +59,7 @@ def column(cells: Sequence[str | None], name: str, dialect: Dialect, kind: str |
         values = {text: float(_FLAGS[text.strip().casefold()]) for text in known}
         made = np.array([values.get(text, np.nan) for text in there])  # type: ignore[call-overload]
         return made.astype(bool) if not np.isnan(made).any() else made
-    if all(value is not None for value in values.values()) and (known or not any(there)):
+    if all(value is not None for value in values.values()) and (known or kind == "number" or not any(there)):
         return np.array([values.get(text, np.nan) for text in there], np.float64)  # type: ignore[call-overload]
     if kind == "number":
         row = next(k for k, text in enumerate(there) if text in values and values[text] is None)
@@ -71,19 +76,11 @@ def _all_numbers(cells: Sequence[str | None]) -> np.ndarray | None:
     text = "".join(cell for cell in cells if cell)
     if "_" in text or not text.isascii():  # Python's numbers may have them
         return None
-    if np.isnan(values).any() or any(sign in text for sign in ".eEnN") or not (np.abs(values) < 2**63).all():
-        return values
-    return values.astype(np.int64) if (np.abs(values) < 2**53).all() else np.array([int(cell) for cell in cells if cell])
-
-
-def _number(text: str, units: Sequence[str], dialect: Dialect) -> float | None:
-    text = text.strip()
-    for unit in units:
-        text = text.removesuffix(unit).rstrip()
-    if dialect.thousands:
-        sign = r"[ \u00a0\u202f]" if dialect.thousands == " " else re.escape(dialect.thousands)
-        if re.fullmatch(rf"[-+]?\d{{1,3}}({sign}\d{{3}})+({re.escape(dialect.decimal)}\d*)?", text):
-            text = re.sub(sign, "", text)
-    if dialect.decimal != ".":
-        text = "." if "." in text else text.replace(dialect.decimal, ".")
-    return float(text) if _PLAIN.fullmatch(text) else None
+    if not any(sign in text for sign in ".eEnN"):
+        with np.errstate(invalid="ignore"):
+            if (np.abs(values) >= EXACT).any():
+                large = next((cell for cell in cells if cell and (len(cell) > 30 or abs(int(cell)) > EXACT)), None)
+                if large is not None:
+                    raise TooLarge(f"the integer {large[:25]}{'...' if len(large) > 25 else ''}, beyond 2**53")
+        return values if np.isnan(values).any() else values.astype(np.int64)
+    return values

@@ -15,16 +15,17 @@ Pairs = tuple[tuple[str | None, str], ...]  # (column, None for all; text)
 
 @dataclass(frozen=True)
 class Dialect:
-    """id: the id's column.  missing: codes of cells that hold nothing.  units: texts after numbers that are cut off.  header:
-    the line with the names, from 1.  transpose: features as rows.  drop: columns that are left out."""
+    """id: the id's column.  missing: codes of cells that hold nothing.  units: texts at numbers that are cut off.  decimal,
+    thousands: signs in numbers.  header: the line with the names, from 1.  transpose: features as rows.  drop: columns that are
+    left out."""
 
     id: str | None = None
     missing: Pairs = ()
     units: Pairs = ()
     encoding: str | None = None
     sep: str | None = None
-    decimal: str = "."
-    thousands: str = ""
+    decimal: Pairs = ()
+    thousands: Pairs = ()
     sheet: str | None = None
     header: int = 1
     transpose: bool = False
@@ -36,21 +37,26 @@ class Dialect:
                 "".encode(self.encoding)
             except LookupError as error:
                 raise ConfigError(f"--encoding is {self.encoding!r}; expected one such as utf-8, utf-16 or cp1252") from error
-        for option, text, shortest in (
-            ("--sep", self.sep, 1),
-            ("--decimal", self.decimal, 1),
-            ("--thousands", self.thousands, 0),
-        ):
-            if text is not None and not shortest <= len(text) <= 1:
+        said = (("--decimal", self.decimal), ("--thousands", self.thousands))
+        for option, text in (("--sep", self.sep), *((option, text) for option, pairs in said for _, text in pairs)):
+            if text is not None and len(text) != 1:
                 raise ConfigError(f"{option} is {text!r}; expected one character, such as ';'")
-        if self.decimal == self.thousands:
-            raise ConfigError(f"--decimal and --thousands are both {self.decimal!r}; expected two different characters")
+        for column, _ in (*self.decimal, *self.thousands):
+            decimal, thousands = self.signs(column)
+            if decimal == thousands:
+                raise ConfigError(f"--decimal and --thousands are both {decimal!r}; expected two different characters")
         if self.header < 1:
             raise ConfigError(f"--header is {self.header}; expected the number of a line, from 1")
 
-    def of(self, pairs: Pairs, column: str) -> tuple[str, ...]:
+    def of(self, pairs: Pairs, column: str | None) -> tuple[str, ...]:
         """The texts of ``missing`` or ``units`` that a column has."""
         return tuple(text for name, text in pairs if name in (None, column))
+
+    def signs(self, column: str | None) -> tuple[str, str]:
+        """A column's decimal sign and its sign between thousands: its own, else the view's."""
+        found = ([*self.of(pairs, None), *self.of(pairs, column)] for pairs in (self.decimal, self.thousands))
+        decimal, thousands = (texts[-1] if texts else plain for texts, plain in zip(found, (".", ""), strict=True))
+        return decimal, thousands
 
     def to_json(self) -> dict[str, Any]:
         """The fields that differ from the defaults, as plain JSON."""
@@ -112,6 +118,8 @@ def _read(option: str, word: str, column: str | None, value: str, now: Dialect) 
         return {"missing": (*now.missing, (column, value))}
     if option == "unit":
         return {"units": (*now.units, (column, value))}
+    if option in ("decimal", "thousands"):
+        return {option: (*getattr(now, option), (column, _SIGNS.get(value, value)))}
     if option == "drop":
         return {"drop": tuple(dict.fromkeys((*now.drop, column)))}
     if option == "transpose":
@@ -122,7 +130,10 @@ def _read(option: str, word: str, column: str | None, value: str, now: Dialect) 
         if not value.isdecimal() or len(value) > 6:
             raise ConfigError(f"--header is {word!r}; expected the number of the line that has the names, from 1")
         return {"header": int(value)}
-    return {option: {"tab": "\t", "\\t": "\t", "space": " "}.get(value, value)}
+    return {option: _SIGNS.get(value, value)}
+
+
+_SIGNS = {"tab": "\t", "\\t": "\t", "space": " "}
 
 
 def _text(value: Any) -> str:
@@ -148,8 +159,8 @@ def _pairs(value: Any) -> Pairs:
 
 
 _CHECKED = {
-    **dict.fromkeys(("id", "encoding", "sep", "decimal", "thousands", "sheet"), _text),
-    **dict.fromkeys(("missing", "units"), _pairs),
+    **dict.fromkeys(("id", "encoding", "sep", "sheet"), _text),
+    **dict.fromkeys(("missing", "units", "decimal", "thousands"), _pairs),
     "header": _count,
     "transpose": _flag,
     "drop": lambda value: tuple(map(_text, value)),

@@ -21,6 +21,7 @@ from ..views.memory_map import let_go
 from ..views.reading import blocks
 from .arrays import open_arrays
 from .dialect import Dialect
+from .ids import warn_of_near_ids
 from .reading import NoId, Table, read
 from .sources import Source
 
@@ -101,6 +102,7 @@ def join(
         _check_turned(table.source, table.frame.columns, {n: t for n, t in tables.items() if t is not table})
     if columns is None:
         _check_reserved(tables)
+    warn_of_near_ids({name: table.frame.index for name, table in tables.items()})
     ids = _all_ids(list(tables.values()))
     views = {name: table.frame.reindex(ids) for name, table in tables.items()}
     observed, whole = np.zeros((2, len(ids), len(order)), bool)

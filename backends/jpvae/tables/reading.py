@@ -17,15 +17,16 @@ import pandas as pd
 
 from ..errors import JPVAEWarning, MissingDependency, ViewError
 from ..views.columns import Columns
+from ..views.numerals import WORDS
+from ..views.texts import way_out
 from . import text_files, xlsx
-from .cells import WORDS, NotNumbers, column
+from .cells import NotNumbers, TooLarge, column
 from .dialect import Dialect
+from .ids import ids_of
 from .sources import UNREADABLE, Source
 from .text_files import ROW_NAMES
 
 _NEEDS = {".parquet": "pyarrow", ".xlsx": "openpyxl"}
-_STRAY = 0.2  # of a column's different texts: so few that are no numbers are taken for mistakes
-_LARGEST = 2**53  # integers up to here are exact as float64, which a column becomes once it has holes
 
 
 class NoId(ViewError):
@@ -77,7 +78,7 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None) -> Ta
         raise ViewError(f"{source} has no rows; expected one per subject")
     kept = {name: cells for name, cells in zip(names, raw, strict=True) if name not in dialect.drop}
     place = list(kept).index(id_column)
-    ids, whole_ids = _ids(source, kept.pop(id_column), id_column)
+    ids, whole_ids = ids_of(source, kept.pop(id_column), id_column)
     kinds = {} if columns is None else _kinds(columns)
     made: dict[str, Any] = {}
     for name, cells in kept.items():
@@ -86,15 +87,16 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None) -> Ta
         except NotNumbers as wrong:
             raise ViewError(
                 f"{source}: column {name!r} was one of numbers in the fit, and is {wrong.text!r} at {id_column} "
-                f"{ids[wrong.row]!r}; correct or empty the cell, or if it means that nothing was observed: "
-                f"--na '{source.view}:{name}={wrong.text}'"
+                f"{ids[wrong.row]!r}; correct or empty the cell, or in a file: {way_out(wrong.text, f'{source.view}:{name}')}"
+            ) from wrong
+        except TooLarge as wrong:
+            raise ViewError(
+                f"{source}: column {name!r} has {wrong}; expected values, not codes: --drop '{source.view}:{name}'"
             ) from wrong
     frame = _frame(made, ids)
     if columns is None:
         frame, dialect = _without_empty(source, frame, dialect)
         _warn(source, frame)
-        for name in frame:
-            _check_column(source, frame[name])
     return Table(source, frame, place, whole_ids, dialect)
 
 
@@ -162,13 +164,23 @@ def _warn(source: Source, frame: pd.DataFrame) -> None:
     """Of row numbers among the columns, and of words for missing among answers."""
     for name, cells in frame.items():
         kind = getattr(cells.dtype, "kind", "O")
-        if kind == "i" and len(cells) > 4 and cells.iloc[0] in (0, 1) and (np.diff(cells.to_numpy()) == 1).all():
+        if kind in "if" and len(cells) > 4 and _counts_rows(str(name), cells.to_numpy(np.float64, na_value=np.nan)):
             message = f"{source}: column {name!r} counts the rows; it is no measurement: --drop '{source.view}:{name}'"
             warnings.warn(message, JPVAEWarning, stacklevel=4)
         if kind == "O" and (words := sorted(WORDS.intersection(v for v in cells.tolist() if isinstance(v, str)))):
-            options = " ".join(f"--na {source.view}:{name}={word}" for word in words)
+            options = " ".join(f"--na '{source.view}:{name}={word}'" for word in words)
             message = f"{source}: column {name!r} has the answers {words}; if they mean that there is none: {options}"
             warnings.warn(message, JPVAEWarning, stacklevel=4)
+
+
+def _counts_rows(name: str, values: np.ndarray) -> bool:
+    steps = np.diff(values)
+    if steps[0] in (1, -1) and (steps == steps[0]).all():
+        return bool(min(values[0], values[-1]) in (0, 1))
+    named = re.fullmatch(r"Unnamed: \d+|index|level_0|X|\.\.\.1|row[_ .]?(names?|num(ber)?|id)?", name, re.IGNORECASE)
+    return named is not None and bool(
+        np.isfinite(values).all() and (values % 1 == 0).all() and ((steps > 0).all() or (steps < 0).all())
+    )
 
 
 def _check_names(source: Source, names: list[str], id_column: str, dialect: Dialect) -> None:
@@ -190,76 +202,15 @@ def _check_names(source: Source, names: list[str], id_column: str, dialect: Dial
         raise ViewError(f"{source} has more than one column named {twice}; expected different names")
     if id_column not in names:
         advice = f"Give --id {source.view}=COLUMN, or rename it. If features are its rows: --transpose {source.view}"
-        if len(names) == 1 and (found := re.search(r"[;\t,|]", names[0])):
-            sep = "tab" if found.group() == "\t" else found.group()
-            advice = f"A .csv has commas between its columns and decimal points; else: --sep '{sep}' --decimal ,"
+        if len(names) == 1 and (found := re.search(r"[;\t,|]|\b \b", names[0])):
+            sep, comma = {"\t": "tab", " ": "space"}.get(found.group(), found.group()), found.group() == ";"
+            options = f"--sep '{sep}'" + (" --decimal ," if comma else "")
+            advice = f"A .csv has commas between its columns and decimal points; else: {options}"
         elif names[0].startswith("#"):
             advice = f"If the names are in a later line: --header {source.view}=2"
         raise NoId(f"{source} has no column {id_column!r} (the id); its columns are {_some(names)}. {advice}", names)
     if len(set(names).difference(dialect.drop)) == 1:
         raise ViewError(f"{source} has no column beside the id {id_column!r}; expected at least one")
-
-
-def _ids(source: Source, given: Any, name: str) -> tuple[pd.Index, bool]:
-    """As texts, and whether the file has integers."""
-    column = pd.Series(given, dtype=None if isinstance(given, pd.Series) else object)
-    blank = column.isna() | column.map(lambda value: isinstance(value, str) and not value.strip())
-    if blank.any():
-        raise ViewError(f"{source}: row {int(np.flatnonzero(blank)[0]) + 1} has no {name!r}; expected an id in each")
-    whole = bool(pd.api.types.is_integer_dtype(column))
-    values = column.tolist()
-    if not whole and not all(isinstance(value, str | int) for value in values):
-        raise ViewError(f"{source}: the ids in {name!r} are {column.dtype}; expected integers or text")
-    texts = [str(value) for value in values]
-    padded = [text for text in texts if text != text.strip()]
-    if padded:
-        raise ViewError(
-            f"{source}: the id {padded[0]!r} in {name!r} begins or ends with white space ({len(padded)} such "
-            "rows), so that it would not match the same id without; expected ids without: remove it in every table"
-        )
-    index = pd.Index(texts, dtype="str", name=name)
-    twice = index[index.duplicated()]
-    if len(twice):
-        raise ViewError(
-            f"{source}: {name!r} has {twice[0]!r} more than once ({len(twice)} such rows); expected one row per "
-            "subject: keep one of each, or average them. Repeated measures: one view per visit, or ids such as P1-visit2"
-        )
-    return index, whole
-
-
-def _check_column(source: Source, column: pd.Series) -> None:
-    """Raise ViewError for what can hardly be meant: text where nearly all are numbers, integers that a float64 cannot hold."""
-    if pd.api.types.is_numeric_dtype(column) and column.dtype.kind != "b":
-        if getattr(column.dtype, "kind", "O") in "iuf" and (column.abs() > _LARGEST).any():
-            _check_large(source, column)
-        return
-    if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
-        found = column.dropna().drop_duplicates()
-        texts = [value for value in found if isinstance(value, str)]
-        commas = found[[isinstance(value, str) and "," in value for value in found]]
-        if len(commas) and all(re.fullmatch(r"-?\d*(,\d+)*", text) for text in texts):
-            raise ViewError(
-                f"{source}: column {column.name!r} has numbers that are written with commas ({commas.iloc[0]!r} at "
-                f"{column.index.name} {commas.index[0]!r}); expected decimal points, and nothing between thousands. To read "
-                f"them: --decimal '{source.view}=,' or --thousands '{source.view}=,'"
-            )
-        wrong = found[pd.to_numeric(found, errors="coerce").isna()]
-        if 0 < len(wrong) <= _STRAY * len(found):
-            raise ViewError(
-                f"{source}: column {column.name!r} is not numeric ({wrong.iloc[0]!r} at {column.index.name} "
-                f"{wrong.index[0]!r}), yet {len(found) - len(wrong)} of its {len(found)} values are numbers; expected numbers, "
-                "or categories that do not look like numbers: correct or empty these cells, or rename the categories. If it "
-                f"means that nothing was observed: --na '{source.view}:{column.name}={wrong.iloc[0]}'"
-            )
-
-
-def _check_large(source: Source, column: pd.Series) -> None:
-    whole = column.dropna()
-    if (whole % 1 == 0).all() and whole.abs().max() < 1e300 and column.dtype.kind in "iu":
-        raise ViewError(
-            f"{source}: column {column.name!r} has integers beyond 2**53; expected values, not codes: --drop "
-            f"'{source.view}:{column.name}'"
-        )
 
 
 def _some(names: list[str]) -> str:

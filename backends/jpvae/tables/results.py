@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ViewError
+from ..views.columns import Columns
 from ..views.memory_map import let_go
 from . import writing, xlsx
 from .arrays import key_of, new_array
@@ -55,17 +56,11 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
     <view>.probabilities too; -> imputed (N,) by view."""
     draws = wanted.draws
     endings = {name: joined.tables[name].source.ending if name in joined.tables else ending for name in joined.names}
-    for name, suffix in endings.items():
-        if suffix == ".xlsx" and len(joined.observed) * max(1, draws) > xlsx.ROWS:
-            raise ViewError(
-                f"view {name!r} would have {len(joined.observed)} rows x {max(1, draws)} draws, more than an .xlsx holds "
-                f"({xlsx.ROWS}); take fewer draws, or give the view as .csv or .parquet"
-            )
-        if suffix == ".xlsx" and len(model.columns_[name] or ()) + 3 > xlsx.COLUMNS:
-            raise ViewError(
-                f"view {name!r} has {len(model.columns_[name] or ())} columns, more than an .xlsx holds ({xlsx.COLUMNS}); "
-                "give a table as .csv or .parquet first, whose format views without a table take"
-            )
+    for name, columns, suffix in zip(joined.names, model.table_columns_, endings.values(), strict=True):
+        if suffix == ".xlsx":
+            _check_sheet(joined, name, columns, draws)
+        if wanted.probabilities and _id_of(joined, name) in columns.level_titles:
+            raise ViewError(f"view {name!r} calls its ids {_id_of(joined, name)!r}, as one of its probabilities; rename the id")
     found = model.impute(joined.views, joined.observed, return_std=wanted.std, proposals=wanted.proposals)
     parts = dict(zip(("", ".std"), found if wanted.std else [found], strict=False))
     if wanted.probabilities:
@@ -73,15 +68,32 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
         parts[".probabilities"] = {name: table for name, table in probable.items() if table.shape[1]}
     for part, tables in parts.items():
         for name, table in tables.items():
-            writing.write_frame(folder / f"{name}{part}{endings[name]}", _named(joined, name, table))
+            writing.write_frame(folder / f"{name}{part}{endings[name]}", _named(joined, name, table), joined.how[name])
     if draws:
         drawn = model.sample_imputations(joined.views, joined.observed, n_draws=draws, proposals=wanted.proposals)
         for name, suffix in endings.items():
             frames = [_named(joined, name, one) for one in drawn[name]]
             for number, frame in enumerate(frames, start=1):
                 frame.insert(frame.columns.get_loc(_id_of(joined, name)) + 1, DRAW, number)
-            writing.write_frame(folder / f"{name}.draws{suffix}", pd.concat(frames, ignore_index=True))
+            writing.write_frame(folder / f"{name}.draws{suffix}", pd.concat(frames, ignore_index=True), joined.how[name])
     return _imputed(joined)
+
+
+def _check_sheet(joined: Joined, name: str, columns: Columns, draws: int) -> None:
+    """Raise ViewError for what an .xlsx cannot hold."""
+    advice = "give a table as .csv or .parquet first, whose format views without a table take"
+    rows, most = len(joined.observed) * max(1, draws), max(columns.count, len(columns.level_titles)) + 3
+    if rows > xlsx.ROWS:
+        raise ViewError(
+            f"view {name!r} would have {len(joined.observed)} rows x {max(1, draws)} draws, more than an .xlsx holds "
+            f"({xlsx.ROWS}); take fewer draws, or give the view as .csv or .parquet"
+        )
+    if most > xlsx.COLUMNS:
+        raise ViewError(f"view {name!r} has {most} columns, more than an .xlsx holds ({xlsx.COLUMNS}); {advice}")
+    texts = [*(columns.names or ()), *columns.level_titles, _id_of(joined, name), *joined.ids]
+    for text in [*texts, *(label for labels in columns.texts.values() for label in labels)]:
+        if reason := xlsx.unfit(str(text)):
+            raise ViewError(f"view {name!r} has {str(text)[:60]!r}, which {reason} of an .xlsx; {advice}")
 
 
 def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Source], wanted: Wanted) -> dict[str, np.ndarray]:
@@ -90,6 +102,9 @@ def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Sou
     Standard deviations are streamed too; draws, (draws, N, c), and probabilities are held in memory.
     """
     by_view = {source.view: source for source in given}
+    for source in given:
+        if source.format == ".npz" and key_of(source) == IMPUTED:
+            raise ViewError(f"{source} calls its array {IMPUTED!r}, as the results call their marks; rename it")
     parts = ("", ".std") if wanted.std else ("",)
     out: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
     for name, columns in zip(joined.names, model.table_columns_, strict=True):

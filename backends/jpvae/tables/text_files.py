@@ -31,6 +31,10 @@ def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(f"{error}; name its encoding, such as --encoding cp1252 or latin-1") from error
+    if "\0" in text:
+        raise ValueError(
+            "it has NUL characters, as UTF-16 does in another encoding; name its encoding, such as --encoding utf-16-le"
+        )
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows: list[list[str]] = []
     lines: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from ..atomic import beside, clear
-from ..errors import ViewError, unwritten
+from ..errors import JPVAEWarning, ViewError, unwritten
 from ..writers import only_writer
 from . import xlsx
+from .dialect import Dialect
 
 
 def check_new_folder(path: Path) -> None:
@@ -64,9 +66,30 @@ def new_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table in the format of its ending, without pandas' index."""
-    _write(path, lambda file: _WRITERS["".join(path.suffixes[-1 - (path.suffix == ".gz") :])](frame, file))
+def write_frame(path: Path, frame: pd.DataFrame, dialect: Dialect = Dialect()) -> None:  # noqa: B008  (it is frozen)
+    """Write a table in the format of its ending, without pandas' index; a text file with the dialect's signs and encoding, or
+    in UTF-8 where that encoding lacks a letter."""
+    ending = "".join(path.suffixes[-1 - (path.suffix == ".gz") :])
+    if ending == ".parquet":
+        _write(path, lambda file: frame.to_parquet(file, index=False, engine="pyarrow"))
+    elif ending == ".xlsx":
+        _write(path, lambda file: xlsx.write(frame, file))
+    else:
+        _write(path, lambda file: _write_text(frame, file, ending, dialect))
+
+
+def _write_text(frame: pd.DataFrame, file: BinaryIO, ending: str, dialect: Dialect) -> None:
+    options: dict[str, Any] = {"index": False, "sep": dialect.sep or ("," if ending.startswith(".csv") else "\t")}
+    options |= {"decimal": dialect.signs(None)[0], "compression": "gzip" if ending.endswith(".gz") else None}
+    try:
+        frame.to_csv(file, encoding=dialect.encoding or "utf-8", **options)
+    except UnicodeEncodeError as error:
+        letter = error.object[error.start]
+        message = f"{dialect.encoding} has no {letter!r}: a file is in UTF-8 therefore; for reading it: --encoding utf-8"
+        warnings.warn(message, JPVAEWarning, stacklevel=5)
+        file.seek(0)
+        file.truncate()
+        frame.to_csv(file, encoding="utf-8", **options)
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -93,13 +116,3 @@ def _sync(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-_WRITERS: dict[str, Callable[[pd.DataFrame, BinaryIO], Any]] = {
-    ".csv": lambda frame, file: frame.to_csv(file, index=False),
-    ".tsv": lambda frame, file: frame.to_csv(file, index=False, sep="\t"),
-    ".csv.gz": lambda frame, file: frame.to_csv(file, index=False, compression="gzip"),
-    ".tsv.gz": lambda frame, file: frame.to_csv(file, index=False, sep="\t", compression="gzip"),
-    ".parquet": lambda frame, file: frame.to_parquet(file, index=False, engine="pyarrow"),
-    ".xlsx": xlsx.write,
-}

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import ViewError
 from ..model.likelihoods import Spec
+from .numerals import number
 
 Label: TypeAlias = "str | int | float | bool"
 
@@ -183,19 +184,40 @@ class Columns:
 
 def as_text(level: Label) -> str:
     """A category's level as people write it: 2, not 2.0."""
-    return f"{level:g}" if isinstance(level, float) else str(level)
+    return str(int(level)) if isinstance(level, float) and level.is_integer() and abs(level) < 1e16 else str(level)
 
 
-def codes_of(labels: Sequence[Label]) -> dict[Label, int]:
-    """The code of each label and of its text: a file may have 3 where the fit had "3", or the other way round."""
-    return {as_text(label): k for k, label in enumerate(labels)} | {label: k for k, label in enumerate(labels)}
+class Codes:
+    """The code of each label, however a file writes it: 3 where the fit had "3" or "03", True where it had "TRUE"."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self._exact = {label: k for k, label in enumerate(labels) if not isinstance(label, bool)}
+        self._texts = {as_text(label): k for k, label in enumerate(labels)}
+        meant = [_meant(label) for label in labels]
+        self._meant = {found: k for k, found in enumerate(meant) if found is not None and meant.count(found) == 1}
+
+    def __call__(self, value: Any) -> int | None:
+        """None where the fit had no such label."""
+        text = as_text(value)
+        found = self._texts.get(text) if isinstance(value, bool) else self._exact.get(value, self._texts.get(text))
+        return self._meant.get(_meant(value)) if found is None else found
+
+
+def _meant(label: Any) -> tuple[str, float] | None:
+    """What numbers and truth values have in common, however they are written; None of other texts."""
+    text = str(label).strip().casefold()
+    if text in ("true", "false"):
+        return "flag", float(text == "true")
+    value = None if isinstance(label, bool) else number(text)
+    return None if value is None else ("number", value)
 
 
 def unknown_category(view: str, row: Any, column: str | int, value: str, known: Any) -> ViewError:
     """The complaint about a category that fit never saw."""
     return ViewError(
         f"view {view!r}, row {row}, column {column!r} is {value}, a category that was absent from training; expected one of "
-        f'{list(known)}. Leave the cell or the row out, fit with data that have it, or have it imputed (impossible="missing").'
+        f'{list(known)}. Leave the cell or the row out, fit with data that have it, or have it imputed (impossible="missing"). '
+        f"If it means that nothing was observed, in a file: --na '{view}:{column}={value.strip(chr(39))}'"
     )
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingDependency, ViewError
-from .columns import Columns, Label, as_text, codes_of, unknown_category
+from .columns import Codes, Columns, Label, unknown_category
 
+EXACT = 2**53  # integers up to here are the same as float64
 _FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
@@ -106,7 +107,11 @@ class Table:
                 f"days since a day, or leave the column out: --drop {self.view}:{self.title(j)}"
             )
         try:
-            return np.asarray(column.to_numpy(np.float64, na_value=np.nan) if self.frame is not None else column, np.float64)
+            made = np.asarray(column.to_numpy(np.float64, na_value=np.nan) if self.frame is not None else column, np.float64)
+            if getattr(column.dtype, "kind", "O") in "iuO" and (np.abs(made) >= EXACT).any():
+                there = [value for value in column.tolist() if isinstance(value, int)]
+                check_exact(np.array(there, dtype=object)[:, None], self.view, [self.title(j)])
+            return made
         except (TypeError, ValueError) as error:
             place = f"view {self.view!r} is not numeric ({error}, column {self.title(j)!r})"
             raise ViewError(
@@ -115,10 +120,10 @@ class Table:
             ) from error
 
     def _codes(self, j: int, columns: Columns, observed: np.ndarray, unseen: float | None) -> np.ndarray:
-        code = codes_of(columns.texts[j])
+        code = Codes(columns.texts[j])
         codes = np.full(len(self), np.nan)
         for row, (value, gap) in enumerate(zip(*_texts(self.column(j)), strict=True)):
-            found = None if gap else code.get(value, code.get(as_text(value)))
+            found = None if gap else code(value)
             if found is not None:
                 codes[row] = found
             elif not gap and observed[row] and unseen is not None:
@@ -146,6 +151,8 @@ def read_table(table: Any, view: str) -> Table:
             raise ViewError(f"view {view!r} has columns named {names}; expected texts or integers")
         if table.shape[1] == 0:
             raise ViewError(f"view {view!r} has shape {table.shape}; expected (N, c): one row per subject, at least one column")
+        whole = [j for j, dtype in enumerate(table.dtypes) if dtype in (np.dtype(np.int64), np.dtype(np.uint64))]
+        check_exact(table.iloc[:, whole].to_numpy(), view, [names[j] for j in whole])
         numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in table.dtypes)
         return Table(view, np.asarray(table) if numeric or set(table.dtypes) == {np.dtype(bool)} else None, table)
     if np.ma.is_masked(table):
@@ -186,6 +193,16 @@ def _to_arrow(frame: Any) -> Any:
     import pyarrow
 
     return pyarrow.Table.from_pandas(frame, preserve_index=type(frame.index).__name__ != "RangeIndex")
+
+
+def check_exact(values: np.ndarray, view: str, titles: Sequence[Any]) -> None:
+    """Raise ViewError where integers (N, c), of columns that are called so, are not the same as float64."""
+    if values.size and values.dtype.kind in "iuO" and ((values > EXACT) | (values < -EXACT)).any():
+        row, j = (int(k) for k in np.argwhere((values > EXACT) | (values < -EXACT))[0])
+        raise ViewError(
+            f"view {view!r}, column {titles[j]!r} has the integer {values[row, j]}, beyond 2**53; expected values, not codes: "
+            f"leave the column out, in a file: --drop '{view}:{titles[j]}'"
+        )
 
 
 def in_order(table: Table, columns: Columns) -> Table:
@@ -259,10 +276,14 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
     made = {}
     for j, name in enumerate(names or ()):
         given = None if frame is None else frame.iloc[:, j]
-        if kind == "filled" and given is not None and np.array_equal(_known(given, columns, j), values[:, j]):
+        known = _known(given, columns, j) if kind == "filled" and given is not None else None
+        if known is not None and np.array_equal(known, values[:, j]):
             made[name] = given
         elif kind != "numbers" and j in columns.texts:
             texts = [columns.texts[j][int(code)] for code in values[:, j]]
+            if known is not None and given.map(lambda value: isinstance(value, str)).any():  # as they were written
+                own = zip(texts, given.tolist(), known == values[:, j], strict=True)
+                texts = [value if same else text for text, value, same in own]
             fits = given is not None and not (hasattr(given.dtype, "categories") and set(texts) - set(given.dtype.categories))
             if fits and pd.api.types.is_numeric_dtype(given.dtype):  # a column without a text: all its cells are empty
                 fits = not any(isinstance(text, str) for text in texts)
@@ -285,9 +306,9 @@ def named(values: np.ndarray, names: Sequence[str], index: Any) -> Any:
 def _known(given: Any, columns: Columns, j: int) -> np.ndarray:
     """A column's numbers, NaN where it has none."""
     if j in columns.texts:
-        code = codes_of(columns.texts[j])
-        pairs = zip(*_texts(given), strict=True)
-        return np.asarray([np.nan if gap else code.get(v, code.get(as_text(v), np.nan)) for v, gap in pairs])
+        code = Codes(columns.texts[j])
+        found = (None if gap else code(value) for value, gap in zip(*_texts(given), strict=True))
+        return np.asarray([np.nan if one is None else float(one) for one in found])
     return np.asarray(given.to_numpy(np.float64, na_value=np.nan))
 
 

@@ -195,11 +195,11 @@ def _grouped(table: Table, names: Mapping[tuple[int, ...], str], observed: np.nd
 
 
 def _check_levels(table: Table, j: int, found: int, rows: int) -> None:
-    place = f"view {table.view!r}, column {table.title(j)!r}"
+    place, drop = f"view {table.view!r}, column {table.title(j)!r}", f"--drop '{table.view}:{table.title(j)}'"
     if found < 2:
-        raise ViewError(f"{place} has {found} categories; expected at least 2. Leave the column out")
+        raise ViewError(f"{place} has {found} categories; expected at least 2. Leave the column out, in a file: {drop}")
     if found > _MOST_LEVELS or (found == rows and rows > 2):
         raise ViewError(
             f"{place} has {found} categories in {rows} rows; expected at most {_MOST_LEVELS}, and fewer than rows. Leave an "
-            "identifier out, use it as the index, or join rare categories"
+            f"identifier out (in a file: {drop}), use it as the index, or join rare categories"
         )

@@ -111,19 +111,25 @@ def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple
 
 
 def _by_labels(mask: Any, order: Sequence[str], index: Any, keyed: bool) -> Any:
-    """A DataFrame's mask in the order of the views (a list's have no names) and rows, by its labels. Raises ViewError."""
+    """A DataFrame's mask (pandas, polars, Arrow) in the order of the views and rows, by its labels. Raises ViewError."""
+    if foreign := type(mask).__module__.partition(".")[0] in ("polars", "pyarrow") and hasattr(mask, "to_pandas"):
+        mask = mask.to_pandas()  # without labels of rows
     if not (hasattr(mask, "iloc") and hasattr(mask, "columns")):
         return mask
     names = mask.columns.tolist()
     if sorted(map(str, names)) == sorted(order):
         mask = mask[list(order)]
-    elif keyed and any(isinstance(name, str) for name in names):
-        raise ViewError(f"mask has the columns {names}; expected one for each view: {list(order)}, in any order")
-    if index is not None and not mask.index.equals(index):
-        if len(mask) != len(index) or not mask.index.is_unique or not index.is_unique or not index.isin(mask.index).all():
-            raise ViewError("mask has another index than the views; expected the same subjects: mask.reindex(views' index)")
-        mask = mask.loc[index]
-    return mask.to_numpy()
+    elif any(isinstance(name, str) for name in names):
+        called = f"{list(order)}, in any order" if keyed else "a list's have no names: pass them in a dict, or mask.to_numpy()"
+        raise ViewError(f"mask has the columns {names}; expected one for each view: {called}")
+    if foreign or (index is None and type(mask.index).__name__ == "RangeIndex") or mask.index.equals(index):
+        return mask.to_numpy()
+    if index is None:  # arrays have positions
+        whole = mask.index.is_unique and mask.index.isin(range(len(mask))).all()
+        return (mask.sort_index() if whole else mask).to_numpy()
+    if len(mask) != len(index) or not mask.index.is_unique or not index.is_unique or not index.isin(mask.index).all():
+        raise ViewError("mask has another index than the views; expected the same subjects: mask.reindex(views' index)")
+    return mask.loc[index].to_numpy()
 
 
 def _mask(mask: Any, N: int, M: int) -> np.ndarray:

@@ -131,6 +131,8 @@ def checked(
         tally = Tally(name, c)
         for rows in blocks(N):
             values = _rows(a, rows)
+            if a.dtype in (np.dtype(np.int64), np.dtype(np.uint64)):
+                frames.check_exact(values, name, range(c.count))
             if leaving_out is not None:
                 found = leaving_out[i].find(values, observed[rows, i])
                 tally.add(values, found, frames.row_titles(index, rows))
