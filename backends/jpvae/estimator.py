@@ -143,6 +143,11 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         Of the networks' matrices, decoupled as AdamW's; 4 times as much of hidden layers beside a linear path. Nothing of the
         prior or the likelihoods decays. "auto": 0.5 where there are as many columns as rows, or more, else times the root of
         their ratio.
+    calibration : float, default 0.2
+        The part of the rows, at most 1,000, that the first two thirds of the steps leave out. By them the likelihoods' own
+        parameters (variances) are then set, of each view by drawing it from the others, and held while the last third trains
+        with all rows: intervals of new rows then cover what they should. 0: they are learned with all else, as they are with
+        one view, with ``early_stopping``, and with less than 18 rows.
     networks : dict, optional
         Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
 
@@ -225,6 +230,7 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         patience: int = 10,
         max_gradient_norm: float | Literal["auto"] | None = "auto",
         weight_decay: float | Literal["auto"] = "auto",
+        calibration: float = 0.2,
         networks: Mapping[str, tuple[Any, Any]] | None = None,
     ) -> None:
         self.latent_dims = latent_dims
@@ -265,6 +271,7 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         self.patience = patience
         self.max_gradient_norm = max_gradient_norm
         self.weight_decay = weight_decay
+        self.calibration = calibration
         self.networks = networks
 
     def fit(

@@ -13,6 +13,7 @@ import numpy as np
 from .files import saving
 from .files.saving import Progress
 from .fitted import Fitted
+from .inference.calibration import calibrated
 from .inference.latent_report import diagnose
 from .inference.predictor import Predictor
 from .options import Options, seed_of
@@ -94,11 +95,24 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
         if held_out and held_out.exhausted:
             raise StopTraining
 
-    done = progress.step
+    def calibrate() -> None:
+        """Set the likelihoods' own parameters by the rows that the first part of the training has not seen."""
+        nonlocal state
+        parameters, optimizer = finite_arrays(done)
+        rows = batches.calibrating
+        of = Predictor(backend, model, backend.parameters(state), start.seed)
+        parameters |= calibrated(of, [view[rows] for view in batches.views], data.observed[rows], start.seed)
+        state = backend.start(parameters, optimizer)
+
+    done, middle, stopped = progress.step, plan.calibration.steps if plan.calibration else 0, False
     view = Run(options, start.seed, model, start.view_names, start.columns, start.history)
     with listening(listeners, view, done, plan.steps):
-        if not (held_out and held_out.exhausted):
-            done = train(backend, state, batches, first=done, on_step=on_step)
+        if done <= middle and plan.calibration:
+            done, stopped = train(backend, state, batches, first=done, last=middle, on_step=on_step)
+            if not stopped:
+                calibrate()
+        if not (stopped or held_out and held_out.exhausted):
+            done, _ = train(backend, state, batches, first=done, on_step=on_step)
         with suppress(StopTraining):  # it has come already
             record.close(done)
     parameters, optimizer = finite_arrays(done)

@@ -41,6 +41,7 @@ BEFORE = {  # what files have that are older than the option
     "cross_draws": 1,
     "cross_weight": 1.0,
     "weight_decay": 0.0,
+    "calibration": 0.0,
 }
 
 
@@ -89,6 +90,7 @@ class Options:
     patience: int = 10
     max_gradient_norm: float | Literal["auto"] | None = "auto"
     weight_decay: float | Literal["auto"] = "auto"
+    calibration: float = 0.2
     networks: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -99,6 +101,8 @@ class Options:
         at_least("patience", self.patience, 1)
         if at_least("cross_draws", self.cross_draws, 1) > _MOST_DRAWS:
             raise ConfigError(f"cross_draws is {self.cross_draws}; expected at most {_MOST_DRAWS:,}")
+        if not 0 <= self.calibration < 1:
+            raise ConfigError(f"calibration is {self.calibration}; expected 0 <= calibration < 1, a part of the rows")
         if not 0 <= self.cell_dropout <= 1:
             raise ConfigError(f"cell_dropout is {self.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
         if not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):
@@ -275,6 +279,7 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
             "validation_fraction",
             "cell_dropout",
             "cross_weight",
+            "calibration",
         ),
         _number,
     ),

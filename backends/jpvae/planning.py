@@ -14,12 +14,13 @@ from .errors import ConfigError, JPVAEWarning
 from .model.model import Model
 from .options import Options
 from .training import schedules
-from .training.plan import Plan, held_out_rows
+from .training.plan import Calibration, Plan, held_out_rows
 from .training.schedules import LearningRate
 from .views.columns import Columns
 
 _MOST_STEPS = 10**9
 _PASSES, _FEWEST_STEPS = 30.0, 1_500  # where neither epochs nor steps are given: docs/experiments.md
+_FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
 _STEEPEST, _STRONGEST = 2.0, 0.5
 
 
@@ -145,7 +146,16 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
         weight_decay=_decay(options.weight_decay, model, rows),
+        calibration=_calibration(options, model, rows, steps),
     )
+
+
+def _calibration(options: Options, model: Model, rows: int, steps: int) -> Calibration | None:
+    """None where nothing can be learned of it: no likelihood with parameters of its own, one view, few rows or steps."""
+    held_out, first = min(_MOST_CALIBRATING, round(options.calibration * rows)), round(_FIRST_PART * steps)
+    learn = any(name.startswith("likelihood.") for name in model.initial_parameters(0))
+    enough = held_out >= _FEWEST_CALIBRATING and 0 < first < steps and model.views > 1
+    return Calibration(first, held_out) if learn and enough and not options.early_stopping else None
 
 
 def _gradient_limit(given: float | str | None, model: Model) -> float | None:
