@@ -3,11 +3,11 @@
     python proofs_tests/_support/thorough.py            all of it (under an hour of one core), or what a stopped run left
     python proofs_tests/_support/thorough.py NAME ...   only the test files whose paths contain one of these
 
-All mutants of the core are tried, except survivors that have a reason in docs/mutants.md: they count as survivors untried. Of the
-backends, whose tests train models, a sample is tried: SAMPLE mutants, drawn with a seed that comes from the commit.
-Hypothesis tests run on NumPy, PyTorch and JAX in float32 and float64: 150 examples each, or as many as SECONDS of processor time
-allow (JAX compiles for every new shape), which the report counts. array-api-strict is NumPy behind a narrower interface, the same
-bits: the examples of `make test` find a call that it lacks. The seed of the examples comes from the commit too.
+All mutants of the core are tried, except survivors that have a reason in docs/mutants.md: they count as survivors untried.
+Of the backends, whose tests train models, a sample is tried: SAMPLE mutants, drawn with a seed that comes from the commit.
+Hypothesis tests run on NumPy, PyTorch and JAX in float32 and float64: 150 examples each, or as many as SECONDS of processor
+time allow (JAX compiles for every new shape), which the report counts. array-api-strict is NumPy behind a narrower interface,
+the same bits: the examples of `make test` find a call that it lacks. The seed of the examples comes from the commit too.
 benchmarks/results/thorough.json has the results so far after every test file. A report of another commit is started over.
 """
 
@@ -64,48 +64,53 @@ def write(report: dict[str, Any]) -> None:
 
 
 class Budget:
-    """A test's inner function, which does nothing once its examples have taken SECONDS of processor time; it counts them."""
+    """Of one test: how many examples it had, and their seconds of processor time."""
 
-    def __init__(self, test: Callable[..., None]) -> None:
-        functools.update_wrapper(self, test)
-        self._test, self.examples, self.seconds = test, 0, 0.0
+    def __init__(self) -> None:
+        self.examples, self.seconds = 0, 0.0
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        if self.seconds > SECONDS:
-            return
-        start = time.process_time()
-        try:
-            self._test(*args, **kwargs)
-        finally:
-            self.seconds += time.process_time() - start
-            self.examples += 1
+    def limited(self, test: Callable[..., None]) -> Callable[..., None]:
+        """The test's inner function, which does nothing once its examples have taken SECONDS."""
+
+        @functools.wraps(test)
+        def run(*args: Any, **kwargs: Any) -> None:
+            if self.seconds > SECONDS:
+                return
+            start = time.process_time()
+            try:
+                test(*args, **kwargs)
+            finally:
+                self.seconds += time.process_time() - start
+                self.examples += 1
+
+        return run
 
 
 class HypothesisTests:
     """A pytest plugin: only the tests that hypothesis draws examples for, each on its budget; the report after every file."""
 
     def __init__(self, report: dict[str, Any]) -> None:
-        self.report, self.counts, self.budget = report, Counter(), Budget(lambda: None)
+        self.report, self.counts = report, Counter()
 
+    @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Only what hypothesis draws examples for, and not on array-api-strict."""
+        """Only what hypothesis draws examples for, and not on array-api-strict; file by file, for the report."""
         drawn = [item for item in items if getattr(getattr(item, "obj", None), "is_hypothesis_test", False)]
         kept = [item for item in drawn if "strict" not in item.nodeid.partition("[")[2].split("]")[0].split("-")]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+        items[:] = sorted(kept, key=lambda item: item.path)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Any:
         """Give the test its budget; note the file's counts after its last test."""
-        handle, start = item.obj.hypothesis, time.process_time()
-        test = handle.inner_test
-        handle.inner_test = self.budget = Budget(test)
+        handle, budget, start = item.obj.hypothesis, Budget(), time.process_time()
+        test, handle.inner_test = handle.inner_test, budget.limited(handle.inner_test)
         try:
             result = yield
         finally:
             handle.inner_test = test
-        self.counts["examples"] += self.budget.examples
-        self.counts["out of time"] += self.budget.seconds > SECONDS
+        self.counts["examples"] += budget.examples
+        self.counts["out of time"] += budget.seconds > SECONDS
         self.counts["seconds"] += time.process_time() - start
         if nextitem is None or nextitem.path != item.path:
             name = str(item.path.relative_to(ROOT))
