@@ -188,7 +188,7 @@ def cholesky(means: Sequence[Any], log_vars: Sequence[Any], prior: jc.JointPrior
 
 
 METHODS: dict[str, Callable[..., Any]] = {
-    OURS: jc.kl_divergence,
+    OURS: lambda means, log_vars, prior: jc.kl_divergence(prior, means, log_vars),
     "Eq. 9, solve": lambda means, log_vars, prior: jc.kl_eq9(
         [x[None] for x in means], [x[None] for x in log_vars], prior.cross_covariance(1, 0)
     )[0],

@@ -88,7 +88,7 @@ def torch_step(method: str, p: Problem) -> Callable[[], Any]:
         kl: Any
         drawn: Any
         if method == FACTORISED:
-            kl = jc.kl_divergence(means, log_vars, joint, mask)
+            kl = jc.kl_divergence(joint, means, log_vars, mask)
             z = [jc.reparameterize(*row) for row in zip(means, log_vars, own, strict=True)]
             drawn = jc.complete(joint, z, mask, more)
         else:

@@ -159,8 +159,8 @@ def distributions(means: list[Any], log_vars: list[Any], prior: jc.JointPrior) -
 
 
 IN_TORCH: dict[str, Callable[..., Any]] = {
-    OURS: jc.kl_divergence,
-    SVD: jc.kl_divergence,
+    OURS: lambda means, log_vars, prior: jc.kl_divergence(prior, means, log_vars),
+    SVD: lambda means, log_vars, prior: jc.kl_divergence(prior, means, log_vars),
     SOLVE: lambda means, log_vars, prior: jc.kl_eq9(means, log_vars, prior.cross_covariance(1, 0)),
     INVERSE: eq9_inv,
     CHOLESKY: cholesky,
@@ -195,8 +195,8 @@ def vjp_step(library: Any, inputs: Inputs) -> tuple[Callable[[], Any], Callable[
 
     def step() -> Any:
         joint = prior(frames, logits)
-        kl = jc.kl_divergence(means, log_vars, joint)
-        return kl, *vjp.kl_divergence(means, log_vars, joint, None, ones)[:2]
+        kl = jc.kl_divergence(joint, means, log_vars)
+        return kl, *vjp.kl_divergence(joint, means, log_vars, None, ones)[:2]
 
     peak = peak_memory.of_numpy if library is np else peak_memory.of_torch
     return step, lambda: peak(step)
@@ -207,7 +207,7 @@ def jax_step(inputs: Inputs) -> tuple[Callable[[], Any], Callable[[], int]]:
     arrays = jax.tree.map(jnp.asarray, (inputs.means, inputs.log_vars, inputs.frames, inputs.logits))
 
     def total(means: Any, log_vars: Any, frames: Any, logits: Any) -> Any:
-        kl = jc.kl_divergence(means, log_vars, prior(frames, logits))
+        kl = jc.kl_divergence(prior(frames, logits), means, log_vars)
         return kl.sum(), kl
 
     compiled = jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2, 3), has_aux=True)).lower(*arrays).compile()

@@ -15,7 +15,7 @@ mask = jnp.asarray([[1, 1, 1], [1, 0, 1], [0, 1, 1], [1, 0, 0], [0, 1, 0], [1, 1
 def divergence(parameters):
     frames = [jc.frame(p, n, d) for p, n in zip(parameters["frames"], dims, strict=True)]
     prior = jc.JointPrior.canonical(frames, parameters["logits"])
-    return jc.kl_divergence(means, log_vars, prior, mask).sum()
+    return jc.kl_divergence(prior, means, log_vars, mask).sum()
 
 
 stack = {

@@ -28,7 +28,7 @@ adam = torch.optim.Adam([*vaes.parameters(), skew], lr=3e-3)
 for _ in range(400):
     means, log_vars = zip(*(vae.encoder(x).chunk(2, dim=-1) for vae, x in zip(vaes, views, strict=True)), strict=True)
     prior = jc.JointPrior.orthogonal(jc.orthogonal(skew, n), alpha=0.95)  # (2) C = 0.95 * rotation
-    kl = jc.kl_divergence(means, log_vars, prior)  # (3) in place of the sum of the two KLs, (rows,)
+    kl = jc.kl_divergence(prior, means, log_vars)  # (3) in place of the sum of the two KLs, (rows,)
     z = [jc.reparameterize(m, v, torch.randn_like(m)) for m, v in zip(means, log_vars, strict=True)]
     errors = [(vae.decoder(zi) - x).square().sum(-1) / 0.02 for vae, zi, x in zip(vaes, z, views, strict=True)]
     loss = (0.5 * sum(errors) + kl).mean()

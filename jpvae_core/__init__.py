@@ -7,19 +7,21 @@ from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .cayley import cayley, inverse_cayley
 from .conditioning import Conditional, condition, condition_gaussian, conditional_mean
 from .density import log_density
-from .errors import DtypeError, JPVAEError, LibraryError, NotAContraction, NotOrthogonal, ShapeError
+from .errors import ArgumentError, DtypeError, JPVAEError, LibraryError, NotAContraction, NotOrthogonal, ShapeError
 from .frames import frame, orthogonal
 from .fused import Fused, fuse
 from .fused_frames import FusedInFrames
 from .kl import kl_dense, kl_divergence, kl_eq9, kl_eq16
 from .moments import Moments
 from .prior import JointPrior
+from .pytrees import register_jax
 from .sampling import complete, reparameterize, sample
 from .signs import sign_matrix
 from .skew import skew
 
 __version__ = "0.1.0"  # the one place: the build, jpvae.__version__ and `jpvae --version` read it here
 __all__ = [
+    "ArgumentError",
     "Bounded",
     "Conditional",
     "DtypeError",
@@ -47,6 +49,7 @@ __all__ = [
     "log_density",
     "number_bound",
     "orthogonal",
+    "register_jax",
     "reparameterize",
     "sample",
     "sigmoid_bound",

@@ -7,15 +7,17 @@ Given u, twice the KL of z_i from its prior, but for the means, is ``spread``:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ._xp import Array, Namespace, eye_like, solve_lower
-from .prior import rotate, square
+from .pytrees import pytree
 from .remainder import remainder
+from .rotated import Frame, rotate, square
 
-Frame = Array | None
 
-
+@pytree(data=("frame", "a", "r", "mean", "m", "log_var", "variance", "precision", "K", "log_det", "spread", "bit"))
 @dataclass(frozen=True)
 class Alone:
     """What one observed view says of the source by itself; arrays (..., B, ...)."""
@@ -71,6 +73,18 @@ def alone_of(xp: Namespace, uniform: bool, frame: Frame, a: Array, r: Array, mea
         near = xp.sum(remainder(xp, -logs) + below(xp, inverse), axis=-1) - xp.sum(gained * gained * shared, axis=-1)
         spread = xp.sum(remainder(xp, log_var), axis=-1) + xp.where(weak, near, far)
     return Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, precision, K, log_det, spread, bit)
+
+
+def together(xp: Namespace, alone: Sequence[Alone]) -> tuple[Array, Array, Array]:
+    """What all views together say of the source. (No cached_property: torch.compile cannot trace its lock.)"""
+    added: Any = 0.0
+    weighted: Any = 0.0
+    for one in alone:
+        added = added + one.added
+        weighted = weighted + one.bit * times(one.precision, one.source)
+    inverse, L = inverse_root(xp, added + eye_like(xp, added, alone[0].m.shape[-1]))
+    excess = xp.linalg.diagonal(added) - below(xp, L)
+    return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
 
 
 def inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ._fused_vjp import Bars
 from ._xp import Array, Namespace, sum_to
 from .fused_frames import Direction, FusedInFrames
-from .prior import expand, rotate
+from .rotated import expand, rotate
 
 
 @dataclass

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ._alone import Alone, diagonal_of, gram, outer_of, times
 from ._xp import Array, Namespace, eye_like, sum_to
 from .fused import Fused
-from .prior import expand, rotate
+from .rotated import expand, rotate
 
 
 @dataclass

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
-import array_api_compat
-import array_api_compat.numpy
 import numpy as np
 
 from .errors import LibraryError
+from .pytrees import register_jax
 
 Namespace: TypeAlias = Any
 P = ParamSpec("P")
@@ -50,16 +49,20 @@ X = TypeVar("X", bound=Array)  # the arrays of one library: what comes in is wha
 _AUTOCAST = ("cpu", "cuda", "mps", "xpu")  # the devices on which torch has an autocast
 
 
-def without_autocast(door: Callable[P, T]) -> Callable[P, T]:
-    """A public door that means the same under ``torch.autocast`` as outside it, bit for bit.
+def public(door: Callable[P, T]) -> Callable[P, T]:
+    """A public door: it means the same under ``torch.autocast`` as outside it, and a JAX wrapper is taken for its value.
 
     Autocast rounds the operands of every product to half precision: float32 results with errors of 1e-2. (As everywhere in
     torch, ``backward()`` belongs outside the autocast region: inside it, torch rounds the products of the gradients.)
-    torch is never imported here: where nobody has imported it, there is no autocast.
+    An ``nnx.Param`` and its like hold an array and give it out through ``__jax_array__``, as for any function of JAX.
+    No framework is imported here: where nobody has imported torch there is no autocast, nor a wrapper without flax.
     """
 
     @functools.wraps(door)
     def inside(*args: P.args, **kwargs: P.kwargs) -> T:
+        if "flax" in sys.modules:
+            given: Any = (args, kwargs)
+            args, kwargs = _unwrapped(given)
         torch: Any = sys.modules.get("torch")
         if torch is not None:
             for kind in _AUTOCAST:
@@ -71,32 +74,67 @@ def without_autocast(door: Callable[P, T]) -> Callable[P, T]:
     return inside
 
 
-def _library(x: Array) -> str:
-    return type(x).__module__.partition(".")[0]
+def _unwrapped(x: Any) -> Any:
+    """Tuples, lists and dicts of arrays with every wrapper replaced by the array that it holds."""
+    if type(x) in (tuple, list):
+        return type(x)(map(_unwrapped, x))
+    if type(x) is dict:
+        return {key: _unwrapped(value) for key, value in x.items()}
+    value = getattr(type(x), "__jax_array__", None)
+    return x if value is None else value(x)
+
+
+def library_of(x: Any) -> str:
+    """The name of the package that an array's type comes from: "numpy", "torch", "jax"."""
+    name = type(x).__module__.partition(".")[0]
+    return "jax" if name == "jaxlib" else name
 
 
 def namespace(*arrays: Array | None) -> Namespace:
     """The array-API namespace shared by ``arrays`` (None is ignored). Costs microseconds: call once, pass it inward.
 
-    torch and NumPy are recognised by their types' modules: torch.compile cannot trace array_api_compat's cached look-up, and
-    NumPy's work on small arrays takes no longer than that look-up.
+    NumPy, torch and JAX are recognised by their types' modules: torch.compile cannot trace array_api_compat's cached look-up,
+    and NumPy's work on small arrays takes no longer than that look-up. NumPy 2 follows the standard by itself; importing
+    array_api_compat.numpy would load numpy.testing and numpy.f2py, as long as NumPy itself takes.
+    The first JAX array registers the core's classes as pytrees (pytrees.py).
     """
     present = [x for x in arrays if x is not None]
-    libraries = {_library(x) for x in present}
+    libraries = {library_of(x) for x in present}
     if libraries == {"numpy"}:
-        return array_api_compat.numpy
+        return np
     if libraries == {"torch"}:
         import array_api_compat.torch as torch_namespace
 
         return torch_namespace
+    if libraries == {"jax"}:
+        import jax.numpy as jax_namespace
+
+        register_jax()
+        return jax_namespace
+    import array_api_compat
+
     try:
         return array_api_compat.array_namespace(*present)
     except TypeError as error:
-        kinds = sorted({f"{_library(x)}.{type(x).__name__}" for x in present})
+        kinds = sorted({f"{library_of(x)}.{type(x).__name__}" for x in present})
         raise LibraryError(
             f"expected arrays of one array library, found {', '.join(kinds)}. "
             "Convert them all to the library whose gradients or device you need."
         ) from error
+
+
+def concrete(x: Any) -> bool:
+    """Whether the values of a NumPy, torch or JAX array can be read: nothing is tracing, and no GPU has to be waited for."""
+    library = library_of(x)
+    if library == "torch":
+        import torch
+
+        return bool(x.device.type == "cpu") and not torch.compiler.is_compiling()
+    if library == "jax":
+        import jax
+
+        return not isinstance(x, jax.core.Tracer)
+    return library == "numpy"
 
 
 def device(x: Array) -> Any:
@@ -106,10 +144,14 @@ def device(x: Array) -> Any:
     that are sharded over several (pmap, shard_map, jax.set_mesh).
     """
     where: Any = x
-    library = _library(x)
-    if library in ("jax", "jaxlib"):
+    library = library_of(x)
+    if library == "jax":
         return None
-    return where.device if library == "torch" else array_api_compat.device(where)
+    if library in ("torch", "numpy"):
+        return where.device
+    import array_api_compat
+
+    return array_api_compat.device(where)
 
 
 def eye_like(xp: Namespace, x: Array, n: int, d: int | None = None) -> Array:
@@ -124,11 +166,23 @@ def asarray_like(xp: Namespace, x: Array, value: Any) -> Array:
 
 def solve_lower(xp: Namespace, L: Any, B: Any) -> Array:
     """X of L X = B, L lower triangular. The array API has no such function; torch's takes a fifth of the time of its solve."""
-    if _library(L) == "torch":
+    if library_of(L) == "torch":
         import torch
 
         return torch.linalg.solve_triangular(L, B, upper=False)
     return xp.linalg.solve(L, B)
+
+
+def block_diagonal(xp: Namespace, blocks: Sequence[Any], lead: tuple[int, ...]) -> Any:
+    """Square blocks (..., n_i, n_i), broadcast to these leading axes, on the diagonal of one matrix (*lead, N, N)."""
+    N, start, rows = sum(int(block.shape[-1]) for block in blocks), 0, []
+    for block in blocks:
+        n = int(block.shape[-1])
+        wide = xp.broadcast_to(block, (*lead, n, n))
+        before, after = (xp.zeros((*lead, n, k), dtype=wide.dtype, device=device(wide)) for k in (start, N - start - n))
+        rows.append(xp.concat([before, wide, after], axis=-1))
+        start += n
+    return xp.concat(rows, axis=-2)
 
 
 def to_numpy(x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -136,6 +190,32 @@ def to_numpy(x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     if hasattr(x, "detach"):
         x = x.detach().cpu().double().numpy()
     return np.array(x, dtype=np.float64)
+
+
+def converter(xp: Namespace, mine: Array, like: Array | None, dtype: Any, where: Any) -> Callable[[Array], Array]:
+    """What brings the arrays of ``mine``'s library to like's library, dtype and device, or to a dtype and a device by name.
+
+    What is too large for the new dtype stops short of its largest number, at exp of the largest logit (bounds.py).
+    """
+    if like is not None:
+        if library_of(like) != library_of(mine):
+            target = namespace(like)
+            return lambda x: asarray_like(target, like, to_numpy(x))
+        dtype, where = like.dtype, device(like)
+    if isinstance(dtype, str):
+        dtype = getattr(xp, dtype)
+
+    def convert(x: Any) -> Any:
+        if dtype is not None and x.dtype != dtype:
+            most = 0.997 * float(xp.finfo(dtype).max)
+            x = xp.astype(xp.clip(x, -most, most) if float(xp.finfo(x.dtype).max) > most else x, dtype)
+        if where is not None:
+            from array_api_compat import to_device
+
+            x = to_device(x, where)
+        return x
+
+    return convert
 
 
 def split(x: X, sizes: Sequence[int]) -> list[X]:

@@ -22,7 +22,7 @@ from numbers import Real
 from typing import Any, Generic, NamedTuple
 
 from ._checks import check_alpha, check_dtype, dtype_name
-from ._xp import Array, Namespace, X, asarray_like, namespace, without_autocast
+from ._xp import Array, Namespace, X, asarray_like, namespace, public
 
 LIMIT = {"float32": 88.72, "float64": 709.78}
 
@@ -36,7 +36,7 @@ class Bounded(NamedTuple, Generic[X]):
     excess: X  # s^2/(1-s^2)
 
 
-@without_autocast
+@public
 def sigmoid_bound(logits: X) -> Bounded[X]:
     """``s = sigmoid(logits)`` in (0, 1). logits: (...) -> Bounded of (...); beyond +-88.72 (float64: +-709.78) as there.
 
@@ -49,7 +49,7 @@ def sigmoid_bound(logits: X) -> Bounded[X]:
     return _bounded(value, xp.exp(t), -1.0 / (2.0 + xp.exp(-t)))
 
 
-@without_autocast
+@public
 def tanh_bound(logits: X) -> Bounded[X]:
     """``s = tanh(logits / 2)`` in (-1, 1), the paper's (1 - e^-t)/(1 + e^-t). logits: (...) -> Bounded of (...).
 
@@ -61,7 +61,7 @@ def tanh_bound(logits: X) -> Bounded[X]:
     return _bounded(xp.tanh(0.5 * t), 0.5 * xp.expm1(t), 0.5 * xp.expm1(-t))
 
 
-@without_autocast
+@public
 def number_bound(alpha: float | Array, like: X) -> Bounded[X]:
     """The correlation ``alpha`` itself, |alpha| < 1. alpha: a number or (...); ``like`` gives dtype and device.
 

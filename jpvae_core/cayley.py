@@ -7,10 +7,10 @@ eigenvalues of a skew matrix are imaginary: |1 - i w| >= 1. Its condition number
 from __future__ import annotations
 
 from ._checks import check_dtype, check_square
-from ._xp import X, eye_like, namespace, without_autocast
+from ._xp import X, eye_like, namespace, public
 
 
-@without_autocast
+@public
 def cayley(A: X) -> X:
     """The rotation ``Q = (I + A)(I - A)^{-1}`` of a skew-symmetric A.
 
@@ -25,7 +25,7 @@ def cayley(A: X) -> X:
     return xp.linalg.solve(identity - A, identity + A)
 
 
-@without_autocast
+@public
 def inverse_cayley(Q: X) -> X:
     """The skew matrix ``A = (Q - I)(Q + I)^{-1}`` with cayley(A) = Q, for a rotation Q without eigenvalue -1.
 

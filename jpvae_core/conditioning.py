@@ -9,55 +9,68 @@ z_O ~ N(mu_O, diag sigma_O^2), add the linear map's image of diag sigma_O^2 to t
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import Any, Generic, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, NamedTuple, overload
 
 from ._bits import bits_of, keep
 from ._checks import check_dtype, check_last, check_posterior, check_square, check_views
-from ._xp import Array, Namespace, X, device, eye_like, namespace, without_autocast
-from .errors import ShapeError
-from .prior import JointPrior, dense, expand, rotate, sandwich, square
+from ._door import Form, Mask, Views, enter, log_variances
+from ._xp import Array, Namespace, X, device, eye_like, namespace, public
+from .errors import ArgumentError, ShapeError
+from .prior import JointPrior
+from .rotated import dense, expand, rotate, sandwich, square
 
 
 class Conditional(NamedTuple, Generic[X]):
-    """What ``condition`` returns: unpack it as ``means, covariances = condition(...)``."""
+    """What ``condition`` returns: unpack it as ``means, covariances = condition(...)``. Dicts by name where dicts came in."""
 
     means: tuple[X, ...]
     covariances: tuple[tuple[X, ...], ...]
 
 
-@without_autocast
-def conditional_mean(prior: JointPrior, latents: Sequence[X], mask: Array) -> tuple[X, ...]:
+@overload
+def conditional_mean(prior: JointPrior, latents: Sequence[X], mask: Mask) -> tuple[X, ...]: ...
+@overload
+def conditional_mean(prior: JointPrior, latents: Mapping[str, X], mask: Mask) -> dict[str, X]: ...
+@public
+def conditional_mean(prior: JointPrior, latents: Views[X], mask: Mask) -> tuple[X, ...] | dict[str, X]:
     """E[z_j | z_observed] for the missing views, the latents themselves for the observed ones; any pattern per row.
 
-    latents: one array (..., B, n_i) per view (what a missing view holds is ignored, NaN included); mask: (M,) or (..., B, M).
+    prior, latents, mask: as the prior, means and mask of ``kl_divergence``; what a missing view holds is ignored, NaN included.
     -> one array (..., B, n_i) per view. No B x n x n array is made. Source: Eq. 12 under the prior.
     Error: (n/2 + d/2 + M/2 + 1 + r) eps |Q_j| sum_i |g_ji| |Q_i|^T |z_i|, r the relative error of g (docs/error-analysis.md).
     """
-    xp, bits, clean = door(prior, latents, mask)
+    xp, bits, clean, form = door(prior, latents, mask)
     y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
     predicted = map(expand, [xp] * len(y), prior.coupling.predict(xp, y, bits), prior.frames)
-    return tuple(xp.where(b > 0.0, z, mean) for b, z, mean in zip(bits, clean, predicted, strict=True))
+    found: tuple[X, ...] = form.views([xp.where(b > 0.0, z, mean) for b, z, mean in zip(bits, clean, predicted, strict=True)])
+    return found
 
 
-@without_autocast
-def condition(prior: JointPrior, latents: Sequence[X], mask: Array, *, log_vars: Sequence[X] | None = None) -> Conditional[X]:
+@public
+def condition(
+    prior: JointPrior, latents: Views[X], mask: Mask, *, log_vars: Views[X] | None = None, std: Views[X] | None = None
+) -> Conditional[X]:
     """The conditional Gaussian of every view's latents given the observed ones: means, and all blocks of the covariance.
 
-    latents: one array (..., B, n_i) per view, ignored where missing; mask: (M,) for one pattern or (..., B, M).
-    log_vars: None where the observed latents are known exactly, or like latents: z_O ~ N(latents, diag exp(log_var)).
+    prior, latents, mask: as the prior, means and mask of ``kl_divergence``; latents are ignored where missing.
+    log_vars, or std (standard deviations): None where the observed latents are known exactly, or like latents:
+    z_O ~ N(latents, diag exp(log_var)).
     -> means: M arrays (..., B, n_i); covariances[i][j]: (..., R, n_i, n_j), R = B for a mask by row or where
-    log_vars enter, else 1. An observed view's blocks are 0 (its latents are known), or its propagated uncertainty.
+    log_vars enter, else 1 (without R for a single row). An observed view's blocks are 0 (its latents are known), or its
+    propagated uncertainty.
     Memory: R n_i n_j per block; ``conditional_mean`` and ``complete`` need none of it.
     Error: (d/2 + M/2 + 2 + r) eps times each covariance's formula in absolute values, with log_vars
     (n/2 + d + M/2 + 7 + 2r) eps; the means as ``conditional_mean``.
     Source: Eq. 12 under the prior; p(z_j | z_O) as in the factor model of ``JointPrior.canonical``.
     """
-    xp, bits, clean = door(prior, latents, mask)
-    if log_vars is not None:
-        namespace(*log_vars, *clean)
-        check_posterior(clean, log_vars, prior.dims)
-    means = conditional_mean(prior, latents, mask)
+    xp, bits, clean, form = door(prior, latents, mask)
+    spread: Any = None
+    if log_vars is not None or std is not None:
+        given = log_variances(log_vars, std)
+        _, (spread, _), _, _ = enter(prior, None, log_vars=given, latents=latents)
+        check_posterior(clean, spread, prior.dims)
+    means: Any = conditional_mean(prior, latents, mask)
     views = range(len(prior.dims))
     like, coupling = clean[0], prior.coupling
 
@@ -74,18 +87,23 @@ def condition(prior: JointPrior, latents: Sequence[X], mask: Array, *, log_vars:
         return base
 
     covariances: list[list[Any]] = [[block(i, j) for j in views] for i in views]
-    if log_vars is not None:
+    if spread is not None:
         for k in views:
-            variance = xp.exp(keep(xp, bits[k], log_vars[k])) * bits[k]
+            variance = xp.exp(keep(xp, bits[k], spread[k])) * bits[k]
             maps = [between(j, k, coupling.regression(xp, j, k, bits)) for j in views if j != k]
             maps.insert(k, eye_like(xp, like, prior.dims[k])[None, :, :])
             for i in views:
                 for j in views:
                     covariances[i][j] = covariances[i][j] + sandwich(xp, maps[i], variance, maps[j])
-    return Conditional(means, tuple(tuple(row) for row in covariances))
+    if form.single:
+        covariances = [[x[..., 0, :, :] for x in row] for row in covariances]
+    if form.names is None:
+        return Conditional(means, tuple(tuple(row) for row in covariances))
+    by_name: Any = {i: dict(zip(form.names, row, strict=True)) for i, row in zip(form.names, covariances, strict=True)}
+    return Conditional(means, by_name)
 
 
-@without_autocast
+@public
 def condition_gaussian(mean: X, cov: X, observed_index: Sequence[int], values: X) -> tuple[X, X]:
     """Eq. 12 for any Gaussian N(mean, cov) and any split: the unobserved coordinates given the observed ones.
 
@@ -125,9 +143,13 @@ def check_latents(prior: JointPrior, latents: Sequence[Array]) -> None:
         raise ShapeError(f"latents[0] has shape {tuple(latents[0].shape)}; expected (..., B, n_i): add a row axis")
 
 
-def door(prior: JointPrior, latents: Sequence[Array], mask: Array) -> tuple[Namespace, list[Array], list[Array]]:
+def door(prior: JointPrior, latents: Views[Any], mask: Mask) -> tuple[Namespace, list[Array], list[Any], Form]:
     """Checks, then the mask's bits and the latents with missing views set to 0."""
-    xp = namespace(*latents, *prior.arrays, mask)
-    check_latents(prior, latents)
-    bits, (clean,) = bits_of(xp, mask, latents)
-    return xp, bits, clean
+    xp, (rows,), bare, form = enter(prior, mask, latents=latents)
+    check_latents(prior, rows)
+    if bare is None:
+        raise ArgumentError(
+            "mask is None; expected which views are observed, (M,) or (..., B, M): with all of them nothing is left"
+        )
+    bits, (clean,) = bits_of(xp, bare, rows)
+    return xp, bits, clean, form

@@ -9,11 +9,12 @@ array of 0.0/1.0 per view that broadcasts against (..., B, d).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ._xp import Array, Namespace
+from .pytrees import pytree
 
 Arrays = Sequence[Array]
 Bits = Arrays | None
@@ -29,6 +30,16 @@ class Coupling(Protocol):
     @property
     def arrays(self) -> tuple[Array, ...]:
         """The parameters' arrays, for the library and dtype checks at the door."""
+
+    @property
+    def state(self) -> tuple[Array, ...]:
+        """Every array that results depend on."""
+
+    def mapped(self, xp: Namespace, convert: Callable[[Array], Array]) -> Coupling:
+        """The same coupling with converted arrays."""
+
+    def marginal(self, xp: Namespace, views: Sequence[int]) -> Coupling:
+        """Of some views, in this order."""
 
     @property
     def noise_dim(self) -> int:
@@ -85,12 +96,13 @@ class Coupling(Protocol):
         """The shifts draw - e and, from their cotangents ``bar`` (0 where observed), those of y, e and the parameters."""
 
 
+@pytree(data=("arrays",), meta=("dims",))
 @dataclass(frozen=True)
 class Uncoupled:
     """Independent views: y_i is z_i itself, of any size n_i, and Sigma = I.
 
     The views share no direction, so coefficients between two of them are arrays of size 0; where a method gives something per
-    coupled view, there is nothing to give.
+    coupled view, there is nothing to give. ``arrays`` is empty, or holds one whose library, dtype and device results take.
     """
 
     dims: tuple[int, ...]
@@ -98,6 +110,24 @@ class Uncoupled:
     arrays: tuple[Array, ...] = ()
     noise_dim = 0
     uniform = True
+
+    @property
+    def state(self) -> tuple[Array, ...]:
+        """The array whose library and dtype results take."""
+        return self.arrays
+
+    def mapped(self, xp: Namespace, convert: Callable[[Array], Array]) -> Uncoupled:
+        """With that array converted."""
+        return Uncoupled(self.dims, tuple(map(convert, self.arrays)))
+
+    def marginal(self, xp: Namespace, views: Sequence[int]) -> Uncoupled:
+        """Fewer independent views."""
+        return Uncoupled(tuple(self.dims[i] for i in views), self.arrays)
+
+    def _constant(self, xp: Namespace, shape: tuple[int, ...]) -> Array:
+        """Zeros of the array's library, dtype and device."""
+        zeros: Array = xp.zeros(shape) if not self.arrays else xp.broadcast_to(self.arrays[0], shape)
+        return zeros
 
     def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
         """One direction of loading 0."""
@@ -117,23 +147,23 @@ class Uncoupled:
 
     def log_det(self, xp: Namespace) -> Array:
         """0."""
-        return xp.zeros(())
+        return self._constant(xp, ())
 
     def max_correlation(self, xp: Namespace) -> Array:
         """0."""
-        return xp.zeros(())
+        return self._constant(xp, ())
 
     def eigenvalue_bounds(self, xp: Namespace) -> tuple[Array, Array]:
         """1 and 1."""
-        return xp.ones(()), xp.ones(())
+        return self._constant(xp, ()) + 1.0, self._constant(xp, ()) + 1.0
 
     def correlation(self, xp: Namespace, i: int, j: int) -> Array:
         """Shape (0,)."""
-        return xp.zeros((0,))
+        return self._constant(xp, (0,))
 
     def precision(self, xp: Namespace, i: int, j: int) -> Array:
         """Shape (0,)."""
-        return xp.zeros((0,))
+        return self._constant(xp, (0,))
 
     def regression(self, xp: Namespace, j: int, i: int, bits: Arrays) -> Array:
         """Shape (..., B, 0)."""

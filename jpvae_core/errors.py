@@ -17,6 +17,10 @@ class LibraryError(JPVAEError, TypeError):
     """Arrays of different libraries (say NumPy and torch) were mixed in one call, or something is no array at all."""
 
 
+class ArgumentError(JPVAEError, ValueError):
+    """An argument that cannot be meant: no prior where one belongs, a generator for a list, an unknown name, a mask of 0.5."""
+
+
 class NotOrthogonal(JPVAEError, ValueError):
     """A frame's columns are not orthonormal: the prior would not have identity blocks, nor the singular values it reports."""
 

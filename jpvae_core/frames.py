@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from ._checks import check_last
-from ._xp import Array, X, asarray_like, eye_like, namespace, without_autocast
+from ._xp import Array, X, asarray_like, eye_like, namespace, public
 from .errors import ShapeError
 from .skew import skew
 
 Signs = Sequence[float] | Array
 
 
-@without_autocast
+@public
 def orthogonal(params: X, n: int, signs: Signs | None = None) -> X:
     """An orthogonal matrix ``J cayley(skew(params))``.
 
@@ -31,7 +31,7 @@ def orthogonal(params: X, n: int, signs: Signs | None = None) -> X:
     return frame(params, n, n, signs)
 
 
-@without_autocast
+@public
 def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
     """A semi-orthogonal frame Q (n x d, ``Q^T Q = I_d``): the first d columns of ``orthogonal(params, n, signs)``.
 

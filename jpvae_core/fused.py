@@ -39,29 +39,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-from ._alone import Alone, alone_of, below, inverse_root, log1p_or_log, times
+from ._alone import Alone, alone_of, below, log1p_or_log, times, together
 from ._bits import bits_of
 from ._checks import check_dtype, check_last, check_posterior
-from ._xp import Array, Namespace, X, eye_like, namespace, without_autocast
+from ._door import LISTS, Form, Mask, Views, enter, log_variances
+from ._xp import Array, Namespace, X, block_diagonal, eye_like, public
 from .density import log_density
 from .errors import ShapeError
 from .fused_frames import Direction, FusedInFrames
-from .prior import JointPrior, expand, rotate, square
+from .prior import JointPrior
+from .pytrees import pytree
 from .remainder import remainder
+from .rotated import Frame, expand, rotate, square
 from .sampling import split_noise
 
-Frame = Array | None
 
-
+@pytree(data=("prior", "mask", "alone", "source"), meta=("xp", "form"))
 @dataclass(frozen=True)
 class Fused:
-    """q(z | x_O) of each row; made by ``fuse``."""
+    """q(z | x_O) of each row; made by ``fuse``. Methods answer in the form of its data: a single row, a dict by name."""
 
     prior: JointPrior
     mask: Array | None
     xp: Namespace
     alone: tuple[Alone, ...]
     source: tuple[Array, Array, Array]  # u^ (..., B, d); L^{-1} of T = L L^T (..., B, d, d); L's diagonal squared less 1
+    form: Form = LISTS
 
     @property
     def rank(self) -> int:
@@ -73,7 +76,7 @@ class Fused:
         """Standard normals per row that ``draw`` takes: the source's d, one per latent, d for each view's own source."""
         return self.rank * (1 + len(self.alone)) + sum(self.prior.dims)
 
-    @without_autocast
+    @public
     def mean(self) -> tuple[Array, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
         xp, (u, _, _) = self.xp, self.source
@@ -81,9 +84,10 @@ class Fused:
         for one in self.alone:
             seen = one.mean + one.variance * expand(xp, one.a * times(one.precision, u - one.source), one.frame)
             means.append(xp.where(one.bit > 0.0, seen, expand(xp, one.a * u, one.frame)))
-        return tuple(means)
+        found: tuple[Array, ...] = self.form.views(means)
+        return found
 
-    @without_autocast
+    @public
     def kl(self) -> Array:
         """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
         xp, (u, inverse, excess) = self.xp, self.source
@@ -97,7 +101,7 @@ class Fused:
             if not square(one.frame):
                 own = own + self._outside(one, one.a * times(one.precision, gap), one.a[..., :, None] * one.precision @ spread)
             total = total + one.bit[..., 0] * own
-        return 0.5 * total
+        return self.form.rows(0.5 * total)
 
     def _outside(self, one: Alone, shift: Array, sheared: Array) -> Array:
         """E_u of the squared length outside the frame. (sigma^2 - 1 does for sigma^2: Q itself is inside.)"""
@@ -110,14 +114,16 @@ class Fused:
         for_columns = columns - expand(xp, rotate(columns, _rows(one.frame)), _rows(one.frame))
         return xp.sum(for_mean * for_mean + xp.sum(for_columns * for_columns, axis=-2), axis=-1)
 
-    @without_autocast
+    @public
     def draw(self, noise: Array) -> tuple[Array, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
-        noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M, view 1's source, ..., view M's].
+        noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M, view 1's source, ..., view M's];
+        (noise_dim,) for a single row.
         -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
         """
         xp, (u, inverse, _) = self.xp, self.source
+        noise = self.form.noise(noise)
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.alone[0].mean})
         source, own, own_sources = self.split_noise(noise)
@@ -131,15 +137,16 @@ class Fused:
             if not square(one.frame):
                 missing = missing + (e - expand(xp, inside, one.frame))
             drawn.append(xp.where(one.bit > 0.0, seen, missing))
-        return tuple(drawn)
+        found: tuple[Array, ...] = self.form.views(drawn)
+        return found
 
     def split_noise(self, noise: X) -> tuple[X, list[X], list[X]]:
         """The noise of ``draw``: the source's, each view's, each view's own source's."""
         source, *rest = split_noise(noise, (self.rank, *self.prior.dims, *[self.rank] * len(self.alone)))
         return source, rest[: len(self.alone)], rest[len(self.alone) :]
 
-    @without_autocast
-    def log_density(self, latents: Sequence[Array]) -> Array:
+    @public
+    def log_density(self, latents: Views[Any]) -> Array:
         """log q(z_O | x_O) of the observed views' latents, (..., B) nats; what a missing view's hold is ignored.
 
         latents: one array (..., B, n_i) per view, as ``draw`` gives them.
@@ -147,18 +154,19 @@ class Fused:
                                                                      - sum_O ( log|N_i| + d_i^T N_i^{-1} d_i )
         """
         xp, (u, inverse, _) = self.xp, self.source
-        twice = 2.0 * log_density(self.prior, latents, self.mask)
+        _, (rows,), _, _ = enter(self.prior, None, latents=latents)
+        twice = 2.0 * log_density(self.prior, rows, self.mask)
         twice = twice - 2.0 * xp.sum(xp.log(xp.linalg.diagonal(inverse)), axis=-1) + xp.sum(u * u, axis=-1)
-        for one, z in zip(self.alone, latents, strict=True):
+        for one, z in zip(self.alone, rows, strict=True):
             z = xp.where(one.bit > 0.0, z, xp.zeros_like(z))
             off = (z - one.mean) * xp.exp(-0.5 * one.log_var)
             evidence = xp.sum(z * z - off * off - one.log_var, axis=-1)
             gap = u - one.source
             source = one.log_det + xp.sum(gap * times(one.precision, gap) - u * u, axis=-1)
             twice = twice + one.bit[..., 0] * (evidence + source)
-        return 0.5 * twice
+        return self.form.rows(0.5 * twice)
 
-    @without_autocast
+    @public
     def covariance(self) -> Array:
         """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
         xp, (_, inverse, _) = self.xp, self.source
@@ -173,40 +181,39 @@ class Fused:
             through.append(xp.where(seen, B, A) @ xp.matrix_transpose(inverse))
             own.append(xp.where(seen, S, W))
         left = xp.concat(through, axis=-2)
-        lead, N = left.shape[:-2], left.shape[-2]
-        blocks, start = [], 0
-        for block in own:
-            n = block.shape[-1]
-            wide = xp.broadcast_to(block, (*lead, n, n))
-            zeros = [xp.zeros((*lead, n, k), dtype=wide.dtype) for k in (start, N - start - n)]
-            blocks.append(xp.concat([zeros[0], wide, zeros[1]], axis=-1))
-            start += n
-        return left @ xp.matrix_transpose(left) + xp.concat(blocks, axis=-2)
+        total = left @ xp.matrix_transpose(left) + block_diagonal(xp, own, left.shape[:-2])
+        return total[..., 0, :, :] if self.form.single else total
 
 
 @overload
 def fuse(
     prior: JointPrior,
-    means: Sequence[Array],
-    log_vars: Sequence[Array],
-    mask: Array | None = None,
+    means: Views[Any],
+    log_vars: Views[Any] | None = None,
+    mask: Mask | None = None,
     coordinates: Literal["latent"] = "latent",
+    *,
+    std: Views[Any] | None = None,
 ) -> Fused: ...
-
-
 @overload
 def fuse(
-    prior: JointPrior, means: Sequence[Array], log_vars: Sequence[Array], mask: Array | None, coordinates: str
+    prior: JointPrior,
+    means: Views[Any],
+    log_vars: Views[Any] | None,
+    mask: Mask | None,
+    coordinates: str,
+    *,
+    std: Views[Any] | None = None,
 ) -> Fused | FusedInFrames: ...
-
-
-@without_autocast
+@public
 def fuse(
     prior: JointPrior,
-    means: Sequence[Array],
-    log_vars: Sequence[Array],
-    mask: Array | None = None,
+    means: Views[Any],
+    log_vars: Views[Any] | None = None,
+    mask: Mask | None = None,
     coordinates: str = "latent",
+    *,
+    std: Views[Any] | None = None,
 ) -> Fused | FusedInFrames:
     """The fused posterior q(z | x_O): every view's evidence multiplied into the joint prior.
 
@@ -215,16 +222,18 @@ def fuse(
     prior
         A ``JointPrior`` over M views.
     means, log_vars
-        What each encoder makes of its view alone: one array (..., B, n_i) per view. log_vars must be at most 0, for a view can
-        only add information (log_var = -softplus(s) keeps it so); above 0 the result has no meaning. What a missing view's
-        hold, NaN included, is ignored and gets gradient 0.
+        What each encoder makes of its view alone: one array (..., B, n_i) per view ((n_i,) for a single row), in a list, or in
+        a dict by the prior's names. log_vars must be at most 0, for a view can only add information (log_var = -softplus(s)
+        keeps it so); above 0 the result has no meaning. What a missing view's hold, NaN included, is ignored and gets
+        gradient 0.
     mask
-        None (all observed), (M,) or (..., B, M): True or 1 where a view is observed. Leading axes (subsets of the views, for
-        instance) broadcast against the means'.
+        As that of ``kl_divergence``. Leading axes (``subsets`` of the views, for instance) broadcast against the means'.
     coordinates
         In which coordinates the encoders' covariances are diagonal: those of the latents ("latent", the paper's encoders), or
         those of the frames ("frame": diag exp(log_var_i) is the covariance of Q_i^T z_i; the means stay the latents'). The
         latter needs no factorisation, and square frames.
+    std
+        Standard deviations, at most 1, in place of log_vars.
 
     Returns
     -------
@@ -234,7 +243,7 @@ def fuse(
 
     Raises
     ------
-    ShapeError, DtypeError, LibraryError
+    ShapeError, DtypeError, LibraryError, ArgumentError
     ValueError
         For other coordinates.
 
@@ -247,18 +256,16 @@ def fuse(
     >>> bool(np.allclose(q.mean()[0], mu[0]) and np.allclose(q.mean()[1], 0.9 * mu[0]))
     True
     """
-    xp = namespace(*means, *log_vars, *prior.arrays, mask)
-    check_posterior(means, log_vars, prior.dims)
-    check_dtype(**{"means[0]": means[0]}, **prior.named_arrays)
-    if means[0].ndim < 2:
-        raise ShapeError(f"means[0] has shape {tuple(means[0].shape)}; expected (..., B, n_i): add a row axis")
-    like = means[0]
-    bits = [xp.ones_like(like[..., :1])] * len(means)
-    if mask is not None:
+    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
+    check_posterior(mu, log_var, prior.dims)
+    check_dtype(**{"means[0]": mu[0]}, **prior.named_arrays)
+    like = mu[0]
+    bits: list[Array] = [xp.ones_like(like[..., :1])] * len(mu)
+    if bare is not None:
         # What a view says alone is the same for every subset of the views on leading axes of the mask: it is computed once.
-        some = xp.any(xp.astype(mask, xp.bool), axis=tuple(range(mask.ndim - like.ndim))) if mask.ndim > like.ndim else mask
-        _, (means, log_vars) = bits_of(xp, some, means, log_vars)
-        bits, _ = bits_of(xp, mask, means)
+        some = xp.any(xp.astype(bare, xp.bool), axis=tuple(range(bare.ndim - like.ndim))) if bare.ndim > like.ndim else bare
+        _, (mu, log_var) = bits_of(xp, some, mu, log_var)
+        bits, _ = bits_of(xp, bare, mu)
     if coordinates not in ("latent", "frame"):
         raise ValueError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
     loadings = prior.coupling.loadings_of(xp, like)
@@ -269,30 +276,18 @@ def fuse(
                 "every frame square. Use coordinates='latent', or a prior with as many directions as latents."
             )
         directions = [
-            Direction.of(frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
-            for frame, (a, r), mean, log_var, bit in zip(prior.frames, loadings, means, log_vars, bits, strict=True)
+            Direction.of(frame, a[..., None, :], r[..., None, :], mean, spread, bit)
+            for frame, (a, r), mean, spread, bit in zip(prior.frames, loadings, mu, log_var, bits, strict=True)
         ]
-        return FusedInFrames.of(prior, mask, xp, tuple(directions))
+        return FusedInFrames.of(prior, bare, xp, tuple(directions), form)
     frames: Sequence[Frame] = prior.frames
     if prior.coupling.rank == 0:  # one direction of loading 0: independent views by the same formulas
         frames = [eye_like(xp, like, n, 1) for n in prior.dims]
     alone = [
-        alone_of(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, log_var, bit)
-        for frame, (a, r), mean, log_var, bit in zip(frames, loadings, means, log_vars, bits, strict=True)
+        alone_of(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, spread, bit)
+        for frame, (a, r), mean, spread, bit in zip(frames, loadings, mu, log_var, bits, strict=True)
     ]
-    return Fused(prior, mask, xp, tuple(alone), _source(xp, alone))
-
-
-def _source(xp: Namespace, alone: Sequence[Alone]) -> tuple[Array, Array, Array]:
-    """What all views together say of the source. (No cached_property: torch.compile cannot trace its lock.)"""
-    added: Any = 0.0
-    weighted: Any = 0.0
-    for one in alone:
-        added = added + one.added
-        weighted = weighted + one.bit * times(one.precision, one.source)
-    inverse, L = inverse_root(xp, added + eye_like(xp, added, alone[0].m.shape[-1]))
-    excess = xp.linalg.diagonal(added) - below(xp, L)
-    return times(xp.matrix_transpose(inverse), times(inverse, weighted)), inverse, excess
+    return Fused(prior, bare, xp, tuple(alone), together(xp, alone), form)
 
 
 def _rows(frame: Frame) -> Frame:

@@ -16,19 +16,20 @@ Missing: b_i = 0. It is the canonical form with attenuated loadings: O(B sum n_i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ._checks import check_dtype, check_last
-from ._xp import Array, Namespace, eye_like, without_autocast
+from ._door import LISTS, Form, Views, enter
+from ._xp import Array, Namespace, eye_like, public
 from .conditioning import check_latents
-from .prior import JointPrior, expand, rotate
+from .prior import JointPrior
+from .pytrees import pytree
 from .remainder import remainder
+from .rotated import Frame, expand, rotate
 
-Frame = Array | None
 
-
+@pytree(data=("frame", "a", "r", "m", "log_var", "bit"))
 @dataclass(frozen=True)
 class Direction:
     """One view's evidence, direction by direction; arrays (..., B, d), a and r (..., 1, d)."""
@@ -67,6 +68,7 @@ class Direction:
         return xp.where(seen, self.a * variance / N, self.a), xp.where(seen, std, self.r)
 
 
+@pytree(data=("prior", "mask", "views", "source"), meta=("xp", "form"))
 @dataclass(frozen=True)
 class FusedInFrames:
     """q(z | x_O) of each row; made by ``fuse(..., coordinates="frame")``. The methods are those of ``Fused``."""
@@ -76,9 +78,12 @@ class FusedInFrames:
     xp: Namespace
     views: tuple[Direction, ...]
     source: tuple[Array, Array]  # u^ and tau - 1, (..., B, d)
+    form: Form = LISTS
 
     @staticmethod
-    def of(prior: JointPrior, mask: Array | None, xp: Namespace, views: tuple[Direction, ...]) -> FusedInFrames:
+    def of(
+        prior: JointPrior, mask: Array | None, xp: Namespace, views: tuple[Direction, ...], form: Form = LISTS
+    ) -> FusedInFrames:
         """With what all views together say of the source."""
         added: Any = 0.0
         weighted: Any = 0.0
@@ -86,20 +91,21 @@ class FusedInFrames:
             _, gained, N = one.terms(xp)
             added = added + one.bit * (one.a * one.a * gained / N)
             weighted = weighted + one.bit * (one.a * one.m / N)
-        return FusedInFrames(prior, mask, xp, views, (weighted / (1.0 + added), added))
+        return FusedInFrames(prior, mask, xp, views, (weighted / (1.0 + added), added), form)
 
     @property
     def noise_dim(self) -> int:
         """Standard normals per row that ``draw`` takes: the source's d and one per latent."""
         return self.prior.coupling.rank + sum(self.prior.dims)
 
-    @without_autocast
+    @public
     def mean(self) -> tuple[Array, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
         u, _ = self.source
-        return tuple(expand(self.xp, one.given(self.xp, u), one.frame) for one in self.views)
+        found: tuple[Array, ...] = self.form.views([expand(self.xp, one.given(self.xp, u), one.frame) for one in self.views])
+        return found
 
-    @without_autocast
+    @public
     def kl(self) -> Array:
         """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
         xp, (u, added) = self.xp, self.source
@@ -112,16 +118,17 @@ class FusedInFrames:
             spread = weaker / N
             moved = one.r * one.r * (off * off + spread * spread / (1.0 + added))
             total = total + one.bit * (remainder(xp, -shrinkage) + moved)
-        return 0.5 * xp.sum(total, axis=-1)
+        return self.form.rows(0.5 * xp.sum(total, axis=-1))
 
-    @without_autocast
+    @public
     def draw(self, noise: Array) -> tuple[Array, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
-        noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M].
+        noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M]; (noise_dim,) for a single row.
         -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
         """
         xp, d, (u, added) = self.xp, self.prior.coupling.rank, self.source
+        noise = self.form.noise(noise)
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.views[0].m})
         u = u + noise[..., :d] / xp.sqrt(1.0 + added)
@@ -130,10 +137,11 @@ class FusedInFrames:
             _, std = one.slope(xp)
             y = one.given(xp, u) + std * noise[..., k * d : (k + 1) * d]
             drawn.append(expand(xp, y, one.frame))
-        return tuple(drawn)
+        found: tuple[Array, ...] = self.form.views(drawn)
+        return found
 
-    @without_autocast
-    def log_density(self, latents: Sequence[Array]) -> Array:
+    @public
+    def log_density(self, latents: Views[Any]) -> Array:
         """log q(z_O | x_O) of the observed views' latents, (..., B) nats; what a missing view's hold is ignored.
 
         Per direction the covariance is diag(s^2) + g g^T/tau, s and g from ``slope``. With e_i = (y_i - E y_i)/s_i, h_i =
@@ -141,9 +149,10 @@ class FusedInFrames:
         -2 log q = tau u*^2 + |e - h u*|^2 + log(1 + |h|^2/tau) + sum log(2 pi s^2).
         """
         xp, (u, added) = self.xp, self.source
-        check_latents(self.prior, latents)
+        _, (rows,), _, _ = enter(self.prior, None, latents=latents)
+        check_latents(self.prior, rows)
         tau, along, weight, logs, pairs = 1.0 + added, 0.0, 0.0, 0.0, []
-        for one, z in zip(self.views, latents, strict=True):
+        for one, z in zip(self.views, rows, strict=True):
             slope, std = one.slope(xp)
             clean = xp.where(one.bit > 0.0, z, xp.zeros_like(z))
             e = one.bit * ((rotate(clean, one.frame) - one.given(xp, u)) / std)
@@ -155,9 +164,9 @@ class FusedInFrames:
         total = tau * best * best + xp.log1p(weight / tau) + logs
         for e, h in pairs:
             total = total + (e - h * best) * (e - h * best)
-        return -0.5 * xp.sum(total, axis=-1)
+        return self.form.rows(-0.5 * xp.sum(total, axis=-1))
 
-    @without_autocast
+    @public
     def covariance(self) -> Array:
         """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
         xp, (_, added) = self.xp, self.source
@@ -173,4 +182,5 @@ class FusedInFrames:
                 scaled = left[..., None, :, :] * diagonal[..., None, :]
                 blocks.append(scaled @ xp.matrix_transpose(right)[..., None, :, :])
             rows.append(xp.concat(blocks, axis=-1))
-        return xp.concat(rows, axis=-2)
+        total = xp.concat(rows, axis=-2)
+        return total[..., 0, :, :] if self.form.single else total

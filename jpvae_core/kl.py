@@ -13,52 +13,82 @@ log|Sigma| is negative; sigma^2 - 1 - log sigma^2 is accurate next to its zero t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, ParamSpec
 
 from ._bits import bits_of
 from ._checks import array_of, check_alpha, check_dtype, check_last, check_posterior, check_square
-from ._xp import Array, Namespace, X, asarray_like, eye_like, namespace, split, without_autocast
+from ._door import Mask, Views, enter, log_variances
+from ._xp import Array, Namespace, X, asarray_like, eye_like, namespace, public, split
 from .coupling import Arrays, Bits
 from .errors import ShapeError
-from .prior import JointPrior, expand, rotate, square
+from .prior import JointPrior
 from .remainder import remainder
+from .rotated import expand, rotate, square
+
+P = ParamSpec("P")
 
 
-@without_autocast
-def kl_divergence(means: Sequence[X], log_vars: Sequence[X], prior: JointPrior, mask: Array | None = None) -> X:
+def _either_order(door: Callable[P, X]) -> Callable[P, X]:
+    """``kl_divergence`` takes the order of its first release too, (means, log_vars, prior, mask), until the next one."""
+
+    @functools.wraps(door)
+    def ordered(*args: P.args, **kwargs: P.kwargs) -> X:
+        if len(args) > 2 and isinstance(args[2], JointPrior):
+            moved: Any = (args[2], *args[:2], *args[3:])
+        elif args and isinstance(kwargs.get("prior"), JointPrior):
+            moved = (kwargs.pop("prior"), *args)
+        else:
+            return door(*args, **kwargs)
+        message = "kl_divergence(means, log_vars, prior, mask) is now kl_divergence(prior, means, log_vars, mask)"
+        warnings.warn(message, DeprecationWarning, stacklevel=3)  # above this function and ``public``
+        return door(*moved, **kwargs)
+
+    return ordered
+
+
+@public
+@_either_order
+def kl_divergence(
+    prior: JointPrior,
+    means: Views[X],
+    log_vars: Views[X] | None = None,
+    mask: Mask | None = None,
+    *,
+    std: Views[X] | None = None,
+) -> X:
     """KL( prod_{i observed} N(mu_i, diag exp(log_var_i)) || p(z_observed) ) per row, in nats.
 
-    means, log_vars: one array (..., B, n_i) per view (or (n_i,) for a single row);
-    mask: None (all observed), (M,) or (..., B, M), True or 1 where a view is observed. A missing view is integrated out
-    of the prior; whatever its means and log_vars hold, NaN included, is ignored and gets gradient 0. A row with no
-    view at all has KL 0.
+    prior: a ``JointPrior``; means, log_vars: one array (..., B, n_i) per view (or (n_i,) for a single row), in a list, a tuple,
+    or a dict by the prior's names; std: standard deviations in place of log_vars.
+    mask: None (all observed), (M,) or (..., B, M), True or 1 where a view is observed; also a list or a dict with one truth
+    value or one column (..., B) per view. A missing view is integrated out of the prior; whatever its means and log_vars hold,
+    NaN included, is ignored and gets gradient 0. A row with no view at all has KL 0.
     -> (..., B) (or () for a single row). Parameters' leading axes broadcast against the data's (a stack of models).
     Error: at most c eps K, K the same sum with every term in absolute value: c = 3n/2 + d + M/2 + 22, n = max n_i, for two
     views; on a shared source 2 F_a + 5M/2 + 2 more, F_a = 4 + 2 max softplus|logits|. No factor grows as s -> 1.
-    Raises ShapeError, DtypeError, LibraryError.
+    Raises ShapeError, DtypeError, LibraryError, ArgumentError.
     Source: Eq. 7 in the rotated coordinates of ``JointPrior``; equals Eq. 9 and Eq. 16 where they apply.
 
     >>> import numpy as np, jpvae_core as jc
     >>> mu, log_var = [np.ones((1, 2)), np.ones((1, 2))], [np.zeros((1, 2)), np.zeros((1, 2))]
-    >>> bool(jc.kl_divergence(mu, log_var, jc.JointPrior.independent([2, 2]))[0] == 2.0)
+    >>> bool(jc.kl_divergence(jc.JointPrior.independent([2, 2]), mu, log_var)[0] == 2.0)
     True
     """
-    xp = namespace(*means, *log_vars, *prior.arrays, mask)
-    check_posterior(means, log_vars, prior.dims)
-    check_dtype(**{"means[0]": means[0]}, **prior.named_arrays)
-    if means[0].ndim == 1:
-        rows = kl_divergence([x[None, :] for x in means], [x[None, :] for x in log_vars], prior, mask)
-        return rows[..., 0]
+    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
+    check_posterior(mu, log_var, prior.dims)
+    check_dtype(**{"means[0]": mu[0]}, **prior.named_arrays)
     bits = None
-    if mask is not None:
-        bits, (means, log_vars) = bits_of(xp, mask, means, log_vars)
-    ordinary: Array = sum(xp.sum(r, axis=-1) for r in split(remainder(xp, xp.concat(list(log_vars), axis=-1)), prior.dims))
+    if bare is not None:
+        bits, (mu, log_var) = bits_of(xp, bare, mu, log_var)
+    ordinary: Array = sum(xp.sum(r, axis=-1) for r in split(remainder(xp, xp.concat(list(log_var), axis=-1)), prior.dims))
     uniform = prior.coupling.uniform
     squares = [None if q is None or (uniform and square(q)) else q * q for q in prior.frames]
-    v = (rotate(xp.exp(log_var), q) for log_var, q in zip(log_vars, squares, strict=True))  # made only if the coupling reads it
-    return 0.5 * ordinary + divergence(xp, prior, means, v, bits)
+    v = (rotate(xp.exp(x), q) for x, q in zip(log_var, squares, strict=True))  # made only if the coupling reads it
+    return form.rows(0.5 * ordinary + divergence(xp, prior, mu, v, bits))
 
 
 def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
@@ -76,7 +106,7 @@ def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array
     return 0.5 * outside + prior.coupling.divergence(xp, m, v, bits)
 
 
-@without_autocast
+@public
 def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
     """The paper's Eq. 9, as printed: a reference that takes the inverses D_1, D_2 and loses all digits as sigma_1(C) -> 1.
 
@@ -101,7 +131,7 @@ def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
     return 0.5 * (total - cross)
 
 
-@without_autocast
+@public
 def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float | Array) -> X:
     """The paper's Eq. 16 for C = alpha * rotation, corrected: the cross term is 2 gamma mu_2^T C mu_1, gamma = 1/(1 - alpha^2).
 
@@ -122,7 +152,7 @@ def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float
     return 0.5 * (total - 2.0 * gamma * a * _form(xp, means[1], rotation, means[0]))
 
 
-@without_autocast
+@public
 def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
     """Eq. 7, dense: KL( N(mu, diag sigma^2) || N(0, covariance) ) by slogdet and solve; any covariance, any number of views.
 

@@ -18,7 +18,7 @@ A missing view is integrated out: its e_i, h_i and m_i become 0.
 eps^2 h_i, all digits at logits of 40 in float32. Each square above is at most quad, so no weight exceeds |Sigma^{-1}|.)
 
 e runs over the dtype's whole range (LIMIT of bounds.py), so products are taken in an order that neither overflows nor passes
-through 0: what is large is divided by tau before anything else (``_over``), and sums of e are formed times c, a power of 4 so
+through 0: what is large is divided by tau before anything else (``over``), and sums of e are formed times c, a power of 4 so
 small that c tau is finite, and normal its reciprocal, which a compiler may take (``_unit``). Such a factor changes no digit.
 
 The methods' arguments and results are coupling.py's; the parameters' cotangent is that of the logits, (..., M, d).
@@ -27,14 +27,17 @@ The methods' arguments and results are coupling.py's; the parameters' cotangent 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ._xp import Array, Namespace, asarray_like, eye_like, sum_to
+from ._by_view import before_each, differences, off, others, over, products, stack, unstack
+from ._xp import Array, Namespace, namespace, sum_to
 from .bounds import within
 from .coupling import Arrays, Bits
+from .pytrees import pytree
 
 
+@pytree(data=("logits", "loadings"))
 @dataclass(frozen=True)
 class Loadings:
     """The coupling of M views by loadings a^2 = sigmoid(logits); make it with ``Loadings.of``. All arrays (..., M, d)."""
@@ -59,6 +62,22 @@ class Loadings:
     def arrays(self) -> tuple[Array, ...]:
         """The parameters' arrays, for the library and dtype checks at the door."""
         return (self.logits,)
+
+    @property
+    def state(self) -> tuple[Array, ...]:
+        """The logits, of which all else is made."""
+        return (self.logits,)
+
+    def mapped(self, xp: Namespace, convert: Callable[[Array], Array]) -> Loadings:
+        """Made anew from the converted logits."""
+        logits = convert(self.logits)
+        return Loadings.of(namespace(logits), logits)
+
+    def marginal(self, xp: Namespace, views: Sequence[int]) -> Loadings:
+        """Their loadings."""
+        logits, *loadings = (xp.stack([t[..., i, :] for i in views], axis=-2) for t in (self.logits, *self.loadings))
+        a, rest, e = loadings
+        return Loadings(logits, (a, rest, e))
 
     @property
     def noise_dim(self) -> int:
@@ -114,17 +133,17 @@ class Loadings:
         pairs = weight * D * D  # (i, j) and (j, i) are the same number
         terms = 0.5 * xp.sum(pairs, axis=-2)
         if v is not None:
-            terms = terms + _over(xp, e, others(xp, e), tau) * stack(xp, v)
+            terms = terms + over(xp, e, others(xp, e), tau) * stack(xp, v)
         terms = 0.5 * share * m_all * m_all + (0.5 / c) * terms  # halved here: the sums fit wherever the result does
-        before = _before(xp, e)
-        log_det = -xp.log1p((1.0 / c) * _over(xp, e, before, c + before + e))
+        before = before_each(xp, e)
+        log_det = -xp.log1p((1.0 / c) * over(xp, e, before, c + before + e))
         return 0.5 * xp.sum(xp.sum(log_det, axis=-2), axis=-1) + xp.sum(xp.sum(terms, axis=-2), axis=-1)
 
     def log_det(self, xp: Namespace) -> Array:
         """log|Sigma|, shape (...)."""
         c, e = self._unit, self._unit * self.loadings[2]
-        before = _before(xp, e)
-        return -xp.sum(xp.sum(xp.log1p((1.0 / c) * _over(xp, e, before, c + before + e)), axis=-2), axis=-1)
+        before = before_each(xp, e)
+        return -xp.sum(xp.sum(xp.log1p((1.0 / c) * over(xp, e, before, c + before + e)), axis=-2), axis=-1)
 
     def max_correlation(self, xp: Namespace) -> Array:
         """The largest a_i a_j of all directions and i != j, shape (...)."""
@@ -156,9 +175,9 @@ class Loadings:
         e = c * e
         tau = c + xp.sum(e, axis=-2)
         if i != j:
-            return -a[..., i, :] * a[..., j, :] * ((1.0 / c) * _over(xp, c + e[..., i, :], c + e[..., j, :], tau))
+            return -a[..., i, :] * a[..., j, :] * ((1.0 / c) * over(xp, c + e[..., i, :], c + e[..., j, :], tau))
         others = sum((e[..., k, :] for k in range(e.shape[-2]) if k != i), xp.zeros_like(tau))
-        return (1.0 / c) * _over(xp, e[..., i, :], others, tau)
+        return (1.0 / c) * over(xp, e[..., i, :], others, tau)
 
     def regression(self, xp: Namespace, j: int, i: int, bits: Arrays) -> Array:
         """The coefficient of observed y_i in E[y_j | observed], j missing (0 where j is observed or i is not)."""
@@ -189,9 +208,9 @@ class Loadings:
         """Of half (2 divergence - |m|^2): the cotangents of m, v and the logits."""
         c, (a, e, share, tau, m_all, D, toward) = self._unit, self._terms(xp, m, bits)
         variance, half = stack(xp, v), half[..., None]
-        pull = (1.0 / c) * xp.sum(_products(xp, a * (c + e), tau) * D, axis=-2) - toward
+        pull = (1.0 / c) * xp.sum(products(xp, a * (c + e), tau) * D, axis=-2) - toward
         residual = c * m_all / tau + xp.sum(share[..., None, :, :] * D, axis=-2)
-        joint, shared = off(xp, e) * ((1.0 / c) * _products(xp, e, tau)), others(xp, e) / tau
+        joint, shared = off(xp, e) * ((1.0 / c) * products(xp, e, tau)), others(xp, e) / tau
         x = xp.sum(joint, axis=-2)  # (Sigma^{-1})_ii - 1
         # d log|Sigma|/dt_i = e_i/tau - e_i/h_i = -a_i^2 (tau - h_i)/tau,   tau - h_i = the others' e
         log_det = -a * a * shared
@@ -200,7 +219,7 @@ class Loadings:
         trace = x * (c / tau + shared) * variance
         trace = trace + xp.sum(joint * ((c + e) / tau * variance)[..., None, :, :], axis=-2)
         logits_bar = sum_to(xp, xp.sum(half * (log_det + quad + trace), axis=-3), self.logits)
-        return xp.unstack(2.0 * half * a * pull, axis=-2), xp.unstack(half * x, axis=-2), logits_bar
+        return unstack(2.0 * half * a * pull), unstack(half * x), logits_bar
 
     def draw_vjp(
         self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays, bar: Arrays
@@ -219,7 +238,7 @@ class Loadings:
         pull = share * xp.sum(share[..., None, :, :] * D, axis=-2) - inverse_tau * toward
         through_u = (on_a * (0.5 * inverse_tau * m + on_a * pull) - 0.5 * (odds / tau) * spread) * u_bar
         logits_bar = sum_to(xp, xp.sum(direct + through_u, axis=-3), self.logits)
-        return *(xp.unstack(t, axis=-2) for t in (a * u + less * own, share * u_bar, less * back)), logits_bar
+        return unstack(a * u + less * own), unstack(share * u_bar), unstack(less * back), logits_bar
 
     def _terms(self, xp: Namespace, y: Iterable[Array], bits: Bits) -> tuple[Array, ...]:
         """a_i, c e_i (0 where missing: that integrates the view out), w_i/tau, c tau, m_i, D_ij and sum_{j != i} (w_j/tau) m_j,
@@ -243,44 +262,3 @@ class Loadings:
         tau = c + xp.sum(e, axis=-2, keepdims=True)
         share, D = a * ((c + e) / tau), off(xp, a) * differences(a, m)
         return a, e, share, tau, m, D, others(xp, share * m)
-
-
-def stack(xp: Namespace, rows: Iterable[Array]) -> Array:
-    """M arrays (..., B, d) as one (..., B, M, d)."""
-    return xp.stack(xp.broadcast_arrays(*rows), axis=-2)
-
-
-def differences(a: Array, m: Array) -> Array:
-    """D_ij = a_j m_i - a_i m_j: (..., M, d)  ->  (..., M, M, d). (Compilers that fuse give no exact 0 for i = j.)"""
-    return a[..., None, :, :] * m[..., :, None, :] - a[..., :, None, :] * m[..., None, :, :]
-
-
-def off(xp: Namespace, x: Array) -> Array:
-    """(M, M, 1): 1 off the diagonal, 0 on it. x: (..., M, d)."""
-    return (1.0 - eye_like(xp, x, x.shape[-2]))[..., None]
-
-
-def others(xp: Namespace, x: Array) -> Array:
-    """Per view the sum over the other views, without a subtraction: (..., M, d) -> (..., M, d)."""
-    return xp.sum(off(xp, x) * x[..., None, :, :], axis=-2)
-
-
-def _before(xp: Namespace, x: Array) -> Array:
-    """Per view the sum over the views before it: (..., M, d) -> (..., M, d)."""
-    views = range(x.shape[-2])
-    below = asarray_like(xp, x, [[float(j < i) for j in views] for i in views])
-    return xp.sum(below[..., None] * x[..., None, :, :], axis=-2)
-
-
-def _over(xp: Namespace, x: Array, y: Array, tau: Array) -> Array:
-    """x y / tau for positive x, y <= tau."""
-    return xp.minimum(x, y) * (xp.maximum(x, y) / tau)
-
-
-def _products(xp: Namespace, x: Array, tau: Array) -> Array:
-    """All x_i x_j/tau, the larger factor first: neither overflow nor a zero that is amplified afterwards.
-
-    x >= 0: (..., M, d)  ->  (..., M, M, d).
-    """
-    left, right = x[..., :, None, :], x[..., None, :, :]
-    return xp.minimum(left, right) * (xp.maximum(left, right) / tau[..., None, :, :])

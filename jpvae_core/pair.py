@@ -14,15 +14,18 @@ The methods' arguments and results are coupling.py's; the parameters' cotangents
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ._xp import Array, Namespace, sum_to
 from .bounds import Bounded
 from .coupling import Arrays, Bits
+from .loadings import Loadings
+from .pytrees import pytree
 
 
+@pytree(data=("bounded",), meta=("rank",))
 @dataclass(frozen=True)
 class Pair:
     """The coupling of two views by one correlation per direction; ``bounded`` holds arrays (..., d) or (..., 1)."""
@@ -36,6 +39,22 @@ class Pair:
     def arrays(self) -> tuple[Array, ...]:
         """The parameters' arrays, for the library and dtype checks at the door."""
         return (self.bounded.value,)
+
+    @property
+    def state(self) -> tuple[Array, ...]:
+        """The correlation and its ratios, which it does not determine to the last digits."""
+        return tuple(self.bounded)
+
+    def mapped(self, xp: Namespace, convert: Callable[[Array], Array]) -> Pair:
+        """With every ratio converted by itself: none loses the digits that another has."""
+        return Pair(Bounded(*map(convert, self.bounded)), self.rank)
+
+    def marginal(self, xp: Namespace, views: Sequence[int]) -> Pair | Loadings:
+        """Symmetric in its two views; one of them alone is standard normal, whatever its loadings."""
+        if len(views) == 2:
+            return self
+        s = self.bounded.value
+        return Loadings.of(xp, xp.zeros_like(xp.broadcast_to(s, (*s.shape[:-1], self.rank)))[..., None, :])
 
     @property
     def uniform(self) -> bool:

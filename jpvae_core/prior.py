@@ -1,9 +1,4 @@
-"""The joint prior N(0, Sigma) over the latents of M views: identity blocks on the diagonal, cross-covariances C_ij off it.
-
-Every prior here is a set of semi-orthogonal frames Q_i (n_i x d) and a coupling of the rotated coordinates
-y_i = Q_i^T z_i, in which the d directions are independent of each other; the complement of each frame is standard normal:
-
-    C_ij = Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T.
+"""The joint prior over the latents of M views, and the ways to make one. What it is once it is made: gaussian.py.
 
 Two views are coupled by signed correlations (pair.py), any number by loadings on a shared source (loadings.py), or not at all
 (coupling.py). Sigma is positive definite for every parameter value; nothing is checked, clipped or jittered at run time.
@@ -11,86 +6,79 @@ Two views are coupled by signed correlations (pair.py), any number by loadings o
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from ._checks import array_of, check_dtype, check_frame, check_last, check_square
-from ._xp import Array, Namespace, device, eye_like, namespace, to_numpy, without_autocast
+from ._xp import Array, asarray_like, converter, device, library_of, namespace, public, to_numpy
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
-from .coupling import Coupling, Uncoupled
-from .errors import NotAContraction, NotOrthogonal, ShapeError
+from .coupling import Uncoupled
+from .errors import ArgumentError, NotAContraction, ShapeError
+from .gaussian import JointGaussian
 from .loadings import Loadings
 from .pair import Pair
-
-Frame = Array | None  # None is the identity: no product to compute
-
-
-def rotate(x: Array, frame: Frame) -> Array:
-    """Rows z (..., B, n) -> their frame coordinates Q^T z (..., B, d)."""
-    return x if frame is None else x @ frame
+from .pytrees import pytree
 
 
-def expand(xp: Namespace, y: Array, frame: Frame) -> Array:
-    """Frame coordinates y (..., B, d) -> Q y (..., B, n)."""
-    return y if frame is None else y @ xp.matrix_transpose(frame)
-
-
-def dense(xp: Namespace, like: Array, n: int, frame: Frame, d: int) -> Array:
-    """The frame as an array (..., n, d). (Of independent views d = 0: they share no direction.)"""
-    return eye_like(xp, like, n, d) if frame is None else frame
-
-
-def sandwich(xp: Namespace, left: Array, diagonal: Array, right: Array) -> Array:
-    """Q_i diag(c) Q_j^T: (..., n_i, d), (..., d), (..., n_j, d) -> (..., n_i, n_j)."""
-    return (left * diagonal[..., None, :]) @ xp.matrix_transpose(right)
-
-
-def square(frame: Frame) -> bool:
-    """True where the frame is an orthogonal matrix, so that its complement is empty."""
-    return frame is None or frame.shape[-1] == frame.shape[-2]
-
-
-@dataclass(frozen=True)
-class JointPrior:
+@pytree(data=("frames", "coupling"), meta=("dims", "names"))
+@dataclass(frozen=True, eq=False)
+class JointPrior(JointGaussian):
     """A joint Gaussian prior N(0, Sigma) over M latent vectors; make one with a constructor below.
 
     dims: the latent sizes (n_1, ..., n_M). Parameters may carry leading batch axes (a stack of models).
+    names: the views' names, by which a dict of views is read (``named``), or None.
+    Two priors are equal (==) where dims, names, the kind of coupling, the library and every array's values are.
     """
 
-    dims: tuple[int, ...]
-    frames: tuple[Frame, ...]
-    coupling: Coupling
-
     @staticmethod
-    def independent(dims: Sequence[int]) -> JointPrior:
-        """C = 0: M ordinary VAEs side by side. dims: M positive integers."""
-        sizes = tuple(int(n) for n in dims)
+    def independent(dims: Sequence[int] | Mapping[str, int], *, like: Array | None = None) -> JointPrior:
+        """C = 0: M ordinary VAEs side by side. dims: M positive integers, or a dict of them by the views' names.
+
+        like: an array whose library, dtype and device this prior's own matrices take. Without it they are NumPy's, in
+        float64, and any library's rows are accepted.
+        """
+        sizes = tuple(int(n) for n in (dims.values() if isinstance(dims, Mapping) else dims))
         if not sizes or min(sizes) < 1:
             raise ShapeError(f"dims is {sizes}; expected one positive latent size per view")
-        return JointPrior(sizes, (None,) * len(sizes), Uncoupled(sizes))
+        held: tuple[Array, ...] = ()
+        if like is not None:
+            check_dtype(like=like)
+            held = (namespace(like).zeros((), dtype=like.dtype, device=device(like)),)
+        prior = JointPrior(sizes, (None,) * len(sizes), Uncoupled(sizes, held))
+        return prior.named(*dims) if isinstance(dims, Mapping) else prior
 
     @staticmethod
-    @without_autocast
+    @public
     def orthogonal(rotation: Array, alpha: float | Array, *, validate: bool = False) -> JointPrior:
         """C = Cov(z_2, z_1) = alpha * rotation (Thm 2.2): two views of one latent size.
 
         rotation: (..., n, n) orthogonal; alpha: a number or (...), |alpha| < 1; validate: whether to ``check`` the values.
-        Raises NotAContraction for a number outside (-1, 1), ShapeError where rotation is not square.
+        Raises NotAContraction for a number outside (-1, 1), ShapeError where rotation is not square or alpha has an axis more
+        than a stack of rotations has: a correlation for each direction is what ``svd`` takes.
         """
         namespace(rotation, array_of(alpha))
         check_dtype(rotation=rotation)
         n = check_square("rotation", rotation)
+        axes = getattr(alpha, "ndim", 0)
+        if axes > max(rotation.ndim - 2, 0):
+            raise ShapeError(
+                f"alpha has shape {tuple(getattr(alpha, 'shape', ()))} and rotation {tuple(rotation.shape)}; expected one "
+                "alpha for each rotation. For a correlation per direction use JointPrior.svd(U, logits, V, bound='tanh') with "
+                "logits = 2 arctanh(alpha); for a stack of priors give rotation the leading axis too."
+            )
         bounded = Bounded(*(t[..., None] for t in number_bound(alpha, rotation)))
+        if axes < rotation.ndim - 2:  # so that every array of a stack has its axis
+            xp = namespace(rotation)
+            bounded = Bounded(*(xp.broadcast_to(t, (*rotation.shape[:-2], 1)) for t in bounded))
         prior = JointPrior((n, n), (None, rotation), Pair(bounded, n))
         return prior.check() if validate else prior
 
     @staticmethod
-    @without_autocast
+    @public
     def svd(U: Array, logits: Array, V: Array, bound: str = "sigmoid", *, validate: bool = False) -> JointPrior:
         """C = Cov(z_2, z_1) = U diag(s) V^T with every s inside its bound, so sigma_1(C) < 1 (Thm 2.1): two views.
 
@@ -110,7 +98,7 @@ class JointPrior:
         return prior.check() if validate else prior
 
     @staticmethod
-    @without_autocast
+    @public
     def canonical(frames: Sequence[Array] | None, logits: float | Array, *, validate: bool = False) -> JointPrior:
         """M views on one shared source: C_ij = Q_i diag(a_i a_j) Q_j^T with squared loadings a^2 = sigmoid(logits).
 
@@ -127,7 +115,7 @@ class JointPrior:
         xp = namespace(*frames, array_of(logits))
         table: Any = logits
         if isinstance(logits, Real):
-            shape = (len(frames), frames[0].shape[-1])
+            shape = (*frames[0].shape[:-2], len(frames), frames[0].shape[-1])
             table = xp.full(shape, float(logits), dtype=frames[0].dtype, device=device(frames[0]))
         check_dtype(logits=table, **{f"frames[{i}]": q for i, q in enumerate(frames)})
         shapes = [check_frame(f"frames[{i}]", q) for i, q in enumerate(frames)]
@@ -150,139 +138,110 @@ class JointPrior:
         prior = JointPrior((d,) * views, (None,) * views, Loadings.of(namespace(logits), logits))
         return prior.check() if validate else prior
 
-    @property
-    def arrays(self) -> tuple[Array, ...]:
-        """Every array this prior holds (empty for independent views)."""
-        return tuple(q for q in self.frames if q is not None) + self.coupling.arrays
+    @staticmethod
+    @public
+    def from_covariance(C: Array, *, rank: int | None = None) -> JointPrior:
+        """The two-view prior with Cov(z_2, z_1) = C, or with the nearest C of a lower rank: the largest singular values kept.
 
-    @property
-    def named_arrays(self) -> dict[str, Array]:
-        """The arrays by a name that an error message can show."""
-        return {f"prior.arrays[{k}]": x for k, x in enumerate(self.arrays)}
-
-    @property
-    def noise_dim(self) -> int:
-        """How many standard normals per row ``complete`` and ``sample`` take: the source's, then n_1, ..., n_M."""
-        return sum(self.dims) + self.coupling.noise_dim
-
-    @without_autocast
-    def cross_covariance(self, i: int, j: int) -> Array:
-        """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T, shape (..., n_i, n_j); the identity for i = j. Eq. 6's C is (1, 0).
-
-        An independent prior holds no array to imitate and answers in NumPy float64.
-        Error: (d/2 + 1/2 + r) eps |Q_i| diag|c_ij| |Q_j|^T entry by entry, r the coefficients' own (docs/error-analysis.md).
-        """
-        xp, like = self._library()
-        if i == j:
-            return eye_like(xp, like, self.dims[i])
-        return self._block(xp, like, i, j, self.coupling.correlation(xp, i, j))
-
-    @without_autocast
-    def covariance(self) -> Array:
-        """Sigma, dense, (..., N, N) with N = sum n_i (Eq. 6). For tests and reports: nothing in the KL needs it.
-
-        Error: that of ``cross_covariance``; the diagonal blocks are exact.
-        """
-        return self._assemble(self.cross_covariance)
-
-    @without_autocast
-    def precision(self) -> Array:
-        """Sigma^{-1}, dense, (..., N, N), in closed form (Eq. 8 for two views): no inverse is taken.
-
-        Error: (d/2 + 1 + r) eps (I + |Q_i| diag|c| |Q_j|^T) entry by entry, c the directional coefficients of Sigma^{-1}.
-        """
-        xp, like = self._library()
-
-        def block(i: int, j: int) -> Array:
-            coupled = self._block(xp, like, i, j, self.coupling.precision(xp, i, j))
-            return eye_like(xp, like, self.dims[i]) + coupled if i == j else coupled
-
-        return self._assemble(block)
-
-    @without_autocast
-    def log_det(self) -> Array:
-        """log|Sigma| in nats, shape (...), at most 0.
-
-        Relative error: (d/2 + 14.5) eps for two views, (d/2 + 2M + 19) eps for any number: for weak and strong coupling alike.
-        """
-        xp, _ = self._library()
-        return self.coupling.log_det(xp)
-
-    @without_autocast
-    def max_singular_value(self) -> Array:
-        """The largest singular value of any C_ij, shape (...): below 1 in exact arithmetic (Thm 2.1).
-
-        Relative error: that of s, or of a_i a_j.
-        """
-        xp, _ = self._library()
-        return self.coupling.max_correlation(xp)
-
-    @without_autocast
-    def orthogonality_defect(self) -> Array:
-        """The largest entry of any |Q_i^T Q_i - I|, shape (...): 0 where the frames are what they should be.
-
-        Everything else here takes orthonormal columns for granted: ``max_singular_value`` never reads the frames.
+        C: (..., n_2, n_1), values that can be read (not under jit), every singular value below 1; rank: 1 <= rank <= min(n).
+        -> an ``svd`` prior of signed correlations in C's library, dtype and device. A start, or a given model: no gradient
+        passes through the singular value decomposition.
+        Error of the new C: 4 (1 + n) eps |C|_2, in C's dtype (a decomposition in float64, its factors rounded once).
+        Raises NotAContraction where a singular value is 1 or more, or not a number (Thm 2.1).
 
         >>> import jpvae_core as jc
-        >>> float(jc.JointPrior.orthogonal(2.0 * jc.skew(np.ones(1), 2), 0.5).orthogonality_defect())
-        3.0
+        >>> prior = jc.JointPrior.from_covariance(np.asarray([[0.5, 0.0], [0.0, -0.2]]))
+        >>> prior.cross_covariance(1, 0).round(12) + 0.0
+        array([[ 0.5,  0. ],
+               [ 0. , -0.2]])
         """
-        xp, _ = self._library()
-        largest = xp.zeros_like(self.coupling.max_correlation(xp))
-        for q in self.frames:
-            if q is not None:
-                gram = xp.matrix_transpose(q) @ q
-                defect = xp.max(xp.abs(gram - eye_like(xp, q, q.shape[-1])), axis=-1)
-                largest = xp.maximum(*xp.broadcast_arrays(largest, xp.max(defect, axis=-1)))
-        return largest
-
-    def check(self, tolerance: float | None = None) -> JointPrior:
-        """The prior itself, after a look at its values: orthonormal frames, and a positive definite Sigma.
-
-        tolerance: the ``orthogonality_defect`` allowed; the square root of the dtype's eps without it.
-        It reads values, so it works on concrete arrays only, not under jit or compile, and waits for a GPU: call it once.
-        Raises NotOrthogonal; NotAContraction where log|Sigma| is not finite: |alpha| >= 1 or a logit that is not a number.
-        """
-        xp, like = self._library()
-        allowed = math.sqrt(xp.finfo(like.dtype).eps) if tolerance is None else tolerance
-        found = float(to_numpy(self.orthogonality_defect()).max())
-        if not found <= allowed:
-            raise NotOrthogonal(
-                f"the frames are not orthonormal: the largest entry of |Q^T Q - I| is {found:.2g}; "
-                f"expected at most {allowed:.2g}. Make frames with jc.orthogonal or jc.frame (jc.skew alone gives no "
-                "rotation), or pass tolerance."
-            )
-        with np.errstate(all="ignore"):
-            log_det = to_numpy(self.log_det())
-        if not np.isfinite(log_det).all():
+        xp = namespace(C)
+        check_dtype(C=C)
+        if C.ndim < 2:
+            raise ShapeError(f"C has shape {tuple(C.shape)}; expected (..., n_2, n_1)")
+        most = min(C.shape[-2:])
+        if rank is not None and not 1 <= rank <= most:
+            raise ShapeError(f"rank is {rank}; expected 1 <= rank <= {most}, the smaller size of C of shape {tuple(C.shape)}")
+        values, kept = to_numpy(C), most if rank is None else rank
+        finite = bool(np.isfinite(values).all())
+        U, s, Vt = np.linalg.svd(values, full_matrices=False) if finite else (values, np.asarray([np.nan]), values)
+        if not s.max() < 1.0:
             raise NotAContraction(
-                f"log|Sigma| is {log_det.min():.2g}; expected a finite number. Check alpha (-1 < alpha < 1) or the logits: "
-                "no parameter may be NaN."
+                f"C has the singular value {s.max():.6g}; expected all below 1, or the joint prior is not positive definite "
+                "(Thm 2.1). C is Cov(z_2, z_1) of latents with variance 1: divide by their standard deviations, or shrink it."
             )
-        return self
+        logits, V = 2.0 * np.arctanh(s[..., :kept]), np.swapaxes(Vt[..., :kept, :], -1, -2)
+        left, t, right = (asarray_like(xp, C, x) for x in (U[..., :kept], logits, V))
+        return JointPrior.svd(left, t, right, bound="tanh")
 
-    def _library(self) -> tuple[Namespace, Array]:
-        arrays: tuple[Any, ...] = self.arrays or (np.zeros(()),)
-        return namespace(*arrays), arrays[0]
+    @public
+    def named(self, *names: str) -> JointPrior:
+        """The same prior with a name for each view, by which dicts of means, masks and so on are read, in any order.
 
-    def _block(self, xp: Namespace, like: Array, i: int, j: int, diagonal: Array) -> Array:
-        d = diagonal.shape[-1]
-        left, right = (dense(xp, like, self.dims[k], self.frames[k], d) for k in (i, j))
-        return sandwich(xp, left, diagonal, right)
+        (The order of a dict means nothing: JAX sorts its keys where it enters a transformation.)
 
-    def _assemble(self, block: Any) -> Array:
-        xp, _ = self._library()
-        M = range(len(self.dims))
-        grid = [[block(i, j) for j in M] for i in M]
-        lead: tuple[int, ...] = ()
-        for b in (b for row in grid for b in row):
-            lead = _joint_shape(lead, tuple(b.shape[:-2]))
-        wide = [[xp.broadcast_to(b, (*lead, *b.shape[-2:])) for b in row] for row in grid]
-        return xp.concat([xp.concat(row, axis=-1) for row in wide], axis=-2)
+        >>> import jpvae_core as jc
+        >>> prior = jc.JointPrior.independent([2, 3]).named("scan", "genes")
+        >>> sorted(jc.conditional_mean(prior, {"genes": np.ones(3), "scan": np.zeros(2)}, {"scan": 0, "genes": 1}))
+        ['genes', 'scan']
+        """
+        if len(names) != len(self.dims) or len(set(names)) < len(names):
+            raise ArgumentError(f"names is {names}; expected {len(self.dims)} different names, one per view")
+        return replace(self, names=tuple(names))
+
+    @public
+    def marginal(self, views: Sequence[int | str]) -> JointPrior:
+        """The prior of some views, in this order: the others are integrated out. Exact; gradients pass.
+
+        views: distinct indices, or names where the prior has them.
+
+        >>> import jpvae_core as jc
+        >>> prior = jc.JointPrior.canonical([np.eye(2)] * 3, np.asarray([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]))
+        >>> bool((prior.marginal([2, 0]).cross_covariance(1, 0) == prior.cross_covariance(0, 2)).all())
+        True
+        """
+        known = list(self.names or ())
+        chosen = [known.index(v) if v in known else v for v in views]
+        if not chosen or len(set(chosen)) < len(chosen) or any(v not in range(len(self.dims)) for v in chosen):
+            valid = f"among {known} or" if known else "from"
+            raise ArgumentError(f"views is {list(views)}; expected distinct views {valid} 0 to {len(self.dims) - 1}")
+        at: Any = chosen
+        return JointPrior(
+            tuple(self.dims[i] for i in at),
+            tuple(self.frames[i] for i in at),
+            self.coupling.marginal(self._library()[0], at),
+            tuple(known[i] for i in at) if known else None,
+        )
+
+    @public
+    def to(self, like: Array | None = None, *, dtype: Any = None, device: Any = None) -> JointPrior:
+        """The same prior in another dtype ("float32" or the library's own name for it), on another device, in another library.
+
+        like: an array whose library, dtype and device are taken. Gradients pass unless the library changes.
+        A coupling too strong for float32 becomes the strongest that float32 holds (logits of +-88.72).
+        """
+        if not self.arrays:
+            return (
+                replace(self, coupling=Uncoupled(self.dims))
+                if like is None
+                else replace(JointPrior.independent(self.dims, like=like), names=self.names)
+            )
+        xp, mine = self._library()
+        convert = converter(xp, mine, like, dtype, device)
+        frames = tuple(None if q is None else convert(q) for q in self.frames)
+        return replace(self, frames=frames, coupling=self.coupling.mapped(xp, convert))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, JointPrior):
+            return NotImplemented
+        mine, theirs = ((p.dims, p.names, type(p.coupling), p.coupling.rank) for p in (self, other))
+        pairs = list(zip(self._state, other._state, strict=False))
+        alike = mine == theirs and len(self._state) == len(other._state)
+        return alike and all(x is y or (library_of(x) == library_of(y) and _same(x, y)) for x, y in pairs)
+
+    __hash__ = None  # type: ignore[assignment]  # its arrays have none
 
 
-def _joint_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that a and b broadcast to (plain integers, so that compilers trace through it)."""
-    size = max(len(a), len(b))
-    a, b = (1,) * (size - len(a)) + a, (1,) * (size - len(b)) + b
-    return tuple(n if m == 1 else m for m, n in zip(a, b, strict=True))
+def _same(x: Any, y: Any) -> bool:
+    """Equal in shape, dtype and every value."""
+    return bool(x.shape == y.shape and x.dtype == y.dtype and namespace(x).all(x == y))

@@ -6,15 +6,18 @@ compared step by step, and a resumed run repeats the draws of an uninterrupted o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import overload
 
 from ._checks import check_dtype, check_last, check_same_rows
-from ._xp import Array, X, device, namespace, split, without_autocast
+from ._door import Mask, Views, check_prior
+from ._xp import X, device, namespace, public, split
 from .conditioning import door
-from .prior import JointPrior, expand, rotate, square
+from .prior import JointPrior
+from .rotated import expand, rotate, square
 
 
-@without_autocast
+@public
 def reparameterize(mean: X, log_var: X, noise: X) -> X:
     """z = mu + diag(sigma) eps with sigma = exp(log_var / 2) (the paper's section 2.1 prints sigma^2: an erratum).
 
@@ -26,23 +29,29 @@ def reparameterize(mean: X, log_var: X, noise: X) -> X:
     return mean + xp.exp(0.5 * log_var) * noise
 
 
-@without_autocast
-def complete(prior: JointPrior, latents: Sequence[X], mask: Array, noise: X) -> tuple[X, ...]:
+@overload
+def complete(prior: JointPrior, latents: Sequence[X], mask: Mask, noise: X) -> tuple[X, ...]: ...
+@overload
+def complete(prior: JointPrior, latents: Mapping[str, X], mask: Mask, noise: X) -> dict[str, X]: ...
+@public
+def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tuple[X, ...] | dict[str, X]:
     """Draw the missing latents from p(z_missing | z_observed); the observed ones pass through unchanged.
 
     Several missing views share one draw of the source, so they are coherent with each other: their joint distribution
     is the prior's conditional, not a product. Any pattern per row; a row with no view observed is a draw from the prior.
 
-    latents: one array (..., B, n_i) per view, ignored where missing (NaN included); mask: (M,) or (..., B, M);
-    noise: (..., B, prior.noise_dim) standard normals, columns [source, view 1, ..., view M]
+    prior, latents, mask: as the prior, means and mask of ``kl_divergence``; latents are ignored where missing, NaN included.
+    noise: (..., B, prior.noise_dim) standard normals, (prior.noise_dim,) for one row; columns [source, view 1, ..., view M]
     -> one array (..., B, n_i) per view. Differentiable in latents and in the prior's parameters.
     Error: (n/2 + d/2 + 1 + r) eps times the draw with every term in absolute value (docs/error-analysis.md).
     """
-    namespace(*latents, *prior.arrays, mask, noise)
-    xp, bits, clean = door(prior, latents, mask)
+    xp, bits, clean, form = door(prior, latents, mask)
+    namespace(noise, clean[0])
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
-    check_dtype(noise=noise, latents=latents[0])
-    check_same_rows("noise", noise, "latents[0]", latents[0])
+    check_dtype(noise=noise, latents=clean[0])
+    first = next(iter(latents.values())) if isinstance(latents, Mapping) else latents[0]
+    check_same_rows("noise", noise, "latents[0]", first)  # as given: a mask of subsets adds axes to the cleaned ones
+    noise = form.noise(noise)
     source, *own = split_noise(noise, (prior.coupling.noise_dim, *prior.dims))
     y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
     e = [rotate(eps, frame) for eps, frame in zip(own, prior.frames, strict=True)]
@@ -52,7 +61,8 @@ def complete(prior: JointPrior, latents: Sequence[X], mask: Array, noise: X) -> 
         if not square(prior.frames[j]):
             z = z + (own[j] - expand(xp, e[j], prior.frames[j]))
         drawn.append(z)
-    return tuple(xp.where(b > 0.0, z, d) for b, z, d in zip(bits, clean, drawn, strict=True))
+    found: tuple[X, ...] = form.views([xp.where(b > 0.0, z, d) for b, z, d in zip(bits, clean, drawn, strict=True)])
+    return found
 
 
 def split_noise(noise: X, sizes: Sequence[int]) -> list[X]:
@@ -60,12 +70,13 @@ def split_noise(noise: X, sizes: Sequence[int]) -> list[X]:
     return split(noise, sizes)
 
 
-@without_autocast
+@public
 def sample(prior: JointPrior, noise: X) -> tuple[X, ...]:
     """Draw all latents from the prior N(0, Sigma). noise: (..., B, prior.noise_dim)  ->  one array (..., B, n_i) per view.
 
-    Error: as ``complete``.
+    One draw without its axis: (prior.noise_dim,) -> (n_i,). Error: as ``complete``.
     """
+    check_prior(prior)
     xp = namespace(noise, *prior.arrays)
     nothing = [xp.zeros((*noise.shape[:-1], n), dtype=noise.dtype, device=device(noise)) for n in prior.dims]
     return complete(prior, nothing, xp.zeros((len(prior.dims),), dtype=xp.bool, device=device(noise)), noise)

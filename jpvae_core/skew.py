@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._checks import check_dtype, check_last
-from ._xp import X, asarray_like, device, namespace, without_autocast
+from ._xp import X, asarray_like, device, namespace, public
 from .errors import ShapeError
 
 
-@without_autocast
+@public
 def skew(params: X, n: int) -> X:
     """The skew-symmetric matrix whose strict upper triangle, read row by row, is ``params``.
 

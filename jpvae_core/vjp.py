@@ -24,14 +24,15 @@ from ._bits import bits_of, keep
 from ._checks import check_dtype, check_frame, check_last, check_square, check_views
 from ._fused_frames_vjp import fused_in_frames
 from ._fused_vjp import fused
-from ._xp import Array, Namespace, asarray_like, device, eye_like, namespace, sum_to, without_autocast
+from ._xp import Array, Namespace, asarray_like, device, eye_like, namespace, public, sum_to
 from .bounds import Bounded, within
 from .conditioning import check_latents, door
 from .coupling import Arrays
 from .frames import Signs
 from .fused import Fused
 from .fused_frames import FusedInFrames
-from .prior import JointPrior, expand, rotate, square
+from .prior import JointPrior
+from .rotated import expand, rotate, square
 from .sampling import split_noise
 from .skew import _places
 from .skew import skew as skew_matrix
@@ -57,7 +58,7 @@ class PriorCotangent(NamedTuple):
         return PriorCotangent(frames, None if mine is None else mine + theirs)
 
 
-@without_autocast
+@public
 def skew(cotangent: Array, n: int) -> Array:
     """Of ``A = skew(params, n)``: params_bar[k] = A_bar[i, j] - A_bar[j, i].
 
@@ -69,7 +70,7 @@ def skew(cotangent: Array, n: int) -> Array:
     return xp.take(xp.reshape(twist, (*twist.shape[:-2], n * n)), upper, axis=-1)
 
 
-@without_autocast
+@public
 def cayley(Q: Array, cotangent: Array) -> Array:
     """Of ``Q = cayley(A)``: A_bar = 2 M^T Q_bar M^T with M = (I - A)^{-1} = (Q + I)/2, its skew part. No solve is needed.
 
@@ -82,7 +83,7 @@ def cayley(Q: Array, cotangent: Array) -> Array:
     return A_bar - xp.matrix_transpose(A_bar)
 
 
-@without_autocast
+@public
 def frame(params: Array, Q: Array, cotangent: Array, signs: Signs | None = None) -> Array:
     """Of ``Q = frame(params, n, d, signs)``. One solve with d right-hand sides where d < n, none for d = n.
 
@@ -106,7 +107,7 @@ def frame(params: Array, Q: Array, cotangent: Array, signs: Signs | None = None)
     return sum_to(xp, skew(A_bar, n), params)
 
 
-@without_autocast
+@public
 def orthogonal(params: Array, Q: Array, cotangent: Array, signs: Signs | None = None) -> Array:
     """Of ``Q = orthogonal(params, n, signs)``: params (..., n(n-1)/2); Q, cotangent (..., n, n)  ->  (..., n(n-1)/2).
 
@@ -115,7 +116,7 @@ def orthogonal(params: Array, Q: Array, cotangent: Array, signs: Signs | None = 
     return frame(params, Q, cotangent, signs)
 
 
-@without_autocast
+@public
 def sigmoid_bound(logits: Array, cotangent: Bounded[Any]) -> Array:
     """Of ``sigmoid_bound(logits)``. logits: (...); cotangent: a Bounded of (...)  ->  (...), 0 beyond the bound's limit.
 
@@ -131,7 +132,7 @@ def sigmoid_bound(logits: Array, cotangent: Bounded[Any]) -> Array:
     return _inside(xp, logits, slope)
 
 
-@without_autocast
+@public
 def tanh_bound(logits: Array, cotangent: Bounded[Any]) -> Array:
     """Of ``tanh_bound(logits)``. logits: (...); cotangent: a Bounded of (...)  ->  (...), 0 beyond the bound's limit.
 
@@ -156,7 +157,7 @@ def _inside(xp: Namespace, logits: Array, slope: Array) -> Array:
     return xp.where(xp.abs(within(xp, logits) - logits) > 0.0, xp.zeros_like(slope), slope)
 
 
-@without_autocast
+@public
 def number_bound(alpha: float | Array, cotangent: Bounded[Any]) -> Array:
     """Of ``number_bound(alpha, like)``. alpha: a number or (...), cotangent: a Bounded of (...)  ->  (...). Error: 8 eps."""
     s: Any = float(alpha) if isinstance(alpha, Real) else alpha  # a plain number's slopes are taken in double precision
@@ -165,11 +166,11 @@ def number_bound(alpha: float | Array, cotangent: Bounded[Any]) -> Array:
     return sum(map(mul, cotangent, (1.0, minus * minus, -plus * plus, 2.0 * s * (minus * plus) * (minus * plus))))
 
 
-@without_autocast
+@public
 def kl_divergence(
-    means: Arrays, log_vars: Arrays, prior: JointPrior, mask: Array | None, cotangent: Array
+    prior: JointPrior, means: Arrays, log_vars: Arrays, mask: Array | None, cotangent: Array
 ) -> tuple[Views, Views, PriorCotangent]:
-    """Of ``kl_divergence(means, log_vars, prior, mask)``; a missing view's rows get exactly 0, also where they hold NaN.
+    """Of ``kl_divergence(prior, means, log_vars, mask)``; a missing view's rows get exactly 0, also where they hold NaN.
 
     means, log_vars: one array (..., B, n_i) per view; mask: None, (M,) or (..., B, M); cotangent: (..., B), the KL's shape
     -> cotangents of means, of log_vars (tuples, shaped as they are), and of the prior.
@@ -207,7 +208,7 @@ def kl_divergence(
     return means_bar, log_vars_bar, PriorCotangent(tuple(frames_bar), coupling_bar)
 
 
-@without_autocast
+@public
 def fuse(
     q: Fused | FusedInFrames, noise: Array, kl_cotangent: Array, drawn_cotangents: Arrays
 ) -> tuple[Views, Views, PriorCotangent]:
@@ -229,7 +230,7 @@ def fuse(
     return tuple(bar.mean for bar in bars), tuple(bar.log_var for bar in bars), PriorCotangent(frames, coupling)
 
 
-@without_autocast
+@public
 def reparameterize(log_var: Array, noise: Array, cotangent: Array) -> tuple[Array, Array]:
     """Of ``z = reparameterize(mean, log_var, noise)``, mean and log_var of one shape: z_bar and z_bar sigma noise/2.
 
@@ -241,7 +242,7 @@ def reparameterize(log_var: Array, noise: Array, cotangent: Array) -> tuple[Arra
     return sum_to(xp, cotangent, log_var), sum_to(xp, 0.5 * xp.exp(0.5 * log_var) * noise * cotangent, log_var)
 
 
-@without_autocast
+@public
 def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cotangents: Arrays) -> tuple[Views, PriorCotangent]:
     """Of ``complete(prior, latents, mask, noise)``; the noise gets none.
 
@@ -250,7 +251,8 @@ def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cota
     Error: (n + d/2 + B/2 + 13 + 2r) eps for two views, r the error of s; (n + d/2 + B/2 + 2M + 26 + 6r) eps on a shared source.
     """
     namespace(*latents, *prior.arrays, mask, noise, *cotangents)
-    xp, bits, clean = door(prior, latents, mask)
+    check_latents(prior, latents)
+    xp, bits, clean, _ = door(prior, latents, mask)
     check_views("cotangents", cotangents, prior.dims)
     check_dtype(noise=noise, **{"latents[0]": latents[0], "cotangents[0]": cotangents[0]})
     latents_bar = [sum_to(xp, keep(xp, *p), z) for *p, z in zip(bits, cotangents, latents, strict=True)]
@@ -270,7 +272,7 @@ def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cota
     return tuple(latents_bar), PriorCotangent(tuple(frames_bar), coupling_bar)
 
 
-@without_autocast
+@public
 def conditional_mean(prior: JointPrior, latents: Arrays, mask: Array, cotangents: Arrays) -> tuple[Views, PriorCotangent]:
     """Of ``conditional_mean(prior, latents, mask)``, which is ``complete`` with zero noise. Shapes as in ``complete``."""
     xp, like = namespace(*latents), latents[0]

@@ -35,7 +35,7 @@ def dense(structure: Any, parameters: dict[str, Any]) -> tuple[Any, ...]:
 
 def kl(structure: Any, parameters: dict[str, Any], means: Any, log_vars: Any, mask: Any = None) -> Any:
     """The canonical KL, one number per row."""
-    return jc.kl_divergence(means, log_vars, structure.prior(parameters), mask)
+    return jc.kl_divergence(structure.prior(parameters), means, log_vars, mask)
 
 
 def log_density(structure: Any, parameters: dict[str, Any], latents: Any, mask: Any = None) -> Any:

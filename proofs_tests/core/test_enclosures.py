@@ -56,7 +56,7 @@ def test_kl_of_every_pattern(kind, data, seed):
     model = data.draw(models(None, kind, reach=(0.5, 12.0, 30.0)))
     masks = patterns(len(model.structure.dims))
     means, log_vars = posterior(model.structure.dims, len(masks), seed)
-    got = jc.kl_divergence(enclose(means), enclose(log_vars), prior_of(model), balls.Balls(masks))
+    got = jc.kl_divergence(prior_of(model), enclose(means), enclose(log_vars), balls.Balls(masks))
     for row, mask in enumerate(masks):
         P, log_det, largest = oracles.marginal_precision(model, tuple(mask.tolist()))
         keep = oracles.coordinates(model.structure.dims, mask)
@@ -85,7 +85,7 @@ def test_the_papers_forms_are_the_same_number(kind, data, seed):
     model = data.draw(models(None, kind, reach=(0.5, 12.0)))
     prior = prior_of(model)
     rows = [enclose(x) for x in posterior(model.structure.dims, 2, seed)]
-    canonical, C = jc.kl_divergence(*rows, prior), prior.cross_covariance(1, 0)
+    canonical, C = jc.kl_divergence(prior, *rows), prior.cross_covariance(1, 0)
     forms = [jc.kl_eq9(*rows, C), jc.kl_dense(*rows, prior.covariance())]
     if model.structure.kind == "orthogonal":
         entries, signs = (model.parameters[name][1] for name in ("entries", "signs"))

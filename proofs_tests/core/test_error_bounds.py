@@ -111,7 +111,7 @@ def large(structure: Structure, parameters: Any, means: Any, log_vars: Any, mask
     """What a training or imputing step calls."""
     prior = structure.prior(parameters)
     return {
-        "kl_divergence": [jc.kl_divergence(means, log_vars, prior), jc.kl_divergence(means, log_vars, prior, mask)],
+        "kl_divergence": [jc.kl_divergence(prior, means, log_vars), jc.kl_divergence(prior, means, log_vars, mask)],
         "log_density": [jc.log_density(prior, means), jc.log_density(prior, means, mask)],
         "conditional_mean": list(jc.conditional_mean(prior, means, mask)),
         "complete": list(jc.complete(prior, means, mask, noise)),

@@ -33,7 +33,7 @@ def gradients(names: tuple[str, ...], structure: Structure, problem: Any, weight
     parameters, means, log_vars, mask, noise = problem
     prior = structure.prior(parameters)
     calls = {
-        "kl_divergence": lambda: vjp.kl_divergence(means, log_vars, prior, mask, weight),
+        "kl_divergence": lambda: vjp.kl_divergence(prior, means, log_vars, mask, weight),
         "complete": lambda: vjp.complete(prior, means, mask, noise, bars),
         "conditional_mean": lambda: vjp.conditional_mean(prior, means, mask, bars),
     }

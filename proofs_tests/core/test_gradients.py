@@ -28,7 +28,7 @@ ROWS, MASKS = 1, {"all": (True, True, True), "some": (True, False, True), "pair"
 def total(structure, leaves, signs, mask):
     """sum(KL) from a dict of leaves: means, log_vars and entries per view, logits or alpha."""
     continuous = {name: leaves[name] for name in ("entries", "alpha", "logits") if name in leaves}
-    return jc.kl_divergence(leaves["means"], leaves["log_vars"], structure.prior(continuous | {"signs": signs}), mask).sum()
+    return jc.kl_divergence(structure.prior(continuous | {"signs": signs}), leaves["means"], leaves["log_vars"], mask).sum()
 
 
 @functools.cache

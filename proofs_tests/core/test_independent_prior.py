@@ -28,7 +28,7 @@ def test_its_kl_is_the_sum_of_the_views_own():
     own = [0.5 * (np.exp(v) + m**2 - 1.0 - v).sum(axis=1) for m, v in zip(MEANS, LOG_VARS, strict=True)]
     scale = sum(np.abs(x).sum() for x in own)
     for mask, want in ((None, own[0] + own[1]), (FIRST_ONLY, own[0])):
-        assert np.abs(jc.kl_divergence(MEANS, LOG_VARS, PRIOR, mask) - want).max() <= 100 * 2.0**-52 * scale  # < 50 roundings
+        assert np.abs(jc.kl_divergence(PRIOR, MEANS, LOG_VARS, mask) - want).max() <= 100 * 2.0**-52 * scale  # < 50 roundings
 
 
 def test_a_missing_view_is_standard_normal_whatever_is_observed():

@@ -37,7 +37,7 @@ def prior(kind, entries, logits):
 def everything(prior, mu, lv, mask, noise):
     z = [mu[0], mu[1]]
     log_vars, dim = [lv[0], lv[1]], prior.noise_dim
-    parts = [jc.kl_divergence(z, log_vars, prior, mask), *jc.complete(prior, z, mask, noise[:, :dim])]
+    parts = [jc.kl_divergence(prior, z, log_vars, mask), *jc.complete(prior, z, mask, noise[:, :dim])]
     parts += [*jc.sample(prior, noise[:, :dim]), jc.fuse(prior, z, [-jnp.abs(x) for x in log_vars], mask).kl()]
     return jnp.concatenate([jnp.reshape(x, (x.shape[0], -1)) for x in parts], axis=1)
 

@@ -62,8 +62,8 @@ def everything(prior: jc.JointPrior, means: Any, log_vars: Any, noise: Any) -> l
     mask = MASK[:, : len(prior.dims)] if len(prior.dims) > 2 else MASK[:, 1:]
     known, uncertain = jc.condition(prior, means, mask), jc.condition(prior, means, mask[1], log_vars=log_vars)
     return [
-        jc.kl_divergence(means, log_vars, prior),
-        jc.kl_divergence(means, log_vars, prior, mask),
+        jc.kl_divergence(prior, means, log_vars),
+        jc.kl_divergence(prior, means, log_vars, mask),
         jc.log_density(prior, means),
         jc.log_density(prior, means, mask),
         *jc.conditional_mean(prior, means, mask),
@@ -103,8 +103,8 @@ def gradients(prior: jc.JointPrior, means: Any, log_vars: Any, noise: Any) -> li
     rows = noise[..., 0]
     return flat(
         [
-            vjp.kl_divergence(means, log_vars, prior, None, rows),
-            vjp.kl_divergence(means, log_vars, prior, mask, rows),
+            vjp.kl_divergence(prior, means, log_vars, None, rows),
+            vjp.kl_divergence(prior, means, log_vars, mask, rows),
             vjp.complete(prior, means, mask, noise, log_vars),
         ]
     )
@@ -194,4 +194,4 @@ def test_two_leading_axes():
 def test_a_mask_of_one_row_is_a_pattern():
     prior = jc.JointPrior.canonical([q[0] for q in frames((3, 2), (4, 2), (2, 2))], 0.5)
     rows = [x[0] for x in MEANS], [x[0] for x in LOG_VARS]
-    np.testing.assert_array_equal(jc.kl_divergence(*rows, prior, MASK[:1]), jc.kl_divergence(*rows, prior, MASK[0]))
+    np.testing.assert_array_equal(jc.kl_divergence(prior, *rows, MASK[:1]), jc.kl_divergence(prior, *rows, MASK[0]))

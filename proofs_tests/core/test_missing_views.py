@@ -78,7 +78,7 @@ def total(structure, leaves, frames, masks):
     """sum(KL) of leaves = means, log_vars, logits."""
     views = len(frames)
     prior = structure.prior({"frames": frames, "logits": leaves[-1]})
-    return jc.kl_divergence(leaves[:views], leaves[views:-1], prior, masks).sum()
+    return jc.kl_divergence(prior, leaves[:views], leaves[views:-1], masks).sum()
 
 
 @functools.cache

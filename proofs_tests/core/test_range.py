@@ -29,7 +29,7 @@ def prior(kind, logits):
 
 def functions(kind, logits, means, log_vars, mask):
     p = prior(kind, logits)
-    return jc.kl_divergence(means, log_vars, p), jc.kl_divergence(means, log_vars, p, mask), p.log_det()
+    return jc.kl_divergence(p, means, log_vars), jc.kl_divergence(p, means, log_vars, mask), p.log_det()
 
 
 def exact(kind, logits, means, log_vars, mask):
@@ -120,7 +120,7 @@ def test_a_logit_of_89_beside_one_of_0(dtype):
     KL of a standard normal posterior, per direction: x_1 = e_0 = 1, x_2 = e_0 e_1/tau = 1 of |Sigma| = 1/2, so (2 - log 2)/2.
     """
     one, zero = np.eye(1, dtype=dtype), [np.zeros((1, 1), dtype=dtype)] * 2
-    got = jc.kl_divergence(zero, zero, jc.JointPrior.canonical([one, one], np.asarray([[89.0], [0.0]], dtype=dtype)))
+    got = jc.kl_divergence(jc.JointPrior.canonical([one, one], np.asarray([[89.0], [0.0]], dtype=dtype)), zero, zero)
     assert abs(float(got[0]) - (2 - np.log(2)) / 2) < 10 * np.finfo(dtype).eps
 
 
@@ -134,9 +134,9 @@ def test_closed_form_gradients_agree_with_autograd_there(kind, t):
     logits = shape.requires_grad_()
     p = prior(kind, logits)
     cotangent = torch.full((3,), 2.0**-100)  # gradients of 1e38 times it are finite in the sums
-    jc.kl_divergence(mu, lv, p).backward(cotangent)
+    jc.kl_divergence(p, mu, lv).backward(cotangent)
     with torch.no_grad():
-        mu_bar, lv_bar, bar = vjp.kl_divergence(mu, lv, p, None, cotangent)
+        mu_bar, lv_bar, bar = vjp.kl_divergence(p, mu, lv, None, cotangent)
         back = bar.coupling if kind == "canonical" else getattr(vjp, f"{kind}_bound")(logits, bar.coupling)
     for got, want in zip([*mu_bar, *lv_bar, back], [*(x.grad for x in (*mu, *lv)), logits.grad], strict=True):
         assert torch.isfinite(got).all()

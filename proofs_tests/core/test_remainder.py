@@ -58,7 +58,7 @@ def test_the_kl_next_to_its_zero(xp, size):
     means, log_vars = ([float32(size * rng.standard_normal((5, n))) for n in (3, 2)] for _ in range(2))
 
     def kl(_, means, log_vars):
-        return jc.kl_divergence(means, log_vars, jc.JointPrior.independent((3, 2)))
+        return jc.kl_divergence(jc.JointPrior.independent((3, 2)), means, log_vars)
 
     rows = [np.concatenate(x, axis=1) for x in (means, log_vars)]
     want = [

@@ -39,7 +39,7 @@ def everything(structure, parameters, latents, log_vars, mask, noise):
     means, covariances = jc.condition(prior, latents, mask, log_vars=log_vars)
     completed = jc.complete(prior, latents, mask, noise)
     outputs = {
-        "kl": [jc.kl_divergence(latents, log_vars, prior, mask), jc.log_density(prior, latents, mask)],
+        "kl": [jc.kl_divergence(prior, latents, log_vars, mask), jc.log_density(prior, latents, mask)],
         "completed": completed,
         "conditional": [*means, *(block for row in covariances for block in row)],  # (means by conditional_mean)
     }
@@ -51,7 +51,7 @@ def everything(structure, parameters, latents, log_vars, mask, noise):
 def rarely_traced(structure, parameters, latents, log_vars, _, noise):
     """The functions of a prior that training and imputing do not call, and the KL without a mask."""
     prior = structure.prior(parameters)
-    outputs = {"kl": [jc.kl_divergence(latents, log_vars, prior)], "sample": jc.sample(prior, noise)}
+    outputs = {"kl": [jc.kl_divergence(prior, latents, log_vars)], "sample": jc.sample(prior, noise)}
     if structure.kind != "independent":
         S = prior.covariance()
         outputs["dense"] = [prior.precision(), prior.max_singular_value(), jc.kl_dense(latents, log_vars, S)]
@@ -327,7 +327,7 @@ def trained(structure, parameters, latents, log_vars, mask, noise):
     """What a training or imputing step calls."""
     prior = structure.prior(parameters)
     return (
-        jc.kl_divergence(latents, log_vars, prior, mask),
+        jc.kl_divergence(prior, latents, log_vars, mask),
         jc.complete(prior, latents, mask, noise),
         *jc.condition(prior, latents, mask),
     )

@@ -16,10 +16,10 @@ Mask = NDArray[np.bool_]
 """
 CLIENT = """
 def loss(means: list[Floats], log_vars: list[Floats], prior: jc.JointPrior, mask: Mask) -> Floats:
-    return jc.kl_divergence(means, log_vars, prior, mask)
+    return jc.kl_divergence(prior, means, log_vars, mask)
 
 def torch_loss(means: list[torch.Tensor], log_vars: list[torch.Tensor], prior: jc.JointPrior) -> torch.Tensor:
-    return jc.kl_divergence(means, log_vars, prior).mean()
+    return jc.kl_divergence(prior, means, log_vars).mean()
 
 def density(prior: jc.JointPrior, z: list[Floats]) -> Floats:
     return jc.log_density(prior, z)
@@ -41,9 +41,9 @@ def prior(entries: torch.Tensor) -> jc.JointPrior:
 """
 WRONG = {
     "text": ('jc.cayley("hello")', "type-var"),
-    "a list of texts": ('jc.kl_divergence(["a"], ["b"], jc.JointPrior.independent([1]))', "type-var"),
+    "a list of texts": ('jc.kl_divergence(jc.JointPrior.independent([1]), ["a"], ["b"])', "type-var"),
     "one array for a list of views": ("jc.sample(3, np.ones(3))", "arg-type"),
-    "no prior": ("jc.kl_divergence([np.ones(1)], [np.ones(1)], np.ones(1))", "arg-type"),
+    "no prior": ("jc.kl_divergence(np.ones(1), [np.ones(1)], [np.ones(1)])", "arg-type"),
     "an array of the other library": ("x: torch.Tensor = jc.cayley(np.eye(2))", "type-var|arg-type|assignment"),
 }
 

@@ -72,7 +72,7 @@ def everything(structure, means, log_vars, parameters, signs, mask, weight, nois
     frames = [jc.frame(entries, n, structure.rank, s) for entries, n, s in per_view]
     prior = structure.prior(parameters | {"frames": frames})
     to = functools.partial(to_parameters, structure, parameters, frames, signs)
-    means_bar, log_vars_bar, bar = vjp.kl_divergence(means, log_vars, prior, mask, weight)
+    means_bar, log_vars_bar, bar = vjp.kl_divergence(prior, means, log_vars, mask, weight)
     drawn_bar, drawn_prior_bar = vjp.complete(prior, means, mask, noise, cotangents)
     mean_bar, mean_prior_bar = vjp.conditional_mean(prior, means, mask, cotangents)
     return (
@@ -254,14 +254,14 @@ def arguments(structure, shape):
 def forward(structure, leaves, mask, noise):
     """All rows of the KL, and all outputs of complete and conditional_mean."""
     prior = structure.prior(leaves["prior"])
-    kl = jc.kl_divergence(leaves["means"], leaves["log_vars"], prior, mask)
+    kl = jc.kl_divergence(prior, leaves["means"], leaves["log_vars"], mask)
     return kl, jc.complete(prior, leaves["means"], mask, noise), jc.conditional_mean(prior, leaves["means"], mask)
 
 
 def by_hand(structure, leaves, mask, noise, cotangents):
     """The sum of the three vector-Jacobian products, in the layout of ``leaves``, with tangent frame cotangents."""
     prior, (kl, drawn, mean) = structure.prior(leaves["prior"]), cotangents
-    means_bar, log_vars_bar, bar = vjp.kl_divergence(leaves["means"], leaves["log_vars"], prior, mask, kl)
+    means_bar, log_vars_bar, bar = vjp.kl_divergence(prior, leaves["means"], leaves["log_vars"], mask, kl)
     found = [(means_bar, bar), vjp.complete(prior, leaves["means"], mask, noise, drawn)]
     found.append(vjp.conditional_mean(prior, leaves["means"], mask, mean))
     total = {"means": [sum(t) for t in zip(*(m for m, _ in found), strict=True)], "log_vars": list(log_vars_bar), "prior": {}}
@@ -331,7 +331,7 @@ def test_no_mask_is_the_mask_of_all(library):
     means, log_vars, _, _, mask, weight, _, _ = inputs(Model(structure, 1))
     prior = structure.prior(xp.array(pieces(structure, 1, False)))
     views, full, weight = xp.array(([means, log_vars], np.ones_like(mask), weight))
-    with_mask, without = (vjp.kl_divergence(*views, prior, m, weight) for m in (full, None))
+    with_mask, without = (vjp.kl_divergence(prior, *views, m, weight) for m in (full, None))
     for x, y in zip(with_mask[0] + with_mask[1], without[0] + without[1], strict=True):
         assert np.array_equal(xp.numpy(x), xp.numpy(y))
 
@@ -396,7 +396,7 @@ EXTREMES = (
 def extreme(_, logits, means, log_vars, bar):
     """The KL's gradient, and the conditional mean's of view 2 given view 1 and of an unseen third view like it."""
     frame = 0.0 * means[0] + 1.0
-    kl = vjp.kl_divergence(means, log_vars, jc.JointPrior.canonical([frame] * 2, logits), None, bar[:, 0])
+    kl = vjp.kl_divergence(jc.JointPrior.canonical([frame] * 2, logits), means, log_vars, None, bar[:, 0])
     xp = jc.skew.__globals__["namespace"](logits)
     three = jc.JointPrior.canonical([frame] * 3, xp.concat([logits, logits[1:, :]], axis=0))
     mask = xp.asarray([True, True, False])

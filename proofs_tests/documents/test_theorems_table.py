@@ -20,7 +20,7 @@ TESTS = Path(__file__).parents[1]
 TABLE = (TESTS.parent / "docs" / "theorems.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in TABLE.splitlines() if line.startswith("|")]
 ROWS = [row for row in ROWS if row[0] != "Statement" and set(row[0]) != {"-"}]
-METHODS = {f"JointPrior.{name}" for name in vars(jc.JointPrior) if not name.startswith("_")}
+METHODS = {f"JointPrior.{name}" for name in dir(jc.JointPrior) if not name.startswith("_")}
 VJPS = {f"vjp.{name}" for name, x in vars(vjp).items() if inspect.isfunction(x) and x.__module__ == vjp.__name__}
 PUBLIC = set(jc.__all__) | METHODS | {name for name in VJPS if not name.startswith("vjp._")}
 NO_FUNCTION = {"(mathematics)", "(every public name)", "(options of the experiment)"}

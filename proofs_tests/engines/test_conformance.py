@@ -1,13 +1,12 @@
 """Every engine and every array library passes the suites of jpvae.testing; broken ones are caught, by name."""
 
 import doctest
-import importlib
 import inspect
 import itertools
 import subprocess
 import sys
+import types
 
-import array_api_compat.numpy
 import array_api_strict
 import jax
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from broken_engines import BROKEN_ENGINES
 
 import jpvae_core as jc
+import jpvae_core._xp
 import jpvae_torch
 from jpvae.engines import ENGINES
 from jpvae.testing import check_engine, check_engines_agree, check_library, library, report
@@ -40,7 +40,7 @@ def test_the_core_works_on(name):
     assert all(line.compared > 0 and line.share < 1 for line in lines.values())
     if "jax" not in name:
         functions = {name for name in jc.__all__ if inspect.isfunction(getattr(jc, name))}
-        assert functions | {"Moments"} <= lines.keys()  # no public function is left out
+        assert functions - {"register_jax"} | {"Moments"} <= lines.keys()  # no public function that computes is left out
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
@@ -109,11 +109,22 @@ BROKEN_LIBRARIES = {
 }
 
 
+class Instead:
+    """A module, some of whose functions are others."""
+
+    def __init__(self, module, **others):
+        self.module, self.others = module, others
+
+    def __getattr__(self, name):
+        return self.others[name] if name in self.others else getattr(self.module, name)
+
+
 @pytest.mark.parametrize("name", BROKEN_LIBRARIES)
 def test_a_broken_library_is_caught(monkeypatch, name):
     where, function, message = BROKEN_LIBRARIES[name]
-    module, _, last = f"array_api_compat.numpy.{where}".rpartition(".")
-    monkeypatch.setattr(importlib.import_module(module), last, function)
+    inner, _, last = where.rpartition(".")
+    others = {inner: Instead(getattr(np, inner), **{last: function})} if inner else {last: function}
+    monkeypatch.setattr(jpvae_core._xp, "np", Instead(np, **others))  # what the core takes for NumPy
     with np.errstate(all="ignore"), pytest.raises(AssertionError, match=f"check_library: {message}"):
         check_library(np.asarray)
 
@@ -121,7 +132,8 @@ def test_a_broken_library_is_caught(monkeypatch, name):
 def test_a_library_without_float64_or_without_a_function_is_told(monkeypatch):
     with pytest.raises(AssertionError, match=r"asarray gave float32 for float64"):
         check_library(lambda x: np.asarray(x, dtype=np.float32 if x.dtype.kind == "f" else None), priors=[])
-    monkeypatch.delattr(array_api_compat.numpy, "logaddexp")
+    less = types.SimpleNamespace(**{name: x for name, x in vars(np).items() if name != "logaddexp"})
+    monkeypatch.setattr(jpvae_core._xp, "np", less)
     with pytest.raises(AttributeError, match="logaddexp") as caught:
         check_library(np.asarray)
     assert caught.value.__notes__ == ["check_library (elementary functions, float32)"]

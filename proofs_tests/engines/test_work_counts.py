@@ -95,11 +95,11 @@ def test_one_factorisation_per_orthogonal_matrix_and_none_in_the_kl(kind: str) -
 
     def whole_step() -> None:
         frames = [jc.orthogonal(x, N) for x in entries]
-        backward(jc.kl_divergence(means, log_vars, prior(kind, frames, logits)))
+        backward(jc.kl_divergence(prior(kind, frames, logits), means, log_vars))
 
     assert record(whole_step).factorisations == ["_linalg_solve_ex"] * count
     frames = tensors(N, N, count=count)
-    assert record(lambda: backward(jc.kl_divergence(means, log_vars, prior(kind, frames, logits)))).factorisations == []
+    assert record(lambda: backward(jc.kl_divergence(prior(kind, frames, logits), means, log_vars))).factorisations == []
 
 
 def test_the_gradient_of_an_orthogonal_matrix_in_closed_form_factorises_nothing() -> None:
@@ -132,10 +132,10 @@ def door(name: str, kind: str) -> Callable[[], Any]:
     joint = prior(kind, frames, logits)
     noise = torch.ones(ROWS, joint.noise_dim)
     return {
-        "kl_divergence": lambda: backward(jc.kl_divergence(means, log_vars, joint, mask)),
+        "kl_divergence": lambda: backward(jc.kl_divergence(joint, means, log_vars, mask)),
         "conditional_mean": lambda: backward(*jc.conditional_mean(joint, means, mask)),
         "complete": lambda: backward(*jc.complete(joint, means, mask, noise)),
-        "vjp.kl_divergence": lambda: vjp.kl_divergence(means, log_vars, joint, mask, noise[:, 0]),
+        "vjp.kl_divergence": lambda: vjp.kl_divergence(joint, means, log_vars, mask, noise[:, 0]),
         "vjp.complete": lambda: vjp.complete(joint, means, mask, noise, means),
         "condition": lambda: jc.condition(joint, means, mask),
     }[name]
@@ -160,8 +160,8 @@ def test_the_kl_in_numpy_peaks_below_one_array_with_a_matrix_per_row(kind: str) 
     joint = prior(kind, list(frames), np.zeros((views(kind), n)))
     tracemalloc.start()
     try:
-        jc.kl_divergence(list(means), list(log_vars), joint)
-        vjp.kl_divergence(list(means), list(log_vars), joint, None, np.ones(rows))
+        jc.kl_divergence(joint, list(means), list(log_vars))
+        vjp.kl_divergence(joint, list(means), list(log_vars), None, np.ones(rows))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -178,7 +178,7 @@ OPERATIONS_OF_A_FRAME = (41, 60)
 def test_the_kl_takes_no_more_operations_than_it_did(kind: str) -> None:
     frames, (logits,) = tensors(N, N, count=views(kind)), tensors(views(kind), N, count=1)
     means, log_vars = (tensors(ROWS, N, count=views(kind)) for _ in range(2))
-    check(lambda: jc.kl_divergence(means, log_vars, prior(kind, frames, logits)), OPERATIONS[kind])
+    check(lambda: jc.kl_divergence(prior(kind, frames, logits), means, log_vars), OPERATIONS[kind])
 
 
 def test_an_orthogonal_matrix_takes_no_more_operations_than_it_did() -> None:

@@ -63,7 +63,7 @@ def negative_elbo(
         kl = q.kl()  # (K, B)
         z: Sequence[Array] = q.draw(batch.posterior_noise)  # (K, B, n_i)
     else:
-        kl = jc.kl_divergence(means, log_vars, prior, batch.masks)
+        kl = jc.kl_divergence(prior, means, log_vars, batch.masks)
         noise = split_noise(batch.posterior_noise, prior.dims)
         z = [jc.reparameterize(*each)[None, ...] for each in zip(means, log_vars, noise, strict=True)]  # one for all k
     kl = xp.reshape(kl, (K, B))

@@ -64,7 +64,7 @@ class Factorised:
 
     def kl(self) -> Array:
         """The closed form of the core."""
-        return jc.kl_divergence(self.means, self.log_vars, self.prior, self.mask)
+        return jc.kl_divergence(self.prior, self.means, self.log_vars, self.mask)
 
     def draw(self, noise: Array) -> Sequence[Array]:
         """z_O ~ q, then the prior's conditional."""

@@ -72,7 +72,7 @@ def functions(case: Extreme, x: dict[str, Any]) -> dict[str, Any]:
     return {
         "JointPrior.log_det": [prior.log_det()],
         "JointPrior.precision": [prior.precision()],
-        "kl_divergence": [jc.kl_divergence(x["means"], x["log_vars"], prior)],
+        "kl_divergence": [jc.kl_divergence(prior, x["means"], x["log_vars"])],
     }
 
 

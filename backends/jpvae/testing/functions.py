@@ -69,9 +69,9 @@ def prior_functions(model: Model, x: dict[str, Any]) -> dict[str, Any]:
         "fuse": [*fused.mean(), fused.kl(), fused.covariance(), fused.log_density(z)],
         "log_density": [jc.log_density(prior, z), jc.log_density(prior, holes, mask)],
         "kl_divergence": [
-            jc.kl_divergence(z, log_vars, prior),
-            jc.kl_divergence(holes, log_var_holes, prior, mask),
-            jc.kl_divergence(z, log_vars, prior, one),
+            jc.kl_divergence(prior, z, log_vars),
+            jc.kl_divergence(prior, holes, log_var_holes, mask),
+            jc.kl_divergence(prior, z, log_vars, one),
         ],
         "conditional_mean": [*jc.conditional_mean(prior, holes, mask), *jc.conditional_mean(prior, z, one)],
         "condition": [*means, *itertools.chain(*covariances, *propagated)],

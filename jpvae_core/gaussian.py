@@ -1,0 +1,181 @@
+"""The Gaussian N(0, Sigma) over the latents of M views of given frames and coupling: its sizes, its matrices, its check.
+
+Identity blocks on the diagonal, cross-covariances C_ij off it: semi-orthogonal frames Q_i (n_i x d), and a coupling of the
+rotated coordinates y_i = Q_i^T z_i, in which the d directions are independent of each other; the complement of each frame is
+standard normal:
+
+    C_ij = Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from ._xp import Array, Namespace, eye_like, namespace, public, to_numpy
+from .coupling import Coupling
+from .errors import NotAContraction, NotOrthogonal
+from .rotated import Frame, dense, joint_shape, sandwich
+
+
+@dataclass(frozen=True, eq=False)
+class JointGaussian:
+    """What ``JointPrior`` (prior.py) is once it is made."""
+
+    dims: tuple[int, ...]
+    frames: tuple[Frame, ...]
+    coupling: Coupling
+    names: tuple[str, ...] | None = None
+
+    @property
+    def _state(self) -> tuple[Array, ...]:
+        return tuple(q for q in self.frames if q is not None) + self.coupling.state
+
+    @property
+    def rank(self) -> int:
+        """d: the number of directions that the views share (0: independent views)."""
+        return self.coupling.rank
+
+    @property
+    def dtype(self) -> Any:
+        """That of its arrays, as their library names it; NumPy's float64 for independent views without ``like``."""
+        return self._library()[1].dtype
+
+    @property
+    def device(self) -> Any:
+        """Where its arrays are, as their library names it; "cpu" for independent views without ``like``."""
+        where: Any = self._library()[1]
+        return where.device
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """Every array this prior holds (empty for independent views)."""
+        return tuple(q for q in self.frames if q is not None) + self.coupling.arrays
+
+    @property
+    def named_arrays(self) -> dict[str, Array]:
+        """The arrays by a name that an error message can show."""
+        return {f"prior.arrays[{k}]": x for k, x in enumerate(self.arrays)}
+
+    @property
+    def noise_dim(self) -> int:
+        """How many standard normals per row ``complete`` and ``sample`` take: the source's, then n_1, ..., n_M."""
+        return sum(self.dims) + self.coupling.noise_dim
+
+    @public
+    def cross_covariance(self, i: int, j: int) -> Array:
+        """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T, shape (..., n_i, n_j); the identity for i = j. Eq. 6's C is (1, 0).
+
+        An independent prior holds no array to imitate and answers in NumPy float64.
+        Error: (d/2 + 1/2 + r) eps |Q_i| diag|c_ij| |Q_j|^T entry by entry, r the coefficients' own (docs/error-analysis.md).
+        """
+        xp, like = self._library()
+        if i == j:
+            return eye_like(xp, like, self.dims[i])
+        return self._block(xp, like, i, j, self.coupling.correlation(xp, i, j))
+
+    @public
+    def covariance(self) -> Array:
+        """Sigma, dense, (..., N, N) with N = sum n_i (Eq. 6). For tests and reports: nothing in the KL needs it.
+
+        Error: that of ``cross_covariance``; the diagonal blocks are exact.
+        """
+        return self._assemble(self.cross_covariance)
+
+    @public
+    def precision(self) -> Array:
+        """Sigma^{-1}, dense, (..., N, N), in closed form (Eq. 8 for two views): no inverse is taken.
+
+        Error: (d/2 + 1 + r) eps (I + |Q_i| diag|c| |Q_j|^T) entry by entry, c the directional coefficients of Sigma^{-1}.
+        """
+        xp, like = self._library()
+
+        def block(i: int, j: int) -> Array:
+            coupled = self._block(xp, like, i, j, self.coupling.precision(xp, i, j))
+            return eye_like(xp, like, self.dims[i]) + coupled if i == j else coupled
+
+        return self._assemble(block)
+
+    @public
+    def log_det(self) -> Array:
+        """log|Sigma| in nats, shape (...), at most 0.
+
+        Relative error: (d/2 + 14.5) eps for two views, (d/2 + 2M + 19) eps for any number: for weak and strong coupling alike.
+        """
+        xp, _ = self._library()
+        return self.coupling.log_det(xp)
+
+    @public
+    def max_singular_value(self) -> Array:
+        """The largest singular value of any C_ij, shape (...): below 1 in exact arithmetic (Thm 2.1).
+
+        Relative error: that of s, or of a_i a_j.
+        """
+        xp, _ = self._library()
+        return self.coupling.max_correlation(xp)
+
+    @public
+    def orthogonality_defect(self) -> Array:
+        """The largest entry of any |Q_i^T Q_i - I|, shape (...): 0 where the frames are what they should be.
+
+        Everything else here takes orthonormal columns for granted: ``max_singular_value`` never reads the frames.
+
+        >>> import jpvae_core as jc
+        >>> float(jc.JointPrior.orthogonal(2.0 * jc.skew(np.ones(1), 2), 0.5).orthogonality_defect())
+        3.0
+        """
+        xp, _ = self._library()
+        largest = xp.zeros_like(self.coupling.max_correlation(xp))
+        for q in self.frames:
+            if q is not None:
+                gram = xp.matrix_transpose(q) @ q
+                defect = xp.max(xp.abs(gram - eye_like(xp, q, q.shape[-1])), axis=-1)
+                largest = xp.maximum(*xp.broadcast_arrays(largest, xp.max(defect, axis=-1)))
+        return largest
+
+    def check(self, tolerance: float | None = None) -> Self:
+        """The prior itself, after a look at its values: orthonormal frames, and a positive definite Sigma.
+
+        tolerance: the ``orthogonality_defect`` allowed; the square root of the dtype's eps without it.
+        It reads values, so it works on concrete arrays only, not under jit or compile, and waits for a GPU: call it once.
+        Raises NotOrthogonal; NotAContraction where log|Sigma| is not finite: |alpha| >= 1 or a logit that is not a number.
+        """
+        xp, like = self._library()
+        allowed = math.sqrt(xp.finfo(like.dtype).eps) if tolerance is None else tolerance
+        found = float(to_numpy(self.orthogonality_defect()).max())
+        if not found <= allowed:
+            raise NotOrthogonal(
+                f"the frames are not orthonormal: the largest entry of |Q^T Q - I| is {found:.2g}; "
+                f"expected at most {allowed:.2g}. Make frames with jc.orthogonal or jc.frame (jc.skew alone gives no "
+                "rotation), or pass tolerance."
+            )
+        with np.errstate(all="ignore"):
+            log_det = to_numpy(self.log_det())
+        if not np.isfinite(log_det).all():
+            raise NotAContraction(
+                f"log|Sigma| is {log_det.min():.2g}; expected a finite number. Check alpha (-1 < alpha < 1) or the logits: "
+                "no parameter may be NaN."
+            )
+        return self
+
+    def _library(self) -> tuple[Namespace, Array]:
+        arrays: tuple[Any, ...] = self.arrays or (np.zeros(()),)
+        return namespace(*arrays), arrays[0]
+
+    def _block(self, xp: Namespace, like: Array, i: int, j: int, diagonal: Array) -> Array:
+        d = diagonal.shape[-1]
+        left, right = (dense(xp, like, self.dims[k], self.frames[k], d) for k in (i, j))
+        return sandwich(xp, left, diagonal, right)
+
+    def _assemble(self, block: Any) -> Array:
+        xp, _ = self._library()
+        M = range(len(self.dims))
+        grid = [[block(i, j) for j in M] for i in M]
+        lead: tuple[int, ...] = ()
+        for b in (b for row in grid for b in row):
+            lead = joint_shape(lead, tuple(b.shape[:-2]))
+        wide = [[xp.broadcast_to(b, (*lead, *b.shape[-2:])) for b in row] for row in grid]
+        return xp.concat([xp.concat(row, axis=-1) for row in wide], axis=-2)

@@ -1,0 +1,121 @@
+"""The forms in which data may come, each held to the plain one: lists of arrays (B, n_i) and a boolean mask (B, M)."""
+
+import numpy as np
+import pytest
+import torch
+
+import jpvae_core as jc
+
+RNG = np.random.default_rng(0)
+DIMS = (3, 2, 4)
+PRIOR = jc.JointPrior.canonical([np.linalg.qr(RNG.normal(size=(n, 2)))[0] for n in DIMS], RNG.normal(size=(3, 2)))
+NAMED = PRIOR.named("c", "a", "b")
+MEANS = [RNG.normal(size=(5, n)) for n in DIMS]
+LOG_VARS = [-np.abs(RNG.normal(size=(5, n))) for n in DIMS]
+MASK = RNG.random((5, 3)) < 0.6
+NOISE = RNG.normal(size=(5, PRIOR.noise_dim))
+KL = jc.kl_divergence(PRIOR, MEANS, LOG_VARS, MASK)
+MASKS = {
+    "integers": MASK.astype(int),
+    "floats": MASK.astype(np.float32),
+    "rows of a list": MASK.tolist(),
+    "columns": list(MASK.T),
+    "columns in a tuple": tuple(MASK.astype(float).T),
+    "a dict": dict(zip("cab", MASK.T, strict=True)),
+}
+
+
+@pytest.mark.parametrize("form", MASKS)
+def test_every_form_of_a_mask(form):
+    np.testing.assert_array_equal(jc.kl_divergence(NAMED, MEANS, LOG_VARS, MASKS[form]), KL)
+
+
+def test_a_numpy_mask_beside_torch():
+    prior, means = PRIOR.to(torch.zeros(1, dtype=torch.float64)), [torch.tensor(x) for x in MEANS]
+    got = jc.kl_divergence(prior, means, [torch.tensor(x) for x in LOG_VARS], MASK)
+    np.testing.assert_allclose(got.numpy(), KL, rtol=1e-13)
+
+
+def test_dicts_are_read_by_name_in_any_order():
+    means, log_vars = ({name: x[i] for i, name in ((2, "b"), (0, "c"), (1, "a"))} for x in (MEANS, LOG_VARS))
+    np.testing.assert_array_equal(jc.kl_divergence(NAMED, means, log_vars, MASK), KL)
+    assert (PRIOR.names, NAMED.names) == (None, ("c", "a", "b"))
+    drawn = jc.complete(NAMED, means, MASK, NOISE)
+    for name, want in zip("cab", jc.complete(PRIOR, MEANS, MASK, NOISE), strict=True):
+        np.testing.assert_array_equal(drawn[name], want)
+    assert set(jc.fuse(NAMED, means, log_vars).mean()) == {"a", "b", "c"}
+
+
+def test_a_single_row_is_the_batch_without_its_axis():
+    """Sums of one row may be taken in another order: a few eps of numbers of order 10."""
+    q = jc.fuse(PRIOR, MEANS, LOG_VARS, MASK)
+    wide = RNG.normal(size=(5, q.noise_dim))
+    for k in range(5):
+        means, log_vars = [x[k] for x in MEANS], [x[k] for x in LOG_VARS]
+        one = jc.fuse(PRIOR, means, log_vars, MASK[k])
+        pairs = [(one.kl(), q.kl()[k]), (jc.kl_divergence(PRIOR, means, log_vars, MASK[k]), KL[k])]
+        pairs += zip(one.draw(wide[k]), (x[k] for x in q.draw(wide)), strict=True)
+        pairs += zip(jc.sample(PRIOR, NOISE[k]), (x[k] for x in jc.sample(PRIOR, NOISE)), strict=True)
+        means_of = jc.conditional_mean(PRIOR, means, MASK[k])
+        pairs += zip(means_of, (x[k] for x in jc.conditional_mean(PRIOR, MEANS, MASK)), strict=True)
+        for got, want in pairs:
+            assert np.shape(got) == np.shape(want)
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+
+
+def test_standard_deviations_in_place_of_log_variances():
+    """2 log(exp(l/2)) is l but for a few eps."""
+    std = [np.exp(0.5 * x) for x in LOG_VARS]
+    np.testing.assert_allclose(jc.kl_divergence(PRIOR, MEANS, std=std, mask=MASK), KL, rtol=1e-13)
+    np.testing.assert_allclose(jc.fuse(PRIOR, MEANS, std=std).kl(), jc.fuse(PRIOR, MEANS, LOG_VARS).kl(), rtol=1e-12)
+
+
+FORMER = {
+    "positions": lambda: jc.kl_divergence(MEANS, LOG_VARS, PRIOR, MASK),
+    "a mask by name": lambda: jc.kl_divergence(MEANS, LOG_VARS, PRIOR, mask=MASK),
+    "a prior by name": lambda: jc.kl_divergence(MEANS, LOG_VARS, prior=PRIOR, mask=MASK),
+    "means alone": lambda: jc.kl_divergence(MEANS, log_vars=LOG_VARS, prior=PRIOR, mask=MASK),
+}
+
+
+@pytest.mark.parametrize("form", FORMER)
+def test_the_former_order_is_accepted_with_a_warning(form):
+    with pytest.warns(DeprecationWarning, match=r"is now kl_divergence\(prior") as caught:
+        former = FORMER[form]()
+    np.testing.assert_array_equal(former, KL)
+    assert caught[0].filename == __file__
+
+
+def test_names_for_every_argument_need_no_order():
+    np.testing.assert_array_equal(jc.kl_divergence(means=MEANS, log_vars=LOG_VARS, prior=PRIOR, mask=MASK), KL)
+
+
+REFUSED = {
+    "half": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, 0.5 * MASK), "mask holds 0.5; expected True or 1"),
+    "minus one": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, -MASK.astype(int)), "mask holds -1"),
+    "NaN": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, np.full(3, np.nan)), "mask holds nan"),
+    "a list of halves": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, [0.5, 1, 1]), "mask holds 0.5"),
+    "torch": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, [MASK[:, 0], 0.5, 1]), r"mask\[1\] holds 0.5"),
+    "a generator": (lambda: jc.kl_divergence(PRIOR, (x for x in MEANS), LOG_VARS), "means is a generator"),
+    "one array": (lambda: jc.kl_divergence(PRIOR, MEANS[0], LOG_VARS), r"means is one array of shape \(5, 3\)"),
+    "no names": (lambda: jc.kl_divergence(PRIOR, dict(zip("abc", MEANS, strict=True)), LOG_VARS), "have no names"),
+    "other names": (lambda: jc.kl_divergence(NAMED, dict(zip("abd", MEANS, strict=True)), LOG_VARS), "has the keys"),
+    "no prior": (lambda: jc.kl_divergence(MEANS, LOG_VARS, MASK), "prior is a builtins.list; expected a JointPrior"),
+    "a prior for means": (lambda: jc.log_density(PRIOR, PRIOR), "latents is a JointPrior"),
+    "both spreads": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, std=LOG_VARS), "both log_vars and std given"),
+    "no spread": (lambda: jc.kl_divergence(PRIOR, MEANS), "neither log_vars nor std given"),
+    "names": (lambda: PRIOR.named("a", "a", "b"), "expected 3 different names"),
+    "views": (lambda: PRIOR.marginal([0, 3]), "expected distinct views from 0 to 2"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_meant_is_refused(case):
+    call, message = REFUSED[case]
+    with pytest.raises(jc.ArgumentError, match=message):
+        call()
+
+
+def test_an_alpha_for_each_direction_is_refused():
+    with pytest.raises(jc.ShapeError, match=r"alpha has shape \(3,\) and rotation \(3, 3\); expected one alpha"):
+        jc.JointPrior.orthogonal(np.eye(3), np.full(3, 0.5))

@@ -1,0 +1,84 @@
+"""What a codebase asks of a prior: a part of it, one from a given C, another dtype or library, equality, JAX's pytrees."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+import jpvae_core as jc
+
+RNG = np.random.default_rng(0)
+
+
+def rotation(n, d):
+    return np.linalg.qr(RNG.normal(size=(n, n)))[0][:, :d]
+
+
+PRIORS = {
+    "independent": jc.JointPrior.independent([3, 3]),
+    "orthogonal": jc.JointPrior.orthogonal(rotation(3, 3), -0.7),
+    "svd": jc.JointPrior.svd(rotation(4, 2), np.asarray([1.0, -2.0]), rotation(3, 2), "tanh"),
+    "canonical": jc.JointPrior.canonical([rotation(n, 2) for n in (3, 2, 4)], RNG.normal(size=(3, 2))),
+}
+every_prior = pytest.mark.parametrize("kind", PRIORS)
+
+
+@every_prior
+def test_a_marginal_is_the_sub_block_in_any_order(kind):
+    """Sub-blocks of the dense Sigma; the same sums of products, in another order at most."""
+    prior = PRIORS[kind]
+    S, ends = prior.covariance(), np.cumsum((0, *prior.dims))
+    for views in ([0], [1], [1, 0], list(range(len(prior.dims)))[::-1]):
+        at = np.concatenate([np.arange(ends[i], ends[i + 1]) for i in views])
+        np.testing.assert_allclose(prior.marginal(views).covariance(), S[np.ix_(at, at)], rtol=0, atol=1e-15)
+    names = [f"v{i}" for i in range(len(prior.dims))]
+    assert prior.named(*names).marginal([names[1]]).names == ("v1",)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4), (1, 3)])
+def test_from_a_covariance(shape):
+    """Stated error 4 (1 + n) eps |C|; a lower rank is the truncated decomposition (Eckart and Young)."""
+    C = RNG.normal(size=shape)
+    C *= 0.9 / np.linalg.norm(C, 2)
+    prior = jc.JointPrior.from_covariance(C).check()
+    np.testing.assert_allclose(prior.cross_covariance(1, 0), C, rtol=0, atol=4 * 5 * 2.0**-52)
+    found = jc.JointPrior.from_covariance(C, rank=1)
+    left = np.sort(np.linalg.svd(C)[1])[:-1]
+    assert found.rank == 1
+    assert abs(np.linalg.norm(found.cross_covariance(1, 0) - C) - np.linalg.norm(left)) < 1e-14
+    with pytest.raises(jc.NotAContraction, match="singular value 1"):
+        jc.JointPrior.from_covariance(C / 0.9 * (1 + 1e-15))
+
+
+@every_prior
+def test_equality_dtype_and_library(kind):
+    prior = PRIORS[kind]
+    assert prior == prior.to(dtype="float64") == PRIORS[kind]
+    narrow = prior.to(np.zeros(1, np.float32))
+    assert narrow.dtype == np.float32
+    assert narrow.device == "cpu"
+    assert narrow != prior
+    assert prior.to(torch.zeros(1)).dtype == torch.float32
+    assert all(prior != other for name, other in PRIORS.items() if name != kind)
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "svd", "canonical"])
+def test_a_jax_prior_is_an_argument_a_result_a_carry_and_a_vmap_axis(kind):
+    """In float64 to 1e-13: the same formulas compiled in another order."""
+    with jax.enable_x64(True):
+        prior = PRIORS[kind].to(jnp.zeros(1))
+        rows = [jnp.asarray(RNG.normal(size=(5, n))) for n in prior.dims]
+        want = np.asarray(jc.kl_divergence(prior, rows, rows))
+        run = jax.jit(lambda p, z: (p, jc.kl_divergence(p, z, z), jc.fuse(p, z, [-jnp.abs(x) for x in z])))
+        back, found, q = run(prior, rows)
+        np.testing.assert_allclose(found, want, rtol=1e-13)
+        assert back == prior
+        plain = jc.fuse(prior, rows, [-jnp.abs(x) for x in rows])
+        np.testing.assert_allclose(q.kl(), plain.kl(), rtol=1e-12)
+        carried, many = jax.lax.scan(lambda p, _: (p, jc.kl_divergence(p, rows, rows)), prior, None, length=2)
+        assert carried == prior
+        np.testing.assert_allclose(many, [want, want], rtol=1e-13)
+        stack = jax.tree.map(lambda x: jnp.stack([x, x]), prior)
+        np.testing.assert_allclose(jax.vmap(lambda p: jc.kl_divergence(p, rows, rows))(stack), [want, want], rtol=1e-13)
+    jc.register_jax()  # once more does nothing
