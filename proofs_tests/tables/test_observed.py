@@ -1,6 +1,6 @@
 """What was observed comes back as it was: every format, every kind of column, every option that writes results.
 
-The oracle reads the file that went in and the file that came out by the same reader, which is not ours (csv, pyarrow, openpyxl).
+The oracle reads the file that went in and the file that came out by one reader, which is not ours (csv, pyarrow, openpyxl).
 """
 
 import csv
