@@ -85,7 +85,13 @@ def _unwrapped(x: Any) -> Any:
 
 
 def library_of(x: Any) -> str:
-    """The name of the package that an array's type comes from: "numpy", "torch", "jax"."""
+    """The name of the package that an array's type comes from: "numpy", "torch", "jax".
+
+    A torch tensor is one whatever its class, an ``nn.Parameter`` for instance (whose module's name torch.compile cannot trace).
+    """
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and isinstance(x, torch.Tensor):
+        return "torch"
     name = type(x).__module__.partition(".")[0]
     return "jax" if name == "jaxlib" else name
 

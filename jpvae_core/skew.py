@@ -1,4 +1,4 @@
-"""Skew-symmetric matrices from free entries: n(n-1)/2 numbers -> A with A = -A^T."""
+"""Skew-symmetric matrices from free entries, n(n-1)/2 numbers -> A with A = -A^T, and back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._checks import check_dtype, check_last
+from ._checks import check_dtype, check_last, check_square
 from ._xp import X, asarray_like, device, namespace, public
 from .errors import ShapeError
 
@@ -37,6 +37,23 @@ def skew(params: X, n: int) -> X:
     places = _places(n)
     entries = xp.take(params, xp.asarray(places.entries, dtype=xp.int32, device=device(params)), axis=-1)
     return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, places.signs)
+
+
+@public
+def skew_entries(A: X) -> X:
+    """The entries of which ``skew`` makes A: its strict upper triangle, read row by row. Exact; differentiable.
+
+    A: (..., n, n) skew-symmetric (the lower triangle is not read)  ->  (..., n(n-1)/2).
+
+    >>> import numpy as np
+    >>> skew_entries(skew(np.asarray([1.0, 2.0, 3.0]), 3))
+    array([1., 2., 3.])
+    """
+    xp = namespace(A)
+    check_dtype(A=A)
+    n = check_square("A", A)
+    at = xp.asarray(_places(n).params, dtype=xp.int32, device=device(A))
+    return xp.take(xp.reshape(A, (*A.shape[:-2], n * n)), at, axis=-1)
 
 
 class _Places(NamedTuple):
