@@ -143,6 +143,12 @@ def concrete(x: Any) -> bool:
     return library == "numpy"
 
 
+def exporting() -> bool:
+    """Whether torch.export traces (torch 2.7 and later can be asked)."""
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and hasattr(torch.compiler, "is_exporting") and bool(torch.compiler.is_exporting())
+
+
 def device(x: Array) -> Any:
     """Where ``x`` lives, in the form that its library's creation functions take.
 
