@@ -52,12 +52,13 @@ def test_what_a_step_costs():
 
 
 def test_a_compiled_loss_trains_the_same(monkeypatch):
-    """Traced by torch.compile and then run operation by operation ("eager"; a C++ compiler takes minutes): the very bits."""
+    """Traced by torch.compile into one graph, and run operation by operation ("eager": a C++ compiler takes minutes): the very
+    bits."""
     backends, compile = [], torch.compile
 
     def traced(function):
         backends.append(function)
-        return compile(function, backend="eager")
+        return compile(function, backend="eager", fullgraph=True)
 
     monkeypatch.setattr(torch, "compile", traced)
     model = Model((3, 2), (2, 2), ("gaussian",) * 2, hidden=(), prior="orthogonal")
