@@ -469,6 +469,8 @@ REFUSED = {
     "used folder": (["impute", M, *views(["a=a.csv"]), "--out", "used"], "--out is 'used', a folder that contains files"),
     "no model": (["impute", "no.safetensors", *views(["a=a.csv"]), *OUT], "no.safetensors': there is no such file"),
     "no checkpoint": (["inspect", "foreign.safetensors"], "'foreign.safetensors' is damaged or not a .safetensors file"),
+    "figure of another kind": (["inspect", M, "--figure", "map.xyz"], "ends in one of .png, .pdf, .svg, .jpg"),
+    "an empty size": (["fit", *views(WORDS), "--id", "who", "--out", "f", "--hidden", "64,,64"], "--hidden is '64,,64'"),
     "figure nowhere": (["inspect", M, "--figure", "no/map.png"], "in a folder that does not exist"),
     "name of ours": (
         ["impute", "flags.safetensors", *views(["a=flags.csv"]), *OUT],

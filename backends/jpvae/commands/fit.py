@@ -177,7 +177,7 @@ class Announcement(Callback):
 
 def _integers(option: str, text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(word) for word in text.split(",") if word)
+        return tuple(int(word) for word in text.removesuffix(",").split(","))
     except ValueError as error:
         raise ConfigError(f"{option} is {text!r}; expected integers separated by commas, such as 128,128") from error
 

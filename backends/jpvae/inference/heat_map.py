@@ -13,11 +13,12 @@ import jpvae_core as jc
 from ..atomic import write_atomically
 from ..errors import MissingDependency
 
+FORMATS = (".png", ".pdf", ".svg", ".jpg")
 _INK, _PAPER = "#1b1b1f", "#ffffff"
 
 
 def correlation_figure(prior: jc.JointPrior, names: Sequence[str], path: Path) -> None:
-    """Write the heat map of Sigma (PNG, or what the path ends in). Raises MissingDependency without matplotlib."""
+    """Write the heat map of Sigma in one of FORMATS, by the path's ending. Raises MissingDependency without matplotlib."""
     try:
         import matplotlib
     except ModuleNotFoundError as error:
@@ -40,6 +41,7 @@ def correlation_figure(prior: jc.JointPrior, names: Sequence[str], path: Path) -
         axis.axhline(end - 0.5, color=_PAPER, lw=3)
         axis.axvline(end - 0.5, color=_PAPER, lw=3)
     middles = [(a + b - 1) / 2 for a, b in pairwise(ends)]
+    names = [name.replace("$", r"\$") for name in names]  # else a formula to matplotlib
     labels = [f"{name}\n{n} latents" for name, n in zip(names, prior.dims, strict=True)]
     axis.set_xticks(middles, labels, color=_INK)
     axis.set_yticks(middles, labels, color=_INK)
@@ -53,6 +55,6 @@ def correlation_figure(prior: jc.JointPrior, names: Sequence[str], path: Path) -
     axis.set_title("Correlations between the views' latents under the joint prior", loc="left", color=_INK, fontsize=12, pad=12)
     figure.tight_layout()
     content = BytesIO()
-    figure.savefig(content, dpi=130, format=path.suffix.removeprefix(".") or "png")
+    figure.savefig(content, dpi=130, format=path.suffix.removeprefix(".").lower())
     plt.close(figure)
     write_atomically(path, content.getvalue())
