@@ -55,7 +55,9 @@ def test_a_notebook_shows_the_state(fitted):
     shown = Tags(model._repr_html_())
     assert set(shown.tags) == {"div", "p", "b", "table", "thead", "tbody", "tr", "th", "td"}
     assert shown.tags["b"] == 1  # ours
-    assert EVIL in shown.text
+    assert "categorical (1), gaussian (1)" in shown.text
+    named = JPVAE(likelihood={EVIL: "gaussian"})
+    assert EVIL.replace("\\", "\\\\") in Tags(named._repr_html_()).text
     assert f"Fitted: {model.n_iter_} steps, seed 0" in shown.text
     assert "steps=60" in shown.text
     assert "alpha" not in shown.text  # as it is by default

@@ -32,8 +32,8 @@ class Correlations:
 def correlations(
     prior: jc.JointPrior, names: Sequence[str], used: Mapping[str, Sequence[float]] | None = None, *, most: int = MOST
 ) -> Correlations:
-    """Of a prior in NumPy. used: how much each view's latents are used (their KL); of more than ``most`` latents, the most used ones
-    of each view are shown."""
+    """Of a prior in NumPy. used: how much each view's latents are used (their KL); of more than ``most`` latents in all, the
+    most used ones of each view are shown."""
     sigma = np.array(prior.covariance())
     owner = np.repeat(np.arange(len(prior.dims)), prior.dims)
     latent = np.concatenate([np.arange(n) for n in prior.dims])
