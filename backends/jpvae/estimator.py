@@ -35,7 +35,7 @@ from .views.dataframes import identities
 from .views.impossible import Impossible
 from .views.inferring import families
 from .views.opening import open_views
-from .views.reading import Views, checked, impossible_rows
+from .views.reading import Views, Visit, checked, impossible_rows
 from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled
@@ -578,11 +578,19 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         return self
 
     def _read(
-        self, views: Any, mask: Any, missing: str | None, *, seed: int | None = None, keep: bool = False
+        self,
+        views: Any,
+        mask: Any,
+        missing: str | None,
+        *,
+        seed: int | None = None,
+        keep: bool = False,
+        also: Visit | None = None,
     ) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
         """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form.
 
-        Every table is read once for that; keep: into arrays of the result's own, from which all else is read then.
+        Every table is read once for that; keep: into arrays of the result's own, from which all else is read then; also: what
+        else visits every block of rows.
         """
         predictor, join, fitted = self.predictor(), None, self._fitted
         if self._is_matrix(views):
@@ -597,6 +605,8 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         def visit(view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
             survey(view, rows, values, observed)
             units[view].prepare(values, observed, dtype, rows.start)
+            if also is not None:
+                also(view, rows, values, observed)
 
         missing = self.missing if missing is None else missing
         entries = fitted.model.entries  # the fit's: the option may have been set to another since

@@ -18,6 +18,7 @@ from strategies import Model, Structure, posterior, skew_entries
 
 import jpvae_core as jc
 from jpvae_core._xp import namespace
+from jpvae_core.skew import _KEPT
 
 MODELS, ROWS = 3, 2
 STRUCTURES = (
@@ -196,6 +197,15 @@ def test_torch_compile_without_a_graph_break(structure):
     outputs, gradients = zip(*(backward(run, structure, one) for one in inputs(structure)), strict=True)
     agree(structure, stack_models(outputs), 2.0**-52)
     gradients_agree(structure, stack_models(gradients))
+
+
+def test_torch_compile_may_be_the_first_to_meet_a_size():
+    """What the core keeps of each size is made while tracing."""
+    torch._dynamo.reset()
+    entries, size = torch.linspace(-1.0, 1.0, 21, dtype=torch.float64), 7
+    _KEPT.pop(size, None)
+    compiled = torch.compile(lambda x: jc.orthogonal(x, size), fullgraph=True, backend="eager")(entries)
+    assert torch.equal(compiled, jc.orthogonal(entries, size))
 
 
 @in_small
