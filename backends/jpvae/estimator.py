@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
+from inspect import signature
 from numbers import Integral
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -39,6 +40,9 @@ from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled
 from .writers import only_writer
+
+if TYPE_CHECKING:
+    from .figures.plots import Plots
 
 
 class NotFittedJPVAE(NotFitted, NotFittedError):
@@ -672,6 +676,31 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
     def inferred_(self) -> dict[str, list[tuple[str, str]]]:
         """Each view's families with the columns that have them, as they were said or inferred."""
         return families(self.view_names_, self.table_columns_)
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of the fitted model as matplotlib axes: ``model.plot.cross_view(views, mask)``, ``.calibration``,
+        ``.distribution``, ``.latents``, ``.subject``, ``.patterns``, ``.correlations``, ``.training``.
+
+        Raises NotFitted before ``fit``.
+        """
+        from .figures.plots import Plots
+
+        predictor = self.predictor()
+        return Plots(self._fitted, predictor, lambda views, mask: self._read(views, mask, None, keep=True)[0])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the views, which rows have which, and the state of the training."""
+        from .figures.notebook import estimator_html
+
+        return estimator_html(self._changed_options(), self._fitted if self.__sklearn_is_fitted__() else None)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _changed_options(self) -> dict[str, Any]:
+        defaults = {name: repr(p.default) for name, p in signature(type(self)).parameters.items()}
+        return {name: value for name, value in self.get_params(deep=False).items() if repr(value) != defaults[name]}
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_predictor")

@@ -29,18 +29,20 @@ class Correlations:
         return float(np.nanmax(np.abs(self.matrix), initial=0.0)) if not np.isnan(self.matrix).all() else 0.0
 
 
-def correlations(prior: jc.JointPrior, names: Sequence[str], used: Mapping[str, Sequence[float]] | None = None) -> Correlations:
-    """Of a prior in NumPy. used: how much each view's latents are used (their KL); where there are more than MOST latents in
-    all, the most used ones of each view are shown."""
+def correlations(
+    prior: jc.JointPrior, names: Sequence[str], used: Mapping[str, Sequence[float]] | None = None, *, most: int = MOST
+) -> Correlations:
+    """Of a prior in NumPy. used: how much each view's latents are used (their KL); of more than ``most`` latents in all, the
+    most used ones of each view are shown."""
     sigma = np.array(prior.covariance())
     owner = np.repeat(np.arange(len(prior.dims)), prior.dims)
     latent = np.concatenate([np.arange(n) for n in prior.dims])
     sigma[owner[:, None] == owner[None, :]] = np.nan
-    each = max(1, MOST // len(prior.dims))
+    each = max(1, most // len(prior.dims))
     kept: list[int] = []
     for j, name in enumerate(names):
         own = np.flatnonzero(owner == j)
-        if len(owner) > MOST and own.size > each:
+        if len(owner) > most and own.size > each:
             amounts = np.asarray((used or {}).get(name, np.arange(own.size)[::-1]))
             own = own[np.sort(np.argsort(-amounts, kind="stable")[:each])]
         kept += own.tolist()

@@ -37,14 +37,25 @@ class Column:
 
 def distributions(sample: Sample) -> list[Column]:
     """Of every column of every view, in the tables' order."""
+    imputed = _drawn(sample)
+    return [column for j in range(len(sample.names)) for column in _of_view(sample, j, imputed[j])]
+
+
+def view_distributions(sample: Sample, view: int) -> list[Column]:
+    """Of every column of one view."""
+    return _of_view(sample, view, _drawn(sample)[view])
+
+
+def _drawn(sample: Sample) -> list[np.ndarray]:
+    """Of each view (R, p): a draw where a cell is missing, NaN elsewhere."""
     imputed = [np.full(sample.table(j).shape, np.nan) for j in range(len(sample.names))]
     for view, _, rows, values in sample.draws(sample.observed, 1, whole=sample.data.whole):
-        imputed[view][rows] = values[0]
-    found = []
-    for j, (name, columns) in enumerate(zip(sample.names, sample.columns, strict=True)):
-        imputed[j][~np.isnan(sample.table(j))] = np.nan
-        found += view_columns(name, columns, sample.table(j), imputed[j])
-    return found
+        imputed[view][rows] = np.where(np.isnan(sample.table(view)[rows]), values[0], np.nan)
+    return imputed
+
+
+def _of_view(sample: Sample, j: int, imputed: np.ndarray) -> list[Column]:
+    return view_columns(sample.names[j], sample.columns[j], sample.table(j), imputed)
 
 
 def view_columns(view: str, columns: Columns, observed: np.ndarray, imputed: np.ndarray) -> list[Column]:

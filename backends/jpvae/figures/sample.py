@@ -37,11 +37,19 @@ class Sample:
 
     @classmethod
     def of(
-        cls, fitted: Fitted, predictor: Predictor, data: Views, ids: Sequence[object] | None = None, most: int = MOST_ROWS
+        cls,
+        fitted: Fitted,
+        predictor: Predictor,
+        data: Views,
+        ids: Sequence[object] | None = None,
+        *,
+        most: int = MOST_ROWS,
+        always: int | None = None,
     ) -> Sample:
-        """At most ``most`` rows, evenly spread; fewer of wide tables."""
+        """At most ``most`` rows, evenly spread; fewer of wide tables. always: a row that is one of them."""
         N = len(data.observed)
         rows = evenly(N, max(50, min(most, MOST_CELLS // sum(data.features))))
+        rows = rows if always is None else np.union1d(rows, [always])
         tables = [np.where(data.observed[rows, j, None], _cells(data, j, rows), np.nan) for j in range(len(data.names))]
         part = Views(
             tuple(tables), data.observed[rows], data.whole[rows], data.names, data.columns, True, (None,) * len(tables), None

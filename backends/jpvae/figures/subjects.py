@@ -61,23 +61,28 @@ class Subject:
 def subjects(sample: Sample, most: int = 30) -> list[Subject]:
     """At most ``most`` of them, those with a missing view first, evenly spread."""
     chosen = chosen_rows(sample.observed, max(1, min(most, MOST_CELLS // (DRAWS * max(sample.data.features)))) if most else 0)
-    part, names = sample.rows(chosen), sample.names
-    shown: list[list[Shown]] = [[] for _ in chosen]
-    for j, name in enumerate(names):
-        seen = part.observed.copy()
-        seen[:, j] = False
-        have = np.flatnonzero(seen.any(axis=1))
-        if not have.size:
-            continue
-        those, whole = part.rows(have), np.ones((have.size, len(names)), dtype=bool)
-        whole[:, j] = False
-        drawn = np.empty((DRAWS, have.size, sample.columns[j].count))
-        for _, which, rows, values in those.draws(seen[have], DRAWS, whole=whole):
-            drawn[which, rows] = values
-        for r, row in enumerate(have):
-            truth = part.table(j)[row]
-            shown[row].append(_shown(sample, j, name, bool(part.observed[row, j]), drawn[:, r], truth))
-    return [Subject(i, tuple(views)) for i, views in zip(part.ids, shown, strict=True) if views]
+    by_view = [view_of(sample, j, chosen) for j in range(len(sample.names))]
+    found = [(sample.ids[row], tuple(shown for view in by_view if (shown := view[k]))) for k, row in enumerate(chosen)]
+    return [Subject(i, views) for i, views in found if views]
+
+
+def view_of(sample: Sample, j: int, chosen: np.ndarray) -> list[Shown | None]:
+    """View j of the rows at these positions; None for a row without another view."""
+    part = sample.rows(chosen)
+    seen = part.observed.copy()
+    seen[:, j] = False
+    have = np.flatnonzero(seen.any(axis=1))
+    found: list[Shown | None] = [None] * len(chosen)
+    if not have.size:
+        return found
+    those, whole = part.rows(have), np.ones((have.size, len(sample.names)), dtype=bool)
+    whole[:, j] = False
+    drawn = np.empty((DRAWS, have.size, sample.columns[j].count))
+    for _, which, rows, values in those.draws(seen[have], DRAWS, whole=whole):
+        drawn[which, rows] = values
+    for r, k in enumerate(have):
+        found[k] = _shown(sample, j, sample.names[j], bool(part.observed[k, j]), drawn[:, r], part.table(j)[k])
+    return found
 
 
 def chosen_rows(observed: np.ndarray, most: int) -> np.ndarray:
