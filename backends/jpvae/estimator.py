@@ -26,7 +26,8 @@ from .inference.predictor import Predictor
 from .inference.scores import Scores
 from .model.posterior import Coordinates, PosteriorName
 from .model.priors import Bound, PriorName
-from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule, as_json, at_least, seed_of
+from .option_values import as_json, at_least, seed_of
+from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule
 from .planning import engine_of, with_networks
 from .training.callbacks import Callback, OnLog, check
 from .training.progress import progress_bar, show_families
