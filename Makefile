@@ -23,7 +23,8 @@ lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.
 bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
-thorough: $(VENV)/dev.stamp  ## fifty times the examples on every library, then every mutant (hours; goes on where it stopped)
+thorough: $(VENV)/dev.stamp  ## odd values, every mutant, fifty times the examples (an hour; goes on where it stopped)
+	$(BIN)/python proofs_tests/_support/odd_calls.py
 	$(BIN)/python proofs_tests/_support/thorough.py
 
 mutants: $(VENV)/dev.stamp  ## every slip in the core that no test would notice (an hour)

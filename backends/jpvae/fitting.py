@@ -16,7 +16,8 @@ from .fitted import Fitted
 from .inference.calibration import calibrated
 from .inference.latent_report import diagnose
 from .inference.predictor import Predictor
-from .options import Options, seed_of
+from .option_values import seed_of
+from .options import Options
 from .planning import engine_of, model_of, plan_of, warn_of_idle_latents, with_networks
 from .training.batches import Batches
 from .training.callbacks import Callback, Run, StopTraining, listening
@@ -80,7 +81,7 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
 
     def write(fitted: Fitted, done: int, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray]) -> None:
         if file is not None:
-            stand = Progress(done, optimizer, held_out.best if held_out else None, record.window)
+            stand = Progress(done, optimizer, held_out.best if held_out else None, record.window, kept)
             saving.write(
                 replace(fitted, parameters=parameters, history=tuple(record.history)), file.path, stand, fingerprint=fingerprint
             )
@@ -95,23 +96,17 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
         if held_out and held_out.exhausted:
             raise StopTraining
 
-    def calibrate() -> None:
-        """Set the likelihoods' own parameters by the rows that the first part of the training has not seen."""
-        nonlocal state
-        parameters, optimizer = finite_arrays(done)
-        rows = batches.calibrating
-        of = Predictor(backend, model, backend.parameters(state), start.seed)
-        parameters |= calibrated(of, [view[rows] for view in batches.views], data.observed[rows], start.seed)
-        state = backend.start(parameters, optimizer)
-
     done, middle, stopped = progress.step, plan.calibration.steps if plan.calibration else 0, False
+    kept, rows = progress.calibrated, batches.calibrating
     view = Run(options, start.seed, model, start.view_names, start.columns, start.history)
     with listening(listeners, view, done, plan.steps):
         if done <= middle and plan.calibration:
             done, stopped = train(backend, state, batches, first=done, last=middle, on_step=on_step)
             if not stopped:
-                calibrate()
-        if not (stopped or held_out and held_out.exhausted):
+                finite_arrays(done)
+                halfway = Predictor(backend, model, backend.parameters(state), start.seed)
+                kept = calibrated(halfway, [view[rows] for view in batches.views], data.observed[rows], start.seed)
+        if not (stopped or (held_out and held_out.exhausted)):
             done, _ = train(backend, state, batches, first=done, on_step=on_step)
         with suppress(StopTraining):  # it has come already
             record.close(done)
@@ -120,6 +115,8 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
     if held_out and held_out.best:
         best = dict(held_out.best.parameters)
         native = {name: backend.asarray(x) for name, x in best.items()}
+    best = {**best, **kept}
+    native = {**native, **{name: backend.asarray(x) for name, x in kept.items()}}
     predictor = Predictor(backend, model, native, start.seed)
     moments = None
     full = data.observed.all(axis=1)

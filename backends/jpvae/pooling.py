@@ -10,7 +10,7 @@ nu_c: the degrees of freedom that the analysis would have on complete data. With
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 
 from .errors import ConfigError, MissingDependency, ViewError
 
+_LARGEST = sys.float_info.max
 Number = Any  # a float, or an array (...) of them: one per component of the estimate
 
 
@@ -63,8 +64,8 @@ class Pooled:
             from scipy.stats import t
         except ModuleNotFoundError as error:
             raise MissingDependency("confidence_interval needs SciPy: pip install 'jpvae[train]'") from error
-        if not 0.0 < level < 1.0:
-            raise ConfigError(f"level is {level}; expected 0 < level < 1, such as 0.95")
+        if not (isinstance(level, Real) and 0.0 < level < 1.0):
+            raise ConfigError(f"level is {level!r}; expected 0 < level < 1, such as 0.95")
         half = t.ppf(0.5 + level / 2.0, self.df) * self.std_error
         return self.estimate - half, self.estimate + half
 
@@ -116,7 +117,7 @@ def pool(estimates: Any, variances: Any, *, complete_df: float | None = None) ->
         raise ViewError(f"variances has shape {U.shape}; expected that of estimates, {Q.shape}")
     if (U < 0).any():
         raise ViewError(f"variances has the negative entry {U.min():g}; expected squared standard errors")
-    if complete_df is not None and not (isinstance(complete_df, Real) and 0 < complete_df < math.inf):
+    if complete_df is not None and not (isinstance(complete_df, Real) and 0 < complete_df <= _LARGEST):
         raise ConfigError(f"complete_df is {complete_df!r}; expected a positive number, or None if it is large")
     m = len(Q)
     within, between = U.mean(axis=0), Q.var(axis=0, ddof=1)
@@ -138,7 +139,7 @@ def pool(estimates: Any, variances: Any, *, complete_df: float | None = None) ->
 def _numbers(name: str, x: Any) -> np.ndarray:
     try:
         values = np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ViewError(f"{name} is not an array of numbers ({error}); expected (m,) or (m, ...)") from error
     if not np.isfinite(values).all():
         raise ViewError(f"{name} has an entry that is not finite; expected a number from each of the imputed data sets")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -410,7 +411,7 @@ def test_evaluate_prints_the_errors(command, monkeypatch):
     everyone = len(set().union(*(t["who"] for t in TABLES.values())))
     assert result["rows"] == {"train": everyone - round(0.3 * everyone), "held_out": round(0.3 * everyone)}
     assert list(result["views"]) == list("abc")
-    monkeypatch.setattr("jpvae.tables.evaluation.evaluate", lambda *_, **__: result)
+    monkeypatch.setattr("jpvae.report.evaluated.evaluated", lambda *_, **__: SimpleNamespace(result=result))
     evaluate = ("evaluate", "m.safetensors", *views(WORDS), "--held-out", "0.3")
     out = command(*evaluate)[1]
     for name, found in result["views"].items():
@@ -469,6 +470,8 @@ REFUSED = {
     "used folder": (["impute", M, *views(["a=a.csv"]), "--out", "used"], "--out is 'used', a folder that contains files"),
     "no model": (["impute", "no.safetensors", *views(["a=a.csv"]), *OUT], "no.safetensors': there is no such file"),
     "no checkpoint": (["inspect", "foreign.safetensors"], "'foreign.safetensors' is damaged or not a .safetensors file"),
+    "figure of another kind": (["inspect", M, "--figure", "map.xyz"], "ends in one of .png, .pdf, .svg, .jpg"),
+    "an empty size": (["fit", *views(WORDS), "--id", "who", "--out", "f", "--hidden", "64,,64"], "--hidden is '64,,64'"),
     "figure nowhere": (["inspect", M, "--figure", "no/map.png"], "in a folder that does not exist"),
     "name of ours": (
         ["impute", "flags.safetensors", *views(["a=flags.csv"]), *OUT],

@@ -1,6 +1,7 @@
 """Files of tables: numbers to the bit in every format, joins as plain dicts make them, complaints, nothing half-written."""
 
 import errno
+import io
 import math
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from table_files import ENDINGS, bits, three_tables, views_of, write
 
 from jpvae.errors import ConfigError, MissingDependency, ViewError
-from jpvae.tables import reading, writing
+from jpvae.tables import reading, text_files, writing
 from jpvae.tables.arrays import new_array
 from jpvae.tables.dialect import Dialect
 from jpvae.tables.joining import join
@@ -227,11 +228,43 @@ def test_refused_arrays(tmp_path, files, message):
 
 def test_refused_archives_and_missing_ids(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)), y=np.zeros((2, 2)))
-    with pytest.raises(ViewError, match=r"it holds the arrays \['x', 'y'\]; expected one per file"):
+    with pytest.raises(ViewError, match=r"it holds \['x', 'y'\]; expected one array per file"):
         join([source(tmp_path / "a.npz")], NOBODY)
     (tmp_path / "t.csv").write_text(GOOD)
     with pytest.raises(ViewError, match=r"is a table, whose rows are matched by an id; name the id column with --id"):
         join([source(tmp_path / "t.csv")], NOBODY)
+
+
+def archive(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+
+def array_file(shape, size):
+    """A .npy that claims a shape, and has so many bytes."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return header.getvalue() + bytes(size)
+
+
+ARCHIVES = {
+    "no array": ({"x.npy": b"hello"}, "cannot be read as .npz"),
+    "another file": ({"readme.txt": b"hello"}, r"it holds \['readme.txt'\]; expected one array per file"),
+    "two": ({"x.npy": array_file((1, 1), 8), "y.npy": array_file((1, 1), 8)}, "expected one array per file"),
+    "nothing": ({}, "expected one array per file"),
+    "a claim": ({"x.npy": array_file((10**9, 100), 80)}, "its array has another size than its shape"),
+    "objects": ({"x.npy": array_file((10, 1), 80).replace(b"'<f8'", b"'|O' ")}, "cannot be read as .npz"),
+    "a bomb": ({"x.npy": array_file((2**18, 1), 2**21)}, "more than data do"),
+}
+
+
+@pytest.mark.parametrize(("members", "message"), ARCHIVES.values(), ids=ARCHIVES.keys())
+def test_archives_that_hold_something_else(tmp_path, monkeypatch, members, message):
+    monkeypatch.setattr(text_files, "_MOST", 2**20)
+    archive(tmp_path / "t.npz", members)
+    with pytest.raises(ViewError, match=message):
+        join([source(tmp_path / "t.npz")], NOBODY)
 
 
 @pytest.mark.parametrize("ending", [".xlsx", ".npz"])
@@ -322,7 +355,7 @@ REALLY_FULL = """
 import os, resource, sys
 from pathlib import Path
 import numpy as np, pandas as pd
-from jpvae.tables import reading, writing
+from jpvae.tables import reading, text_files, writing
 from jpvae.tables.arrays import new_array
 
 out, frame = Path(sys.argv[1]), pd.DataFrame({"x": np.arange(4000) / 7})

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..atomic import check_folder
+from ..errors import ConfigError
 from ..inference import inspection
 from ..inference.latent_report import largest
 from ..training.progress import families_table
@@ -26,7 +27,8 @@ OPTIONS = ("prior", "alpha", "objective", "hidden", "batch_size", "learning_rate
 def command(
     model: ModelFile,
     figure: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Save a heat map of the latents' correlations, .png.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Save a heat map of the latents' correlations, .png, .pdf, .svg or .jpg."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -39,10 +41,12 @@ def command(
     whose smallest eigenvalue lies between the two smallest values of 1 - a_i^2.
     """
     from ..estimator import JPVAE
-    from ..inference.heat_map import correlation_figure
+    from ..inference.heat_map import FORMATS, correlation_figure
 
     if figure is not None:
         check_folder(figure)
+        if figure.suffix.lower() not in FORMATS:
+            raise ConfigError(f"--figure is {str(figure)!r}; expected a file that ends in one of {', '.join(FORMATS)}")
     fitted = JPVAE.load(model, backend="numpy", device="cpu")
     prior = inspection.prior_of(fitted.model_, fitted.parameters_)
     report = _report(fitted, prior)

@@ -1,8 +1,9 @@
 """How far values lie from their imputations, learned on rows that the networks have not memorised.
 
 The likelihoods' own parameters (a Gaussian's variances, say) that are learned together with networks are those of rows that the
-networks know: where columns outnumber rows, 95 % intervals of new rows then cover 80 %. So they are learned anew on held-out
-rows, of which each view in turn is hidden and drawn from the others. A parameter theta_c of column c becomes theta_c + d_c:
+networks know: where columns outnumber rows, 95 % intervals of new rows then cover 80 %. So those that predictions use are
+learned on held-out rows, of which each view in turn is hidden and drawn from the others. A parameter theta_c of column c
+becomes theta_c + d_c:
 
     d_view = argmax_d  sum_c L_c(d)                              L_c(d) = sum_r log 1/K sum_k p(x_rc | z_r^k, theta_c + d)
     d_c    = argmax_d  L_c(d) - (d - d_view)^2 / (2 TAU^2)       few rows: near the view's; many: the column's own
@@ -31,9 +32,7 @@ _PROPOSED = 16  # K
 _CELLS, _FEWEST = 40_000, 20  # of a view, about, that are looked at; and rows
 
 
-def calibrated(
-    predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, seed: int
-) -> dict[str, np.ndarray]:
+def calibrated(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """The likelihoods' own parameters, by their names in the layout, as these rows show them; {} where they show nothing.
 
     views: held-out rows in the model's units; observed (R, M). What is seen when a view is hidden: what another row has.
@@ -53,16 +52,15 @@ def calibrated(
         shifts = shifts + hidden.widening(shifts, seed)
         for name, at in columns.items():
             key = f"likelihood.{j}.{name}"
-            found[key] = predictor.engine.numpy(predictor.p[key]) + shifts[at]
+            learned = predictor.engine.numpy(predictor.p[key])
+            found[key] = (learned + shifts[at]).astype(learned.dtype)
     return found
 
 
 class _Hidden:
     """A view of some rows, hidden, and drawn from what else is seen of them."""
 
-    def __init__(
-        self, predictor: Predictor, view: int, views: Sequence[Rows], observed: np.ndarray, seen: np.ndarray
-    ) -> None:
+    def __init__(self, predictor: Predictor, view: int, views: Sequence[Rows], observed: np.ndarray, seen: np.ndarray) -> None:
         self.predictor, self.view, self.views, self.observed, self.seen = predictor, view, views, observed, seen
         self.features, self.family = predictor.model.features[view], predictor.model.likelihoods[view]
         self.own = {name: predictor.engine.numpy(x).astype(np.float64) for name, x in predictor.own[view].items()}

@@ -5,7 +5,9 @@ A .npy is memory-mapped, so that it is never whole in memory; a .npz holds one a
 
 from __future__ import annotations
 
+import math
 import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import numpy as np
 
 from ..errors import ViewError
 from .sources import UNREADABLE, Source
+from .text_files import check_packing
 
 
 def open_arrays(given: Sequence[Source]) -> dict[str, np.ndarray]:
@@ -20,10 +23,10 @@ def open_arrays(given: Sequence[Source]) -> dict[str, np.ndarray]:
     arrays = {}
     for source in given:
         try:
-            array = np.load(source.path, mmap_mode="r", allow_pickle=False)
             if source.format == ".npz":
-                with array as archive:
-                    array = archive[key_of(source)]
+                array = _from_archive(source)
+            else:
+                array = np.load(source.path, mmap_mode="r", allow_pickle=False)
         except UNREADABLE as error:
             raise ViewError(
                 f"{source} cannot be read as {source.format} ({error}). Check that it is an undamaged array."
@@ -39,11 +42,27 @@ def open_arrays(given: Sequence[Source]) -> dict[str, np.ndarray]:
 
 def key_of(source: Source) -> str:
     """The name of the one array in a .npz. Raises ValueError where it holds none or several."""
-    with np.load(source.path, allow_pickle=False) as archive:
-        names = list(archive)
-    if len(names) != 1:
-        raise ValueError(f"it holds the arrays {names}; expected one per file")
-    return names[0]
+    with zipfile.ZipFile(source.path) as archive:
+        names = archive.namelist()
+    if len(names) != 1 or not names[0].endswith(".npy"):
+        raise ValueError(f"it holds {[name.removesuffix('.npy') for name in names]}; expected one array per file")
+    return names[0].removesuffix(".npy")
+
+
+def _from_archive(source: Source) -> np.ndarray:
+    """The one array in a .npz. Raises ValueError for another content, before anything of the size that it claims is made."""
+    name = f"{key_of(source)}.npy"
+    with zipfile.ZipFile(source.path) as archive:
+        member = archive.getinfo(name)
+        check_packing(member.compress_size, member.file_size)
+        with archive.open(name) as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(file)
+            if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
+                raise ValueError(f"its array has another size than its shape {shape}")
+        with archive.open(name) as file:
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
 def new_array(path: Path, dtype: np.dtype, shape: tuple[int, int]) -> np.ndarray:

@@ -12,7 +12,7 @@ from .schedules import BetaSchedule, LearningRate
 @dataclass(frozen=True)
 class Calibration:
     """A training in two parts: the first ``steps`` without ``rows`` of the rows, by which the likelihoods' own parameters
-    are then set (inference/calibration.py); the second with all rows, these parameters held, and the rates from their start."""
+    for predictions are then found (inference/calibration.py); the second with all rows, and the rates from their start."""
 
     steps: int
     rows: int
