@@ -57,7 +57,7 @@ class Mixed(Likelihood):
 
     def own_columns(self, features: int) -> dict[str, np.ndarray]:
         """Those of all parts."""
-        found = {}
+        found: dict[str, np.ndarray] = {}
         for k, family, columns, _ in self._parts():
             own = family.own_columns(columns.stop - columns.start)
             found |= {f"{k}.{name}": columns.start + at for name, at in own.items()}
