@@ -43,7 +43,7 @@ class File(NamedTuple):
 
 def begin(options: Options, opened: Opened, missing: str, slices: Slices | None) -> tuple[Fitted, Plan, Views]:
     """The model, the plan, the views read and checked, and their scaling, before any step. Raises ConfigError, ViewError."""
-    seed, model = seed_of(options.seed), model_of(options, opened.columns, opened.names)
+    seed, model = seed_of(options.seed), model_of(options, opened.columns, opened.names, len(opened.observed))
     plan = plan_of(options, model, len(opened.observed), opened.names, seed)
     survey = Survey(opened, model.likelihoods)
     data = checked(opened, missing=missing, entries=options.entries, visit=survey)

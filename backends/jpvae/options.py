@@ -48,7 +48,7 @@ class Options:
     Raises ConfigError naming the first that is not of its kind.
     """
 
-    latent_dims: int | tuple[int, ...] = 16
+    latent_dims: int | tuple[int, ...] | Literal["auto"] = "auto"
     prior: PriorName = "canonical"
     alpha: float = 0.95
     learn_alpha: bool = False
@@ -59,7 +59,7 @@ class Options:
     entries: Entries = "error"
     objective: Objective = "subset"
     subset_weights: tuple[float, ...] | None = None
-    hidden: Layers = (64,)
+    hidden: Layers | Literal["auto"] = "auto"
     epochs: float | None = None
     steps: int | None = None
     batch_size: int = 64

@@ -22,16 +22,19 @@ _MOST_STEPS = 10**9
 _PASSES, _FEWEST_STEPS = 30.0, 1_500  # where neither epochs nor steps are given: docs/experiments.md
 _FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
 _STEEPEST, _STRONGEST = 2.0, 0.5
+_SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
 
 
-def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str]) -> Model:
-    """The model that these options mean for views of these columns and names. Raises ConfigError."""
-    sizes = options.latent_dims
+def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str], rows: int) -> Model:
+    """The model that these options mean for so many rows of views of these columns and names. Raises ConfigError."""
+    features = tuple(each.width for each in columns)
+    latents, units = _LARGE if rows >= _MANY_ROWS and max(features) >= _LARGE[0] else _SMALL
+    sizes = latents if options.latent_dims == "auto" else options.latent_dims
     return Model(
-        features=tuple(each.width for each in columns),
+        features=features,
         latent_dims=(sizes,) * len(columns) if isinstance(sizes, int) else sizes,
         likelihood_names=tuple(each.spec for each in columns),
-        hidden=options.hidden,
+        hidden=(units,) if options.hidden == "auto" else options.hidden,
         prior=options.prior,
         alpha=float(options.alpha),
         learn_alpha=options.learn_alpha,
@@ -92,10 +95,10 @@ def with_networks(made: Engine, model: Model, parameters: Mapping[str, np.ndarra
 def warn_of_idle_latents(options: Options, model: Model, names: Sequence[str]) -> None:
     """Warn of views with more latents than columns, which have nothing to tell by the others.
 
-    The default number suits tables of any width (docs/experiments.md): the warning is of numbers that were chosen. The smallest
+    The default numbers suit tables of any width (docs/experiments.md): the warning is of numbers that were chosen. The smallest
     size is how many directions a canonical prior couples: a small table among larger ones may have as many.
     """
-    if options.latent_dims == Options.latent_dims:
+    if options.latent_dims == "auto":
         return
     idle = [i for i, (n, c) in enumerate(zip(model.latent_dims, model.features, strict=True)) if n > c]
     if len(idle) < model.views:
