@@ -60,5 +60,5 @@ def test_large_tables_get_larger_networks(rows, columns, latents, hidden):
     options = {"likelihood": "gaussian", "steps": 1, "backend": "numpy", "progress": False}
     model = JPVAE(**options).fit(data)
     assert (model.model_.latent_dims, model.model_.hidden) == ((latents, latents), hidden)
-    chosen = JPVAE(**options, latent_dims=(3, 2), hidden=(8,)).fit(data)
-    assert (chosen.model_.latent_dims, chosen.model_.hidden) == ((3, 2), (8,))
+    chosen = JPVAE(**options, latent_dims=(2, 3), hidden=(8,)).fit(data)
+    assert (chosen.model_.latent_dims, chosen.model_.hidden) == ((2, 3), (8,))
