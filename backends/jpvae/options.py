@@ -83,6 +83,7 @@ class Options:
     missing: Missing = "error"
     impossible: OnImpossible = "error"
     view_slices: Any = None
+    layer: str | dict[str, str | None] | None = None
     progress: bool | str = "auto"
     early_stopping: bool = False
     validation_fraction: float = 0.1
@@ -263,6 +264,13 @@ def _likelihood(name: str, value: Any) -> Any:
     return value
 
 
+def _layer(name: str, value: Any) -> str | dict[str, str | None]:
+    of_views = isinstance(value, Mapping) and all(isinstance(one, str | None) for one in (*value, *value.values()))
+    if not isinstance(value, str) and not of_views:
+        raise ConfigError(f"{name} is {value!r}; expected the name of a layer, or a dict of names by view")
+    return value if isinstance(value, str) else dict(value)
+
+
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("batch_size", "patience", "cross_draws"), _integer),
     **dict.fromkeys(("steps", "rank"), _or_none(_integer)),
@@ -298,6 +306,7 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     "hidden": _layers,
     "subset_weights": _or_none(_weights),
     "likelihood": _likelihood,
+    "layer": _or_none(_layer),
     "view_weights": _view_weights,
     "max_gradient_norm": _or_none(_number_or_auto),
     "weight_decay": _number_or_auto,

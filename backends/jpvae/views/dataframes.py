@@ -29,6 +29,7 @@ class Table:
     frame: Any = None
     came_as: tuple[str | int, ...] | None = None  # the frame's columns, where they came in another order than the fit's
     back: Callable[[Any], Any] = lambda frame: frame  # from a DataFrame to the type of table that came in
+    counts: bool = False  # whether whole numbers in it are known to be counts
 
     def __len__(self) -> int:
         return len(self.frame if self.values is None else self.values)
