@@ -4,7 +4,8 @@
     python proofs_tests/_support/mutants.py --again [FILE.py ...]            only the survivors that docs/mutants.md lists
     python proofs_tests/_support/mutants.py --rows IN.json OUT.json          those of [[file, old text, new text], ...] only
     python proofs_tests/_support/mutants.py --of backends ...                the same of backends/ (docs/mutants-backends.md)
-    python proofs_tests/_support/mutants.py --every 10 ...                   a sample: each tenth mutant of each file
+    python proofs_tests/_support/mutants.py --sample 100 --seed 1 ...        that many of them, drawn with this seed
+    python proofs_tests/_support/mutants.py --new ...                        without the survivors with a reason
 
 One pytest collects the target's tests, runs them once to learn which test reaches which line, and forks for every mutant: the
 child gives one function its mutated code and meets the tests that reach the line, quickest killers first, until one fails.
@@ -25,6 +26,7 @@ import inspect
 import json
 import os
 import pickle
+import random
 import re
 import signal
 import sys
@@ -46,7 +48,7 @@ from jpvae_core.skew import _KEPT
 HERE = Path(__file__).parent
 TESTS, ROOT = HERE.parent, HERE.parents[1]
 TARGET = 0.95
-PATIENCE = 10.0  # seconds of processor time: who outlives them, the likeliest killers first, is taken for a survivor
+PATIENCE = 4.0  # seconds of processor time: who outlives them, the likeliest killers first, is taken for a survivor
 UNJUDGED = "not judged yet"
 ENTRY = re.compile(r"^- `(?P<function>\S+)`: `(?P<before>.+)` → `(?P<after>.+)`  \n  (?P<reason>.+)$", re.MULTILINE)
 
@@ -316,7 +318,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Mutation testing of jpvae_core, or of backends/jpvae.")
     parser.add_argument("files", nargs="*", help="names of files; all without any")
     parser.add_argument("--of", choices=TARGETS, default="core", help="what is mutated")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th mutant of a file")
+    parser.add_argument("--sample", type=int, metavar="N", help="only N mutants, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--new", action="store_true", help="count survivors that have their reason as survivors, untried")
     parser.add_argument("-k", default="not jax and not compile", help="which tests, as pytest's -k")
     parser.add_argument("--again", action="store_true", help="only the survivors that the report lists")
     parser.add_argument("--rows", nargs=2, type=Path, metavar=("IN", "OUT"))
@@ -332,15 +336,21 @@ def main() -> None:
         return
     before = read_report(target.report)
     paths = [path for path in target.files if path.name in options.files or not options.files]
-    mutants = [mutant for path in paths for mutant in list(Source(path).mutants())[:: options.every]]
+    mutants = [mutant for path in paths for mutant in Source(path).mutants()]
+    if options.sample:
+        mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
+        mutants.sort(key=lambda mutant: mutant.file)
     if options.again:
         mutants = [m for m in mutants if m.key in before.get(m.file, Section(0, {})).reasons]
-    plugin = judge(mutants, target, options.k)
-    sections = dict(before)
+    reasons = {key[1:]: reason for section in before.values() for key, reason in section.reasons.items() if reason != UNJUDGED}
+    untried = [m for m in mutants if options.new and m.key[1:] in reasons]  # a function may have moved to another file
+    plugin = judge([m for m in mutants if m not in untried], target, options.k)
+    killers = [*plugin.killers, *((m, None) for m in untried)]
+    sections = {} if options.sample else {name: before[name] for name in before if name in {path.name for path in target.files}}
     for path in paths:
-        old, tried = before.get(path.name, Section(0, {})), [pair for pair in plugin.killers if pair[0].file == path.name]
-        alive = {m.key: old.reasons.get(m.key, UNJUDGED) for m, killer in tried if killer is None}
-        if tried or path.name in before:
+        old, tried = before.get(path.name, Section(0, {})), [pair for pair in killers if pair[0].file == path.name]
+        alive = {m.key: reasons.get(m.key[1:], UNJUDGED) for m, killer in tried if killer is None}
+        if tried or path.name in sections:
             sections[path.name] = Section(old.total if options.again else len(tried), alive)
     score, high_enough = write_report(target.report, sections)
     for m in plugin.uncovered:

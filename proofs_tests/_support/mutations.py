@@ -125,7 +125,7 @@ class Source:
                 yield *self._at(test), f"not ({self._of(test)})"
             case ast.Slice():
                 yield from ((*self._at(b), f"{self._of(b)} + 1") for b in (node.lower, node.upper) if isinstance(b, ast.Name))
-            case ast.Return(value) if (first := _first_argument(function)) not in (None, self._of(value)):
+            case ast.Return(ast.expr() as value) if (first := _first_argument(function)) not in (None, self._of(value)):
                 yield *self._at(value), first
             case ast.Expr() | ast.AugAssign():
                 yield *self._at(node), "pass"
