@@ -5,6 +5,8 @@ serum. A third of the blood samples is lost, far more often of people whose dise
 little of what the disease comes from, and the imputed tables, which have everybody, tell more.
 """
 
+from typing import Any
+
 import numpy as np
 from sklearn.datasets import load_diabetes
 
@@ -18,7 +20,7 @@ lost = rng.random(len(frame)) < 1 / (1 + np.exp(1 - 2 * worse))
 table = frame.mask(np.outer(lost, frame.columns.isin(blood)))
 
 
-def regression(rows):
+def regression(rows: Any) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients of the progression on bmi, bp and s5, and their variances (ordinary least squares)."""
     X = np.column_stack([np.ones(len(rows)), rows[["bmi", "bp", "s5"]]])
     inverse = np.linalg.inv(X.T @ X)

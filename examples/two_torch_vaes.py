@@ -21,9 +21,9 @@ class VAE(torch.nn.Module):
         self.decoder = torch.nn.Sequential(torch.nn.Linear(n, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
 
 
-vaes = torch.nn.ModuleList([VAE(), VAE()])
+vaes = [VAE(), VAE()]
 skew = torch.nn.Parameter(torch.zeros(n * (n - 1) // 2))  # (1) free parameters of the rotation
-adam = torch.optim.Adam([*vaes.parameters(), skew], lr=3e-3)
+adam = torch.optim.Adam([*vaes[0].parameters(), *vaes[1].parameters(), skew], lr=3e-3)
 
 for _ in range(400):
     means, log_vars = zip(*(vae.encoder(x).chunk(2, dim=-1) for vae, x in zip(vaes, views, strict=True)), strict=True)

@@ -8,7 +8,7 @@ from .cayley import cayley, inverse_cayley
 from .conditioning import Conditional, condition, condition_gaussian, conditional_mean
 from .density import log_density
 from .errors import ArgumentError, DtypeError, JPVAEError, LibraryError, NotAContraction, NotOrthogonal, ShapeError
-from .frames import frame, orthogonal
+from .frames import frame, inverse_frame, orthogonal
 from .fused import Fused, fuse
 from .fused_frames import FusedInFrames
 from .kl import kl_dense, kl_divergence, kl_eq9, kl_eq16
@@ -17,7 +17,8 @@ from .prior import JointPrior
 from .pytrees import register_jax
 from .sampling import complete, reparameterize, sample
 from .signs import sign_matrix
-from .skew import skew
+from .skew import skew, skew_entries
+from .subsets import subset_loss, subsets
 
 __version__ = "0.1.0"  # the one place: the build, jpvae.__version__ and `jpvae --version` read it here
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "frame",
     "fuse",
     "inverse_cayley",
+    "inverse_frame",
     "kl_dense",
     "kl_divergence",
     "kl_eq9",
@@ -55,5 +57,8 @@ __all__ = [
     "sigmoid_bound",
     "sign_matrix",
     "skew",
+    "skew_entries",
+    "subset_loss",
+    "subsets",
     "tanh_bound",
 ]

@@ -85,7 +85,13 @@ def _unwrapped(x: Any) -> Any:
 
 
 def library_of(x: Any) -> str:
-    """The name of the package that an array's type comes from: "numpy", "torch", "jax"."""
+    """The name of the package that an array's type comes from: "numpy", "torch", "jax".
+
+    A torch tensor is one whatever its class, an ``nn.Parameter`` for instance (whose module's name torch.compile cannot trace).
+    """
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and isinstance(x, torch.Tensor):
+        return "torch"
     name = type(x).__module__.partition(".")[0]
     return "jax" if name == "jaxlib" else name
 
@@ -135,6 +141,12 @@ def concrete(x: Any) -> bool:
 
         return not isinstance(x, jax.core.Tracer)
     return library == "numpy"
+
+
+def exporting() -> bool:
+    """Whether torch.export traces (torch 2.7 and later can be asked)."""
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and hasattr(torch.compiler, "is_exporting") and bool(torch.compiler.is_exporting())
 
 
 def device(x: Array) -> Any:

@@ -1,21 +1,26 @@
-"""Orthogonal matrices and semi-orthogonal frames from free parameters: J cayley(skew(params)), and its first columns.
+"""Orthogonal matrices and semi-orthogonal frames from free parameters, J cayley(skew(params)) and its first columns; and back.
 
 Choice and cost: a frame n x d is the first d columns of an n x n Cayley rotation, so it costs one n x n LU (2n^3/3
 flops) and d right-hand sides, and has n(n-1)/2 parameters, of which (n-d)(n-d-1)/2 are redundant. The latent sizes here
 are tens, so the one LU is cheaper than d Householder reflections one after the other, and it is a batched operation.
+
+Back: every orthogonal Q is J cayley(A) for some signs J, those that keep J Q + I = J (Q + J) away from singular. Gaussian
+elimination of Q + J finds them on its way: J_k is added to the k-th pivot; with that pivot's sign, no pivot is below 1.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ._checks import check_last
-from ._xp import Array, X, asarray_like, eye_like, namespace, public
-from .errors import ShapeError
-from .skew import skew
+from ._checks import check_dtype, check_frame, check_last
+from ._xp import Array, X, asarray_like, device, eye_like, namespace, public, to_numpy
+from .cayley import inverse_cayley
+from .errors import NotOrthogonal, ShapeError
+from .skew import skew, skew_entries
 
 Signs = Sequence[float] | Array
 
@@ -56,3 +61,42 @@ def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
     flips: Array = asarray_like(xp, params, given) if plain else xp.astype(given, params.dtype)
     check_last("signs", flips, n, "one sign per row of the matrix")
     return Q * flips[..., :, None]
+
+
+@public
+def inverse_frame(Q: X) -> tuple[X, X]:
+    """Entries and signs of a given frame: ``frame(params, n, d, signs)`` is Q. A start from a rotation that is known.
+
+    Q: (..., n, d) with orthonormal columns, values that can be read (not under jit); a frame with d < n is completed first.
+    -> params (..., n(n-1)/2), signs (..., n) of +-1, in Q's library, dtype and device. No gradient passes.
+    Raises NotOrthogonal where an entry of |Q^T Q - I| is above the square root of the dtype's eps.
+    Error of the new Q: that of ``frame``, and what it makes of one rounding of each entry, eps |A|.
+
+    >>> import numpy as np
+    >>> params, signs = inverse_frame(np.diag([1.0, -1.0, -1.0])[:, :2])
+    >>> bool(np.allclose(frame(params, 3, 2, signs), np.diag([1.0, -1.0, -1.0])[:, :2]))
+    True
+    """
+    xp = namespace(Q)
+    check_dtype(Q=Q)
+    n, d = check_frame("Q", Q)
+    given = to_numpy(Q)
+    defect = np.abs(np.swapaxes(given, -1, -2) @ given - np.eye(d)).max(initial=0.0)
+    if not defect <= math.sqrt(xp.finfo(Q.dtype).eps):
+        raise NotOrthogonal(
+            f"Q has columns that are not orthonormal: the largest entry of |Q^T Q - I| is {defect:.2g}; expected a frame. "
+            "The Q of its QR decomposition is one."
+        )
+    full = given
+    if d < n:  # U of the SVD begins with the range of Q and ends with its complement
+        U, _, _ = np.linalg.svd(given, full_matrices=True)
+        full = np.concatenate([given, U[..., :, d:]], axis=-1)
+    signs, rest = np.ones(full.shape[:-1]), np.array(full)
+    for k in range(n):
+        signs[..., k] = np.where(rest[..., k, k] < 0.0, -1.0, 1.0)
+        rest[..., k, k] += signs[..., k]
+        column = rest[..., k + 1 :, k] / rest[..., k, k, None]
+        rest[..., k + 1 :, k + 1 :] -= column[..., :, None] * rest[..., k, None, k + 1 :]
+    params = skew_entries(inverse_cayley(signs[..., :, None] * full))
+    like: Any = Q
+    return xp.asarray(params, dtype=like.dtype, device=device(Q)), xp.asarray(signs, dtype=like.dtype, device=device(Q))

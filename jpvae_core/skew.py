@@ -1,4 +1,4 @@
-"""Skew-symmetric matrices from free entries: n(n-1)/2 numbers -> A with A = -A^T."""
+"""Skew-symmetric matrices from free entries, n(n-1)/2 numbers -> A with A = -A^T, and back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._checks import check_dtype, check_last
-from ._xp import X, asarray_like, device, namespace, public
+from ._checks import check_dtype, check_last, check_square
+from ._xp import X, asarray_like, device, exporting, namespace, public
 from .errors import ShapeError
 
 
@@ -35,8 +35,27 @@ def skew(params: X, n: int) -> X:
     if n == 1:
         return xp.zeros((*params.shape[:-1], 1, 1), dtype=params.dtype, device=device(params))
     places = _places(n)
-    entries = xp.take(params, xp.asarray(places.entries, dtype=xp.int32, device=device(params)), axis=-1)
-    return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, places.signs)
+    at, signs = (places.entries, places.signs) if not exporting() else (places.entry_list, places.sign_list)
+    entries = xp.take(params, xp.asarray(at, dtype=xp.int32, device=device(params)), axis=-1)
+    return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, signs)
+
+
+@public
+def skew_entries(A: X) -> X:
+    """The entries of which ``skew`` makes A: its strict upper triangle, read row by row. Exact; differentiable.
+
+    A: (..., n, n) skew-symmetric (the lower triangle is not read)  ->  (..., n(n-1)/2).
+
+    >>> import numpy as np
+    >>> skew_entries(skew(np.asarray([1.0, 2.0, 3.0]), 3))
+    array([1., 2., 3.])
+    """
+    xp = namespace(A)
+    check_dtype(A=A)
+    n = check_square("A", A)
+    places = _places(n)
+    at = xp.asarray(places.param_list if exporting() else places.params, dtype=xp.int32, device=device(A))
+    return xp.take(xp.reshape(A, (*A.shape[:-2], n * n)), at, axis=-1)
 
 
 class _Places(NamedTuple):
@@ -45,6 +64,9 @@ class _Places(NamedTuple):
     entries: Any
     signs: Any
     params: Any
+    entry_list: list[int]  # the same for torch.export, whose strict mode keeps an array of NumPy's as a placeholder
+    sign_list: list[list[float]]
+    param_list: list[int]
 
 
 _KEPT: dict[int, _Places] = {}  # made once per n (a plain dict: torch.compile traces it)
@@ -57,5 +79,7 @@ def _places(n: int) -> _Places:
         entries, signs = np.zeros((n, n), np.int32), np.zeros((n, n))
         entries[i, j] = entries[j, i] = np.arange(len(i))
         signs[i, j], signs[j, i] = 1.0, -1.0
-        _KEPT[n] = _Places(entries.reshape(-1), signs, (i * n + j).astype(np.int32))
+        arrays = entries.reshape(-1), signs, (i * n + j).astype(np.int32)
+        lists: Any = [x.tolist() for x in arrays]
+        _KEPT[n] = _Places(*arrays, *lists)
     return _KEPT[n]

@@ -326,7 +326,7 @@ def seed_of(seed: Any) -> int:
         return int(seed.randint(2**31 - 1))
     if not isinstance(seed, Integral) or isinstance(seed, bool):
         raise ConfigError(f"seed is {seed!r}; expected an integer, None, or a NumPy Generator or RandomState")
-    if not 0 <= seed < 2**64:
+    if not 0 <= int(seed) < 2**64:
         raise ConfigError(f"seed is {seed}; expected 0 <= seed < 2**64")
     return int(seed)
 

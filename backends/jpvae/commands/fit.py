@@ -103,7 +103,7 @@ def command(
     announcement = Announcement(joined, given, silent=as_json)
     listeners = [announcement, *progress_bar(False if as_json else "auto")]
     kept = {"tables": {name: each.to_json() for name, each in how.items()}} if joined.tables else None
-    options_of_fit = {"checkpoint": out, "callbacks": listeners, "metadata": kept}
+    options_of_fit: dict[str, Any] = {"checkpoint": out, "callbacks": listeners, "metadata": kept}
     model = JPVAE(**chosen, progress=False).fit(joined.views, joined.observed, **options_of_fit)
     last, report = model.history_[-1], model.report_
     if as_json:

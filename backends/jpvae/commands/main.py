@@ -6,7 +6,7 @@ import json
 import warnings
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -134,7 +134,7 @@ def hvdmnist(
     """
     from ..experiments import hvdmnist as experiment
 
-    progress: bool | str = False if as_json else "auto"
+    progress: Literal[False, "auto"] = False if as_json else "auto"
     result = experiment.run(
         variant.value, protocol.value, out, seed=seed, steps=steps, backend=backend, device=device, progress=progress
     )

@@ -178,7 +178,7 @@ class Scores:
         n_draws = at_least("n_draws", n_draws, 1)
         data, scaled, predictor, _ = self._read(views, mask, missing)
         j = data.names.index(target) if isinstance(target, str) and target in data.names else target
-        if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= j < len(data.names):
+        if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= int(j) < len(data.names):
             raise ViewError(f"target is {target!r}; expected one of the views {list(data.names)} or its position")
         others = data.observed & (np.arange(len(data.names)) != j)
         both, given = (predictor.log_evidence(scaled, seen, n_draws).log_density for seen in (data.observed, others))

@@ -169,7 +169,7 @@ class Orthogonal(Prior):
         """Of alpha R."""
         # [...]: NumPy's numbers become arrays, whose value no one checks; a training that diverges is found by its loss.
         alpha = jc.tanh_bound(p["prior.alpha"]).value[...] if self.learn_alpha else self.alpha
-        return jc.JointPrior.orthogonal(jc.orthogonal(p["prior.rotation"], self.dims[0]), alpha)
+        return jc.JointPrior.orthogonal(_frame(p, "prior.rotation", self.dims[0], self.dims[0]), alpha)
 
     def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
         """p -> alpha = tanh(p/2) -> its ratios (with an axis more in the coupling);  d alpha/dp = (1 - alpha^2)/2."""
@@ -199,7 +199,7 @@ class Svd(Prior):
 
     def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
         """Of U diag(s) V^T."""
-        U, V = (jc.frame(p[name], n, self.directions) for name, n in self.skew_sizes().items())
+        U, V = (_frame(p, name, n, self.directions) for name, n in self.skew_sizes().items())
         return jc.JointPrior.svd(U, p["prior.logits"], V, bound=self.bound)
 
     def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
@@ -303,7 +303,12 @@ def _frame_sizes(dims: Sequence[int]) -> dict[str, int]:
 
 
 def _frames(p: Mapping[str, Any], dims: Sequence[int], d: int) -> list[Any]:
-    return [jc.frame(p[name], n, d) for name, n in _frame_sizes(dims).items()]
+    return [_frame(p, name, n, d) for name, n in _frame_sizes(dims).items()]
+
+
+def _frame(p: Mapping[str, Any], name: str, n: int, d: int) -> Any:
+    """With the signs <name>.signs where there are some: a start from a given rotation may need them."""
+    return jc.frame(p[name], n, d, p.get(f"{name}.signs"))
 
 
 def _frames_vjp(p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:

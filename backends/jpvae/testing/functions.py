@@ -145,7 +145,7 @@ def prior_answers(model: Model, x: dict[str, Any], eps: float) -> Answers:
         square, log_det = off @ np.linalg.solve(C[at_o], off), np.linalg.slogdet(2 * np.pi * C[at_o])[1]
         return m, C, dense.kl(m[o], C[at_o], 0 * m[o], S[at_o]), -0.5 * (square + log_det)
 
-    rows, once = np.arange(len(mask)), np.broadcast_to(mask[1], mask.shape)
+    rows, once = range(len(mask)), np.broadcast_to(mask[1], mask.shape)
     means, covariances, propagated = zip(*map(conditional, rows, mask), strict=True)
     size = unit * (1.0 + np.abs(z).sum(axis=-1, keepdims=True))
     noisy = size + unit * np.abs(noise).sum(axis=-1, keepdims=True)
@@ -213,9 +213,10 @@ def matrices() -> dict[str, Any]:
 def matrix_functions(x: dict[str, Any]) -> dict[str, Any]:
     """Everything else, by name."""
     entries, logits, mean, rows = x["entries"], x["logits"], x["mean"], x["rows"]
-    s = jc.tanh_bound(logits).value
+    s, pair = jc.tanh_bound(logits).value, jc.JointPrior.independent([1, 1])
     return {
         "skew": [jc.skew(entries, 3)],
+        "skew_entries": [jc.skew_entries(x["A"])],
         "cayley": [jc.cayley(x["A"])],
         "inverse_cayley": [jc.inverse_cayley(x["Q"])],
         "frame": [jc.frame(entries, 3, 2)],
@@ -226,6 +227,7 @@ def matrix_functions(x: dict[str, Any]) -> dict[str, Any]:
         "number_bound": [*jc.number_bound(0.25, logits), *jc.number_bound(s, logits)],
         "condition_gaussian": jc.condition_gaussian(mean, x["cov"], (3, 1), rows[:, :2]),
         "reparameterize": [jc.reparameterize(mean, rows, mean)],
+        "subset_loss": [jc.subset_loss(pair, [rows[:3, :], -rows[:3, :]], rows[:3, :], jc.subsets(pair), cross=0.5)],
     }
 
 
@@ -248,6 +250,7 @@ def matrix_answers(x: dict[str, Any], eps: float) -> Answers:
     sigma = np.exp(rows / 2)
     return {
         "skew": [(A, 0.0)],
+        "skew_entries": [(A[np.triu_indices(3, 1)], 0.0)],
         "cayley": [(R, solve)],
         "inverse_cayley": [((skew - skew.T) / 2, solve * kappa)],  # |A| < kappa
         "frame": [(R[:, :2], solve)],
@@ -261,4 +264,6 @@ def matrix_answers(x: dict[str, Any], eps: float) -> Answers:
             (cov[np.ix_(h, h)] - G @ cov[np.ix_(o, h)], (error + 8 * eps) * np.linalg.norm(cov)),
         ],
         "reparameterize": [(x["mean"] + sigma * x["mean"], 8 * eps * np.abs(x["mean"]) * (1 + sigma))],
+        # weights 2/3, 1/6, 1/6; the terms x and -x give 0 to the first subset, -(x - x/2) and -(-x + x/2) to the others
+        "subset_loss": [((4 * rows[0] + 0.5 * rows[1] + 1.5 * rows[2]) / 6, 8 * eps * np.abs(rows[:3]).sum(axis=0))],
     }

@@ -51,7 +51,7 @@ class Column(NamedTuple):
         return self.whole and self.high - self.low <= 20
 
     @property
-    def count(self) -> bool:
+    def is_count(self) -> bool:
         """From near 0 to far beyond the mean, or large and varied."""
         reaching = self.var >= 0.8 * self.mean and self.low <= 0.25 * self.mean
         return self.high >= 5 and (reaching or (self.high >= 100 and self.var >= 10 * self.mean))
@@ -81,11 +81,11 @@ def are_counts(columns: Sequence[Column], *, known: bool = False) -> bool:
         return False
     if known:
         return any(c.high > 1 for c in columns)
-    counts = [c for c in columns if c.count]
-    known = [c for c in columns if c.high >= 5 or c.zeros < 0.5]
-    (_, alike), *_ = Counter(c.high for c in known).most_common(1) or [(0.0, 0)]
+    counts = [c for c in columns if c.is_count]
+    telling = [c for c in columns if c.high >= 5 or c.zeros < 0.5]
+    (_, alike), *_ = Counter(c.high for c in telling).most_common(1) or [(0.0, 0)]
     zeros = sum(c.low == 0 for c in columns)
-    return len(counts) >= max(5, 0.8 * len(known)) and zeros >= 0.2 * len(columns) and alike < max(2, 0.5 * len(known))
+    return len(counts) >= max(5, 0.8 * len(telling)) and zeros >= 0.2 * len(columns) and alike < max(2, 0.5 * len(telling))
 
 
 def flags(columns: Mapping[int, Column]) -> set[int]:

@@ -1,0 +1,144 @@
+"""The subset objective: the joint prior used in training, so that a model learns to fill in what it does not see.
+
+With O_0 all observed views of a row, O_1, ..., O_{K-1} parts of them, and weights w_k, the loss of a row is
+
+    sum_k w_k [ beta KL_k - sum_{i in O_k} log p(x_i | z_i^k) - c sum_{j in O_0, not in O_k} log p(x_j | z_j^k) ] / sum_k w_k
+
+    z^k ~ q(z_O | x_O) p(z_rest | z_O),  O = O_k          KL_k = KL( q(z_O | x_O) || p(z_O) )
+
+The prior's conditional cancels in the KL, so with beta = c = 1 every bracket is minus a lower bound of the SAME log p(x_{O_0}),
+for whatever O_k: the encoders where the model looks, the prior where it does not. K = 1 is the ordinary bound (Eq. 5).
+
+One draw rewards a decoder for the MEAN of what it cannot see. With S draws the last terms are log 1/S sum_s p(x_j | z_j^{ks}),
+which comes closer to log p(x_j | x_O) and keeps the spread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._checks import check_last
+from ._door import Mask, Views, arrays_of, check_prior, mask_of
+from ._xp import Array, Namespace, asarray_like, device, library_of, namespace, public
+from .errors import ArgumentError, ShapeError
+from .prior import JointPrior
+
+
+@public
+def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Sequence[int | str]] | Array | None = None) -> Any:
+    """Masks for the subset objective: all that each row has, then parts of it.
+
+    prior: for its views and their names.
+    mask: an array (M,) or (B, M), or in any other form that ``kl_divergence`` takes; None: all observed.
+    parts: lists of views (indices or names); or an array of masks (K - 1, M) or (K - 1, B, M), drawn at random for instance;
+    None: each view by itself. A row that has no view of a part keeps all that it has there.
+    -> (K, B, M), or (K, 1, M) for one pattern, boolean, of the library of mask or parts; the first is the mask.
+
+    >>> import numpy as np, jpvae_core as jc
+    >>> masks = jc.subsets(jc.JointPrior.independent([2, 2]), np.array([[True, True], [True, False]]))
+    >>> masks[:, 0].tolist(), masks[:, 1].tolist()
+    ([[True, True], [True, False], [False, True]], [[True, False], [True, False], [True, False]])
+    """
+    check_prior(prior)
+    M, given = len(prior.dims), isinstance(parts, list | tuple) or parts is None
+    wanted: Any = np.eye(M, dtype=bool) if parts is None else parts
+    if parts is not None and given:
+        wanted = _chosen(prior, parts)
+    like: Any = next((x for x in (mask, wanted) if hasattr(x, "shape") and library_of(x) != "numpy"), np.zeros(()))
+    xp = namespace(like)
+    seen = xp.ones((M,), dtype=xp.bool, device=device(like)) if mask is None else mask_of(xp, prior, mask, like)
+    wanted = mask_of(xp, prior, wanted, like)
+    check_last("mask", seen, M, "one entry per view")
+    check_last("parts", wanted, M, "one entry per view")
+    seen = xp.astype(seen if seen.ndim > 1 else seen[None, :], xp.bool)
+    wanted = xp.astype(wanted if wanted.ndim > 2 else wanted[..., None, :], xp.bool)
+    if seen.ndim != 2 or wanted.ndim != 3 or (wanted.shape[1] not in (1, seen.shape[0]) and seen.shape[0] != 1):
+        raise ShapeError(
+            f"mask has shape {tuple(seen.shape)} and parts {tuple(wanted.shape)}; "
+            "expected (B, M), and (K - 1, M) or (K - 1, B, M)"
+        )
+    kept = wanted & seen
+    kept = kept | (~xp.any(kept, axis=-1, keepdims=True) & seen)
+    first = xp.broadcast_to(seen, (1, *kept.shape[1:]))
+    return xp.concat([first, kept], axis=0)
+
+
+def _chosen(prior: JointPrior, parts: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    known, M = list(prior.names or ()), len(prior.dims)
+    table = np.zeros((len(parts), M), dtype=bool)
+    for k, part in enumerate(parts):
+        at = [known.index(v) if v in known else v for v in ([part] if isinstance(part, str | int) else part)]
+        if not at or any(v not in range(M) for v in at):
+            raise ArgumentError(f"parts[{k}] is {part}; expected views among {known + list(range(M))}")
+        for v in at:
+            table[k, int(v)] = True
+    return table
+
+
+@public
+def subset_loss(
+    prior: JointPrior,
+    log_probs: Views[Any],
+    kl: Array,
+    masks: Array,
+    *,
+    weights: Sequence[float] | None = None,
+    beta: float | Array = 1.0,
+    cross: float = 1.0,
+) -> Any:
+    """The loss of each row under the subset objective, in nats, to be minimised. With the mean over rows it is a training loss.
+
+    prior: for its views and their names.
+    log_probs: one array per view, log p(x_i | z_i^k) of latents drawn for each subset: (K, B), or (S, K, B) for S draws. Where
+    x_i is missing any FINITE number will do (fill missing values with zeros before they enter a network: NaN times 0 is NaN).
+    kl: (K, B), of the same subsets; masks: (K, B, M) or (K, 1, M) of ``subsets``.
+    weights: K relative numbers; without them 1 for the first, and 1/2 for all the others together. beta: the KL's weight.
+    cross: c, the weight of the views outside of a subset. With several draws less than 1 serves better: 0.4 with four draws.
+    -> (B,). Differentiable. Raises ShapeError, ArgumentError.
+
+    >>> import numpy as np, jpvae_core as jc
+    >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.9)
+    >>> masks, means = jc.subsets(prior), [np.ones((1, 2))] * 2  # (3, 1, 2): both views, the first, the second
+    >>> q = jc.fuse(prior, means, [-m for m in means], masks)
+    >>> z = q.draw(np.zeros((3, 1, q.noise_dim)))  # each (3, 1, 2), the unseen views' latents too
+    >>> log_probs = [-0.5 * ((z_i - 1.0) ** 2).sum(-1) for z_i in z]  # your decoders' here, (3, 1)
+    >>> jc.subset_loss(prior, log_probs, q.kl(), masks).shape
+    (1,)
+    """
+    check_prior(prior)
+    terms = arrays_of(prior, "log_probs", log_probs)
+    if len(terms) != len(prior.dims):
+        raise ShapeError(f"log_probs has {len(terms)} arrays; expected {len(prior.dims)}, one per view")
+    xp = namespace(*terms, kl)
+    table = xp.astype(mask_of(xp, prior, masks, kl), xp.bool)
+    check_last("masks", table, len(terms), "one entry per view")
+    if kl.ndim != 2 or table.ndim != 3 or table.shape[0] != kl.shape[0] or table.shape[1] not in (1, kl.shape[1]):
+        raise ShapeError(f"kl has shape {tuple(kl.shape)} and masks {tuple(table.shape)}; expected (K, B), and (K, B or 1, M)")
+    total = beta * kl
+    for i, term in enumerate(terms):
+        if term.ndim not in (2, 3) or tuple(term.shape[-2:]) != tuple(kl.shape):
+            raise ShapeError(
+                f"log_probs[{i}] has shape {tuple(term.shape)}; expected (K, B) = {tuple(kl.shape)}, or (S, K, B) for S draws"
+            )
+        own, draws = table[:, :, i], term if term.ndim == 3 else term[None, ...]
+        seen, nothing = own[:1, :], xp.zeros_like(kl)
+        total = total - xp.where(own, xp.mean(draws, axis=0), nothing)
+        total = total - cross * xp.where(seen & ~own, _log_mean_exp(xp, draws), nothing)
+    K = int(kl.shape[0])
+    given = [1.0, *[0.5 / max(K - 1, 1)] * (K - 1)] if weights is None else [float(w) for w in weights]
+    if len(given) != K or min(given) < 0.0 or not 0.0 < math.fsum(given) < math.inf:
+        raise ArgumentError(f"weights is {given}; expected {K} numbers of at least 0, one per subset")
+    shares = asarray_like(xp, kl, [w / math.fsum(given) for w in given])
+    return xp.sum(shares[:, None] * total, axis=0)
+
+
+def _log_mean_exp(xp: Namespace, draws: Any) -> Any:
+    """log 1/S sum_s exp of (S, K, B), without overflow; for S = 1 the number itself."""
+    total, S = draws[0, ...], int(draws.shape[0])
+    for s in range(1, S):
+        total = xp.logaddexp(total, draws[s, ...])
+    return total - math.log(S)
