@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
+from inspect import signature
 from numbers import Integral
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -34,11 +35,14 @@ from .views.dataframes import identities
 from .views.impossible import Impossible
 from .views.inferring import families
 from .views.opening import open_views
-from .views.reading import Views, checked, impossible_rows
+from .views.reading import Views, Visit, checked, impossible_rows
 from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled
 from .writers import only_writer
+
+if TYPE_CHECKING:
+    from .figures.plots import Plots
 
 
 class NotFittedJPVAE(NotFitted, NotFittedError):
@@ -581,11 +585,19 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         return self
 
     def _read(
-        self, views: Any, mask: Any, missing: str | None, *, seed: int | None = None, keep: bool = False
+        self,
+        views: Any,
+        mask: Any,
+        missing: str | None,
+        *,
+        seed: int | None = None,
+        keep: bool = False,
+        also: Visit | None = None,
     ) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
         """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form.
 
-        Every table is read once for that; keep: into arrays of the result's own, from which all else is read then.
+        Every table is read once for that; keep: into arrays of the result's own, from which all else is read then; also: what
+        else visits every block of rows.
         """
         predictor, join, fitted = self.predictor(), None, self._fitted
         if self._is_matrix(views):
@@ -600,6 +612,8 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
         def visit(view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
             survey(view, rows, values, observed)
             units[view].prepare(values, observed, dtype, rows.start)
+            if also is not None:
+                also(view, rows, values, observed)
 
         missing = self.missing if missing is None else missing
         entries = fitted.model.entries  # the fit's: the option may have been set to another since
@@ -669,6 +683,31 @@ class JPVAE(Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
     def inferred_(self) -> dict[str, list[tuple[str, str]]]:
         """Each view's families with the columns that have them, as they were said or inferred."""
         return families(self.view_names_, self.table_columns_)
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of the fitted model as matplotlib axes: ``model.plot.cross_view(views, mask)``, ``.calibration``,
+        ``.distribution``, ``.latents``, ``.subject``, ``.patterns``, ``.correlations``, ``.training``.
+
+        Raises NotFitted before ``fit``.
+        """
+        from .figures.plots import Plots
+
+        predictor = self.predictor()
+        return Plots(self._fitted, predictor, lambda views, mask: self._read(views, mask, None, keep=True)[0])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the views, which rows have which, and the state of the training."""
+        from .figures.notebook import estimator_html
+
+        return estimator_html(self._changed_options(), self._fitted if self.__sklearn_is_fitted__() else None)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _changed_options(self) -> dict[str, Any]:
+        defaults = {name: repr(p.default) for name, p in signature(type(self)).parameters.items()}
+        return {name: value for name, value in self.get_params(deep=False).items() if repr(value) != defaults[name]}
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_predictor")

@@ -17,7 +17,7 @@ from jpvae_core import JPVAEError, __version__
 
 from ..engines import ENGINES
 from ..errors import JPVAEWarning
-from . import evaluate, fit, impute, inspect, reproduce, verify
+from . import evaluate, fit, impute, inspect, report, reproduce, verify
 from .arguments import AsJson, Protocol, Seed, choices, console
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app = typer.Typer(
     epilog="Example: jpvae demo --out demo",
 )
 
-for module in (fit, impute, inspect, evaluate, verify, reproduce):
+for module in (fit, impute, inspect, evaluate, report, verify, reproduce):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: {module.EXAMPLE}")(module.command)
 

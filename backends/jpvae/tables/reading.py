@@ -138,8 +138,7 @@ def _parquet(source: Source) -> tuple[list[str], list[Any]]:
         frame = frame.reset_index()
     elif type(frame.index).__name__ != "RangeIndex":
         frame = frame.rename_axis(ROW_NAMES).reset_index()
-    whole = [frame.iloc[:, j] for j in range(frame.shape[1])]
-    return [str(name) for name in frame.columns], [_texts(one) for one in whole]
+    return [str(name) for name in frame.columns], [_texts(one) for _, one in frame.items()]
 
 
 def _texts(one: pd.Series) -> Any:
@@ -162,9 +161,13 @@ def _kinds(columns: Columns) -> dict[str, str]:
 
 
 def _frame(made: dict[str, Any], ids: pd.Index) -> pd.DataFrame:
-    series = {n: v.set_axis(ids) if isinstance(v, pd.Series) else v for n, v in made.items()}
-    texts = {n: pd.Series(v, index=ids, dtype="str") for n, v in series.items() if isinstance(v, list)}
-    return pd.DataFrame(series | texts, index=ids)
+    return pd.DataFrame({name: _cells_of(values, ids) for name, values in made.items()}, index=ids)
+
+
+def _cells_of(values: Any, ids: pd.Index) -> Any:
+    if isinstance(values, pd.Series):
+        return values.to_numpy() if isinstance(values.dtype, np.dtype) else values.set_axis(ids)
+    return pd.Series(values, index=ids, dtype="str") if isinstance(values, list) else values
 
 
 def _without_empty(source: Source, frame: pd.DataFrame, dialect: Dialect) -> tuple[pd.DataFrame, Dialect]:
