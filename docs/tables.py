@@ -85,7 +85,8 @@ STEPS = [
         "",
         "",
         "jpvae fit --view top=top.csv --view sites=sites.csv --id scan --id sites=probe --sep 'sites=;' \\\n"
-        "    --decimal 'sites=,' --unit 'sites:dose=mg' --na 'sites:dose=?' --sentinel sites:weight=-999 --entries marginalise \\\n"
+        "    --decimal 'sites=,' --unit 'sites:dose=mg' --na 'sites:dose=?' --sentinel sites:weight=-999 \\\n"
+        "    --entries marginalise \\\n"
         "    --steps 200 --backend numpy --out sites.safetensors --write-config sites.toml",
     ),
     (
