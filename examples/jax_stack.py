@@ -1,5 +1,7 @@
 """The core under JAX: gradients and jit through the prior's parameters, and a stack of models by vmap."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -12,7 +14,7 @@ log_vars = [0.1 * m for m in means]
 mask = jnp.asarray([[1, 1, 1], [1, 0, 1], [0, 1, 1], [1, 0, 0], [0, 1, 0], [1, 1, 0]], dtype=bool)
 
 
-def divergence(parameters):
+def divergence(parameters: Any) -> jax.Array:
     frames = [jc.frame(p, n, d) for p, n in zip(parameters["frames"], dims, strict=True)]
     prior = jc.JointPrior.canonical(frames, parameters["logits"])
     return jc.kl_divergence(prior, means, log_vars, mask).sum()

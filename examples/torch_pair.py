@@ -32,22 +32,22 @@ class VAE(nn.Module):
         self.fc3 = nn.Linear(n, 128)
         self.fc4 = nn.Linear(128, 32)
 
-    def encode(self, x):
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         h = F.relu(self.fc1(x))
         return self.fc21(h), -F.softplus(self.fc22(h))  # (+) a view alone can only add information: log_var <= 0
 
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(self.fc4(F.relu(self.fc3(z))))
 
 
-def log_prob(x, recon):
+def log_prob(x: torch.Tensor, recon: torch.Tensor) -> torch.Tensor:
     return -F.binary_cross_entropy(recon, x.expand_as(recon), reduction="none").sum(-1)
 
 
-vaes, joint = nn.ModuleList([VAE(), VAE()]), JointPriorModule((n, n))  # (+)
-optimizer = torch.optim.Adam([{"params": vaes.parameters()}, *joint.parameter_groups(4e-3)], lr=4e-3)  # (+)
+vaes, joint = [VAE(), VAE()], JointPriorModule((n, n))  # (+)
+optimizer = torch.optim.Adam([{"params": nn.ModuleList(vaes).parameters()}, *joint.parameter_groups(4e-3)], lr=4e-3)  # (+)
 for _ in range(700):
-    x = train[torch.randint(len(train), (128,))].split(32, dim=1)
+    x = train[torch.randint(len(train), (128,))].chunk(2, dim=1)
     mu, logvar = zip(*(vae.encode(half) for vae, half in zip(vaes, x, strict=True)), strict=True)
     prior = joint()  # (+)
     masks = jc.subsets(prior)  # (+) both halves, the upper alone, the lower alone
@@ -60,12 +60,12 @@ for _ in range(700):
     optimizer.step()
 
 with torch.no_grad():
-    upper, lower = test.split(32, dim=1)
+    upper, lower = test.chunk(2, dim=1)
     mu, logvar = zip(*(vae.encode(half) for vae, half in zip(vaes, (upper, lower), strict=True)), strict=True)
     imputed = vaes[1].decode(jc.fuse(joint(), mu, logvar, [True, False]).mean()[1])  # (+) the lower halves are not looked at
 
 
-def explained(guess):
+def explained(guess: torch.Tensor) -> float:
     return float(1 - (guess - lower).square().sum() / (lower - train[:, 32:].mean(0)).square().sum())
 
 

@@ -79,7 +79,9 @@ def _places(n: int) -> _Places:
         entries, signs = np.zeros((n, n), np.int32), np.zeros((n, n))
         entries[i, j] = entries[j, i] = np.arange(len(i))
         signs[i, j], signs[j, i] = 1.0, -1.0
+        sign_list = [
+            [float((j > i) - (j < i)) for j in range(n)] for i in range(n)
+        ]  # torch.compile knows no tolist() of floats
         arrays = entries.reshape(-1), signs, (i * n + j).astype(np.int32)
-        lists: Any = [x.tolist() for x in arrays]
-        _KEPT[n] = _Places(*arrays, *lists)
+        _KEPT[n] = _Places(*arrays, arrays[0].tolist(), sign_list, arrays[2].tolist())
     return _KEPT[n]

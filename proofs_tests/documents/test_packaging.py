@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 GUESTS = {"jax"}  # imported only where the arrays handed in are its own
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "flint": "python-flint"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "flint": "python-flint", "vl_convert": "vl-convert-python"}
 
 
 def test_one_version(monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""The torch engine's own: what a step may cost."""
+"""The torch engine's own: what a step may cost, and its compiled loss."""
 
 from collections import Counter
 
@@ -7,6 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jpvae.model.model import Model
+from jpvae.model.objective import negative_elbo
 from jpvae.training.batches import Batches
 from jpvae.training.plan import Plan
 from jpvae.training.schedules import Constant, LearningRate
@@ -48,3 +49,30 @@ def test_what_a_step_costs():
     assert calls.count["_fused_adamw_"] == 3
     assert calls.count["_linalg_solve_ex"] == 1
     assert calls.largest <= 300 * 100
+
+
+def test_a_compiled_loss_trains_the_same(monkeypatch):
+    """Traced by torch.compile into one graph, and run operation by operation ("eager": a C++ compiler takes minutes): the very
+    bits."""
+    backends, compile = [], torch.compile
+
+    def traced(function):
+        backends.append(function)
+        return compile(function, backend="eager", fullgraph=True)
+
+    monkeypatch.setattr(torch, "compile", traced)
+    model = Model((3, 2), (2, 2), ("gaussian",) * 2, hidden=(), prior="orthogonal")
+    rng = np.random.default_rng(0)
+    plan = Plan(2, 8, Constant(), LearningRate(), "elbo")
+    data = Batches([rng.standard_normal((8, n)) for n in (3, 2)], np.ones((8, 2), dtype=bool), model, plan)
+
+    def trained(compile):
+        engine = Engine(model, "float64", compile=compile)
+        state = engine.start(model.initial_parameters(0))
+        losses = [engine.train_step(state, data.at(step), beta=1.0, learning_rate=1e-2)["loss"] for step in range(2)]
+        return losses, engine.to_arrays(state)[0]
+
+    (losses, parameters), (expected_losses, expected) = trained(True), trained(False)
+    assert backends == [negative_elbo]
+    assert losses == expected_losses
+    assert all(np.array_equal(parameters[name], expected[name]) for name in expected)

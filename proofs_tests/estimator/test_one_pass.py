@@ -1,5 +1,6 @@
 """How often a block of rows of a memory-mapped table is read: once by a fit, once by an imputation into new arrays, and twice
-where nothing may be written before every mistake is found, or where memory must not grow with the rows.
+where nothing may be written before every mistake is found, or where memory must not grow with the rows; a conditional score
+reads a third time, for the evidence with the target and without it.
 
 The tables are memory-mapped files; a spy stands at the one door to a block's rows and at the copy into memory.
 """
@@ -81,7 +82,9 @@ CALLS = {
     "draws": (1, lambda model, files: model.sample_imputations(files, missing="nan", n_draws=2)),
     "transform": (2, lambda model, files: model.transform(files, missing="nan")),
     "reconstruct": (2, lambda model, files: model.reconstruct(files, missing="nan")),
-    "elbo": (3, lambda model, files: model.elbo(files, missing="nan")),  # with the units of its density
+    "elbo": (2, lambda model, files: model.elbo(files, missing="nan")),
+    "score": (2, lambda model, files: model.score(files, missing="nan", n_draws=2)),
+    "score_conditional": (3, lambda model, files: model.score_conditional(files, missing="nan", target=0, n_draws=2)),
 }
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -410,7 +411,7 @@ def test_evaluate_prints_the_errors(command, monkeypatch):
     everyone = len(set().union(*(t["who"] for t in TABLES.values())))
     assert result["rows"] == {"train": everyone - round(0.3 * everyone), "held_out": round(0.3 * everyone)}
     assert list(result["views"]) == list("abc")
-    monkeypatch.setattr("jpvae.tables.evaluation.evaluate", lambda *_, **__: result)
+    monkeypatch.setattr("jpvae.report.evaluated.evaluated", lambda *_, **__: SimpleNamespace(result=result))
     evaluate = ("evaluate", "m.safetensors", *views(WORDS), "--held-out", "0.3")
     out = command(*evaluate)[1]
     for name, found in result["views"].items():

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from . import reporting
 from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
 from .reading_options import reads_tables
 
@@ -35,6 +36,7 @@ def command(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the split into training and held-out rows.")] = 0,
     backend: Engine = None,
+    report: reporting.Report = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the model with simpler imputers on held-out rows.
@@ -51,11 +53,13 @@ def command(
     intervals, come from a validation part of the training rows.
     """
     from ..estimator import JPVAE
+    from ..report.evaluated import evaluated
     from ..tables.dialect import dialects, stored
-    from ..tables.evaluation import JPVAE_NAME, USUAL, evaluate
+    from ..tables.evaluation import JPVAE_NAME, USUAL
     from ..tables.joining import join
     from ..tables.sources import sources
 
+    reporting.check(report)
     given, fitted = sources(view), JPVAE.load(model, backend=backend)
     how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
@@ -63,7 +67,9 @@ def command(
     shown = Console(stderr=True)
     quiet = as_json or not shown.is_terminal
     on_method = str if quiet else (lambda name: shown.print(f"fitting {name} ..."))
-    result = evaluate(fitted, joined, part=held_out, seed=seed, methods=method or USUAL, on_method=on_method)
+    tested = evaluated(fitted, joined, part=held_out, seed=seed, methods=method or USUAL, on_method=on_method)
+    result = tested.result
+    reporting.write(report, model, fitted, joined, given, evaluated=tested)
     if as_json:
         typer.echo(json.dumps(result))
         return
@@ -91,6 +97,8 @@ def command(
     table.add_row("seconds", *(f"{s:.1f}" for s in result["seconds"].values()))
     console().print(table)
     console().print(f"{JPVAE_NAME} is the best, or as good as the best, in {won} of {lines} lines.")
+    if report is not None:
+        console().print(f"report: [bold]{escape(str(report))}[/]")
 
 
 _LINES: tuple[tuple[str, Callable[..., float] | None, str], ...] = (

@@ -16,6 +16,7 @@ from ..training.callbacks import Callback, Run
 from ..training.progress import families_table, progress_bar
 from ..views.inferring import INFER, families
 from . import fit_options as options
+from . import reporting
 from .arguments import AsJson, Seed, ViewFiles, console
 from .reading_options import reads_tables, to_file
 
@@ -51,6 +52,7 @@ def command(
     device: options.Device = "cpu",
     config: options.Config = None,  # noqa: ARG001  (its callback has read it)
     write_config: options.WriteConfig = None,
+    report: reporting.Report = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on tables of the same subjects.
@@ -67,6 +69,7 @@ def command(
     from ..tables.sources import sources
 
     check_folder(out)
+    reporting.check(report)
     given = sources(view)
     how = dialects(words, {source.view: Dialect() for source in given})
     if write_config is not None:
@@ -103,28 +106,31 @@ def command(
     announcement = Announcement(joined, given, silent=as_json)
     listeners = [announcement, *progress_bar(False if as_json else "auto")]
     kept = {"tables": {name: each.to_json() for name, each in how.items()}} if joined.tables else None
-    options_of_fit = {"checkpoint": out, "callbacks": listeners, "metadata": kept}
+    options_of_fit: dict[str, Any] = {"checkpoint": out, "callbacks": listeners, "metadata": kept}
     model = JPVAE(**chosen, progress=False).fit(joined.views, joined.observed, **options_of_fit)
-    last, report = model.history_[-1], model.report_
+    reporting.write(report, out, model, joined, given)
+    last, latents = model.history_[-1], model.report_
     if as_json:
         patterns = [
             {"observed": [n for n, seen in zip(joined.names, p, strict=True) if seen], "rows": k} for p, k in joined.patterns()
         ]
-        active = {name: found["active"] for name, found in report.views.items()}
+        active = {name: found["active"] for name, found in latents.views.items()}
         result = {"file": str(out), "rows": len(joined.observed), "patterns": patterns, "began_at": announcement.began_at}
         result |= {"likelihoods": model.inferred_, "empty_cells": joined.empty_cells()}
-        result |= {"steps": last["step"], "loss": last["loss"], "active_units": active, "advice": report.advice}
+        result |= {"steps": last["step"], "loss": last["loss"], "active_units": active, "advice": latents.advice}
         typer.echo(json.dumps(result | {"options": chosen}))
         return
-    units = ", ".join(f"{name} {found['active']} of {found['latents']}" for name, found in report.views.items())
+    units = ", ".join(f"{name} {found['active']} of {found['latents']}" for name, found in latents.views.items())
     console().print(
         f"Trained {last['step']} steps: loss {last['loss']:.2f} nats per row; active latents: {escape(units)}.\n"
-        f"{escape(report.advice)}\n"
+        f"{escape(latents.advice)}\n"
         f"Wrote the model to [bold]{escape(str(out))}[/]. Next:\n"
         f"  jpvae inspect {escape(str(out))}\n"
         f"  jpvae impute {escape(str(out))} {' '.join(f'--view {escape(word)}' for word in view)} --out filled",
         soft_wrap=True,
     )
+    if report is not None:
+        console().print(f"report: [bold]{escape(str(report))}[/]")
 
 
 class Announcement(Callback):

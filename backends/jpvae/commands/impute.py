@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from . import reporting
 from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
 from .reading_options import reads_tables
 
@@ -67,6 +68,7 @@ def command(
         str | None,
         typer.Option(metavar="DEVICE", help="Device of the engine: cpu, cuda, ... By default the one used in training."),
     ] = None,
+    report: reporting.Report = None,
     as_json: AsJson = False,
 ) -> None:
     """Fill the missing views of every subject in the given tables.
@@ -86,6 +88,7 @@ def command(
 
     given = sources(view)
     writing.check_new_folder(out)
+    reporting.check(report)
     fitted = JPVAE.load(model, backend=backend, device=device)
     how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
@@ -101,6 +104,7 @@ def command(
         else:
             imputed = results.write_tables(folder, fitted, joined, given[0].format, wanted)
     files = sorted(path.name for path in out.iterdir())
+    reporting.write(report, model, fitted, joined, given)
     if as_json:
         counts = {name: {"rows": len(flags), "imputed": int(flags.sum())} for name, flags in imputed.items()}
         typer.echo(json.dumps({"folder": str(out), "files": files, "views": counts, "draws": draws, "std": std}))
@@ -112,3 +116,5 @@ def command(
         own = ", ".join(file for file in files if file.split(".")[0] == name)
         table.add_row(escape(name), f"{len(flags):,}", f"{flags.sum():,}", escape(own))
     console().print(table)
+    if report is not None:
+        console().print(f"report: [bold]{escape(str(report))}[/]")

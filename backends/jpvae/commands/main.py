@@ -6,7 +6,7 @@ import json
 import warnings
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ from jpvae_core import JPVAEError, __version__
 
 from ..engines import ENGINES
 from ..errors import JPVAEWarning
-from . import evaluate, fit, impute, inspect, reproduce, verify
+from . import evaluate, fit, impute, inspect, report, reproduce, verify
 from .arguments import AsJson, Protocol, Seed, choices, console
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app = typer.Typer(
     epilog="Example: jpvae demo --out demo",
 )
 
-for module in (fit, impute, inspect, evaluate, verify, reproduce):
+for module in (fit, impute, inspect, evaluate, report, verify, reproduce):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: {module.EXAMPLE}")(module.command)
 
@@ -134,7 +134,7 @@ def hvdmnist(
     """
     from ..experiments import hvdmnist as experiment
 
-    progress: bool | str = False if as_json else "auto"
+    progress: Literal[False, "auto"] = False if as_json else "auto"
     result = experiment.run(
         variant.value, protocol.value, out, seed=seed, steps=steps, backend=backend, device=device, progress=progress
     )

@@ -49,8 +49,8 @@ def run(
     begin = time.perf_counter()
     models, rows = {}, []
     for name, choice in MODELS.items():
-        choice = choice | {"steps": steps, "seed": seed, "backend": backend, "progress": progress}
-        model = JPVAE(**IMAGES | choice)
+        options: dict[str, Any] = {**IMAGES, **choice, "steps": steps, "seed": seed, "backend": backend, "progress": progress}
+        model = JPVAE(**options)
         models[name] = model.fit(train_views)
         rows.append({"name": name, "latents": 40})
         rows[-1] |= measure(model, test_views) | latent_report(model, train_views)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -45,7 +46,9 @@ def digits_figure(views: list[np.ndarray], models: dict[str, JPVAE], path: Path)
 
         rows = [("original", row(list(views), None)), ("seen", row(blank, hidden, HIDDEN))]
         for name, model in models.items():
-            moments = "prior" if model.model_.joint.couples else "training"  # under C = 0 the prior itself says nothing
+            moments: Literal["prior", "training"] = (
+                "prior" if model.model_.joint.couples else "training"
+            )  # under C = 0 the prior itself says nothing
             filled = model.impute(given, method="plug-in", moments=moments)
             rows.append((name.replace(", ", ",\n"), row(filled, hidden)))
         rows.append(("predictive mean", row(last.impute(given), hidden)))

@@ -14,7 +14,9 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from ..atomic import write_atomically
 from ..errors import ConfigError
@@ -37,14 +39,14 @@ def run(
     steps: int | None = None,
     backend: str = "torch",
     device: str = "cpu",
-    progress: bool | str = "auto",
+    progress: bool | Literal["auto"] = "auto",
 ) -> dict[str, Any]:
     """Train (or go on training), measure, write config, metrics, checkpoint and result into ``out``; return the result.
 
     A finished run in ``out`` is returned as it is; a folder with another configuration is refused. steps: fewer, to try out.
     alpha: another than the protocol's, or "learned".
     """
-    config = {"variant": variant, "protocol": protocol, "seed": seed, "backend": backend, "device": device}
+    config: dict[str, Any] = {"variant": variant, "protocol": protocol, "seed": seed, "backend": backend, "device": device}
     config |= {"options": options(variant, protocol, alpha)}
     if steps is not None:
         config["options"]["steps"] = steps
@@ -95,7 +97,7 @@ def run(
         "conditional_nll": test["conditional_nll"],
         "negative_elbo": test["negative_elbo"],
         "cross_correlation_norm": latents["cross_correlation_norm"],
-        "largest_singular_value": float(model.predictor().prior.max_singular_value()),
+        "largest_singular_value": float(np.asarray(model.predictor().prior.max_singular_value())),
         "seconds": {"training": model.history_[-1]["seconds"], "measuring": time.perf_counter() - begin},
         "made_by": provenance(backend),
         "options": stored["options"],

@@ -100,10 +100,10 @@ def _table(content: bytes) -> tuple[np.ndarray, tuple[int, ...]]:
         try:
             values, text = cells.astype(np.float64), False
         except ValueError:
-            levels, values = np.unique(cells, return_inverse=True)
+            levels, codes = np.unique(cells, return_inverse=True)
             if len(levels) == len(cells):
                 continue  # ids
-            values, text = values.astype(np.float64), True
+            values, text = codes.astype(np.float64), True
         levels, counts = np.unique(values, return_counts=True)
         if len(levels) < 2 or (set(levels) == {0.0, 1.0} and counts.min() < RARE * len(values)):
             continue

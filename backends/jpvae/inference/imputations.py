@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..fitted import Fitted
-from ..options import Missing, at_least, flag, one_of
+from ..option_values import at_least, flag, one_of
+from ..options import Missing
 from ..views import outputs
 from ..views.reading import blocks
 from ..views.units import Scaled, check_imputed, overflow_is_found
@@ -189,8 +190,8 @@ class Imputations:
         units, results = self._fitted.units, []
         for j, each in enumerate(units):
             result = np.empty((len(data.observed), len(each.columns.level_titles)))
-            for rows in blocks(len(result)):
-                result[rows] = each.columns.probabilities(each.known(data.read(j, rows), data.observed[rows, j]))
+            for block in blocks(len(result)):
+                result[block] = each.columns.probabilities(each.known(data.read(j, block), data.observed[block, j]))
             results.append(result)
         if method == "plug-in":
             fillings = filling.plug_in(predictor, scaled, data.whole, data.observed, None)

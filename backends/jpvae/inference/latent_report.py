@@ -17,23 +17,32 @@ import numpy as np
 from .predictor import Predictor, Rows
 
 ACTIVE = 0.01  # variance of a posterior mean over rows
+PATTERNS = 64  # that are kept
 ROWS = 2000  # at most, evenly spread over the data
 
 
 @dataclass(frozen=True)
 class LatentReport:
     """views: by name, "latents" and "active" (counts), "kl" and "variance" (one number per latent), "collapsed"; advice: a
-    sentence. ``print(report)`` is a table."""
+    sentence; patterns, rows: which views the rows of the training had, the most frequent combinations first, and how many rows
+    there were (nothing of an older file). ``print(report)`` is a table."""
 
     views: dict[str, dict[str, Any]]
     advice: str
+    patterns: tuple[tuple[tuple[bool, ...], int], ...] = ()
+    rows: int = 0
 
     @classmethod
     def from_json(cls, value: Any, latents: Mapping[str, int]) -> LatentReport | None:
         """From its fields as a header has them, None if it has none. Raises ValueError where they do not fit the views."""
         if value is None:
             return None
-        made = cls(**value)
+        given = dict(value)
+        patterns = tuple((tuple(has), count) for has, count in given.pop("patterns", ()))
+        made = cls(**given, patterns=patterns)
+        whole = all(len(has) == len(latents) and all(type(x) is bool for x in has) for has, _ in patterns)
+        if not whole or any(type(n) is not int or n < 0 for n in (made.rows, *(count for _, count in patterns))):
+            raise ValueError(f"its patterns are {patterns} of {made.rows} rows")
         for name, view in made.views.items():
             numbers = [*view["kl"], *view["variance"]]
             if len(view["kl"]) != latents[name] or len(numbers) != 2 * latents[name] or not isinstance(made.advice, str):
@@ -78,7 +87,14 @@ def diagnose(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, 
             "variance": variance.tolist(),
             "collapsed": active == 0,
         }
-    return LatentReport(found, _advice(found))
+    return LatentReport(found, _advice(found), _patterns(observed), len(observed))
+
+
+def _patterns(observed: np.ndarray) -> tuple[tuple[tuple[bool, ...], int], ...]:
+    """The most frequent rows of (N, M), with how often each is there."""
+    found, counts = np.unique(observed, axis=0, return_counts=True)
+    order = sorted(range(len(found)), key=lambda k: (-counts[k], found[k].tolist()))[:PATTERNS]
+    return tuple((tuple(map(bool, found[k])), int(counts[k])) for k in order)
 
 
 def _advice(views: Mapping[str, Mapping[str, Any]]) -> str:

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import ViewError
-from ..options import at_least, flag
-from ..views.units import log_units
+from ..fitted import Fitted
+from ..option_values import at_least, flag
+from ..views.units import LogUnits
 from .importance import warn_of_collapse
 
 
 class Scores:
-    """The scoring methods of the estimator, which has ``_read``."""
+    """The scoring methods of the estimator, which has ``_read``, ``_fitted`` and ``predictor``."""
 
     _read: Any
+    _fitted: Fitted
+    predictor: Any
 
     def score(self, views: Any, mask: Any = None, *, y: Any = None, missing: str | None = None, n_draws: int = 64) -> float:
         """The mean of ``score_samples`` over the rows.
@@ -92,10 +95,11 @@ class Scores:
         """
         return_error = flag("return_error", return_error)
         n_draws = at_least("n_draws", n_draws, 1)
-        data, scaled, predictor, _ = self._read(views, mask, missing)
+        units = self._units()
+        data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
         found = predictor.log_evidence(scaled, data.observed, n_draws)
         warn_of_collapse(found.effective_draws, n_draws, "the score is a loose bound. Take more n_draws")
-        scores = found.log_density - log_units(scaled, data.observed).sum(axis=1)
+        scores = found.log_density - units.total
         return (scores, found.error) if return_error else scores
 
     def effective_draws(
@@ -176,14 +180,15 @@ class Scores:
         True
         """
         n_draws = at_least("n_draws", n_draws, 1)
-        data, scaled, predictor, _ = self._read(views, mask, missing)
+        units = self._units()
+        data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
         j = data.names.index(target) if isinstance(target, str) and target in data.names else target
-        if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= j < len(data.names):
+        if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= int(j) < len(data.names):
             raise ViewError(f"target is {target!r}; expected one of the views {list(data.names)} or its position")
         others = data.observed & (np.arange(len(data.names)) != j)
         both, given = (predictor.log_evidence(scaled, seen, n_draws).log_density for seen in (data.observed, others))
         seen = data.observed[:, j]
-        return np.where(seen, both - given - log_units(scaled, data.observed)[:, j], np.nan)
+        return np.where(seen, both - given - units.of(int(j)), np.nan)
 
     def elbo(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views.
@@ -213,6 +218,12 @@ class Scores:
         True
         """
         n_draws = at_least("n_draws", n_draws, 1)
-        data, scaled, predictor, _ = self._read(views, mask, missing)
+        units = self._units()
+        data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
         per_row = predictor.elbo(scaled, data.observed, n_draws)
-        return float((per_row - log_units(scaled, data.observed).sum(axis=1)).mean())
+        return float((per_row - units.total).mean())
+
+    def _units(self) -> LogUnits:
+        """A visit of the pass that checks, so that no row is read again for its units. Raises NotFitted."""
+        self.predictor()
+        return LogUnits(self._fitted.units)

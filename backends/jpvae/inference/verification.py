@@ -91,7 +91,7 @@ def certify(prior: jc.JointPrior, dtype: str) -> Certificate:
     return Certificate(dtype, sum(prior.dims), positive, at_least, at_most, defect)
 
 
-def _balls(flint: Any, x: np.ndarray) -> Any:
+def _balls(flint: Any, x: Any) -> Any:
     """A matrix of floats, exactly."""
     return flint.arb_mat([[flint.arb(float(value)) for value in row] for row in x])
 
@@ -102,11 +102,11 @@ def _sigma(flint: Any, prior: jc.JointPrior, frames: list[Any]) -> Any:
     sigma = flint.arb_mat(size, size)
     for k in range(size):
         sigma[k, k] = 1
-    if prior.max_singular_value() == 0:
+    if not np.any(np.asarray(prior.max_singular_value())):
         return sigma
     for j in range(len(prior.dims)):
         for i in range(j):
-            c = _balls(flint, np.diag(prior.coupling.correlation(xp, i, j)))
+            c = _balls(flint, np.diag(np.asarray(prior.coupling.correlation(xp, i, j))))
             block = frames[i] * c * frames[j].transpose()
             for r in range(prior.dims[i]):
                 for s in range(prior.dims[j]):

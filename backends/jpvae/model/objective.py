@@ -67,6 +67,8 @@ def negative_elbo(
         noise = split_noise(batch.posterior_noise, prior.dims)
         z = [jc.reparameterize(*each)[None, ...] for each in zip(means, log_vars, noise, strict=True)]  # one for all k
     kl = xp.reshape(kl, (K, B))
+    completed: Sequence[Array] = ()  # bound on either way: torch.compile does not look into a name that may be unbound
+    S = 1
     if K > 1 and batch.masks is not None:
         given = [xp.broadcast_to(one[-(K - 1) :, ...], (K - 1, *one.shape[1:])) for one in z]
         S = batch.completion_noise.shape[0]

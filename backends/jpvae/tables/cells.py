@@ -57,10 +57,10 @@ def column(cells: Sequence[str | None], name: str, dialect: Dialect, kind: str |
     values = {text: number(text) for text in known}
     if known and all(text.strip().casefold() in _FLAGS for text in known):
         values = {text: float(_FLAGS[text.strip().casefold()]) for text in known}
-        made = np.array([values.get(text, np.nan) for text in there])  # type: ignore[call-overload]
+        made = np.array([np.nan if text is None else values[text] for text in there])
         return made.astype(bool) if not np.isnan(made).any() else made
     if all(value is not None for value in values.values()) and (known or kind == "number" or not any(there)):
-        return np.array([values.get(text, np.nan) for text in there], np.float64)  # type: ignore[call-overload]
+        return np.array([np.nan if text is None else values.get(text, np.nan) for text in there], np.float64)
     if kind == "number":
         row = next(k for k, text in enumerate(there) if text in values and values[text] is None)
         raise NotNumbers(row, str(there[row]))

@@ -4,7 +4,7 @@ later file. Options of a later command replace the stored ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -67,7 +67,7 @@ class Dialect:
     def from_json(cls, given: Any, path: str) -> Dialect:
         """From ``to_json``. Raises CheckpointError where a file has something else."""
         try:
-            plain = {name: _CHECKED[name](value) for name, value in given.items()}
+            plain: dict[str, Any] = {name: _CHECKED[name](value) for name, value in given.items()}
             return cls(**plain)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path!r} has a damaged header (how its tables are read: {error})") from error
@@ -158,7 +158,7 @@ def _pairs(value: Any) -> Pairs:
     return tuple((None if column is None else _text(column), _text(text)) for column, text in value)
 
 
-_CHECKED = {
+_CHECKED: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("id", "encoding", "sep", "sheet"), _text),
     **dict.fromkeys(("missing", "units", "decimal", "thousands"), _pairs),
     "header": _count,

@@ -95,9 +95,9 @@ def join(
             tables[source.view] = read(source, how[source.view], of.get(source.view))
         except NoId as error:
             lacking.append((source, error))
-    for source, error in lacking:
-        _check_turned(source, error.names, tables)
-        raise error
+    for source, failed in lacking:
+        _check_turned(source, failed.names, tables)
+        raise failed
     for table in tables.values():
         _check_turned(table.source, table.frame.columns, {n: t for n, t in tables.items() if t is not table})
     if columns is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,8 @@ def _check_sheet(joined: Joined, name: str, columns: Columns, draws: int) -> Non
         )
     if most > xlsx.COLUMNS:
         raise ViewError(f"view {name!r} has {most} columns, more than an .xlsx holds ({xlsx.COLUMNS}); {advice}")
-    texts = [*(columns.names or ()), *columns.level_titles, _id_of(joined, name), *joined.ids]
+    ids: Any = joined.ids
+    texts = [*(columns.names or ()), *columns.level_titles, _id_of(joined, name), *ids]
     for text in [*texts, *(label for labels in columns.texts.values() for label in labels)]:
         if reason := xlsx.unfit(str(text)):
             raise ViewError(f"view {name!r} has {str(text)[:60]!r}, which {reason} of an .xlsx; {advice}")
@@ -120,8 +121,9 @@ def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Sou
         probable = model.impute_probabilities(joined.views, joined.observed, proposals=wanted.proposals)
         more["probabilities"] = {name: array for name, array in probable.items() if array.shape[1]}
     if wanted.draws:
-        counts = {"n_draws": wanted.draws, "proposals": wanted.proposals}
-        more["draws"] = model.sample_imputations(joined.views, joined.observed, **counts)
+        more["draws"] = model.sample_imputations(
+            joined.views, joined.observed, n_draws=wanted.draws, proposals=wanted.proposals
+        )
     imputed = _imputed(joined)
     for name in joined.names:
         source = by_view.get(name, given[0])
@@ -129,6 +131,7 @@ def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Sou
         extra = {f"{name}.{part}": of_views[name] for part, of_views in more.items() if name in of_views}
         if source.format == ".npy":
             for array in arrays.values():
+                assert isinstance(array, np.memmap)
                 array.flush()
                 let_go(array)
             for file, array in {f"{name}.{IMPUTED}": imputed[name], **extra}.items():
@@ -148,7 +151,8 @@ def _imputed(joined: Joined) -> dict[str, np.ndarray]:
 
 def _id_of(joined: Joined, view: str) -> str:
     """What the view's table calls its ids."""
-    return str(joined.how[view].id or joined.ids.name)
+    ids: Any = joined.ids
+    return str(joined.how[view].id or ids.name)
 
 
 def _named(joined: Joined, view: str, filled: pd.DataFrame) -> pd.DataFrame:
@@ -156,7 +160,8 @@ def _named(joined: Joined, view: str, filled: pd.DataFrame) -> pd.DataFrame:
     table, place = joined.tables.get(view), 0
     if table is not None and set(filled) == set(table.frame.columns):  # (probabilities have columns of their own)
         filled, place = filled[list(table.frame.columns)], table.id_place
-    filled, ids = filled.copy(), joined.ids
+    filled = filled.copy()
+    ids: Any = joined.ids
     numbers = table if table is not None else next(iter(joined.tables.values()))
     if numbers.whole_ids and ids.str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
         ids = ids.astype("int64")

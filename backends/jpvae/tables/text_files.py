@@ -23,7 +23,7 @@ def check_packing(packed: int, unpacked: int) -> None:
         )
 
 
-def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[list[str]]]:
+def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[list[str | None]]]:
     """Names and rows. Raises ValueError for a file that is not so."""
     separator, content = dialect.sep or separator, _content(path)
     encoding = dialect.encoding or next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
@@ -65,7 +65,7 @@ def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(names) and len(names) > 1:  # (a single name is of another separator, which names complain about)
             raise ValueError(f"line {line} has {len(row)} cells; expected {len(names)}, as there are names")
-    return names, rows if len(names) > 1 else [row[:1] for row in rows]
+    return names, [list(row if len(names) > 1 else row[:1]) for row in rows]
 
 
 def _content(path: Path) -> bytes:

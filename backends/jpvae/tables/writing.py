@@ -94,7 +94,7 @@ def _write_text(frame: pd.DataFrame, file: BinaryIO, ending: str, dialect: Diale
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write a .npz."""
-    _write(path, lambda file: np.savez(file, **arrays))
+    _write(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -108,7 +108,7 @@ def blocks(model: Any) -> list[np.ndarray]:
     return [np.arange(a, b) for a, b in itertools.pairwise(ends)]
 
 
-def coordinates(model: Any, observed: Sequence[bool]) -> np.ndarray:
+def coordinates(model: Any, observed: Sequence[bool] | np.ndarray) -> np.ndarray:
     """The coordinates of the observed views."""
     return np.concatenate([at for at, bit in zip(blocks(model), observed, strict=True) if bit] + [np.arange(0)])
 
@@ -142,7 +142,7 @@ def log_det(S: np.ndarray) -> Any:
     return size + (np.log(sign) if np.iscomplexobj(sign) else 0.0)
 
 
-def complete(model: Any, p: Arrays, z: np.ndarray, observed: Sequence[bool], noise: np.ndarray) -> np.ndarray:
+def complete(model: Any, p: Arrays, z: np.ndarray, observed: Sequence[bool] | np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Latents (..., N): the missing ones drawn from the dense conditional, with symmetric square roots of its parts."""
     S, at, shared = covariance(model, p), blocks(model), noise.shape[-1] - z.shape[-1]
     if not (any(observed) or shared):  # of a pair the first view is drawn by itself
@@ -195,7 +195,7 @@ def cholesky(S: np.ndarray) -> np.ndarray:
 
 
 def fused(
-    model: Any, p: Arrays, mean: np.ndarray, log_var: np.ndarray, observed: Sequence[bool], noise: np.ndarray
+    model: Any, p: Arrays, mean: np.ndarray, log_var: np.ndarray, observed: Sequence[bool] | np.ndarray, noise: np.ndarray
 ) -> tuple[np.ndarray, Any]:
     """One row's draw (N,) of the fused posterior, and its KL. An encoder is an observation of z_i: mean/(1 - v) with variance
     v/(1 - v), v = exp(log_var), by the textbook's gain; what is not observed follows from the source.
@@ -238,7 +238,8 @@ def alike(batch: Any, k: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
     """The rows that have one pattern: their numbers, the bits of subset k, and of the observed views."""
     bits = np.concatenate([batch.subsets[k], batch.observed], axis=1)
     for pattern in np.unique(bits, axis=0):
-        yield np.flatnonzero((bits == pattern).all(axis=1)), *np.split(pattern, 2)
+        inside, observed = np.split(pattern, 2)
+        yield np.flatnonzero((bits == pattern).all(axis=1)), inside, observed
 
 
 def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
@@ -261,7 +262,7 @@ def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
                 variance = np.exp(log_var[at_o])[:, None] * np.eye(len(o))
                 kls = kl(mean[at_o], variance, np.zeros(len(o)), S[np.ix_(o, o)]).sum()
             total += w * beta * kls
-            for j in np.flatnonzero(observed):
+            for j in np.flatnonzero(observed).tolist():
                 if inside[j] or k == 0:
                     fit = log_prob(p, j, z[:, at[j]], targets[j][rows], model).sum()
                 else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import decimal
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -25,8 +25,13 @@ from .examples import float32
 Pair = tuple[Any, Any]  # a value and the bound on errors from it
 
 F, SQRT = 4.0, 1.0  # in eps
-OF_ALL = {"exp": Decimal.exp, "expm1": exact.expm1, "tanh": exact.tanh, "logaddexp": exact.softplus}
-OF_POSITIVE = {"log": Decimal.ln, "log1p": exact.log1p, "sqrt": Decimal.sqrt}
+OF_ALL: dict[str, Callable[[Decimal], Decimal]] = {
+    "exp": Decimal.exp,
+    "expm1": exact.expm1,
+    "tanh": exact.tanh,
+    "logaddexp": exact.softplus,
+}
+OF_POSITIVE: dict[str, Callable[[Decimal], Decimal]] = {"log": Decimal.ln, "log1p": exact.log1p, "sqrt": Decimal.sqrt}
 LARGEST = {"float32": 1e3, "float64": 1e6}  # entries of a skew matrix; with 1e6 no digit of a float32 frame is certain
 # Skew 4 x 4 matrices: entries of all sizes, one that is large, and all large.
 SKEW = ((1e-3, -1.0, 0.03, 0.1, -0.3, 1.0), (0.0, 0.0, 1.0, -1e-6, 0.0, 1e-6), (1.0, -0.7, 0.9, 0.8, -1.0, 0.6))

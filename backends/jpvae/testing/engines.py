@@ -114,7 +114,8 @@ def _check_training(report: Report, made: Engine, model: Model, pattern: tuple[s
     steps = range(len(RATES))
     p, data = parameters(model), [batches(model, *pattern).at(t) for t in steps]
     state = made.start(p, None)
-    saved, reports = [made.to_arrays(state)], []
+    saved: list[tuple[Arrays, Any]] = [made.to_arrays(state)]
+    reports: list[Arrays] = []
     _same(report, "start", saved[0][0], p)
     case = report.case
     for t in steps:
@@ -128,7 +129,8 @@ def _check_training(report: Report, made: Engine, model: Model, pattern: tuple[s
         _check_step(report, saved[t][0], saved[t + 1], dtype, t + 1)
     report.case = case
     _same(report, "parameters", {name: made.numpy(x) for name, x in made.parameters(state).items()}, saved[-1][0])
-    for kind, begin, arrays in (("resumed", steps[-1], saved[-2]), ("repeated", 0, (p, None))):
+    runs: list[tuple[str, int, tuple[Arrays, Any]]] = [("resumed", steps[-1], saved[-2]), ("repeated", 0, (p, None))]
+    for kind, begin, arrays in runs:
         again = made.start(*arrays)
         if begin:
             for found, kept in zip(made.to_arrays(again), arrays, strict=True):

@@ -124,7 +124,7 @@ def _direction(case: Extreme, k: int) -> tuple[exact.Matrix, Any]:
     """Sigma in direction k, and the quadratic form with every difference a sum."""
     if case.kind != "source":
         t = Decimal(case.values[k])
-        s = {"sigmoid": exact.sigmoid, "tanh": lambda t: exact.tanh(t / 2), "alpha": lambda t: t}[case.kind](t)
+        s = {"sigmoid": exact.sigmoid(t), "tanh": exact.tanh(t / 2), "alpha": t}[case.kind]
         return [[Decimal(1), s], [s, Decimal(1)]], lambda m: (m[0] + m[1]) ** 2 * (1 / (1 - s) + 1 / (1 + s)) / 2
     squared = [exact.sigmoid(Decimal(row[k])) for row in case.values]
     a, h = [s.sqrt() for s in squared], [1 / (1 - s) for s in squared]
@@ -132,7 +132,7 @@ def _direction(case: Extreme, k: int) -> tuple[exact.Matrix, Any]:
 
     def quadratic(m: Sequence[Decimal]) -> Decimal:
         pairs = itertools.combinations(range(len(m)), 2)
-        own = sum(w * t * t for w, t in zip(h, m, strict=True))
+        own = sum((w * t * t for w, t in zip(h, m, strict=True)), Decimal(0))
         return (own + sum(h[i] * h[j] * (a[j] * m[i] + a[i] * m[j]) ** 2 for i, j in pairs)) / tau
 
     return [[Decimal(1) if i == j else p * q for j, q in enumerate(a)] for i, p in enumerate(a)], quadratic

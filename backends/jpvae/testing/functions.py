@@ -145,7 +145,7 @@ def prior_answers(model: Model, x: dict[str, Any], eps: float) -> Answers:
         square, log_det = off @ np.linalg.solve(C[at_o], off), np.linalg.slogdet(2 * np.pi * C[at_o])[1]
         return m, C, dense.kl(m[o], C[at_o], 0 * m[o], S[at_o]), -0.5 * (square + log_det)
 
-    rows, once = np.arange(len(mask)), np.broadcast_to(mask[1], mask.shape)
+    rows, once = range(len(mask)), np.broadcast_to(mask[1], mask.shape)
     means, covariances, propagated = zip(*map(conditional, rows, mask), strict=True)
     size = unit * (1.0 + np.abs(z).sum(axis=-1, keepdims=True))
     noisy = size + unit * np.abs(noise).sum(axis=-1, keepdims=True)

@@ -109,7 +109,7 @@ def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]
                 deviation = np.exp(log_var[rows] / 2) * batch.posterior_noise[rows]
                 z, size = centre[rows] + deviation, mean[rows] + np.abs(deviation) * (1.0 + spread[rows])
             total += w * beta * kls
-            for j in np.flatnonzero(observed):
+            for j in np.flatnonzero(observed).tolist():
                 crossed = k > 0 and not inside[j]
                 noise = batch.completion_noise[..., k - 1, rows, :] if crossed else np.zeros((len(rows), 1))
                 for e in noise if noise.ndim == 3 else noise[None]:  # a log-mean-exp is off by at most the sum of its terms

@@ -200,7 +200,8 @@ class Codes:
         """None where the fit had no such label."""
         text = as_text(value)
         found = self._texts.get(text) if isinstance(value, bool) else self._exact.get(value, self._texts.get(text))
-        return self._meant.get(_meant(value)) if found is None else found
+        meaning = _meant(value)
+        return self._meant.get(meaning) if found is None and meaning is not None else found
 
 
 def _meant(label: Any) -> tuple[str, float] | None:

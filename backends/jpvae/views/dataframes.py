@@ -45,7 +45,7 @@ class Table:
 
     def column(self, j: int) -> Any:
         """Column j, of the frame if there is one: (N,)."""
-        return self.values[:, j] if self.frame is None else self.frame.iloc[:, j]
+        return self.frame.iloc[:, j] if self.values is None or self.frame is not None else self.values[:, j]
 
     def is_text(self, j: int) -> bool:
         """Whether the column holds anything but numbers: texts, or pandas categories."""
@@ -275,19 +275,19 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
         return whole_table if table is None else table.back(whole_table[list(table.came_as or names or ())])
     made = {}
     for j, name in enumerate(names or ()):
-        given = None if frame is None else frame.iloc[:, j]
+        given: Any = None if frame is None else frame.iloc[:, j]
         known = _known(given, columns, j) if kind == "filled" and given is not None else None
         if known is not None and np.array_equal(known, values[:, j]):
             made[name] = given
         elif kind != "numbers" and j in columns.texts:
-            texts = [columns.texts[j][int(code)] for code in values[:, j]]
+            written: list[Any] = [columns.texts[j][int(code)] for code in values[:, j]]
             if known is not None and given.map(lambda value: isinstance(value, str)).any():  # as they were written
-                own = zip(texts, given.tolist(), known == values[:, j], strict=True)
-                texts = [value if same else text for text, value, same in own]
-            fits = given is not None and not (hasattr(given.dtype, "categories") and set(texts) - set(given.dtype.categories))
+                own = zip(written, given.tolist(), known == values[:, j], strict=True)
+                written = [value if same else text for text, value, same in own]
+            fits = given is not None and not (hasattr(given.dtype, "categories") and set(written) - set(given.dtype.categories))
             if fits and pd.api.types.is_numeric_dtype(given.dtype):  # a column without a text: all its cells are empty
-                fits = not any(isinstance(text, str) for text in texts)
-            made[name] = pd.Series(texts, index=index, dtype=given.dtype if fits else None)
+                fits = not any(isinstance(text, str) for text in written)
+            made[name] = pd.Series(written, index=index, dtype=given.dtype if fits else None)
         else:
             small = given is not None and isinstance(given.dtype, np.dtype) and given.dtype.kind == "f"
             whole = kind != "numbers" and j in columns.coded and given is not None and getattr(given.dtype, "kind", "") in "iu"

@@ -51,7 +51,7 @@ class Column(NamedTuple):
         return self.whole and self.high - self.low <= 20
 
     @property
-    def count(self) -> bool:
+    def is_count(self) -> bool:
         """From near 0 to far beyond the mean, or large and varied."""
         reaching = self.var >= 0.8 * self.mean and self.low <= 0.25 * self.mean
         return self.high >= 5 and (reaching or (self.high >= 100 and self.var >= 10 * self.mean))
@@ -79,7 +79,7 @@ def are_counts(columns: Sequence[Column]) -> bool:
     """Whether these are all the columns of a table of counts."""
     if len(columns) < 5 or not all(c.whole and c.low >= 0 for c in columns):
         return False
-    counts = [c for c in columns if c.count]
+    counts = [c for c in columns if c.is_count]
     known = [c for c in columns if c.high >= 5 or c.zeros < 0.5]
     (_, alike), *_ = Counter(c.high for c in known).most_common(1) or [(0.0, 0)]
     zeros = sum(c.low == 0 for c in columns)

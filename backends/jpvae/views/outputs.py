@@ -41,6 +41,7 @@ def begin(data: Views, out: Any, *, with_std: bool) -> list[list[np.ndarray]]:
 
 
 def _checked(data: Views, shapes: list[tuple[int, int]], out: Any, name: str) -> list[np.ndarray]:
+    keys: Sequence[Any]
     if data.keyed:
         if not isinstance(out, Mapping) or set(out) != set(data.names):
             found = sorted(out) if isinstance(out, Mapping) else f"a {type(out).__name__}"

@@ -160,7 +160,7 @@ def checked(
             "expected at least one observed per row"
         )
     if opened.fitting:
-        for i in np.flatnonzero(~observed.any(axis=0)):
+        for i in np.flatnonzero(~observed.any(axis=0)).tolist():
             raise ViewError(
                 f"view {opened.names[i]!r} is missing in every row; expected at least one observed row to learn it from"
             )
@@ -174,8 +174,10 @@ def impossible_rows(opened: Opened, finders: Sequence[Impossible]) -> np.ndarray
     result = np.zeros(opened.observed.shape, dtype=bool)
     for i, (table, columns, finder) in enumerate(zip(opened.tables, opened.columns, finders, strict=True)):
         observed = opened.observed[:, i]
-        values = None if table is None else table.numbers(columns, observed, UNSEEN)
-        for rows in blocks(len(observed) if values is not None else 0):
+        if table is None:
+            continue
+        values = table.numbers(columns, observed, UNSEEN)
+        for rows in blocks(len(observed)):
             result[rows, i] = finder.find(_rows(values, rows), observed[rows]).any(axis=1)
     return result
 

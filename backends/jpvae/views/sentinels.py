@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,8 @@ def warn_of_sentinels(data: Views, columns: Sequence[Columns]) -> None:
         table, observed = data.tables[i], data.observed[:, i]
         if table is None or not measured:
             continue
-        size, codes = max(1, _CELLS // len(observed)), {}
+        size = max(1, _CELLS // len(observed))
+        codes: dict[Any, Any] = {}
         for start in range(0, len(measured), size):
             part = measured[start : start + size]
             codes |= {part[k]: value for k, value in suspects(np.asarray(table[observed][:, part], np.float64)).items()}

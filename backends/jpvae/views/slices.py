@@ -45,7 +45,7 @@ class Slices:
         if isinstance(view_slices, Mapping):
             parts = dict(view_slices)
         elif isinstance(view_slices, Integral) and not isinstance(view_slices, bool):
-            if not 1 <= view_slices <= C:
+            if not 1 <= int(view_slices) <= C:
                 raise ViewError(
                     f"X has n_features = {C}; expected at least one column for each of view_slices={view_slices} views"
                 )
@@ -132,7 +132,7 @@ def _keys(part: Any, C: int) -> list[Any]:
 def _position(where: Mapping[str, int], key: Any, view: str) -> int:
     if isinstance(key, str) and key in where:
         return where[key]
-    if isinstance(key, Integral) and not isinstance(key, bool) and 0 <= key < len(where):
+    if isinstance(key, Integral) and not isinstance(key, bool) and 0 <= int(key) < len(where):
         return int(key)
     raise ViewError(f"view_slices[{view!r}] names the column {key!r}; expected names or positions of X's {len(where)} columns")
 

@@ -165,10 +165,10 @@ def _option(there: Sequence[str], gaps: Sequence[str], place: str) -> str:
     if sum(map(_is_known, units)) > 1:
         return f", and in one unit instead of {_some(units)}"
     options = [f"--unit '{place}={unit}'" for unit in units]
-    ways = signs(there, units)
-    if not ways:
+    known = signs(there, units)
+    if not known:
         return ", all in one way"
-    ways = [" ".join(_sign(place, *way)) for way in ways]
+    ways = [" ".join(_sign(place, *way)) for way in known]
     either = " or ".join(way for way in ways if way) if "" not in ways else ""
     return ", or in a file: " + " ".join([*options, *([either] if either else []), *([_codes(gaps, place)] if gaps else [])])
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ViewError
 from ..model.likelihoods import Likelihood
 from .columns import Columns
-from .reading import Views, blocks
+from .reading import Views
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,13 @@ class Units:
         held = self._held(inputs, values, dtype, first)
         return Prepared(held, held if targets is inputs else self._held(targets, values, dtype, first))
 
+    def log_units(self, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Rows of the table (R, p) -> (R,): a row's log-density in the data's units is less than in the target's by this."""
+        per_column = self.likelihood.log_units(self.scale)
+        if not per_column.any():
+            return np.zeros(len(observed))
+        return ~np.isnan(self.known(values, observed)) @ per_column
+
     def _held(self, made: np.ndarray, values: np.ndarray, dtype: str, first: int) -> np.ndarray:
         with np.errstate(over="ignore"):
             held = made.astype(dtype, copy=False)
@@ -105,13 +112,6 @@ class Scaled:
         values, observed = self.data.read(self.view, rows), self.data.observed[rows, self.view]
         return self.units.prepare(values, observed, self.dtype, rows.start or 0)
 
-    def log_units(self, rows: slice) -> np.ndarray:
-        """(R,): a row's log-density in the data's units is less than in the target's by this, in nats."""
-        per_column, observed = self.units.likelihood.log_units(self.units.scale), self.data.observed[rows, self.view]
-        if not per_column.any():
-            return np.zeros(len(observed))
-        return ~np.isnan(self.units.known(self.data.read(self.view, rows), observed)) @ per_column
-
 
 def overflow_is_found() -> np.errstate:
     """No warnings of overflow where ``check_imputed`` sees the results."""
@@ -137,10 +137,23 @@ def check_imputed(views: Sequence[Scaled], view: int, rows: np.ndarray, values: 
     )
 
 
-def log_units(views: Sequence[Scaled], observed: np.ndarray) -> np.ndarray:
-    """(N, M): what to take from each view's log-density in the target's units for that in the data's; 0 where it is missing."""
-    result = np.empty(observed.shape)
-    for rows in blocks(len(observed)):
-        for i, view in enumerate(views):
-            result[rows, i] = view.log_units(rows)
-    return result
+class LogUnits:
+    """A visit of every block of rows (reading.py): what to take from each view's log-density in the target's units for that in
+    the data's."""
+
+    def __init__(self, units: Sequence[Units]) -> None:
+        self._units = units
+        self._found: list[list[np.ndarray]] = [[] for _ in units]
+
+    def __call__(self, view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
+        """values (R, p), observed (R,)."""
+        self._found[view].append(self._units[view].log_units(values, observed))
+
+    def of(self, view: int) -> np.ndarray | float:
+        """(N,) nats, 0 where the view is missing; 0 for a view that nobody has."""
+        return np.concatenate(self._found[view]) if self._found[view] else 0.0
+
+    @property
+    def total(self) -> np.ndarray | float:
+        """(N,): of all views."""
+        return sum((self.of(view) for view in range(len(self._units))), np.float64(0.0))

@@ -7,6 +7,7 @@ that it is made of. Five classifiers per model: on each single view and on [X1; 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def logits_of(folder: Path, split: Split) -> Inputs:
 
 def _trained(
     single: tuple[str, ...],
-    tested: dict[str, tuple[str, ...]],
+    tested: Mapping[str, tuple[str, ...]],
     both: tuple[tuple[str, str], ...],
     train: tuple[Inputs, np.ndarray],
     test: tuple[Inputs, np.ndarray],

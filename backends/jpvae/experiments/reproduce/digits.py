@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import hvdmnist
-from ..data import halves
+from ..data import halves, mnist
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,6 @@ class Split:
 
 def splits() -> tuple[Split, Split]:
     """The training images and the test images."""
-    images, labels = hvdmnist.mnist("train")
+    images, labels = mnist("train")
     count = hvdmnist.TRAINING_IMAGES
-    return Split(images[:count], labels[:count]), Split(*hvdmnist.mnist("test"))
+    return Split(images[:count], labels[:count]), Split(*mnist("test"))

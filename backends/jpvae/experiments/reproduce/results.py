@@ -50,7 +50,9 @@ class Results:
         values: dict[tuple[str, str, str], Seeds] = {}
         for (protocol, model, kind), by_seed in self._pieces.items():
             flat = _of_separate_models if (kind, model) == ("likelihood", "zero") else _FLAT.get(kind)
-            for seed, piece in by_seed.items() if flat else ():
+            if flat is None:
+                continue
+            for seed, piece in by_seed.items():
                 for measure, value in flat(piece):
                     values.setdefault((protocol, model, measure), {})[seed] = value
         return values

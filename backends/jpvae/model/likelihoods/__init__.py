@@ -7,7 +7,7 @@ names: built-in ones, those of installed packages, and those of a person's own o
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ...errors import ConfigError
 from .bernoulli import Bernoulli
@@ -52,11 +52,13 @@ def likelihood(spec: Spec) -> Likelihood:
     if isinstance(spec, str):
         return family_of(spec)
     for part in spec:
-        name, *sizes = part if isinstance(part, tuple) else (part,)
+        parts: tuple[Any, ...] = part if isinstance(part, tuple) else (part,)
+        name, *sizes = parts
         whole = all(isinstance(n, int) and n > 0 for n in sizes) and len(sizes) == (2 if name == "categorical" else 1)
         if not whole or sizes[0] % sizes[-1]:
             raise ConfigError(f"likelihood has the part {part}; expected (name, columns), or ('categorical', columns, levels)")
-    return Mixed([(family_of(name, *levels), width) for name, width, *levels in spec])
+    checked: Any = spec
+    return Mixed([(family_of(name, *levels), width) for name, width, *levels in checked])
 
 
 def names_in(spec: Spec) -> list[str]:

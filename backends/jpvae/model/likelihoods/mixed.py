@@ -31,7 +31,7 @@ class Mixed(Likelihood):
         return {name.removeprefix(f"{k}."): value for name, value in own.items() if name.startswith(f"{k}.")}
 
     def _parts(self) -> Iterator[tuple[int, Likelihood, slice, slice]]:
-        return zip(range(len(self._families)), self._families, self._columns, self._targets, strict=True)  # type: ignore
+        return zip(range(len(self._families)), self._families, self._columns, self._targets, strict=True)
 
     def _joined(self, of_part: Callable[[Likelihood, slice, slice], Floats], axis: int = -1) -> Floats:
         return np.concatenate([of_part(family, columns, target) for _, family, columns, target in self._parts()], axis=axis)
@@ -50,7 +50,7 @@ class Mixed(Likelihood):
 
     def parameters(self, features: int) -> dict[str, Floats]:
         """Those of all parts."""
-        named = {}
+        named: dict[str, Floats] = {}
         for k, family, columns, _ in self._parts():
             named |= {f"{k}.{name}": v for name, v in family.parameters(columns.stop - columns.start).items()}
         return named
@@ -102,7 +102,8 @@ class Mixed(Likelihood):
         self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
     ) -> tuple[Array, dict[str, Array]]:
         """Part by part."""
-        bars, own_bars = [], {}
+        bars: list[Array] = []
+        own_bars: dict[str, Array] = {}
         for k, family, c, t in self._parts():
             part = cotangent if cotangent.shape[-1] == 1 else cotangent[..., c]
             bar, own_bar = family.log_prob_vjp(xp, outputs[..., c], x[..., t], self._own(k, own), part)

@@ -82,4 +82,4 @@ class StudentT(Likelihood):
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Mean plus noise of the learned scale."""
-        return mean + np.exp(own["log_scale"]) * rng.standard_t(_NU, mean.shape).astype(mean.dtype)
+        return mean + np.exp(own["log_scale"]) * np.asarray(rng.standard_t(_NU, mean.shape), mean.dtype)

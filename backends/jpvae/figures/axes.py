@@ -1,0 +1,185 @@
+"""The figures as matplotlib axes: each function draws one record of this package on an axis and gives the axis back."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..errors import MissingDependency
+from .calibration import Calibration
+from .correlations import Correlations
+from .cross_view import CrossView
+from .distributions import Column
+from .latent_map import LatentMap
+from .patterns import Patterns
+from .subjects import Shown
+from .training import Training
+
+OBSERVED, IMPUTED, INK, FAINT = "#0b63a5", "#b84a00", "#4d5462", "#c9ced8"
+MARKERS = "os^DPvX<"
+
+
+def new_axis(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
+    """The axis given, or one of a new figure. Raises MissingDependency without matplotlib."""
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib import pyplot as plt
+    except ModuleNotFoundError as error:
+        raise MissingDependency("figures need matplotlib: pip install 'jpvae[tables]'") from error
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def draw_patterns(found: Patterns, ax: Any) -> Any:
+    """Bars of the number of subjects, a dot for each view that they have."""
+    M, rows = len(found.names), len(found.shown)
+    counts = [p.rows for p in found.shown]
+    top = max(counts)
+    ax.barh(range(rows), [c / top * 2 * M for c in counts], left=M, height=0.55, color=OBSERVED, alpha=0.6)
+    for k, pattern in enumerate(found.shown):
+        ax.text(M + counts[k] / top * 2 * M + 0.08 * M, k, f"{pattern.rows:,}", va="center", color=INK)
+        for j, has in enumerate(pattern.has):
+            ax.scatter(j, k, s=70, facecolor=OBSERVED if has else "none", edgecolor=OBSERVED if has else FAINT, linewidth=1.5)
+    ax.set_xticks(range(M), list(map(text, found.names)), rotation=0 if M < 6 else 45)
+    ax.xaxis.tick_top()
+    ax.set_yticks([])
+    ax.set_xlim(-0.6, 3.6 * M)
+    ax.set_ylim(rows - 0.4, -0.6)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def draw_training(found: Training, ax: Any) -> Any:
+    """The loss, and that of held-out rows."""
+    ax.plot(found.steps, found.loss, color=OBSERVED, label="training rows")
+    if found.held_out:
+        ax.plot(found.held_out_steps, found.held_out, color=IMPUTED, linestyle="--", label="held-out rows")
+        ax.axvline(found.best, color=INK, linewidth=0.8, linestyle=":")
+        ax.legend(frameon=False)
+    top = float(np.quantile([*found.loss, *found.held_out], 0.97))
+    low = min((*found.loss, *found.held_out))
+    if top > low:  # the first steps would press the rest flat
+        ax.set_ylim(low - 0.03 * (top - low), top + 0.1 * (top - low))
+    ax.set(xlabel="step", ylabel="loss, nats per row")
+    return _plain(ax)
+
+
+def draw_correlations(found: Correlations, ax: Any) -> Any:
+    """The heat map; within a view nothing is drawn."""
+    from matplotlib import colormaps
+
+    limit = max(found.strongest, 0.01)
+    colours = colormaps["RdBu_r"].with_extremes(bad="#efefec")
+    image = ax.imshow(found.matrix, cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest")
+    counts = [int((found.owner == j).sum()) for j in range(len(found.names))]
+    ends = np.cumsum([0, *counts])
+    for end in ends[1:-1]:
+        ax.axhline(end - 0.5, color="white", lw=3)
+        ax.axvline(end - 0.5, color="white", lw=3)
+    middles = [(a + b - 1) / 2 for a, b in pairwise(ends)]
+    labels = [f"{text(name)}\n{n} latents" for name, n in zip(found.names, counts, strict=True)]
+    ax.set_xticks(middles, labels)
+    ax.set_yticks(middles, labels)
+    ax.tick_params(length=0, pad=6)
+    ax.spines[:].set_visible(False)
+    for middle, name in zip(middles, found.names, strict=True):
+        ax.text(middle, middle, f"{text(name)}\nwith itself:\nidentity", ha="center", va="center", color="#8a8a84", fontsize=9)
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
+    bar.outline.set_visible(False)
+    bar.set_label("correlation")
+    ax.set_title("Correlations between the views' latents under the joint prior", loc="left", fontsize=12, pad=12)
+    return ax
+
+
+def draw_cross_view(found: CrossView, ax: Any) -> Any:
+    """R^2 of the view below, filled from the view on the left alone; the last line from all others."""
+    table = np.vstack([found.r2, found.together[None]])
+    ax.imshow(np.clip(table, 0.0, 1.0), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    for (i, j), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.6 else "black")
+    ax.set_xticks(range(len(found.names)), list(map(text, found.names)))
+    ax.set_yticks(range(len(table)), [*(f"{text(name)} alone" for name in found.names), "all others"])
+    ax.set(xlabel="view that is filled", ylabel="filled from")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def draw_calibration(found: Calibration, ax: Any) -> Any:
+    """Promised against found."""
+    ax.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+    for k, (name, parts) in enumerate(zip(found.names, found.found, strict=True)):
+        if np.isfinite(parts).any():
+            ax.plot(found.levels, parts, marker=MARKERS[k % len(MARKERS)], markersize=4, label=text(name))
+    ax.set(xlabel="the interval promises", ylabel="true values inside it", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    ax.legend(frameon=False)
+    return _plain(ax)
+
+
+def draw_latents(found: LatentMap, ax: Any, colour: np.ndarray | None = None, label: str = "") -> Any:
+    """The map; colour (R,): numbers, NaN drawn faint."""
+    x, y = found.places.T
+    if colour is None:
+        ax.scatter(x, y, s=12, color=OBSERVED, alpha=0.8)
+    else:
+        known = ~np.isnan(colour)
+        ax.scatter(x[~known], y[~known], s=10, color=FAINT)
+        image = ax.scatter(x[known], y[known], s=12, c=colour[known], cmap="viridis")
+        bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.set_label(text(label))
+    words = [f"direction {k + 1} ({part:.0%} of the variance)" for k, part in enumerate(found.explained)]
+    ax.set(xlabel=words[0], ylabel=words[1])
+    return _plain(ax)
+
+
+def draw_distribution(found: Column, ax: Any) -> Any:
+    """Observed values filled, imputed ones outlined."""
+    both = (("observed", found.observed), ("imputed", found.imputed))
+    styles = {"observed": {"color": OBSERVED, "alpha": 0.45}, "imputed": {"facecolor": "none", "edgecolor": IMPUTED, "lw": 1.8}}
+    for k, (kind, shares) in enumerate(both):
+        if found.labels:
+            places = np.arange(len(shares)) + (k - 0.5) * 0.4
+            ax.bar(places, shares, 0.38, label=kind, **styles[kind])
+        else:
+            edges = np.linspace(found.low, found.high, len(shares) + 1)
+            ax.bar(edges[:-1], shares, np.diff(edges), align="edge", label=kind, **styles[kind])
+    if found.labels:
+        ax.set_xticks(range(len(found.labels)), list(map(text, found.labels)))
+    ax.set(xlabel=text(found.name), ylabel="share of values")
+    ax.legend(frameon=False)
+    return _plain(ax)
+
+
+def draw_subject(found: Shown, ax: Any) -> Any:
+    """Filled values with intervals, the truth as a hollow diamond; standard deviations from the columns' means."""
+    for k, v in enumerate(found.values):
+        filled, low, high, truth = ((x - v.mean) / v.deviation for x in (v.filled, v.low, v.high, v.truth))
+        ax.plot([low, high], [k, k], color=IMPUTED, alpha=0.5, linewidth=3, solid_capstyle="butt")
+        ax.plot(filled, k, "o", color=IMPUTED, label="filled, 95 % interval" if k == 0 else None)
+        if np.isfinite(truth):
+            ax.plot(truth, k, "D", markerfacecolor="none", color=OBSERVED, label="observed" if k == 0 else None)
+    ax.axvline(0.0, color=FAINT, linewidth=0.8, zorder=0)
+    ax.set_yticks(range(len(found.values)), [text(v.column) for v in found.values])
+    ax.invert_yaxis()
+    ax.set(
+        xlabel="standard deviations from the column's mean",
+        title=f"{text(found.view)}, {'hidden' if found.present else 'missing'}",
+    )
+    if found.values:
+        ax.legend(frameon=False)
+    return _plain(ax)
+
+
+def text(name: object) -> str:
+    """A name from a file; else what stands between dollars in it is a formula to matplotlib."""
+    return str(name).replace("$", r"\$")
+
+
+def _plain(ax: Any) -> Any:
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

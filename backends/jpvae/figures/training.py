@@ -1,0 +1,49 @@
+"""The course of a training: its loss, and, where rows were held out for early stopping, the loss on these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .sample import evenly
+
+MOST = 400  # points of a curve
+
+
+@dataclass(frozen=True)
+class Training:
+    """Nats per row in the model's units. steps, loss: a point per record; held_out_steps, held_out: a point per evaluation;
+    best: the step whose parameters were kept, None without evaluations; seconds: how long it took."""
+
+    steps: tuple[int, ...]
+    loss: tuple[float, ...]
+    held_out_steps: tuple[int, ...]
+    held_out: tuple[float, ...]
+    best: int | None
+    seconds: float
+
+    @property
+    def still_falling(self) -> bool:
+        """Whether the last tenth of the records is clearly below the tenth before: by a hundredth of the whole fall."""
+        n = len(self.loss) // 10
+        if n < 2:
+            return False
+        last, before, first = (sum(part) / n for part in (self.loss[-n:], self.loss[-2 * n : -n], self.loss[:n]))
+        return before - last > 0.01 * abs(first - last)
+
+
+def training(history: Sequence[Mapping[str, Any]]) -> Training:
+    """Of the records of ``JPVAE.history_``."""
+    evaluated = [record for record in history if "held_out" in record]
+    best = min(evaluated, key=lambda record: record["held_out"])["step"] if evaluated else None
+    kept = [history[k] for k in evenly(len(history), MOST)]
+    held = [evaluated[k] for k in evenly(len(evaluated), MOST)] if evaluated else []
+    return Training(
+        tuple(int(record["step"]) for record in kept),
+        tuple(float(record["loss"]) for record in kept),
+        tuple(int(record["step"]) for record in held),
+        tuple(float(record["held_out"]) for record in held),
+        best,
+        float(history[-1]["seconds"]),
+    )

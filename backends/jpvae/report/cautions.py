@@ -1,0 +1,195 @@
+"""What a reader of the report should know before believing it, in plain words, the gravest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..figures.calibration import Calibration
+from ..figures.cross_view import LEAST, CrossView
+from ..figures.distributions import Column
+from ..figures.patterns import Patterns
+from ..figures.training import Training
+from ..inference.latent_report import LatentReport
+from .rivals import Rivals
+
+FEW_ROWS, NARROW, WIDE, USELESS, SHIFTED = 100, 0.90, 0.99, 0.02, 1.0
+
+
+@dataclass(frozen=True)
+class Caution:
+    """grave: whether results may be wrong rather than only less good; what was found; what to do."""
+
+    grave: bool
+    title: str
+    text: str
+
+
+def cautions(
+    patterns: Patterns,
+    training: Training,
+    cross: CrossView,
+    calibration: Calibration,
+    columns: Sequence[Column],
+    *,
+    latents: LatentReport | None,
+    rivals: Rivals | None,
+    held_out: int | None,
+    warned: Sequence[str] = (),
+) -> list[Caution]:
+    """held_out: on how many rows that no training saw cross and calibration were computed, None where on rows that it may have
+    seen; warned: the warnings given while the results were computed."""
+    found = [
+        *_of_evidence(patterns, held_out),
+        *_of_views(patterns, cross),
+        *_of_intervals(calibration),
+        *_of_training(training, latents),
+        *_of_rivals(rivals),
+        *_of_columns(columns),
+        *(Caution(True, "Warning", text) for text in dict.fromkeys(warned)),
+    ]
+    return sorted(found, key=lambda caution: not caution.grave)
+
+
+def _of_evidence(patterns: Patterns, held_out: int | None) -> list[Caution]:
+    found = []
+    if held_out is None:
+        found.append(
+            Caution(
+                False,
+                "Not tested on new subjects",
+                "The model may have been trained on the subjects shown here, so the R² values and intervals below may look "
+                "better than they would be on new subjects. The command `jpvae report` trains a second model without some of "
+                "the rows and tests that one, unless `--no-evaluation` is given.",
+            )
+        )
+    elif held_out < FEW_ROWS:
+        found.append(
+            Caution(
+                False,
+                "Tested on few subjects",
+                f"Only {held_out} subjects were held out, and scores vary by chance. Another split (`--seed`) shows how much.",
+            )
+        )
+    if patterns.rows < FEW_ROWS:
+        found.append(
+            Caution(
+                False,
+                "Few subjects",
+                f"There are {patterns.rows} subjects. With fewer than {FEW_ROWS}, simple methods such as ridge regression are "
+                "often as good or better; compare them before relying on this model.",
+            )
+        )
+    return found
+
+
+def _of_views(patterns: Patterns, cross: CrossView) -> list[Caution]:
+    M, found = len(cross.names), []
+    apart = [
+        f"{cross.names[i]} and {cross.names[j]}"
+        for i in range(M)
+        for j in range(i + 1, M)
+        if patterns.of_view[i] and patterns.of_view[j] and cross.rows[i, j] < LEAST
+    ]
+    if apart:
+        found.append(
+            Caution(
+                True,
+                "Views that hardly meet",
+                f"Fewer than {LEAST} of the subjects examined have both {listed(apart)}. How these views are related cannot be "
+                "checked here, and can only have been learned through other views.",
+            )
+        )
+    useless = [name for name, r2 in zip(cross.names, cross.together, strict=True) if r2 < USELESS]
+    if useless:
+        found.append(
+            Caution(
+                True,
+                "Views that cannot be filled",
+                f"The other views carry almost no information about {listed(useless)}: the imputations are hardly better than "
+                "column means. Use them only with their intervals, or leave the view missing.",
+            )
+        )
+    return found
+
+
+def _of_intervals(calibration: Calibration) -> list[Caution]:
+    by_view = list(zip(calibration.names, calibration.at_95, strict=True))
+    found = []
+    if narrow := [f"{name} ({part:.0%})" for name, part in by_view if part < NARROW]:
+        found.append(
+            Caution(
+                True,
+                "Intervals too narrow",
+                f"The 95 % intervals contain too few of the true values of {listed(narrow)}. Treat the standard deviations of "
+                "these imputations as lower bounds. This is common where columns outnumber subjects.",
+            )
+        )
+    if wide := [f"{name} ({part:.1%})" for name, part in by_view if part > WIDE]:
+        found.append(
+            Caution(False, "Intervals too wide", f"The 95 % intervals contain nearly every true value of {listed(wide)}.")
+        )
+    return found
+
+
+def _of_training(training: Training, latents: LatentReport | None) -> list[Caution]:
+    found = []
+    if latents is not None and any(view["collapsed"] for view in latents.views.values()):
+        found.append(Caution(True, "Latents without information", latents.advice))
+    if training.still_falling:
+        found.append(
+            Caution(
+                False, "Training was still improving", "The loss was still falling at the end. Train longer: raise `--steps`."
+            )
+        )
+    if not training.held_out:
+        found.append(
+            Caution(
+                False,
+                "No held-out curve",
+                "No rows were held out during training, so the training curve cannot show overfitting. With "
+                "`--early-stopping 0.1`, `jpvae fit` holds out a tenth of the rows.",
+            )
+        )
+    return found
+
+
+def _of_rivals(rivals: Rivals | None) -> list[Caution]:
+    lost = rivals.lost() if rivals is not None else []
+    if not lost:
+        return []
+    words = [f"{view} ({method}, by {part:.0%})" for view, method, part in lost]
+    return [
+        Caution(
+            False,
+            "A simpler method is better",
+            f"Another method has a smaller error on {listed(words)}. Differences of a few per cent may be chance.",
+        )
+    ]
+
+
+def _of_columns(columns: Sequence[Column]) -> list[Caution]:
+    shifted = [c for c in columns if not c.labels and c.counts[1] >= 10 and np.isfinite(c.shift) and abs(c.shift) > SHIFTED]
+    if not shifted:
+        return []
+    largest = sorted(shifted, key=lambda c: -abs(c.shift))[:3]
+    words = listed([f"{c.view}: {c.name}" for c in largest])
+    many = f"{len(shifted):,} columns have" if len(shifted) > 1 else "One column has"
+    return [
+        Caution(
+            False,
+            "Imputed values that differ from observed ones",
+            f"{many} imputed values more than one standard deviation away from the observed ones on average ({words}"
+            f"{', ...' if len(shifted) > 3 else ''}). That is right if the subjects who lack the view differ from those who "
+            "have it; check whether they should.",
+        )
+    ]
+
+
+def listed(words: Sequence[str], most: int = 6) -> str:
+    """As a sentence lists them: "a, b and c"; "a, b and 7 more"."""
+    if len(words) > most:
+        return f"{', '.join(words[:most])} and {len(words) - most} more"
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))

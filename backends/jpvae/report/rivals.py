@@ -1,0 +1,76 @@
+"""The result of ``tables.evaluation.evaluate`` as lines of a table: one per view and score, the best method marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+OURS = "JPVAE"
+_SCORES: tuple[tuple[str, str, str, Callable[..., float] | None], ...] = (
+    ("error", "error, in standard deviations", "{:.3f}", min),
+    ("accuracy", "categories filled correctly", "{:.0%}", max),
+    ("log_loss", "log loss of categories, nats", "{:.3f}", min),
+    ("coverage_95", "values inside their 95 % interval", "{:.0%}", None),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One view's score by method. cells: as they are shown; best: which methods have the best one, none of a coverage."""
+
+    view: str
+    score: str
+    values: tuple[float, ...]
+    cells: tuple[str, ...]
+    best: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """methods: JPVAE first; seconds: of each; lines: view by view; train, held_out: how many rows."""
+
+    methods: tuple[str, ...]
+    seconds: tuple[float, ...]
+    lines: tuple[Line, ...]
+    train: int
+    held_out: int
+
+    @property
+    def won(self) -> tuple[int, int]:
+        """In how many lines JPVAE is the best, or as good; of how many."""
+        compared = [line for line in self.lines if any(line.best)]
+        return sum(line.best[0] for line in compared), len(compared)
+
+    def lost(self) -> list[tuple[str, str, float]]:
+        """(view, method, by what part its error is smaller) where another method's error is smaller."""
+        found = []
+        for line in self.lines:
+            if line.score == _SCORES[0][1] and not line.best[0]:
+                k = min(range(len(line.values)), key=lambda k: line.values[k])
+                found.append((line.view, self.methods[k], 1.0 - line.values[k] / line.values[0]))
+        return found
+
+    def errors(self) -> list[dict[str, Any]]:
+        """The errors, one record per view and method, for the chart."""
+        return [
+            {"view": line.view, "method": method, "error": value}
+            for line in self.lines
+            if line.score == _SCORES[0][1]
+            for method, value in zip(self.methods, line.values, strict=True)
+        ]
+
+
+def rivals(result: Mapping[str, Any]) -> Rivals:
+    """Of what ``evaluate`` gives."""
+    methods = tuple(result["seconds"])
+    lines = []
+    for view, found in result["views"].items():
+        for name, words, form, best_of in _SCORES:
+            if found[name] is None:
+                continue
+            values = tuple(float(found[name][method]) for method in methods)
+            best = tuple(best_of is not None and value == best_of(values) for value in values)
+            lines.append(Line(view, words, values, tuple(form.format(value) for value in values), best))
+    rows = result["rows"]
+    return Rivals(methods, tuple(result["seconds"].values()), tuple(lines), rows["train"], rows["held_out"])
