@@ -15,7 +15,8 @@ from .files.saving import Progress
 from .fitted import Fitted
 from .inference.latent_report import diagnose
 from .inference.predictor import Predictor
-from .options import Options, seed_of
+from .option_values import seed_of
+from .options import Options
 from .planning import engine_of, model_of, plan_of, warn_of_idle_latents, with_networks
 from .training.batches import Batches
 from .training.callbacks import Callback, Run, StopTraining, listening

@@ -207,8 +207,8 @@ class Mutation:
         for mutant in track(self.mutants, "mutants"):
             met = [item for item in session.items if self.meets(item, mutant)]
             if met:
-                met.sort(key=lambda item: self.seconds[item.nodeid] / (1 + self.kills[item.nodeid]))
-                killer = (in_child(lambda m=mutant, t=met: self.trial(m, t)) or ["no test: it crashed or ran out of time"])[0]
+                tests = self.in_turn(met)
+                killer = (in_child(lambda m=mutant, t=tests: self.trial(m, t)) or ["no test: it crashed or ran out of time"])[0]
                 self.kills[killer] += 1
                 self.killers.append((mutant, killer))
                 if killer is None:
@@ -242,6 +242,15 @@ class Mutation:
     def meets(self, item: pytest.Item, mutant: Mutant) -> bool:
         """Whether the test can meet the mutant."""
         return any((mutant.file, line) in self.reach[function_of(item)] for line in mutant.lines)
+
+    def in_turn(self, items: list[pytest.Item]) -> list[pytest.Item]:
+        """The quickest killers first, but one case of every test before a second case of any: cases fail alike."""
+        cases: Counter[str] = Counter()
+        order: list[tuple[int, pytest.Item]] = []
+        for item in sorted(items, key=lambda item: self.seconds[item.nodeid] / (1 + self.kills[item.nodeid])):
+            order.append((cases[function_of(item)], item))
+            cases[function_of(item)] += 1
+        return [item for _, item in sorted(order, key=lambda pair: pair[0])]
 
     def trial(self, mutant: Mutant, items: list[pytest.Item]) -> list[str | None]:
         """The first test that fails, or [None] where none does, or the patience ends."""

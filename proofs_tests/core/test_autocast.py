@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from test_tracing import STRUCTURES, everything, inputs, maps, rarely_traced
+from traced_calls import STRUCTURES, everything, inputs, maps, rarely_traced
 
 import jpvae_core as jc
 from jpvae_core import vjp

@@ -8,8 +8,8 @@ import numpy as np
 import oracles
 import pytest
 import torch
+from parameter_cotangents import to_parameters
 from strategies import Model, Structure, float32, holes, patterns
-from test_vjp import to_parameters
 
 import jpvae_core as jc
 from jpvae_core import vjp

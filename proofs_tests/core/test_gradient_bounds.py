@@ -12,9 +12,9 @@ import balls
 import gradient_bounds
 import numpy as np
 import pytest
+from bound_problems import Excesses, Problem, note, on_balls, verdict
 from libraries import Backend, Library
 from strategies import Structure, float32, holes
-from test_error_bounds import Excesses, Problem, note, on_balls, verdict
 
 import jpvae_core as jc
 from jpvae_core import vjp

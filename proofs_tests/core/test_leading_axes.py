@@ -119,6 +119,25 @@ def gradients_of(make: Any, parameters: int) -> Any:
     return function
 
 
+def fused_of(make: Any, parameters: int) -> Any:
+    """The fused posterior in every form that the prior has, and its gradients."""
+
+    def function(*arguments: Any) -> list[Any]:
+        prior, rows = make(*arguments[:parameters]), arguments[parameters:]
+        M, found = len(prior.dims), []
+        mask = MASK[:, :M] if M > 2 else MASK[:, 1:]
+        for form in ("latent", "frame") if {prior.coupling.rank} == set(prior.dims) else ("latent",):
+            q = jc.fuse(prior, rows[:M], [-np.abs(v) for v in rows[M : 2 * M]], mask, form)
+            noise = np.resize(np.moveaxis(rows[2 * M], -1, 0), (q.noise_dim, *rows[2 * M].shape[:-1]))
+            noise = np.moveaxis(noise, 0, -1)
+            drawn = q.draw(noise)
+            found += [q.kl(), *q.mean(), *drawn, q.log_density(drawn), q.covariance()]
+            found += flat(vjp.fuse(q, noise, noise[..., 0], drawn))
+        return found
+
+    return function
+
+
 SQUARE = [normal(ROWS, 3) for _ in range(4)]
 PAIR = (*frames((4, 2), (3, 2)), normal(2), *MEANS[:2], *LOG_VARS[:2], normal(ROWS, 7))
 FUNCTIONS |= {
@@ -126,6 +145,21 @@ FUNCTIONS |= {
     "svd, tanh": (svd("tanh"), *PAIR),
     "orthogonal": (orthogonal, *frames((3, 3)), RNG.uniform(-0.9, 0.9, MODELS), *SQUARE, normal(ROWS, 6)),
     "canonical": (canonical, *frames((3, 2), (4, 2), (2, 2)), 2 * normal(3, 2), *MEANS, *LOG_VARS, normal(ROWS, 11)),
+    "fused, svd": (fused_of(lambda U, V, t: jc.JointPrior.svd(U, t, V), 3), *PAIR),
+    "fused, orthogonal": (
+        fused_of(jc.JointPrior.orthogonal, 2),
+        *(*frames((3, 3)), RNG.uniform(-0.9, 0.9, MODELS), *SQUARE, normal(ROWS, 6)),
+    ),
+    "fused, without rotations": (
+        fused_of(lambda t: jc.JointPrior.canonical(None, t), 1),
+        normal(2, 3),
+        *SQUARE,
+        normal(ROWS, 6),
+    ),
+    "fused, canonical": (
+        fused_of(lambda Q1, Q2, Q3, t: jc.JointPrior.canonical([Q1, Q2, Q3], t), 4),
+        *(*frames((3, 2), (4, 2), (2, 2)), 2 * normal(3, 2), *MEANS, *LOG_VARS, normal(ROWS, 11)),
+    ),
     "canonical, one number": (lambda *frames: jc.JointPrior.canonical(frames, 0.7).precision(), *frames((4, 2), (3, 2))),
     "svd, frames shared": (lambda t: jc.JointPrior.svd(np.eye(4, 2), t, np.eye(3, 2)).covariance(), normal(2)),
     "gradient of a rotation": (lambda p, bar: vjp.orthogonal(p, jc.orthogonal(p, 4), bar), normal(6), normal(4, 4)),
@@ -183,12 +217,18 @@ def test_a_stack_of_one_model():
     np.testing.assert_array_equal(stack.precision(), one.precision()[None])
 
 
-def test_two_leading_axes():
-    A = jc.skew(np.stack([normal(6), normal(6)]), 4)
-    stack = jc.cayley(A)
-    assert stack.shape == (2, MODELS, 4, 4)
-    for k in range(2):
-        assert np.all(np.abs(stack[k] - jc.cayley(A[k])) <= 500 * 2.0**-52)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_two_leading_axes(name):
+    """A stack of two stacks, the second in another order."""
+    function, *arguments = FUNCTIONS[name]
+    stacks = arguments, [x[[1, 2, 0]] for x in arguments]
+    both = function(*(np.stack(pair) for pair in zip(*stacks, strict=True)))
+    both = both if isinstance(both, tuple | list) else [both]
+    for k, stack in enumerate(stacks):
+        one = function(*stack)
+        for got, want in zip(both, one if isinstance(one, tuple | list) else [one], strict=True):
+            assert got[k].shape == want.shape
+            assert np.all(np.abs(got[k] - want) <= 500 * 2.0**-52 * (1 + np.abs(want).max(initial=0)))
 
 
 def test_a_mask_of_one_row_is_a_pattern():

@@ -7,16 +7,15 @@ Every row pattern is in each batch, the empty and the full one included, and the
 import functools
 
 import balls
-import gradient_bounds
 import jax
-import mpmath as mp
 import numpy as np
 import oracles
 import pytest
 import torch
+from bound_problems import on_balls
 from libraries import Backend, Library
+from parameter_cotangents import to_parameters
 from strategies import Model, Structure, float32, holes, patterns, posterior
-from test_error_bounds import on_balls
 
 import jpvae_core as jc
 from jpvae_core import vjp
@@ -49,21 +48,6 @@ def inputs(model):
     cotangents = [float32(rng.standard_normal(x.shape)) for x in means]
     parameters = {name: x for name, x in model.parameters.items() if name != "signs"}
     return list(means), list(log_vars), parameters, model.parameters.get("signs", []), mask, weight, noise, cotangents
-
-
-def to_parameters(structure, parameters, frames, signs, bar):
-    """From the cotangent of a prior to those of its free parameters."""
-    if structure.kind == "independent":
-        return {}
-    per_view = zip(parameters["entries"], frames, bar.frames, signs, strict=True)
-    entries = [0.0 * p if q_bar is None else vjp.frame(p, q, q_bar, s) for p, q, q_bar, s in per_view]
-    if structure.kind == "orthogonal":
-        inner = jc.Bounded(*(t[..., 0] for t in bar.coupling))
-        return {"entries": entries, "alpha": vjp.number_bound(parameters["alpha"], inner)}
-    if structure.kind == "canonical":
-        return {"entries": entries, "logits": bar.coupling}
-    bound = {"svd-sigmoid": vjp.sigmoid_bound, "svd-tanh": vjp.tanh_bound}[structure.kind]
-    return {"entries": entries, "logits": bound(parameters["logits"], bar.coupling)}
 
 
 def everything(structure, means, log_vars, parameters, signs, mask, weight, noise, cotangents):
@@ -334,121 +318,6 @@ def test_no_mask_is_the_mask_of_all(library):
     with_mask, without = (vjp.kl_divergence(prior, *views, m, weight) for m in (full, None))
     for x, y in zip(with_mask[0] + with_mask[1], without[0] + without[1], strict=True):
         assert np.array_equal(xp.numpy(x), xp.numpy(y))
-
-
-def field_slopes(kind, t, cotangent):
-    bars = jc.Bounded(*cotangent)
-    return {"sigmoid": vjp.sigmoid_bound, "tanh": vjp.tanh_bound, "number": vjp.number_bound}[kind](t, bars)
-
-
-@pytest.mark.parametrize("kind", ["sigmoid", "tanh", "number"])
-def test_slopes_of_the_bounds(kind):
-    """Field by field, on balls: float64 rounds both sides once, and the differences are good to 1e-50."""
-    points = {"number": (0.0, 0.5, -0.75, 0.95, 1 - 1e-6, 1e-6 - 1)}.get(kind, (0.0, 0.75, -3.0, 12.0, 40.0, -40.0))
-    t = float32(np.asarray(points))
-
-    def fields(x):
-        s = {"sigmoid": oracles.sigmoid, "tanh": lambda y: (1 - oracles.exp(-y)) / (1 + oracles.exp(-y))}.get(
-            kind, lambda y: y
-        )(x)
-        return s, s / (1 - s), -s / (1 + s), s * s / (1 - s * s)
-
-    for k in range(4):
-        got = on_balls(field_slopes, kind, t, [np.ones(t.shape) * (j == k) for j in range(4)])
-        want = np.asarray([oracles.derivatives(lambda x, k=k: fields(x)[k], x) for x in t])
-        assert np.all(balls.error(want, got) <= 2.0**-52 * np.abs(want) + 1e-40)
-
-
-def test_slope_of_a_plain_number():
-    got = vjp.number_bound(0.5, jc.Bounded(*(np.asarray(x) for x in (1.0, 2.0, 3.0, 4.0))))
-    assert got == pytest.approx(1.0 + 2.0 / 0.25 - 3.0 / 2.25 + 4.0 / 0.5625, rel=4 * 2.0**-52)  # four roundings
-
-
-def rotations(n, A, entries, bar):
-    return vjp.cayley(jc.cayley(A), bar), vjp.skew(bar, n), vjp.orthogonal(entries, jc.orthogonal(entries, n), bar)
-
-
-def test_skew_cayley_and_orthogonal():
-    """On balls: float64 rounds both sides once. (Thin and signed frames are part of every prior above.)"""
-    n, rng = 3, np.random.default_rng(0)
-    entries, bar = float32(rng.uniform(-2, 2, 3)), float32(rng.integers(-9, 9, (3, 3)).astype(float))
-    A_bar, params_bar, through = on_balls(rotations, n, oracles.floats(oracles.skew(entries, n)), entries, bar)
-    assert np.array_equal(balls.floats(params_bar), oracles.derivatives(lambda x: (bar * oracles.skew(x, n)).sum(), entries))
-    want = oracles.derivatives(lambda x: (bar * oracles.cayley(oracles.skew(x, n))).sum(), entries)
-    A_bar = balls.floats(A_bar)
-    assert np.array_equal(A_bar, -A_bar.T)
-    for got in (balls.floats(through), 2 * A_bar[np.triu_indices(n, 1)]):
-        assert np.all(np.abs(got - want) <= 2.0**-51 * np.abs(want))
-
-
-# Logits of two views and their means: e runs to 1e35, and a product of two of e, 1/tau and the means leaves float32's range.
-EXTREMES = (
-    ((80.0, -3.0), (1e4, -1e4)),
-    ((80.0, -7.6), (1.0, 0.5)),
-    ((-7.6, 80.0), (1e6, 1e6)),
-    ((80.0, -80.0), (1e6, -1e6)),
-    ((-80.0, -80.0), (1e6, 1.0)),
-    ((80.0, 40.0), (1e6, -1e6)),
-    ((80.0, 80.0), (1e-3, -2e-3)),
-)
-
-
-def extreme(_, logits, means, log_vars, bar):
-    """The KL's gradient, and the conditional mean's of view 2 given view 1 and of an unseen third view like it."""
-    frame = 0.0 * means[0] + 1.0
-    kl = vjp.kl_divergence(jc.JointPrior.canonical([frame] * 2, logits), means, log_vars, None, bar[:, 0])
-    xp = jc.skew.__globals__["namespace"](logits)
-    three = jc.JointPrior.canonical([frame] * 3, xp.concat([logits, logits[1:, :]], axis=0))
-    mask = xp.asarray([True, True, False])
-    mean = vjp.conditional_mean(three, [*means, means[1]], mask, [0.0 * bar, 0.0 * bar, bar])
-    return [*kl[0], *kl[1], kl[2].coupling], [*mean[0][:2], mean[1].coupling]
-
-
-@pytest.mark.parametrize(("logits", "means"), EXTREMES, ids=str)
-def test_logits_of_eighty_neither_overflow_nor_vanish(xp, logits, means):
-    """In float32 too, and on JAX, which flushes subnormal numbers: every entry within gradient_bounds' bound of the dense
-    formula's derivative in 240 digits, and that below a hundredth of the entry, so that zeros would fail. Underflow of a
-    float32, 1e-38, is multiplied by two means of 1e6 at most: 1e-25."""
-    t, mu, log_var = float32(np.asarray(logits)), float32(np.asarray(means)), np.asarray((0.5, -1.0))
-    rows = [x.reshape(1, 1) for x in mu], [x.reshape(1, 1) for x in log_var]
-    got = xp.call(extreme, None, t.reshape(2, 1), *rows, np.ones((1, 1)))
-
-    def kl(x):
-        t, mu, log_var = np.split(x, 3)
-        s = oracles.sqrt(np.prod(oracles.sigmoid(t)))
-        return oracles.kl(np.asarray([[1, s], [s, 1]]), mu, log_var)
-
-    def mean(x):
-        (a1, a2, a3), m = oracles.sqrt(oracles.sigmoid(x[:3])), x[3:]
-        s = a1 * a2
-        return a3 * (a1 * (m[0] - s * m[1]) + a2 * (m[1] - s * m[0])) / (1 - s * s)
-
-    with mp.workdps(240):
-        of_kl = oracles.derivatives(kl, np.concatenate([t, mu, log_var]))
-        of_mean = oracles.derivatives(mean, np.concatenate([t, t[1:], mu]))
-    frame = np.ones((1, 1))
-    bounds = gradient_bounds.Gradients("canonical", (1, 1), [frame] * 2, t.reshape(2, 1)).kl(*rows, np.ones((1, 2)), np.ones(1))
-    three = gradient_bounds.Gradients("canonical", (1, 1, 1), [frame] * 3, np.append(t, t[1]).reshape(3, 1))
-    zero, one = np.zeros((1, 1)), np.ones((1, 1))
-    of_rows, _, of_logits = three.complete(
-        [*rows[0], rows[0][1]], np.asarray([[1.0, 1.0, 0.0]]), np.zeros((1, 4)), [zero, zero, one]
-    )
-    limits = [*bounds[0], *bounds[1], *bounds[3]], [*of_rows[:2], *of_logits]
-    for found, want, limit in zip(got, (of_kl[[2, 3, 4, 5, 0, 1]], of_mean[[3, 4, 0, 1, 2]]), limits, strict=True):
-        x, limit = np.concatenate([y.ravel() for y in found]), np.concatenate([y.ravel() for y in limit]) * xp.eps
-        fits = np.abs(want) < float(np.finfo(xp.dtype).max) / 4
-        assert np.all(np.abs(x - want)[fits] <= (limit + 1e-25)[fits])
-        assert np.all((limit < 1e-2 * np.abs(want))[fits & (np.abs(want) > 1e-20)])
-
-
-def test_reparameterize_sums_over_broadcast_draws(xp):
-    """Two draws of one posterior: 8 roundings each (4 of them in exp), and one of the sum."""
-    rng = np.random.default_rng(0)
-    log_var, noise, bar = (float32(rng.standard_normal(shape)) for shape in ((3, 2), (2, 3, 2), (2, 3, 2)))
-    mean_bar, log_var_bar = xp.numpy(vjp.reparameterize(*xp.array((log_var, noise, bar))))
-    terms = noise * bar * np.exp(log_var / 2) / 2
-    assert np.all(np.abs(mean_bar - bar.sum(0)) <= xp.eps * np.abs(bar).sum(0))
-    assert np.all(np.abs(log_var_bar - terms.sum(0)) <= 9 * xp.eps * np.abs(terms).sum(0))
 
 
 @pytest.mark.parametrize("kind", ["Pair", "Loadings", "independent"])

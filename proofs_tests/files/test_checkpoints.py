@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forged_files import forged, header_of, rewritten
 from safetensors.numpy import load_file, save_file
 from synthetic import OPTIONS, fitted, three_views
 
@@ -23,26 +24,10 @@ from jpvae.training.schedules import Linear
 VIEWS, MASK = three_views(50, 21)
 
 
-def header_of(path):
-    content = path.read_bytes()
-    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-
-
 @pytest.fixture
 def saved(tmp_path):
     fitted().save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
-
-
-def forged(path, tensors, **metadata):
-    """A file of these tensors and the same header, but for ``metadata``, whose checksum is right."""
-    metadata = header_of(path) | metadata
-    save_file(tensors, path, metadata | {"checksum": checkpoints.checksum(tensors, metadata["header"])})
-
-
-def rewritten(path, tensors=None, **metadata):
-    """The same file with other tensors or header entries, and the checksum that it would have."""
-    forged(path, load_file(path) | (tensors or {}), **metadata)
 
 
 def test_a_fresh_process_imputes_the_same_bits(saved, tmp_path):

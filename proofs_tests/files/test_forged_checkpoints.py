@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from forged_files import forged, header_of, rewritten
 from safetensors.numpy import load_file
 from synthetic import OPTIONS, three_views
-from test_checkpoints import forged, header_of, rewritten
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError

@@ -18,7 +18,8 @@ from ..inference.latent_report import LatentReport
 from ..model.likelihoods import UnknownLikelihood, names_in
 from ..model.likelihoods.registry import check_kept, source_of, title
 from ..model.model import Model
-from ..options import BEFORE, Options, seed_of
+from ..option_values import seed_of
+from ..options import BEFORE, Options
 from ..training.early_stopping import Best
 from ..views.columns import Columns
 from ..views.inferring import per_view

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..fitted import Fitted
-from ..options import Missing, at_least, seed_of
+from ..option_values import at_least, seed_of
+from ..options import Missing
 from ..views.dataframes import give_back as as_table
 from .predictor import Predictor
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..fitted import Fitted
-from ..options import Missing, at_least, flag, one_of
+from ..option_values import at_least, flag, one_of
+from ..options import Missing
 from ..views import outputs
 from ..views.reading import blocks
 from ..views.units import Scaled, check_imputed, overflow_is_found

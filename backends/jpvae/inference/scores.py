@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ViewError
 from ..fitted import Fitted
-from ..options import at_least, flag
+from ..option_values import at_least, flag
 from ..views.units import LogUnits
 from .importance import warn_of_collapse
 

@@ -1,0 +1,53 @@
+"""CI runs what a developer runs: the workflows call the repository's own scripts, on every Python and system promised."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FILES = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))}
+JOBS = {f"{file}: {name}": job for file, workflow in FILES.items() for name, job in workflow["jobs"].items()}
+PYTHONS = set(
+    re.findall(r"Python :: (3\.\d+)", " ".join(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]))
+)
+
+
+def commands(job):
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+def matrix(job):
+    return job.get("strategy", {}).get("matrix", {})
+
+
+def test_every_promised_python_runs_everything():
+    job = JOBS["tests.yml: everything"]
+    assert set(matrix(job)["python"]) == PYTHONS == {"3.11", "3.12", "3.13", "3.14"}
+    assert "bash .ci/run" in commands(job)
+
+
+def test_the_oldest_and_the_newest_python_run_the_tests_on_each_system():
+    job = JOBS["tests.yml: other-systems"]
+    assert set(matrix(job)["system"]) == {"macos-latest", "windows-latest"}
+    assert set(matrix(job)["python"]) == {"3.11", "3.14"}
+    assert JOBS["tests.yml: everything"]["runs-on"] == "ubuntu-latest"
+    assert any(command.startswith("python -m pytest proofs_tests ") for command in commands(job))
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_what_a_job_names_exists(job):
+    """Scripts, paths of tests and targets of make."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for command in commands(JOBS[job]):
+        for path in re.findall(r"(?:bash|--ignore|pytest) ([\w./]+)", command):
+            assert (ROOT / path).exists()
+        assert set(re.findall(r"\bmake ([a-z]+)", command)) <= targets
+    expressions = re.findall(r"\$\{\{ matrix\.(\w+) \}\}", yaml.safe_dump(JOBS[job]))
+    assert set(expressions) <= set(matrix(JOBS[job]))
+
+
+def test_a_workflow_may_read_and_no_more_by_default():
+    assert all(workflow["permissions"] == {"contents": "read"} for workflow in FILES.values())
