@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 
-.PHONY: demo test lint lowest bench thorough mutants clean
+.PHONY: demo test lint docs lowest bench thorough mutants clean
 
 demo: $(VENV)/demo.stamp  ## train on 5,000 real digits; print a table, save a figure
 	$(BIN)/jpvae demo --out demo
@@ -16,6 +16,9 @@ lint: $(VENV)/dev.stamp  ## style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/dev.stamp  ## the docs site in docs/_build/html; every warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.toml allows, torch apart
 	$(LOWEST)/bin/python -m pytest proofs_tests -n auto --maxprocesses 4 $(OLD)
@@ -49,4 +52,4 @@ $(LOWEST)/dev.stamp: pyproject.toml constraints.txt .ci/lowest_versions.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) demo dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) docs/_build demo dist .pytest_cache .mypy_cache .ruff_cache

@@ -18,11 +18,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "numpydoc",
     "mathml",
+    "commands",
     "plain_docstrings",
 ]
 exclude_patterns = ["_build", "_sphinx"]
 source_suffix = {".md": "markdown"}
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 myst_fence_as_directive = {"math"}
 suppress_warnings = ["myst.header"]  # some evidence pages begin their parts at the third level
