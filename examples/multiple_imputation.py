@@ -1,8 +1,8 @@
 """A regression on tables with holes: impute m times, fit m times, pool by Rubin's rules; beside it, complete cases alone.
 
 The diabetes data that scikit-learn carries: 442 people, the progression of the disease after a year, body measures and blood
-serum. A third of the blood samples is lost, far more often of people whose disease went on fast: complete cases then tell too
-little of what the disease comes from, and the imputed tables, which have everybody, tell more.
+serum. A third of the blood samples is lost, far more often for people whose disease progressed fast. Complete cases then
+carry too little information about what drives the disease; the imputed tables, which include everybody, carry more.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Three tables about the same people, each with holes: fit, fill, and ask how sure the filling is."""
+"""Three tables about the same people, each with holes: fit a model, fill the holes, and see how certain every value is."""
 
 import numpy as np
 

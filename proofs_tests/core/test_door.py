@@ -63,6 +63,72 @@ def test_a_single_row_is_the_batch_without_its_axis():
             np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
 
 
+SQUARE = jc.JointPrior.canonical(None, np.asarray([[0.5, -1.0], [1.5, 0.3]]))
+FUSED = {  # prior, means, log-variances, mask, coordinates
+    "latent": (PRIOR, MEANS, LOG_VARS, MASK | (np.arange(5) == 0)[:, None], "latent"),
+    "frame": (SQUARE, *([x[:, :2] for x in part[:2]] for part in (MEANS, LOG_VARS)), MASK[:, :2], "frame"),
+}
+
+
+@pytest.mark.parametrize("form", FUSED)
+def test_a_single_row_of_the_fused_posterior(form):
+    prior, means, log_vars, mask, coordinates = FUSED[form]
+    q = jc.fuse(prior, means, log_vars, mask, coordinates)
+    noise = RNG.normal(size=(5, q.noise_dim))
+    drawn = q.draw(noise)
+    for k in range(5):
+        one = jc.fuse(prior, [x[k] for x in means], [x[k] for x in log_vars], mask[k], coordinates)
+        latents = [x[k] for x in drawn]
+        pairs = [
+            (one.kl(), q.kl()[k]),
+            (one.log_density(latents), q.log_density(drawn)[k]),
+            (one.covariance(), q.covariance()[k]),
+        ]
+        pairs += [*zip(one.mean(), (x[k] for x in q.mean()), strict=True), *zip(one.draw(noise[k]), latents, strict=True)]
+        for got, want in pairs:
+            assert np.shape(got) == np.shape(want)
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("coordinates", ["latent", "frame"])
+def test_a_single_row_under_a_stack_of_models(coordinates):
+    """Noise of a row for each model."""
+    logits = RNG.normal(size=(3, 2, 2))
+    means, log_vars = [x[0, :2] for x in MEANS[:2]], [x[0, :2] for x in LOG_VARS[:2]]
+    stack = jc.fuse(jc.JointPrior.canonical(None, logits), means, log_vars, None, coordinates)
+    noise = RNG.normal(size=(3, stack.noise_dim))
+    prior_noise = RNG.normal(size=(3, 6))
+    sampled = jc.sample(jc.JointPrior.canonical(None, logits), prior_noise[:, None])
+    for k in range(3):
+        prior = jc.JointPrior.canonical(None, logits[k])
+        one = jc.fuse(prior, means, log_vars, None, coordinates)
+        pairs = [*zip(stack.draw(noise), one.draw(noise[k]), strict=True), (stack.kl(), one.kl())]
+        pairs += zip((x[:, 0] for x in sampled), jc.sample(prior, prior_noise[k]), strict=True)
+        for got, want in pairs:
+            np.testing.assert_allclose(got[k], want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", FUSED)
+def test_what_a_missing_view_holds_is_ignored_by_a_density(form):
+    prior, means, log_vars, mask, coordinates = FUSED[form]
+    q = jc.fuse(prior, means, log_vars, mask, coordinates)
+    drawn = q.draw(RNG.normal(size=(5, q.noise_dim)))
+    holes = [np.where(seen[:, None], x, np.nan) for x, seen in zip(drawn, mask.T, strict=True)]
+    np.testing.assert_array_equal(q.log_density(holes), q.log_density(drawn))
+
+
+@pytest.mark.parametrize("form", FUSED)
+def test_what_a_fused_posterior_refuses(form):
+    q = jc.fuse(*FUSED[form])
+    noise = np.zeros((5, q.noise_dim))
+    with pytest.raises(jc.ShapeError, match=f"noise .*expected .*{q.noise_dim}"):
+        q.draw(noise[:, 1:])
+    with pytest.raises(jc.DtypeError, match="float32"):
+        q.draw(noise.astype(np.float32))
+    with pytest.raises(jc.ShapeError, match="latents"):
+        q.log_density([x[:, 1:] for x in q.draw(noise)])
+
+
 def test_standard_deviations_in_place_of_log_variances():
     """2 log(exp(l/2)) is l but for a few eps."""
     std = [np.exp(0.5 * x) for x in LOG_VARS]
@@ -95,6 +161,12 @@ REFUSED = {
     "minus one": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, -MASK.astype(int)), "mask holds -1"),
     "NaN": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, np.full(3, np.nan)), "mask holds nan"),
     "a list of halves": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, [0.5, 1, 1]), "mask holds 0.5"),
+    "ragged rows": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, [[1, 1, 1]] * 4 + [[1, 1]]), "rows of different lengths"),
+    "a row beside values": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, [[1], 1, 1]), "rows of different lengths"),
+    "text": (lambda: jc.log_density(PRIOR, "abc"), "latents is a str; expected a list or tuple"),
+    "a set": (lambda: jc.log_density(PRIOR, {1, 2, 3}), "latents is a set; expected a list or tuple"),
+    "one array of deviations": (lambda: jc.kl_divergence(PRIOR, MEANS, std=LOG_VARS[0]), "is one array of shape"),
+    "no sequence of deviations": (lambda: jc.kl_divergence(PRIOR, MEANS, std=1.0), "is a float; expected a list or tuple"),
     "torch": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, [MASK[:, 0], 0.5, 1]), r"mask\[1\] holds 0.5"),
     "a generator": (lambda: jc.kl_divergence(PRIOR, (x for x in MEANS), LOG_VARS), "means is a generator"),
     "one array": (lambda: jc.kl_divergence(PRIOR, MEANS[0], LOG_VARS), r"means is one array of shape \(5, 3\)"),
@@ -112,7 +184,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_meant_is_refused(case):
     call, message = REFUSED[case]
-    with pytest.raises(jc.ArgumentError, match=message):
+    with pytest.raises((jc.ArgumentError, jc.ShapeError), match=message):
         call()
 
 

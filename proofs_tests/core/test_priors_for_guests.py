@@ -63,6 +63,37 @@ def test_equality_dtype_and_library(kind):
     assert all(prior != other for name, other in PRIORS.items() if name != kind)
 
 
+@every_prior
+def test_the_smallest_eigenvalue_is_enclosed(kind):
+    """By eigvalsh of the dense Sigma, whose entries are at most 1; two coupled views' is known, and not only enclosed."""
+    prior = PRIORS[kind]
+    least = np.linalg.eigvalsh(prior.covariance()).min()
+    low, high = (float(np.asarray(x)) for x in prior.coupling.eigenvalue_bounds(np))
+    assert 0 < low <= least + 1e-14
+    assert least - 1e-14 <= high <= 1
+    assert kind == "canonical" or low == pytest.approx(high, abs=1e-15)
+
+
+@pytest.mark.parametrize("logit", [80.0, 500.0])
+def test_another_dtype_keeps_what_it_can_hold(logit):
+    """Each number is rounded; what float32 cannot hold is that of a logit of 88.72, to three digits."""
+    wide = jc.JointPrior.canonical([torch.tensor(rotation(3, 1))] * 2, torch.tensor([[logit], [-1.0]], dtype=torch.float64))
+    narrow = wide.to(dtype="float32")
+    assert (wide.dtype, narrow.dtype) == (torch.float64, torch.float32)
+    for x, y in zip(wide.arrays, narrow.arrays, strict=True):
+        want = np.clip(x.numpy(), -np.exp(88.72), np.exp(88.72))
+        np.testing.assert_allclose(y.numpy(), want, rtol=1e-3 if x.abs().max() > 1e38 else 2.0**-23)
+    assert torch.isfinite(narrow.covariance()).all()
+
+
+def test_another_device():
+    prior = PRIORS["canonical"].to(torch.zeros(1, dtype=torch.float64))
+    assert {x.device.type for x in prior.to(device="meta").arrays} == {"meta"}
+    assert prior.to(device="cpu") == prior
+    independent = jc.JointPrior.independent([2, 1], like=torch.zeros(1)).to(dtype="float64")
+    assert {x.dtype for x in independent.arrays} == {torch.float64}
+
+
 @pytest.mark.parametrize("kind", ["orthogonal", "svd", "canonical"])
 def test_a_jax_prior_is_an_argument_a_result_a_carry_and_a_vmap_axis(kind):
     """In float64 to 1e-13: the same formulas compiled in another order."""

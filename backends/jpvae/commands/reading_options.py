@@ -23,7 +23,7 @@ OPTIONS = {  # name: metavar, help
     "sentinel": ("VIEW:COLUMN=CODE", "A number that means that nothing was observed, such as vitals:bp=-999."),
     "unit": ("TEXT", "What stands after numbers, such as % or mg, also VIEW:COLUMN=TEXT."),
     "decimal": ("SIGN", "The decimal sign, by default a point."),
-    "thousands": ("SIGN", "The sign between thousands; by default there is none."),
+    "thousands": ("SIGN", "The sign between thousands; none by default."),
     "sep": ("SIGN", "What separates columns, if not the comma of a .csv or the tab of a .tsv."),
     "encoding": ("NAME", "Of a .csv or .tsv, such as cp1252; by default UTF-8, or as its first bytes have it."),
     "sheet": ("NAME", "The sheet of an .xlsx, also VIEW=NAME."),

@@ -1,11 +1,6 @@
 """Is a class a training engine? Its losses, gradients, Adam, files and predictions against dense NumPy (dense.py).
 
-Only the protocol of engine.py is used. At every step the gradient is read off Adam's first moments, and what it says of one
-direction d that moves every parameter is compared with the dense loss at the parameters before the step:
-
-    g_t = (m_t - 0.9 m_{t-1})/0.1,    sum d g_t = Im loss(p + i h d)/h,    d = |p| sign g_t
-
-This d makes all of g_t count with one sign, so that what is missing from it, or turned round, is not cancelled by chance.
+Only the protocol of engine.py is used. What one step must do stands in engine_steps.py, what options add in engine_options.py.
 """
 
 from __future__ import annotations
@@ -20,14 +15,12 @@ import numpy as np
 from ..engines import Batch, Engine, engine
 from ..model.model import Model
 from . import dense, rounding
+from .engine_options import check_decay, check_guard, check_rows
+from .engine_steps import BETA, COUPLING_RATE, FIRST, RATES, check_loss, check_moments, check_step, same
 from .examples import MODELS, PATTERNS, Arrays, batches, parameters
 from .report import Report
 
 EngineClass = Any  # called as EngineClass(model, dtype, device)
-
-BETA, COUPLING_RATE, RATES = 0.7, 0.25, (0.01, 0.02, 0.005)  # a learning rate per step
-FIRST, SECOND, TINY = 0.9, 0.999, 1e-8  # Adam's beta_1, beta_2, epsilon
-STEP = 1e-20  # h: its square is nothing beside 1
 
 
 def check_engine(which: str | EngineClass, *, device: str = "cpu", models: Sequence[str] = tuple(MODELS)) -> Report:
@@ -54,9 +47,9 @@ def check_engine(which: str | EngineClass, *, device: str = "cpu", models: Seque
             if pattern == ("holes", "elbo"):
                 _check_predictions(report, made, model, dtype)
             if pattern == ("holes", "subset"):
-                _check_guard(report, made, model, dtype)
-                _check_decay(report, made, model, dtype)
-                _check_rows(report, made, model)
+                check_guard(report, made, model, dtype)
+                check_decay(report, made, model, dtype)
+                check_rows(report, made, model)
     return report
 
 
@@ -116,30 +109,30 @@ def _check_training(report: Report, made: Engine, model: Model, pattern: tuple[s
     state = made.start(p, None)
     saved: list[tuple[Arrays, Any]] = [made.to_arrays(state)]
     reports: list[Arrays] = []
-    _same(report, "start", saved[0][0], p)
+    same(report, "start", saved[0][0], p)
     case = report.case
     for t in steps:
         report.case = f"{case}, step {t + 1}"
         reports.append(_step(made, state, data[t], RATES[t]))
-        _same(report, "train_step", _named(data[t]), _named(batches(model, *pattern).at(t)), "changed its batch")
-        _same(report, "to_arrays", saved[0][0], p, "shares memory with the state")
+        same(report, "train_step", _named(data[t]), _named(batches(model, *pattern).at(t)), "changed its batch")
+        same(report, "to_arrays", saved[0][0], p, "shares memory with the state")
         saved.append(made.to_arrays(state))
-        gradient, lost = _check_moments(report, saved[t], saved[t + 1], dtype, t + 1)
-        _check_loss(report, model, saved[t][0], data[t], reports[t], dtype, gradient, lost)
-        _check_step(report, saved[t][0], saved[t + 1], dtype, t + 1)
+        gradient, lost = check_moments(report, saved[t], saved[t + 1], dtype, t + 1)
+        check_loss(report, model, saved[t][0], data[t], reports[t], dtype, gradient, lost)
+        check_step(report, saved[t][0], saved[t + 1], dtype, t + 1)
     report.case = case
-    _same(report, "parameters", {name: made.numpy(x) for name, x in made.parameters(state).items()}, saved[-1][0])
+    same(report, "parameters", {name: made.numpy(x) for name, x in made.parameters(state).items()}, saved[-1][0])
     runs: list[tuple[str, int, tuple[Arrays, Any]]] = [("resumed", steps[-1], saved[-2]), ("repeated", 0, (p, None))]
     for kind, begin, arrays in runs:
         again = made.start(*arrays)
         if begin:
             for found, kept in zip(made.to_arrays(again), arrays, strict=True):
-                _same(report, "start from to_arrays", found, kept)
+                same(report, "start from to_arrays", found, kept)
         for t in steps[begin:]:
-            _same(report, f"a {kind} run", _step(made, again, data[t], RATES[t]), reports[t], "reports another number")
+            same(report, f"a {kind} run", _step(made, again, data[t], RATES[t]), reports[t], "reports another number")
         for found, kept in zip(made.to_arrays(again), saved[-1], strict=True):
-            _same(report, f"a {kind} run", found, kept)
-    _same(report, "start", p, parameters(model), "changed its input")
+            same(report, f"a {kind} run", found, kept)
+    same(report, "start", p, parameters(model), "changed its input")
 
 
 def _named(batch: Batch) -> Arrays:
@@ -147,155 +140,6 @@ def _named(batch: Batch) -> Arrays:
     views = {f"{part}[{i}]": x for part in ("views", "targets") for i, x in enumerate(getattr(batch, part) or ())}
     rest = {name: np.asarray(x) for name, x in vars(batch).items() if name not in ("views", "targets") and x is not None}
     return views | rest
-
-
-def _same(report: Report, name: str, found: Arrays, expected: Arrays, message: str = "has other numbers") -> None:
-    """The same arrays by name, to the bit."""
-    report.require(name, found.keys() == expected.keys(), f"has arrays {sorted(found)}; expected {sorted(expected)}")
-    for key, x in expected.items():
-        report.require(name, found[key].shape == x.shape, f"{key} has shape {found[key].shape}; expected {x.shape}")
-        report.require(name, bool(np.array_equal(found[key], x)), f"{message}: {key}")
-
-
-def _check_loss(
-    report: Report, model: Model, arrays: Arrays, batch: Batch, found: Arrays, dtype: str, gradient: Arrays, lost: Arrays
-) -> None:
-    """Loss, reconstruction and kl are those of the parameters before the step, and the gradient is the loss's there."""
-    p, rng = {name: x.astype(np.float64) for name, x in arrays.items()}, np.random.default_rng(len(arrays))
-    direction = {}
-    for name, g in gradient.items():  # where g is 0, perhaps by mistake, the sign is drawn
-        direction[name] = np.abs(p[name]) * np.where(g == 0, rng.choice([-1.0, 1.0], g.shape), np.sign(g))
-    answer = dense.loss(model, {name: x + 1j * STEP * direction[name] for name, x in p.items()}, batch, BETA)
-    scale = rounding.loss_scale(model, p, batch, BETA)
-    error = rounding.relative(model, p, float(np.finfo(dtype).eps))
-    report.require("train_step", found.keys() == answer.keys(), f"reports {sorted(found)}; expected {sorted(answer)}")
-    for part, value in answer.items():
-        report.compare(part, found[part], value.real, error * scale[part])
-    bound = rounding.depth(model, p) * error * scale["loss"]
-    bound += sum(np.sum(np.abs(direction[name]) * lost[name]) for name in gradient)
-    slopes = {name: np.sum(direction[name] * g) for name, g in gradient.items()}
-    if not abs(sum(slopes.values()) - answer["loss"].imag / STEP) <= bound:  # by which array?
-        for name, slope in slopes.items():
-            alone = p | {name: p[name] + 1j * STEP * direction[name]}
-            report.compare(f"gradient of {name}", slope, dense.loss(model, alone, batch, BETA)["loss"].imag / STEP, bound)
-    report.compare("gradient", sum(slopes.values()), answer["loss"].imag / STEP, bound)
-
-
-def _check_moments(report: Report, before: Any, after: Any, dtype: str, t: int) -> tuple[Arrays, Arrays]:
-    """The second moment, from the gradient that the first one tells: m' = 0.9 m + 0.1 g, v' = 0.999 v + 0.001 g^2.
-
-    -> the gradient, and how much of it rounding m has lost.
-    """
-    eps, (parameters, old), new = float(np.finfo(dtype).eps), before, after[1]
-    names = {"step", *(f"{moment}.{name}" for moment in "mv" for name in parameters)}
-    report.require(
-        "to_arrays", new.keys() == names, f"differs from step, m.<name> and v.<name> in {sorted(new.keys() ^ names)}"
-    )
-    report.require("to_arrays", float(new["step"]) == t, f"counts {new['step']} steps; expected {t}")
-    gradient, lost = {}, {}
-    for name, x in parameters.items():
-        m0, v0 = (np.asarray(old.get(f"{moment}.{name}", np.zeros(x.shape)), dtype=np.float64) for moment in "mv")
-        m, v = (new[f"{moment}.{name}"].astype(np.float64) for moment in "mv")
-        report.require("to_arrays", new[f"m.{name}"].dtype == new[f"v.{name}"].dtype == dtype, f"m.{name} is not {dtype}")
-        g = (m - FIRST * m0) / (1.0 - FIRST)
-        error = 40 * eps * (np.abs(m0) + np.abs(g))  # of g: three roundings in m, divided by 0.1
-        smallest = float(np.finfo(np.float32).tiny)  # v may underflow in float32
-        bound = (1.0 - SECOND) * (2 * np.abs(g) + error) * error + 8 * eps * v + smallest
-        report.compare("Adam's second moment", v, SECOND * v0 + (1.0 - SECOND) * g**2, bound)
-        gradient[name], lost[name] = g, error
-    return gradient, lost
-
-
-def _check_step(report: Report, before: Arrays, after: Any, dtype: str, t: int) -> None:
-    """The parameters move by Adam's rule (Kingma and Ba, algorithm 1), prior.logits and prior.alpha at their own rate."""
-    eps, (p, moments) = float(np.finfo(dtype).eps), after
-    for name, x in before.items():
-        report.require("to_arrays", p[name].dtype == dtype, f"gives {name} in {p[name].dtype}; expected {dtype}")
-        m, v = (moments[f"{moment}.{name}"].astype(np.float64) for moment in "mv")
-        rate = RATES[t - 1] * (COUPLING_RATE if name in ("prior.logits", "prior.alpha") else 1.0)
-        move = rate * (m / (1.0 - FIRST**t)) / (np.sqrt(v / (1.0 - SECOND**t)) + TINY)
-        # Rounding 0.999^t costs eps/(1 - 0.999^t) of the move, the rest a few eps, and the sum one of the parameter's.
-        bound = (16 * eps + eps / (1.0 - SECOND**t)) * np.abs(move) + 2 * eps * np.abs(x)
-        report.compare("Adam's step", p[name], x - move, bound)
-
-
-def _check_guard(report: Report, made: Engine, model: Model, dtype: str) -> None:
-    """max_gradient_norm above the norm changes no bit, half the norm halves the gradient, and NaN moves nothing.
-
-    The gradient g is that of a step without it, which _check_training compares with the dense loss; so is its norm, in float64:
-    the dense loss' derivative along g/|g|.
-    """
-    p, batch, eps = parameters(model), batches(model, "holes").at(0), float(np.finfo(dtype).eps)
-    rates = {"beta": BETA, "learning_rate": RATES[0], "coupling_rate": COUPLING_RATE}
-
-    def step(most: float | None, batch: Batch = batch) -> tuple[Arrays, Any]:
-        state = made.start(p, None)
-        return made.train_step(state, batch, **rates, max_gradient_norm=most), made.to_arrays(state)
-
-    _, free = step(None)
-    g = {name: free[1][f"m.{name}"].astype(np.float64) / (1.0 - FIRST) for name in p}
-    norm = float(np.sqrt(sum(np.sum(x**2) for x in g.values())))
-    if dtype == "float64":
-        along = dense.loss(model, {name: p[name] + 1j * STEP * g[name] / norm for name in p}, batch, BETA)["loss"].imag / STEP
-        report.compare("gradient_norm", norm, along, 1e-9 * norm)
-    found, same = step(2.0 * norm)
-    size = sum(x.size for x in p.values())
-    report.compare("gradient_norm", found["gradient_norm"], norm, (size + 8) * eps * norm)
-    for one, other in zip(same, free, strict=True):
-        _same(report, "max_gradient_norm", one, other, "above the norm, changed")
-    _, half = step(0.5 * norm)
-    _check_step(report, p, half, dtype, 1)
-    for name, x in g.items():
-        report.compare("max_gradient_norm", half[1][f"m.{name}"] / (1.0 - FIRST), 0.5 * x, (size + 16) * eps * np.abs(x))
-    with np.errstate(all="ignore"):
-        found, still = step(norm, _with_nan(batch))
-    report.require("gradient_norm", not np.isfinite(found["gradient_norm"]), f"is {found['gradient_norm']} for data of NaN")
-    for one, other in zip(still, made.to_arrays(made.start(p, None)), strict=True):
-        _same(report, "a gradient that is not finite", one, other, "moved")
-
-
-def _check_decay(report: Report, made: Engine, model: Model, dtype: str) -> None:
-    """weight_decay w shrinks the networks' matrices by 1 - rate w beside Adam's step, hidden layers' beside a linear path
-    by 1 - 4 rate w, and moves nothing else: the reported loss and the moments are those of a step without it."""
-    p, batch, eps, decay = parameters(model), batches(model, "holes").at(0), float(np.finfo(dtype).eps), 0.25
-    rates, found = {"beta": BETA, "learning_rate": RATES[0], "coupling_rate": COUPLING_RATE}, []
-    for chosen in ({}, {"weight_decay": decay}):
-        state = made.start(p, None)
-        found.append((made.train_step(state, batch, **rates, **chosen), *made.to_arrays(state)))
-    (free, moved, moments), (reported, decayed, same) = found
-    _same(report, "weight_decay", {"loss": np.asarray(reported["loss"])}, {"loss": np.asarray(free["loss"])}, "changed")
-    for name, x in moments.items():
-        report.require("weight_decay", name in same, f"leaves no {name}")
-        report.compare("Adam's moments under weight_decay", same[name], x, 16 * eps * np.abs(x))
-    for name, x in p.items():
-        shrinks, path = name.startswith(("encoder", "decoder")) and name.endswith("weight"), name.rpartition(".")[0]
-        hidden = f"{'.'.join(path.split('.')[:2])}.linear.weight" in p and not path.endswith("linear")
-        expected = moved[name] - (RATES[0] * decay * (4.0 if hidden else 1.0) * x if shrinks else 0.0)
-        # Two products and two sums, on the parameter and on what Adam adds, each rounded in both runs.
-        bound = 16 * eps * (np.abs(x) + np.abs(moved[name] - x))
-        report.compare("weight_decay", decayed[name], expected, bound)
-
-
-def _check_rows(report: Report, made: Engine, model: Model) -> None:
-    """Where a row's data are NaN its terms are reported, and those of other rows are finite; otherwise none are."""
-    batch = batches(model, "holes").at(0)
-    at = int(np.argmax(batch.observed[:, 0]))
-    options = {"beta": BETA, "learning_rate": 0.0, "coupling_rate": 1.0}
-    rows = made.train_step(made.start(parameters(model), None), _with_nan(batch), **options).get("rows", {})
-    shapes = {"posterior": batch.observed.shape, "reconstruction": batch.observed.shape, "kl": batch.observed.shape[:1]}
-    found = {name: np.shape(x) for name, x in rows.items()}
-    report.require("rows", found == shapes, f"of a loss of NaN have shapes {found}; expected {shapes}")
-    for name, x in rows.items():
-        finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
-        expected = np.arange(len(x)) != at
-        report.require("rows", bool((finite == expected).all()), f"{name} finite: {finite}; expected {expected}")
-
-
-def _with_nan(batch: Batch) -> Batch:
-    """The batch with NaN in the first view, in the first row that has it."""
-    first = batch.views[0].copy()
-    first[np.argmax(batch.observed[:, 0]), 0] = np.nan
-    return Batch(**vars(batch) | {"views": (first, *batch.views[1:])})
 
 
 def _check_predictions(report: Report, made: Engine, model: Model, dtype: str) -> None:
