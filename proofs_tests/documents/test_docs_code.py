@@ -1,4 +1,4 @@
-"""Every code block of the pages written by hand runs, in the order of its page, in an empty folder, with shorter trainings and fewer rivals."""
+"""Every code block of the pages written by hand runs, in its page's order, with shorter trainings and fewer rivals."""
 
 import re
 import shlex
