@@ -26,7 +26,7 @@ lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.
 bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
-thorough: $(VENV)/dev.stamp  ## odd values, every mutant, fifty times the examples (an hour; goes on where it stopped)
+thorough: $(VENV)/dev.stamp  ## odd values, fifty times the examples, every mutant (an hour; goes on where it stopped)
 	$(BIN)/python proofs_tests/_support/odd_calls.py
 	$(BIN)/python proofs_tests/_support/thorough.py
 

@@ -62,7 +62,7 @@ STEPS = [
         "## Evaluate",
         "`evaluate` shows whether the model is better than simpler methods. It trains a new model with the same options on "
         "four fifths of the rows, hides each view of the remaining rows in turn, and imputes it with every method. For names, "
-        "column means stand for the most frequent name.",
+        "column means stand for the most frequent name. (The machine was busy: its seconds are no measure.)",
         f"jpvae evaluate model.safetensors {VIEWS}",
     ),
     (
@@ -71,9 +71,48 @@ STEPS = [
         "jpvae impute model.safetensors --view top=renamed.csv --out more",
     ),
     ("", "", "jpvae impute model.safetensors --view top=new_top.csv --view bottom=eleven.csv --out more"),
-    ("", "", "jpvae fit --view top=top.csv --view middle=numbered.parquet --id scan --out other.safetensors"),
+    ("", "", "jpvae fit --view top=top.csv --view sites=sites.csv --id scan --out other.safetensors"),
     ("", "", f"jpvae fit {VIEWS} --id scan --out other.safetensors"),
+    (
+        "## Files as they come",
+        "Options set how a file is read, for all views, for one, or for a column. They are stored with the model: the "
+        "files of a later `impute` are read the same way, and results have the separators and the encoding of their "
+        "input. Texts that stand for numbers (units, thousands, decimal commas), dates, codes for missing and features "
+        "as rows are never guessed: the message names the option that reads them.",
+        "head -n 3 sites.csv",
+    ),
+    (
+        "",
+        "",
+        "jpvae fit --view top=top.csv --view sites=sites.csv --id scan --id sites=probe --sep 'sites=;' \\\n"
+        "    --decimal 'sites=,' --unit 'sites:dose=mg' --na 'sites:dose=?' --sentinel sites:weight=-999 \\\n"
+        "    --entries marginalise \\\n"
+        "    --steps 200 --backend numpy --out sites.safetensors --write-config sites.toml",
+    ),
+    (
+        "",
+        "The options are now in a file for the next time, `jpvae fit --config sites.toml`:",
+        "cat sites.toml",
+    ),
 ]
+CLOSING = """## Cells, batches, repeated measures
+
+`.h5ad` and `.h5mu` files are views too (`pip install 'jpvae[single-cell]'`): `--view rna=cite.h5mu --view adt=cite.h5mu`
+reads two modalities of one file by their names, `--layer rna=counts` a layer; cells go by their obs names, a cell that a
+modality lacks is a missing view, and whole numbers are counts, with a negative binomial likelihood. Results are files of
+the same kind, in which `obs["imputed"]` marks what was filled, and draws are layers. In Python: `JPVAE(likelihood="infer",
+layer=...).fit(mdata)` and `impute(mdata)`, which gives a MuData. (These files are read by the HDF5 library, which a forged
+file can bring down: open those of people whom you trust.)
+
+Batches (sites, plates, donors) are not modelled. A known batch can be a view of its own with one categorical column, so
+that the others may depend on it; or its effect is removed before the fit, column by column, and added again to what was
+imputed.
+
+Repeated measures are not modelled: every id may stand once per table. Either each visit is a view (`visit1`, `visit2`),
+which learns how visits are related and fills those that were missed, or each visit is a subject (`P1-visit2`), which learns
+nothing from the other visits of the same person, and whose intervals are therefore too wide within persons and too narrow
+for means of them.
+"""
 NAMES = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 OPENING = """# Your tables on the command line
 
@@ -87,7 +126,7 @@ are set aside for imputation.
 
 
 def make_tables(folder: Path) -> None:
-    """The views of the first 1,597 digits, two views of the others, and three tables with mistakes."""
+    """The views of the first 1,597 digits, two views of the others, two tables with mistakes, and one as people have them."""
     digits, rng = load_digits(), np.random.default_rng(0)
     frame = pd.DataFrame(digits.data / 16, columns=[f"pixel_{k}" for k in range(1, 65)])
     scan = pd.Series([f"d{k:04}" for k in range(len(frame))], name="scan")
@@ -106,7 +145,10 @@ def make_tables(folder: Path) -> None:
     new["middle"].to_parquet(folder / "new_middle.parquet", index=False)
     new["top"].rename(columns={"pixel_7": "pixel_seven"}).to_csv(folder / "renamed.csv", index=False)
     new["bottom"].replace({"name": "nine"}, "eleven").to_csv(folder / "eleven.csv", index=False)
-    old["middle"].assign(scan=range(len(old["middle"]))).to_parquet(folder / "numbered.parquet", index=False)
+    dose = [f"{k % 7 + 1} mg" if k % 11 else "?" for k in range(len(old["top"]))]
+    weight = np.where(rng.random(len(dose)) < 0.01, -999, rng.normal(70, 9, len(dose)).round(1))
+    sites = pd.DataFrame({"probe": old["top"]["scan"].to_numpy(), "dose": dose, "weight": weight})
+    sites.to_csv(folder / "sites.csv", index=False, sep=";", decimal=",")
 
 
 def run(command: str, folder: Path) -> str:
@@ -137,6 +179,7 @@ def main() -> None:
             page.append(f"```console\n$ {command}\n{run(command, folder)}\n```\n")
             if "--figure" in command:
                 page.append("![correlations between all latents](tables.png)\n")
+        page.append(CLOSING)
         (DOCS / "tables.png").write_bytes((folder / "tables.png").read_bytes())
     (DOCS / "tables.md").write_text("\n".join(page))
 

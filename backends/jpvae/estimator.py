@@ -128,6 +128,8 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
     view_slices : int, sequence or dict, optional
         Where all views come as one matrix X: which columns are whose (``jpvae.views.slices``). Every method then takes (X, y)
         as Pipeline and GridSearchCV call it, y ignored, and gives back one matrix like X.
+    layer : str or dict, optional
+        Which layer of an AnnData, or of each modality of a MuData, has the numbers; by default X.
     progress : bool or "auto", default "auto"
         Whether a bar is shown; "auto": where stderr is a terminal.
     early_stopping : bool, default False
@@ -219,6 +221,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         missing: Missing = "error",
         impossible: OnImpossible = "error",
         view_slices: Any = None,
+        layer: str | Mapping[str, str | None] | None = None,
         progress: bool | Literal["auto"] = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -259,6 +262,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         self.missing = missing
         self.impossible = impossible
         self.view_slices = view_slices
+        self.layer = layer
         self.progress = progress
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -287,7 +291,8 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         Parameters
         ----------
         views : list or dict of tables
-            One (N, p_i) table per view: arrays, DataFrames or tensors; with ``view_slices`` one matrix (N, C).
+            One (N, p_i) table per view: arrays, DataFrames, AnnData or tensors; or a MuData, whose cells lack the modalities
+            that do not have them; with ``view_slices`` one matrix (N, C).
         mask : (N, M) array of bool, optional
             True where a row has a view; with ``view_slices`` scikit-learn's y, which is ignored.
         y : ignored
@@ -339,7 +344,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         missing = self.missing if missing is None else missing
         file = None if checkpoint is None else fitting.File(checkpoint, checkpoint_every)
         with nullcontext() if file is None else only_writer(file.path):
-            opened = open_views(views, mask, likelihood=options.likelihood)
+            opened = open_views(views, mask, likelihood=options.likelihood, layer=options.layer)
             start, plan, data = fitting.begin(options, opened, missing, slices)
             show_families(families(data.names, data.columns), options.likelihood, options.progress)
             listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
@@ -448,7 +453,9 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         self.predictor()
         if self._is_matrix(views):
             (views, _), mask = self._cut(views, mask), None
-        opened = open_views(views, mask, names=self._fitted.view_names, columns=self._fitted.columns)
+        opened = open_views(
+            views, mask, names=self._fitted.view_names, columns=self._fitted.columns, layer=self._fitted.options.layer
+        )
         return impossible_rows(opened, self._impossible())
 
     def predictor(self) -> Predictor:

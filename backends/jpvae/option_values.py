@@ -149,6 +149,13 @@ def _networks(name: str, value: Any) -> dict[str, tuple[Any, Any]] | None:
     return {view: (encoder, decoder) for view, (encoder, decoder) in value.items()}
 
 
+def _layer(name: str, value: Any) -> str | dict[str, str | None]:
+    of_views = isinstance(value, Mapping) and all(isinstance(one, str | None) for one in (*value, *value.values()))
+    if not isinstance(value, str) and not of_views:
+        raise ConfigError(f"{name} is {value!r}; expected the name of a layer, or a dict of names by view")
+    return value if isinstance(value, str) else dict(value)
+
+
 def _likelihood(name: str, value: Any) -> Any:
     if not isinstance(value, str | Mapping | Likelihood) and not _several(value):
         raise ConfigError(f"{name} is {value!r}; expected a name or a Likelihood object, or one per view")
@@ -190,6 +197,7 @@ KINDS: dict[str, Callable[[str, Any], Any]] = {
     "hidden": _layers,
     "subset_weights": _or_none(_weights),
     "likelihood": _likelihood,
+    "layer": _or_none(_layer),
     "view_weights": _view_weights,
     "max_gradient_norm": _or_none(_number_or_auto),
     "weight_decay": _number_or_auto,

@@ -79,6 +79,7 @@ class Options:
     missing: Missing = "error"
     impossible: OnImpossible = "error"
     view_slices: Any = None
+    layer: str | dict[str, str | None] | None = None
     progress: bool | str = "auto"
     early_stopping: bool = False
     validation_fraction: float = 0.1

@@ -52,7 +52,7 @@ class Reading:
             def join(made: Mapping[str, Any]) -> Any:
                 return slices.join(made, matrix)
 
-        opened = open_views(views, mask, names=fitted.view_names, columns=fitted.columns)
+        opened = open_views(views, mask, names=fitted.view_names, columns=fitted.columns, layer=fitted.options.layer)
         survey, units, dtype = Survey(opened, fitted.model.likelihoods), fitted.units, fitted.options.dtype
 
         def visit(view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:

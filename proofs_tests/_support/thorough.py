@@ -170,8 +170,8 @@ def main() -> None:
         sys.exit(f"these files differ from the commit; commit or stash them first:\n{changed()}")
     report = started()
     plans = {"core": ["--new"], "backends": ["--sample", str(SAMPLE), "--seed", str(report["seed"])]}
-    good = [mutate(report, of, plan) for of, plan in plans.items() if of not in report["mutants"] and not options.names]
-    good.append(draw(report, options.names))
+    good = [draw(report, options.names)]
+    good += [mutate(report, of, plan) for of, plan in plans.items() if of not in report["mutants"] and not options.names]
     failed = [name for name, unit in report["examples"].items() if unit["failed"]]
     failed += [of for of, unit in report["mutants"].items() if unit["unjudged"]]
     for of, unit in report["mutants"].items():

@@ -24,7 +24,7 @@ ViewFiles = Annotated[
     typer.Option(
         "--view",
         metavar="NAME=PATH",
-        help="A view's name and its file: .csv, .tsv, .parquet, .xlsx, .npy or .npz. Repeat for each view.",
+        help="A view's name and its file: .csv, .tsv, .parquet, .xlsx, .h5ad, .h5mu, .npy or .npz. Repeat for each view.",
     ),
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .safetensors file written by jpvae fit.")]

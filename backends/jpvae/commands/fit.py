@@ -95,7 +95,7 @@ def command(
     }
     chosen: dict[str, Any] = {
         **{name: value for name, value in given_options.items() if value is not None},  # all else is as JPVAE has it
-        "likelihood": _likelihoods(likelihood or [], joined.names),
+        "likelihood": _likelihoods(likelihood or [], joined),
         "view_weights": _weights(view_weight or [], joined.names),
         "entries": entries.value,
         "missing": "nan",
@@ -182,8 +182,11 @@ def _integers(option: str, text: str) -> tuple[int, ...]:
         raise ConfigError(f"{option} is {text!r}; expected integers separated by commas, such as 128,128") from error
 
 
-def _likelihoods(words: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+def _likelihoods(words: Sequence[str], joined: Joined) -> dict[str, Any]:
     """By view, from kind (for all), view=kind or view:column=kind; other columns take their view's kind."""
+    from ..tables.annotated import has_counts
+
+    names = joined.names
     chosen: dict[str, Any] = dict.fromkeys(names, INFER)
     columns: dict[str, dict[str, str]] = {}
     for word in words:
@@ -203,7 +206,9 @@ def _likelihoods(words: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
                 f"--likelihood sets view {name!r} to {chosen[name]!r} and also sets its columns {list(given)}; expected one "
                 "or the other (a view's remaining columns are inferred)"
             )
-    return chosen | columns
+    cells = {name: table.frame for name, table in joined.tables.items() if table.annotated is not None}
+    counts = [name for name, frame in cells.items() if (chosen | columns)[name] == INFER and has_counts(frame)]
+    return chosen | columns | dict.fromkeys(counts, "negative_binomial")
 
 
 def _weights(words: Sequence[str], names: Sequence[str]) -> Mapping[str, float] | None:

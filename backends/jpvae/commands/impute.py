@@ -113,7 +113,7 @@ def command(
     for heading in ("view", "rows", "imputed", "files"):
         table.add_column(heading, justify="right" if heading in ("rows", "imputed") else "left")
     for name, flags in imputed.items():
-        own = ", ".join(file for file in files if file.split(".")[0] == name)
+        own = ", ".join(file for file in files if file.split(".")[0] in (name, results.together(joined)))
         table.add_row(escape(name), f"{len(flags):,}", f"{flags.sum():,}", escape(own))
     console().print(table)
     if report is not None:

@@ -27,6 +27,7 @@ OPTIONS = {  # name: metavar, help
     "sep": ("SIGN", "What separates columns, if not the comma of a .csv or the tab of a .tsv."),
     "encoding": ("NAME", "Of a .csv or .tsv, such as cp1252; by default UTF-8, or as its first bytes have it."),
     "sheet": ("NAME", "The sheet of an .xlsx, also VIEW=NAME."),
+    "layer": ("NAME", "The layer of an .h5ad or .h5mu that has the numbers, also VIEW=NAME; by default X."),
     "header": ("LINE", "The line with the names, from 1, also VIEW=LINE."),
     "transpose": ("VIEW", "A view whose rows are features and whose columns are subjects."),
     "drop": ("VIEW:COLUMN", "A column that is left out."),

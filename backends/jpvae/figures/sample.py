@@ -52,7 +52,15 @@ class Sample:
         rows = rows if always is None else np.union1d(rows, [always])
         tables = [np.where(data.observed[rows, j, None], _cells(data, j, rows), np.nan) for j in range(len(data.names))]
         part = Views(
-            tuple(tables), data.observed[rows], data.whole[rows], data.names, data.columns, True, (None,) * len(tables), None
+            tuple(tables),
+            data.observed[rows],
+            data.whole[rows],
+            data.names,
+            data.columns,
+            True,
+            None,
+            (None,) * len(tables),
+            None,
         )
         titles = [f"row {k}" for k in rows] if ids is None else [str(ids[k]) for k in rows]
         return cls(predictor.for_rows(None, None), tuple(fitted.units), fitted.options.dtype, part, tuple(titles), N)

@@ -5,8 +5,8 @@ may be from its imputation is the law of total variance over the draws of z, m(z
 
     Var[x | x_O] = Var[ m(z) | x_O ] + E[ Var[x | z] | x_O ]        what is not known of the subject, and the likelihood's noise
 
-Everything is computed for whole blocks and cut to the holes at the end: the bits of a product depend on its shape, and a row's
-filling must not depend on where other rows have holes.
+Blocks are decoded whole and cut to the holes then: the bits of a product depend on its shape, and a row's filling must not
+depend on where other rows have holes. What follows is done entry by entry.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ def predictive(
     for block, holes in _blocks_with_holes(predictor, views, whole, observed):
         statistics = {j: DrawStatistics() for j in holes}
         for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling):
-            statistics[j].update(means, predictor.noise_variance(j, means) if observation_noise else None)
+            kept = means[:, holes[j]]
+            statistics[j].update(kept, predictor.noise_variance(j, kept) if observation_noise else None)
         for j, rows in holes.items():
-            yield Filling(j, block.rows.start + rows, statistics[j].mean[rows], statistics[j].std[rows])
+            yield Filling(j, block.rows.start + rows, statistics[j].mean, statistics[j].std)
 
 
 def completed_draws(
@@ -93,7 +94,8 @@ def _blocks_with_holes(
 
 
 class DrawStatistics:
-    """Streaming mean and standard deviation over draws (Chan, Golub and LeVeque 1983), float64."""
+    """Streaming mean and standard deviation over draws (Welford 1962), float64: draw by draw, so that an entry's numbers do not
+    depend on the shape of the rest, and in place, for a draw of a wide table takes its time in memory alone."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -103,14 +105,16 @@ class DrawStatistics:
 
     def update(self, values: np.ndarray, variances: np.ndarray | None = None) -> None:
         """Add draws (s, R, c); variances: of what is spread around each of them."""
-        s, mean = len(values), values.mean(axis=0, dtype=np.float64)
-        squares = ((values - mean) ** 2).sum(axis=0)
-        total, delta = self.count + s, mean - self.mean
-        self._squares = self._squares + squares + delta**2 * (self.count * s / total)
-        self.mean = self.mean + delta * (s / total)
-        if variances is not None:
-            self._noise = self._noise + (variances.mean(axis=0) - self._noise) * (s / total)
-        self.count = total
+        if not self.count:
+            self.mean, self._squares, self._noise = (np.zeros(values.shape[1:]) for _ in "123")
+        for k, value in enumerate(values):
+            self.count += 1
+            delta = value - self.mean
+            self.mean += delta / self.count
+            delta *= value - self.mean
+            self._squares += delta
+            if variances is not None:
+                self._noise += (variances[k] - self._noise) / self.count
 
     @property
     def std(self) -> np.ndarray:

@@ -17,7 +17,7 @@ Pairs = tuple[tuple[str | None, str], ...]  # (column, None for all; text)
 class Dialect:
     """id: the id's column.  missing: codes of cells that hold nothing.  units: texts at numbers that are cut off.  decimal,
     thousands: signs in numbers.  header: the line with the names, from 1.  transpose: features as rows.  drop: columns that are
-    left out."""
+    left out.  layer: of an AnnData."""
 
     id: str | None = None
     missing: Pairs = ()
@@ -27,6 +27,7 @@ class Dialect:
     decimal: Pairs = ()
     thousands: Pairs = ()
     sheet: str | None = None
+    layer: str | None = None
     header: int = 1
     transpose: bool = False
     drop: tuple[str, ...] = ()
@@ -159,7 +160,7 @@ def _pairs(value: Any) -> Pairs:
 
 
 _CHECKED: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("id", "encoding", "sep", "sheet"), _text),
+    **dict.fromkeys(("id", "encoding", "sep", "sheet", "layer"), _text),
     **dict.fromkeys(("missing", "units", "decimal", "thousands"), _pairs),
     "header": _count,
     "transpose": _flag,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..errors import JPVAEWarning, ViewError
 from ..views.columns import Columns
 from ..views.memory_map import let_go
 from ..views.reading import blocks
+from .annotated import OBS_NAMES, is_annotated
 from .arrays import open_arrays
 from .dialect import Dialect
 from .ids import warn_of_near_ids
@@ -75,6 +76,8 @@ def join(
     if unknown:
         raise ViewError(f"--view names {unknown}, which the model does not have; expected names among {list(order)}")
     given = sorted(given, key=lambda source: order.index(source.view))
+    unnamed = [source.view for source in given if is_annotated(source) and how[source.view].id is None]
+    how = {**how, **{view: replace(how[view], id=OBS_NAMES) for view in unnamed}}
     id_column = how[given[0].view].id
     if given[0].is_array:
         if id_column is not None:
@@ -127,7 +130,10 @@ def _check_turned(source: Source, names: Iterable[Any], others: Mapping[str, Tab
 
 def _check_reserved(tables: Mapping[str, Table]) -> None:
     for view, table in tables.items():
-        for name in (IMPUTED, DRAW):
+        marked = () if table.annotated is None else table.annotated.obs.columns
+        if IMPUTED in marked:
+            raise ViewError(f"{table.source} has the column {IMPUTED!r} in obs, which results add: rename it")
+        for name in (IMPUTED, DRAW) if table.annotated is None else ():
             if name in (table.dialect.id, *table.frame.columns):
                 raise ViewError(
                     f"{table.source} has a column {name!r}, which results of imputation add; rename it, or leave it out: "

@@ -20,6 +20,8 @@ from ..views.columns import Columns
 from ..views.numerals import WORDS
 from ..views.texts import way_out
 from . import text_files, xlsx
+from .annotated import is_annotated
+from .annotated import read as read_cells
 from .cells import NotNumbers, TooLarge, column
 from .dialect import Dialect
 from .ids import ids_of
@@ -49,6 +51,7 @@ class Table:
     id_place: int  # which column of the file the id's was
     whole_ids: bool  # whether the file has them as integers
     dialect: Dialect
+    annotated: Any = None  # the AnnData that it came from
 
 
 def check_format(source: Source) -> None:
@@ -64,8 +67,14 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None) -> Ta
     Raises ViewError, naming view, file, column and row (by id), and what to do.
     """
     check_format(source)
+    annotated = None
     try:
-        names, raw = _raw(source, dialect)
+        if is_annotated(source):
+            annotated, names, raw = _cells(source, dialect)
+        else:
+            names, raw = _raw(source, dialect)
+    except ViewError:
+        raise
     except UNREADABLE as error:
         raise ViewError(
             f"{source} cannot be read as {source.format} ({error}). Check that it is undamaged and in that format."
@@ -97,7 +106,7 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None) -> Ta
     if columns is None:
         frame, dialect = _without_empty(source, frame, dialect)
         _warn(source, frame)
-    return Table(source, frame, place, whole_ids, dialect)
+    return Table(source, frame, place, whole_ids, dialect, annotated)
 
 
 def _raw(source: Source, dialect: Dialect) -> tuple[list[str], list[Any]]:
@@ -111,6 +120,13 @@ def _raw(source: Source, dialect: Dialect) -> tuple[list[str], list[Any]]:
     return names, list(zip(*rows, strict=True)) if rows else [() for _ in names]
 
 
+def _cells(source: Source, dialect: Dialect) -> tuple[Any, list[str], list[Any]]:
+    """Of a file of cells: itself, and its names and columns, the cells' names first."""
+    annotated, numbers = read_cells(source, dialect.layer)
+    names = [str(dialect.id), *map(str, numbers.columns)]
+    return annotated, names, [numbers.index.astype(str).tolist(), *(numbers.iloc[:, j] for j in range(numbers.shape[1]))]
+
+
 def _parquet(source: Source) -> tuple[list[str], list[Any]]:
     import pyarrow.parquet
 
@@ -122,8 +138,7 @@ def _parquet(source: Source) -> tuple[list[str], list[Any]]:
         frame = frame.reset_index()
     elif type(frame.index).__name__ != "RangeIndex":
         frame = frame.rename_axis(ROW_NAMES).reset_index()
-    whole = [frame.iloc[:, j] for j in range(frame.shape[1])]
-    return [str(name) for name in frame.columns], [_texts(one) for one in whole]
+    return [str(name) for name in frame.columns], [_texts(one) for _, one in frame.items()]
 
 
 def _texts(one: pd.Series) -> Any:
@@ -146,9 +161,13 @@ def _kinds(columns: Columns) -> dict[str, str]:
 
 
 def _frame(made: dict[str, Any], ids: pd.Index) -> pd.DataFrame:
-    series = {n: v.set_axis(ids) if isinstance(v, pd.Series) else v for n, v in made.items()}
-    texts = {n: pd.Series(v, index=ids, dtype="str") for n, v in series.items() if isinstance(v, list)}
-    return pd.DataFrame(series | texts, index=ids)
+    return pd.DataFrame({name: _cells_of(values, ids) for name, values in made.items()}, index=ids)
+
+
+def _cells_of(values: Any, ids: pd.Index) -> Any:
+    if isinstance(values, pd.Series):
+        return values.to_numpy() if isinstance(values.dtype, np.dtype) else values.set_axis(ids)
+    return pd.Series(values, index=ids, dtype="str") if isinstance(values, list) else values
 
 
 def _without_empty(source: Source, frame: pd.DataFrame, dialect: Dialect) -> tuple[pd.DataFrame, Dialect]:

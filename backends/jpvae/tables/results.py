@@ -9,7 +9,7 @@ one, one of probabilities a column for each level of each category.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,10 @@ import pandas as pd
 from ..errors import ViewError
 from ..views.columns import Columns
 from ..views.memory_map import let_go
-from . import writing, xlsx
+from . import annotated, writing, xlsx
 from .arrays import key_of, new_array
 from .joining import DRAW, IMPUTED, Joined
-from .sources import Source
+from .sources import ANNOTATED, Source
 
 if TYPE_CHECKING:
     from ..estimator import JPVAE
@@ -67,16 +67,38 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
         probable = model.impute_probabilities(joined.views, joined.observed, proposals=wanted.proposals)
         parts[".probabilities"] = {name: table for name, table in probable.items() if table.shape[1]}
     for part, tables in parts.items():
-        for name, table in tables.items():
-            writing.write_frame(folder / f"{name}{part}{endings[name]}", _named(joined, name, table), joined.how[name])
+        _write(folder, joined, endings, part, {name: [table] for name, table in tables.items()})
     if draws:
         drawn = model.sample_imputations(joined.views, joined.observed, n_draws=draws, proposals=wanted.proposals)
-        for name, suffix in endings.items():
-            frames = [_named(joined, name, one) for one in drawn[name]]
-            for number, frame in enumerate(frames, start=1):
-                frame.insert(frame.columns.get_loc(_id_of(joined, name)) + 1, DRAW, number)
-            writing.write_frame(folder / f"{name}.draws{suffix}", pd.concat(frames, ignore_index=True), joined.how[name])
+        _write(folder, joined, endings, ".draws", drawn)
     return _imputed(joined)
+
+
+def together(joined: Joined) -> str | None:
+    """How the file of all modalities is called, of the .h5mu that was given; None where none was."""
+    stems = [table.source.path.stem for table in joined.tables.values() if table.source.format == ".h5mu"]
+    return stems[0] if stems else None
+
+
+def _write(folder: Path, joined: Joined, endings: Mapping[str, str], part: str, made: Mapping[str, Sequence[Any]]) -> None:
+    """Each view's table, or its draws; all modalities in one file."""
+    modalities = {}
+    for name, tables in made.items():
+        if endings[name] in ANNOTATED:
+            table = joined.tables.get(name)
+            own = annotated.filled(table and table.annotated, tables, ~joined.whole[:, joined.names.index(name)])
+            if endings[name] == ".h5ad":
+                annotated.write(folder / f"{name}{part}.h5ad", own)
+            else:
+                modalities[name] = own
+            continue
+        frames = [_named(joined, name, one) for one in tables]
+        for number, frame in enumerate(frames, start=1) if part == ".draws" else ():
+            frame.insert(frame.columns.get_loc(_id_of(joined, name)) + 1, DRAW, number)
+        whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        writing.write_frame(folder / f"{name}{part}{endings[name]}", whole, joined.how[name])
+    if modalities:
+        annotated.write(folder / f"{together(joined)}{part}.h5mu", modalities)
 
 
 def _check_sheet(joined: Joined, name: str, columns: Columns, draws: int) -> None:

@@ -28,7 +28,8 @@ UNREADABLE = (
     zlib.error,
 )
 PACKED = (".csv.gz", ".tsv.gz")
-TABLES, ARRAYS = (".csv", ".tsv", ".parquet", ".xlsx"), (".npy", ".npz")
+ANNOTATED = (".h5ad", ".h5mu")
+TABLES, ARRAYS = (".csv", ".tsv", ".parquet", ".xlsx", *ANNOTATED), (".npy", ".npz")
 
 
 @dataclass(frozen=True)

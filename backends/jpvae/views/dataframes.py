@@ -29,6 +29,7 @@ class Table:
     frame: Any = None
     came_as: tuple[str | int, ...] | None = None  # the frame's columns, where they came in another order than the fit's
     back: Callable[[Any], Any] = lambda frame: frame  # from a DataFrame to the type of table that came in
+    counts: bool = False  # whether whole numbers in it are known to be counts
 
     def __len__(self) -> int:
         return len(self.frame if self.values is None else self.values)
@@ -273,8 +274,12 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
     if len(kinds) == 1 and kinds <= _FLOATS and not columns.coded:  # the same as below for every column, at once
         whole_table = pd.DataFrame(values.astype(kinds.pop(), copy=False), index, list(names or ()))
         return whole_table if table is None else table.back(whole_table[list(table.came_as or names or ())])
+    names = tuple(names or ())
+    plain = {} if frame is None else _floats(frame, columns)  # wide tables have many: these go at once
     made = {}
-    for j, name in enumerate(names or ()):
+    for j, name in enumerate(names):
+        if j in plain:
+            continue
         given: Any = None if frame is None else frame.iloc[:, j]
         known = _known(given, columns, j) if kind == "filled" and given is not None else None
         if known is not None and np.array_equal(known, values[:, j]):
@@ -293,7 +298,18 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
             whole = kind != "numbers" and j in columns.coded and given is not None and getattr(given.dtype, "kind", "") in "iu"
             made[name] = pd.Series(values[:, j], index=index).astype(given.dtype if small or whole else np.float64)
     result = pd.DataFrame(made, index=index)
+    if plain:
+        floats = pd.DataFrame(values[:, list(plain)], index, [names[j] for j in plain]).astype(
+            {names[j]: dtype for j, dtype in plain.items() if dtype != np.float64}
+        )
+        result = pd.concat([floats, result], axis=1)[list(names)] if made else floats
     return result if table is None else table.back(result if table.came_as is None else result[list(table.came_as)])
+
+
+def _floats(frame: Any, columns: Columns) -> dict[int, np.dtype[Any]]:
+    """The types of the columns that are NumPy's floats and no categories, by place."""
+    dtypes = enumerate(frame.dtypes)
+    return {j: t for j, t in dtypes if isinstance(t, np.dtype) and t in _FLOATS and j not in columns.coded}
 
 
 def named(values: np.ndarray, names: Sequence[str], index: Any) -> Any:

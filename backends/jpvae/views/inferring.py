@@ -126,7 +126,7 @@ def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dic
         _check_texts(table, j, observed)
     found |= {j: "bernoulli" for j in columns if j not in found and table.is_flag(j)}
     numbers = dict(_summaries(table, [j for j in columns if j not in found], observed))
-    if len(numbers) == table.count and are_counts(list(numbers.values())):
+    if len(numbers) == table.count and are_counts(list(numbers.values()), known=table.counts):
         return dict.fromkeys(columns, "negative_binomial")
     zero_or_one = flags(numbers)
     return found | {j: "bernoulli" if j in zero_or_one else "gaussian" for j in numbers}

@@ -75,15 +75,17 @@ def summaries(values: np.ndarray) -> list[Column]:
     return [column if some else empty for column, some in zip(found, there.any(axis=0), strict=True)]
 
 
-def are_counts(columns: Sequence[Column]) -> bool:
-    """Whether these are all the columns of a table of counts."""
-    if len(columns) < 5 or not all(c.whole and c.low >= 0 for c in columns):
+def are_counts(columns: Sequence[Column], *, known: bool = False) -> bool:
+    """Whether these are all the columns of a table of counts; known: whole numbers are counts there."""
+    if len(columns) < (2 if known else 5) or not all(c.whole and c.low >= 0 for c in columns):
         return False
+    if known:
+        return any(c.high > 1 for c in columns)
     counts = [c for c in columns if c.is_count]
-    known = [c for c in columns if c.high >= 5 or c.zeros < 0.5]
-    (_, alike), *_ = Counter(c.high for c in known).most_common(1) or [(0.0, 0)]
+    telling = [c for c in columns if c.high >= 5 or c.zeros < 0.5]
+    (_, alike), *_ = Counter(c.high for c in telling).most_common(1) or [(0.0, 0)]
     zeros = sum(c.low == 0 for c in columns)
-    return len(counts) >= max(5, 0.8 * len(known)) and zeros >= 0.2 * len(columns) and alike < max(2, 0.5 * len(known))
+    return len(counts) >= max(5, 0.8 * len(telling)) and zeros >= 0.2 * len(columns) and alike < max(2, 0.5 * len(telling))
 
 
 def flags(columns: Mapping[int, Column]) -> set[int]:

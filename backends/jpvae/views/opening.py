@@ -6,14 +6,16 @@ NaN under ``missing="nan"`` (reading.py); zeros are never taken as missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..errors import ViewError
 from . import dataframes as frames
+from . import single_cell
 from .columns import Columns
 from .dataframes import Table
 from .inferring import columns_of, per_view
@@ -30,6 +32,7 @@ class Opened:
     names: tuple[str, ...]
     columns: tuple[Columns, ...]
     keyed: bool  # handed in as a dict
+    together: Callable[[dict[str, Any]], Any] | None  # from results by view to what they were handed in as, where not a dict
     index: Any  # of the DataFrames among them
     fitting: bool  # whether the columns were learned from these tables
 
@@ -41,11 +44,18 @@ def open_views(
     likelihood: Any = "gaussian",
     names: tuple[str, ...] | None = None,
     columns: Sequence[Columns] | None = None,
+    layer: Any = None,
 ) -> Opened:
-    """Check the form. ``names`` and ``columns``: what a fitted model expects (views given by name may be left out); without
+    """Check the form. layer: of AnnData, by view or for all, None for X.
+
+    ``names`` and ``columns``: what a fitted model expects (views given by name may be left out); without
     them ``likelihood`` says what the columns are (inferring.py), and memory-mapped tables are read into memory, once, since a
     fit works in memory. Raises ViewError, ConfigError."""
-    order, tables, keyed = _tables(views, mask, names)
+    together, has = None, None
+    if single_cell.is_multimodal(views):
+        together = partial(single_cell.together, views)
+        views, has = single_cell.modalities(views)
+    order, tables, keyed = _tables(views, mask, names, layer)
     for name in order:
         if reason := unfit(name):
             raise ViewError(
@@ -65,19 +75,23 @@ def open_views(
     if columns is None and N == 1:
         raise ViewError("views have one row (n_samples = 1); expected at least two, to learn how rows differ")
     observed = _mask(_by_labels(mask, order, index, keyed), N, len(order))
+    if has is not None:
+        observed[:, [order.index(name) for name in views]] &= has
     if columns is not None:
         known = [t if t is None else frames.in_order(t, c) for t, c in zip(tables, columns, strict=True)]
-        return Opened(tuple(known), observed, order, tuple(columns), keyed, index, fitting=False)
+        return Opened(tuple(known), observed, order, tuple(columns), keyed, together, index, fitting=False)
     found, learned = [], []
     for i, (said, table, name) in enumerate(zip(per_view(likelihood, order), tables, order, strict=True)):
         if table is None:
             raise ViewError(f"view {name!r} is None; expected a table: a view that no row has cannot be learned")
         found.append(table if table.values is None else replace(table, values=in_memory(table.values)))
         learned.append(columns_of(said, found[-1], observed[:, i]))
-    return Opened(tuple(found), observed, order, tuple(learned), keyed, index, fitting=True)
+    return Opened(tuple(found), observed, order, tuple(learned), keyed, together, index, fitting=True)
 
 
-def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple[str, ...], list[Table | None], bool]:
+def _tables(
+    views: Any, mask: Any, names: tuple[str, ...] | None, layer: Any
+) -> tuple[tuple[str, ...], list[Table | None], bool]:
     """The views' names, their tables in that order, and whether they came in a dict."""
     keyed = isinstance(views, Mapping)
     if keyed:
@@ -107,7 +121,12 @@ def _tables(views: Any, mask: Any, names: tuple[str, ...] | None) -> tuple[tuple
             )
     if not tables:
         raise ViewError("views is empty; expected at least one (N, c) table")
-    return order, [None if t is None else frames.read_table(t, name) for t, name in zip(tables, order, strict=True)], keyed
+    return order, [None if t is None else _read(t, name, layer) for t, name in zip(tables, order, strict=True)], keyed
+
+
+def _read(table: Any, view: str, layer: Any) -> Table:
+    annotated = isinstance(table, single_cell.Modality) or single_cell.is_annotated(table)
+    return single_cell.read(table, view, layer) if annotated else frames.read_table(table, view)
 
 
 def _by_labels(mask: Any, order: Sequence[str], index: Any, keyed: bool) -> Any:

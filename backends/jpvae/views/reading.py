@@ -41,6 +41,7 @@ class Views:
     names: tuple[str, ...]
     columns: tuple[Columns, ...]
     keyed: bool  # handed in as a dict
+    together: Callable[[dict[str, Any]], Any] | None  # as ``Opened`` has it
     given: tuple[Table | None, ...]
     index: Any  # of the DataFrames among them
     leaving_out: tuple[Impossible, ...] | None = None  # what ``read`` leaves out of the tables
@@ -83,6 +84,8 @@ class Views:
                 made.append([frames.give_back(draw, columns, table, self.index, kind=kind) for draw in values])
             else:
                 made.append(frames.give_back(values, columns, table, self.index, kind=kind))
+        if self.together is not None:
+            return self.together(dict(zip(self.names, made, strict=True)))
         return dict(zip(self.names, made, strict=True)) if self.keyed else made
 
     def give_back_as(self, results: Sequence[np.ndarray], names: Sequence[Sequence[str]]) -> Any:
@@ -166,7 +169,9 @@ def checked(
             )
     tables = tuple(kept) if keep else tuple(arrays)
     kept_out = None if keep else leaving_out
-    return Views(tables, observed, whole, opened.names, opened.columns, opened.keyed, opened.tables, index, kept_out)
+    return Views(
+        tables, observed, whole, opened.names, opened.columns, opened.keyed, opened.together, opened.tables, index, kept_out
+    )
 
 
 def impossible_rows(opened: Opened, finders: Sequence[Impossible]) -> np.ndarray:

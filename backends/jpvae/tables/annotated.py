@@ -1,0 +1,108 @@
+"""Views in .h5ad (an AnnData) and .h5mu (a MuData, of which the view's name is the modality): cells go by their obs names.
+
+Results are files of the same kind: X has the filled numbers, obs the marks, and obs, var and uns are the input's. Draws are
+layers. Of one .h5mu all modalities go into one again.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import MissingDependency, ViewError
+from ..views.kinds import are_counts, summaries
+from ..views.single_cell import numbers_of
+from .sources import ANNOTATED, Source
+
+OBS_NAMES = "obs_names"  # what the ids are called where nobody calls them anything
+_MOST = 2**36  # bytes that a view may take as a dense table
+
+
+def is_annotated(source: Source) -> bool:
+    """Whether it is one of these files."""
+    return source.format in ANNOTATED
+
+
+def read(source: Source, layer: str | None) -> tuple[Any, pd.DataFrame]:
+    """The AnnData, and its numbers (cells, features). Raises ViewError."""
+    annotated = _open(source)
+    dense = 8 * annotated.n_obs * annotated.n_vars
+    if dense > _MOST:
+        raise ViewError(
+            f"{source} has {annotated.n_obs:,} cells x {annotated.n_vars:,} features, {dense >> 30:,} GiB as a dense table; "
+            "choose features, such as the most variable ones"
+        )
+    return annotated, numbers_of(annotated, layer, source.view)
+
+
+def _texts_of_python() -> Any:
+    """anndata 0.12 does not write the texts of pandas 3."""
+    return pd.option_context("future.infer_string", False)
+
+
+def _unregistered() -> type[Exception]:
+    """What anndata raises on an element of no kind that it knows; the error has no public name."""
+    try:
+        from anndata._io.specs.registry import IORegistryError
+    except ImportError:
+        return ValueError
+    return IORegistryError
+
+
+def _open(source: Source) -> Any:
+    try:
+        with warnings.catch_warnings(), _texts_of_python():
+            warnings.simplefilter("ignore", FutureWarning)  # theirs, of their next release
+            if source.format == ".h5ad":
+                from anndata import read_h5ad
+
+                return read_h5ad(source.path)
+            from mudata import read_h5mu
+
+            modalities = read_h5mu(source.path).mod
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"{source} needs {error.name}: pip install 'jpvae[single-cell]'") from error
+    except (TypeError, AttributeError, AssertionError, _unregistered()) as error:  # of damaged files, as UNREADABLE has others
+        raise ValueError(str(error)) from error
+    if source.view not in modalities:
+        raise ViewError(f"{source} has the modalities {list(modalities)}; expected the view's name to be one of them")
+    return modalities[source.view]
+
+
+def has_counts(numbers: pd.DataFrame) -> bool:
+    """Whether all are whole numbers, which are counts in these files."""
+    return are_counts(summaries(numbers.to_numpy(np.float64)), known=True)
+
+
+def filled(annotated: Any, tables: Sequence[pd.DataFrame], imputed: np.ndarray) -> Any:
+    """An AnnData of a filled table (N, p), or of several as its layers. annotated: the view's own; None: it has none."""
+    from anndata import AnnData
+
+    cells, features = (pd.Index([str(name) for name in names], dtype=object) for names in tables[0].axes)
+    obs, var, uns = pd.DataFrame(index=cells), pd.DataFrame(index=features), {}
+    if annotated is not None:
+        obs, var, uns = annotated.obs.reindex(cells), annotated.var.reindex(features), dict(annotated.uns)
+    made = AnnData(tables[0].to_numpy(), obs.assign(imputed=imputed), var, uns=uns)
+    if len(tables) > 1:
+        made.layers.update({f"draw{k}": table.to_numpy() for k, table in enumerate(tables, start=1)})
+    return made
+
+
+def write(path: Path, made: Any | Mapping[str, Any]) -> None:
+    """An AnnData to a .h5ad, several by their modality to a .h5mu."""
+    with _texts_of_python():
+        if isinstance(made, Mapping):
+            from mudata import MuData, set_options
+
+            with set_options(pull_on_update=False):
+                MuData(dict(made)).write_h5mu(path)
+        else:
+            made.write_h5ad(path)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

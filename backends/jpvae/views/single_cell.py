@@ -1,0 +1,96 @@
+"""AnnData as a view, MuData as all of them: read as DataFrames of cells x features, given back in their own type.
+
+A cell that a modality of a MuData does not have lacks that view. Whole numbers of these objects are counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..errors import ViewError
+from .dataframes import Table, read_table
+
+
+def is_annotated(table: Any) -> bool:
+    """Whether it is an AnnData, without importing it."""
+    return type(table).__module__.partition(".")[0] == "anndata" and hasattr(table, "obs_names")
+
+
+def is_multimodal(views: Any) -> bool:
+    """Whether it is a MuData, without importing it."""
+    return type(views).__module__.partition(".")[0] == "mudata" and hasattr(views, "mod")
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One AnnData in the rows of its MuData, some of which it may lack."""
+
+    annotated: Any
+    index: Any
+
+
+def read(table: Any, view: str, layer: Any) -> Table:
+    """An AnnData's X, or the layer that is named for the view. Raises ViewError."""
+    annotated, index = (table.annotated, table.index) if isinstance(table, Modality) else (table, None)
+    if not is_annotated(annotated):
+        raise ViewError(f"view {view!r} is a {type(annotated).__name__}; expected an AnnData in each modality")
+    if not annotated.obs_names.is_unique:
+        raise ViewError(f"view {view!r} has cells of the same name; expected different ones: call obs_names_make_unique()")
+    frame = numbers_of(annotated, layer.get(view) if isinstance(layer, Mapping) else layer, view)
+    if index is not None and not index.equals(frame.index):
+        frame = frame.reindex(index)
+    made = read_table(frame, view)
+    return Table(view, made.values, frame, back=partial(like, annotated), counts=True)
+
+
+def numbers_of(annotated: Any, layer: str | None, view: str) -> Any:
+    """X or a layer as a DataFrame, dense."""
+    import pandas as pd
+
+    if layer is not None and layer not in annotated.layers:
+        raise ViewError(f"view {view!r} has no layer {layer!r}; expected one of {list(annotated.layers)}, or None for X")
+    matrix = annotated.X if layer is None else annotated.layers[layer]
+    if matrix is None:
+        raise ViewError(f"view {view!r} has no X; name one of its layers {list(annotated.layers)}: layer=")
+    if hasattr(matrix, "to_memory"):  # of a file that is open
+        matrix = matrix.to_memory()
+    dense = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
+    return pd.DataFrame(dense, annotated.obs_names, annotated.var_names.tolist())
+
+
+def like(annotated: Any, frame: Any) -> Any:
+    """An AnnData of the frame's numbers; obs, var and uns are those of the given one."""
+    from anndata import AnnData
+
+    var = annotated.var.reindex([str(name) for name in frame.columns])
+    return AnnData(frame.to_numpy(), annotated.obs.reindex(frame.index), var, uns=dict(annotated.uns))
+
+
+def modalities(multimodal: Any) -> tuple[dict[str, Modality], np.ndarray]:
+    """A MuData's modalities in the rows of the whole, and (N, M) which of them have which."""
+    if getattr(multimodal, "axis", 0) != 0:
+        raise ViewError("views is a MuData whose modalities share their features; expected shared cells, axis=0")
+    names = multimodal.obs_names
+    found = {str(name): Modality(part, names) for name, part in multimodal.mod.items()}
+    has = [names.isin(part.annotated.obs_names) for part in found.values()]
+    return found, np.stack(has, axis=1) if has else np.empty((len(names), 0), bool)
+
+
+def together(multimodal: Any, made: Mapping[str, Any]) -> Any:
+    """Results by view as a MuData of the given one's cells; lists of draws as a list."""
+    from anndata import AnnData
+    from mudata import MuData, set_options
+
+    if any(isinstance(one, list) for one in made.values()):
+        draws = zip(*made.values(), strict=True)
+        return [together(multimodal, dict(zip(made, draw, strict=True))) for draw in draws]
+    parts = {name: one if is_annotated(one) else AnnData(one) for name, one in made.items()}
+    with set_options(pull_on_update=False):
+        whole = MuData(parts)
+    whole.obs = multimodal.obs.reindex(whole.obs_names)
+    return whole
