@@ -91,6 +91,7 @@ def run(
             "imputation": test["published_imputation"],
         },
         "table_2": {"active_units_percent": latents["active_units_percent"]},
+        "reconstruction_alone": test["reconstruction_alone"],
         "plug_in": test["plug_in"],
         "plug_in_training": test["plug_in_training"],
         "predictive": test["predictive"],
