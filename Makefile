@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 GUESTS := .venv-guests
 
-.PHONY: demo test lint lowest guests bench thorough mutants clean
+.PHONY: demo test lint docs lowest guests bench thorough mutants clean
 
 demo: $(VENV)/demo.stamp  ## train on 5,000 real digits; print a table, save a figure
 	$(BIN)/jpvae demo --out demo
@@ -17,6 +17,9 @@ lint: $(VENV)/dev.stamp  ## style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/dev.stamp  ## the docs site in docs/_build/html; every warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.toml allows, torch apart
 	$(LOWEST)/bin/python -m pytest proofs_tests -n auto --maxprocesses 4 $(OLD)
@@ -58,4 +61,4 @@ $(GUESTS)/guests.stamp: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(GUESTS) demo dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) $(GUESTS) docs/_build demo dist .pytest_cache .mypy_cache .ruff_cache
