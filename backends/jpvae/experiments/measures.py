@@ -2,7 +2,7 @@
 
 alone       one sample z_i per image of the posterior given view i alone: how a view is told by its own latents; under a
             factorised posterior the same as "reconstruction", which has the posterior given both views
-published   one posterior sample z per image; an imputation is decoded once from Eq. 12's mean given the sample, with the
+published   such samples too; an imputation is decoded once from Eq. 12's mean given the sample, with the
             moments of the evaluated split's own samples (that is how the paper's tables were made)
 plug-in     decode once, from the posterior mean mu_i: E[z_j | mu_i] under the prior, or (training) by Eq. 12 with the moments
             of training latents
@@ -34,13 +34,12 @@ def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str,
     for block in predictor.blocks(views, observed):
         rng = predictor.noise(block)
         z = [part[0] for part in predictor.draw_latents(block, rng, 1)]
-        samples[block.rows] = np.concatenate([predictor.engine.numpy(part) for part in z], axis=-1)[: block.size]
+        alone = _alone(predictor, block)
+        samples[block.rows] = np.concatenate([predictor.engine.numpy(part) for part in alone], axis=-1)[: block.size]
         for j in range(2):
             seen = predictor.engine.asarray(np.broadcast_to(np.arange(2) != j, (block.observed.shape[0], 2)).copy())
             sums["reconstruction"][j] += _loss(predictor, block, j, z[j])
-            alone = predictor.engine.asarray(np.broadcast_to(np.arange(2) == j, (block.observed.shape[0], 2)).copy())
-            own = predictor.draw_latents(block, predictor.noise(block), 1, observed=alone)[j][0]
-            sums["reconstruction_alone"][j] += _loss(predictor, block, j, own)
+            sums["reconstruction_alone"][j] += _loss(predictor, block, j, alone[j])
             plug_in = jc.conditional_mean(predictor.prior, list(block.means), seen)[j]
             sums["plug_in"][j] += _loss(predictor, block, j, plug_in)
             regressed = predictor.regressed_latents(block, *moments, observed=seen)[j]
@@ -73,12 +72,12 @@ def eq12(samples: np.ndarray, moments: jc.Moments, n1: int) -> list[np.ndarray]:
 
 
 def sampled_latents(predictor: Predictor, views: list[np.ndarray]) -> np.ndarray:
-    """One posterior sample per image, (N, n_1 + n_2): the one that Table 1's reconstructions decode."""
+    """One posterior sample of each view given that view alone, (N, n_1 + n_2): what Table 1's imputations are made of."""
     observed = np.ones((len(views[0]), 2), dtype=bool)
     parts = []
     for block in predictor.blocks(views, observed):
-        z = predictor.draw_latents(block, predictor.noise(block), 1)
-        parts.append(np.concatenate([predictor.engine.numpy(part[0]) for part in z], axis=-1)[: block.size])
+        z = _alone(predictor, block)
+        parts.append(np.concatenate([predictor.engine.numpy(part) for part in z], axis=-1)[: block.size])
     return np.concatenate(parts).astype(np.float64)
 
 
@@ -94,6 +93,15 @@ def cross_correlation(moments: jc.Moments, n1: int) -> np.ndarray:
     deviation = np.sqrt(np.diag(moments.covariance))
     correlation: np.ndarray = (moments.covariance / np.outer(deviation, deviation))[:n1, n1:]
     return correlation
+
+
+def _alone(predictor: Predictor, block: Block) -> list[Any]:
+    """One sample (R, n_i) of each view's latents given that view alone: they know nothing of the other, which may be hidden."""
+    drawn = []
+    for i in range(2):
+        seen = predictor.engine.asarray(np.broadcast_to(np.arange(2) == i, block.observed.shape).copy())
+        drawn.append(predictor.draw_latents(block, predictor.noise(block), 1, observed=seen)[i][0])
+    return drawn
 
 
 def _padded(z: np.ndarray, block: Block) -> np.ndarray:
