@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
+GUESTS := .venv-guests
 
-.PHONY: demo test lint lowest bench thorough mutants clean
+.PHONY: demo test lint docs lowest guests bench thorough mutants clean
 
 demo: $(VENV)/demo.stamp  ## train on 5,000 real digits; print a table, save a figure
 	$(BIN)/jpvae demo --out demo
@@ -17,8 +18,14 @@ lint: $(VENV)/dev.stamp  ## style, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/dev.stamp  ## the docs site in docs/_build/html; every warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.toml allows, torch apart
 	$(LOWEST)/bin/python -m pytest proofs_tests -n auto --maxprocesses 4 $(OLD)
+
+guests: $(GUESTS)/guests.stamp  ## the examples in other libraries (Flax, NumPyro), each with its number
+	set -e; for example in examples/guests/*.py; do echo "-- $$example"; $(GUESTS)/bin/python $$example; done
 
 bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives
 	$(BIN)/python -m pytest benchmarks --benchmark-only
@@ -48,5 +55,10 @@ $(LOWEST)/dev.stamp: pyproject.toml constraints.txt .ci/lowest_versions.py
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/constraints.txt -e '.[dev]'
 	touch $@
 
+$(GUESTS)/guests.stamp: pyproject.toml constraints.txt
+	test -x $(GUESTS)/bin/python || $(PYTHON) -m venv $(GUESTS)
+	$(GUESTS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[guests]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(LOWEST) demo dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) $(GUESTS) docs/_build demo dist .pytest_cache .mypy_cache .ruff_cache

@@ -133,7 +133,7 @@ def run_engine(backend: str, clock: Clock) -> None:
 
     data, test = read_views(halves(mnist("train")[0][:TRAINING])), halves(mnist("test")[0][:TEST])
     chosen = Options.of(JPVAE(**RECIPE, backend=backend))
-    model = model_of(chosen, data.columns)
+    model = model_of(chosen, data.columns, data.names, len(data.observed))
     plan = plan_of(chosen, model, TRAINING, data.names, 0)
     runner = engine(backend, model)
     state = runner.start(model.initial_parameters(0), None)

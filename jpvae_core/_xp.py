@@ -81,7 +81,7 @@ def _unwrapped(x: Any) -> Any:
     if type(x) is dict:
         return {key: _unwrapped(value) for key, value in x.items()}
     value = getattr(type(x), "__jax_array__", None)
-    return x if value is None else value(x)
+    return value(x) if callable(value) else x  # JAX's tracers have a property of that name
 
 
 def library_of(x: Any) -> str:

@@ -77,7 +77,7 @@ class Fused:
         return self.rank * (1 + len(self.alone)) + sum(self.prior.dims)
 
     @public
-    def mean(self) -> tuple[Array, ...]:
+    def mean(self) -> tuple[Any, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
         xp, (u, _, _) = self.xp, self.source
         means = []
@@ -115,7 +115,7 @@ class Fused:
         return xp.sum(for_mean * for_mean + xp.sum(for_columns * for_columns, axis=-2), axis=-1)
 
     @public
-    def draw(self, noise: Array) -> tuple[Array, ...]:
+    def draw(self, noise: Array) -> tuple[Any, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
         noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M, view 1's source, ..., view M's];

@@ -99,7 +99,7 @@ class FusedInFrames:
         return self.prior.coupling.rank + sum(self.prior.dims)
 
     @public
-    def mean(self) -> tuple[Array, ...]:
+    def mean(self) -> tuple[Any, ...]:
         """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
         u, _ = self.source
         found: tuple[Array, ...] = self.form.views([expand(self.xp, one.given(self.xp, u), one.frame) for one in self.views])
@@ -121,7 +121,7 @@ class FusedInFrames:
         return self.form.rows(0.5 * xp.sum(total, axis=-1))
 
     @public
-    def draw(self, noise: Array) -> tuple[Array, ...]:
+    def draw(self, noise: Array) -> tuple[Any, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
         noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M]; (noise_dim,) for a single row.

@@ -16,7 +16,7 @@ which comes closer to log p(x_j | x_O) and keeps the spread.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,9 @@ def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Sequenc
     wanted: Any = np.eye(M, dtype=bool) if parts is None else parts
     if parts is not None and given:
         wanted = _chosen(prior, parts)
-    like: Any = next((x for x in (mask, wanted) if hasattr(x, "shape") and library_of(x) != "numpy"), np.zeros(()))
+    columns: Any = mask.values() if isinstance(mask, Mapping) else mask if isinstance(mask, list | tuple) else [mask]
+    arrays = (x for x in (*columns, wanted) if hasattr(x, "shape") and library_of(x) != "numpy")
+    like: Any = next(arrays, np.zeros(()))
     xp = namespace(like)
     seen = xp.ones((M,), dtype=xp.bool, device=device(like)) if mask is None else mask_of(xp, prior, mask, like)
     wanted = mask_of(xp, prior, wanted, like)

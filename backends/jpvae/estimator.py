@@ -52,8 +52,8 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
 
     Parameters
     ----------
-    latent_dims : int or sequence of int, default 16
-        Latents of every view, or of each.
+    latent_dims : int, sequence of int or "auto", default "auto"
+        Latents of every view, or of each. "auto": 16, or 32 with at least 1,000 rows and a view of 32 columns.
     prior : {"canonical", "independent", "orthogonal", "svd"}, default "canonical"
         How views are coupled: by learned loadings on shared sources (any number of views, any sizes); not at all; C = alpha R
         with a rotation R; C = U diag(s) V^T of two views with learned s.
@@ -79,8 +79,9 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
     subset_weights : sequence of float, optional
         Of two views: (both, first alone, second alone), by default (1, 0.25, 0.25); of more: (all observed, a random part
         of them), by default (1, 0.5).
-    hidden : sequence of int, or one per view, default (64,)
+    hidden : sequence of int, one per view, or "auto", default "auto"
         Sizes of the encoders' hidden layers; decoders mirror them. ``((64,), (512, 512))`` gives each of two views its own.
+        "auto": (64,), or (128,) where "auto" gives 32 latents.
     epochs : float, optional
         Passes over the rows, where ``steps`` is not given; by default 30, and at least 1,500 steps.
     steps : int, optional
@@ -145,6 +146,11 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         Of the networks' matrices, decoupled as AdamW's; 4 times as much of hidden layers beside a linear path. Nothing of the
         prior or the likelihoods decays. "auto": 0.5 where there are as many columns as rows, or more, else times the root of
         their ratio.
+    calibration : float, default 0.2
+        The part of the rows, at most 1,000, that the first two thirds of the steps leave out. By them the likelihoods' own
+        parameters (variances) that predictions use are then found, of each view by drawing it from the others: intervals of
+        new rows cover what they should. The last third trains with all rows. 0: these parameters are those of the training, as
+        they are with one view, with ``early_stopping``, and with less than 18 rows.
     networks : dict, optional
         Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
 
@@ -188,7 +194,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
 
     def __init__(
         self,
-        latent_dims: int | Sequence[int] = 16,
+        latent_dims: int | Sequence[int] | Literal["auto"] = "auto",
         *,
         prior: PriorName = "canonical",
         alpha: float = 0.95,
@@ -200,7 +206,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         entries: Entries = "error",
         objective: Objective = "subset",
         subset_weights: Sequence[float] | None = None,
-        hidden: Sequence[int] | Sequence[Sequence[int]] = (64,),
+        hidden: Sequence[int] | Sequence[Sequence[int]] | Literal["auto"] = "auto",
         epochs: float | None = None,
         steps: int | None = None,
         batch_size: int = 64,
@@ -228,6 +234,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         patience: int = 10,
         max_gradient_norm: float | Literal["auto"] | None = "auto",
         weight_decay: float | Literal["auto"] = "auto",
+        calibration: float = 0.2,
         networks: Mapping[str, tuple[Any, Any]] | None = None,
     ) -> None:
         self.latent_dims = latent_dims
@@ -269,6 +276,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         self.patience = patience
         self.max_gradient_norm = max_gradient_norm
         self.weight_decay = weight_decay
+        self.calibration = calibration
         self.networks = networks
 
     def fit(

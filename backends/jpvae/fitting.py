@@ -13,6 +13,7 @@ import numpy as np
 from .files import saving
 from .files.saving import Progress
 from .fitted import Fitted
+from .inference.calibration import calibrated
 from .inference.latent_report import diagnose
 from .inference.predictor import Predictor
 from .option_values import seed_of
@@ -42,7 +43,7 @@ class File(NamedTuple):
 
 def begin(options: Options, opened: Opened, missing: str, slices: Slices | None) -> tuple[Fitted, Plan, Views]:
     """The model, the plan, the views read and checked, and their scaling, before any step. Raises ConfigError, ViewError."""
-    seed, model = seed_of(options.seed), model_of(options, opened.columns, opened.names)
+    seed, model = seed_of(options.seed), model_of(options, opened.columns, opened.names, len(opened.observed))
     plan = plan_of(options, model, len(opened.observed), opened.names, seed)
     survey = Survey(opened, model.likelihoods)
     data = checked(opened, missing=missing, entries=options.entries, visit=survey)
@@ -80,7 +81,7 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
 
     def write(fitted: Fitted, done: int, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray]) -> None:
         if file is not None:
-            stand = Progress(done, optimizer, held_out.best if held_out else None, record.window)
+            stand = Progress(done, optimizer, held_out.best if held_out else None, record.window, kept)
             saving.write(
                 replace(fitted, parameters=parameters, history=tuple(record.history)), file.path, stand, fingerprint=fingerprint
             )
@@ -95,11 +96,18 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
         if held_out and held_out.exhausted:
             raise StopTraining
 
-    done = progress.step
+    done, middle, stopped = progress.step, plan.calibration.steps if plan.calibration else 0, False
+    kept, rows = progress.calibrated, batches.calibrating
     view = Run(options, start.seed, model, start.view_names, start.columns, start.history)
     with listening(listeners, view, done, plan.steps):
-        if not (held_out and held_out.exhausted):
-            done = train(backend, state, batches, first=done, on_step=on_step)
+        if done <= middle and plan.calibration:
+            done, stopped = train(backend, state, batches, first=done, last=middle, on_step=on_step)
+            if not stopped:
+                finite_arrays(done)
+                halfway = Predictor(backend, model, backend.parameters(state), start.seed)
+                kept = calibrated(halfway, [view[rows] for view in batches.views], data.observed[rows], start.seed)
+        if not (stopped or (held_out and held_out.exhausted)):
+            done, _ = train(backend, state, batches, first=done, on_step=on_step)
         with suppress(StopTraining):  # it has come already
             record.close(done)
     parameters, optimizer = finite_arrays(done)
@@ -107,6 +115,8 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
     if held_out and held_out.best:
         best = dict(held_out.best.parameters)
         native = {name: backend.asarray(x) for name, x in best.items()}
+    best = {**best, **kept}
+    native = {**native, **{name: backend.asarray(x) for name, x in kept.items()}}
     predictor = Predictor(backend, model, native, start.seed)
     moments = None
     full = data.observed.all(axis=1)

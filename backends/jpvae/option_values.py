@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -89,16 +89,20 @@ def _integers(values: Any) -> tuple[int, ...] | None:
     return tuple(int(n) for n in values)
 
 
-def _latent_dims(name: str, value: Any) -> int | tuple[int, ...]:
+def _latent_dims(name: str, value: Any) -> int | tuple[int, ...] | Literal["auto"]:
+    if isinstance(value, str) and value == "auto":
+        return "auto"
     if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
     sizes = _integers(value)
     if sizes is None:
-        raise ConfigError(f"{name} is {value!r}; expected an integer, or one per view")
+        raise ConfigError(f"{name} is {value!r}; expected an integer, one per view, or 'auto'")
     return sizes
 
 
-def _layers(name: str, value: Any) -> Layers:
+def _layers(name: str, value: Any) -> Layers | Literal["auto"]:
+    if isinstance(value, str) and value == "auto":
+        return "auto"
     sizes = _integers(value)
     if sizes is not None:
         return sizes
@@ -106,7 +110,7 @@ def _layers(name: str, value: Any) -> Layers:
     if any(part is None for part in per_view):
         raise ConfigError(
             f"{name} is {value!r}; expected a sequence of layer sizes, such as (512, 512), or one per view, such as "
-            "((64,), (512, 512))"
+            "((64,), (512, 512)), or 'auto'"
         )
     return tuple(part for part in per_view if part is not None)
 
@@ -174,6 +178,7 @@ KINDS: dict[str, Callable[[str, Any], Any]] = {
             "validation_fraction",
             "cell_dropout",
             "cross_weight",
+            "calibration",
         ),
         _number,
     ),

@@ -37,6 +37,7 @@ BEFORE = {  # what files have that are older than the option
     "cross_draws": 1,
     "cross_weight": 1.0,
     "weight_decay": 0.0,
+    "calibration": 0.0,
 }
 
 
@@ -47,7 +48,7 @@ class Options:
     Raises ConfigError naming the first that is not of its kind.
     """
 
-    latent_dims: int | tuple[int, ...] = 16
+    latent_dims: int | tuple[int, ...] | Literal["auto"] = "auto"
     prior: PriorName = "canonical"
     alpha: float = 0.95
     learn_alpha: bool = False
@@ -58,7 +59,7 @@ class Options:
     entries: Entries = "error"
     objective: Objective = "subset"
     subset_weights: tuple[float, ...] | None = None
-    hidden: Layers = (64,)
+    hidden: Layers | Literal["auto"] = "auto"
     epochs: float | None = None
     steps: int | None = None
     batch_size: int = 64
@@ -86,6 +87,7 @@ class Options:
     patience: int = 10
     max_gradient_norm: float | Literal["auto"] | None = "auto"
     weight_decay: float | Literal["auto"] = "auto"
+    calibration: float = 0.2
     networks: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -96,6 +98,8 @@ class Options:
         at_least("patience", self.patience, 1)
         if at_least("cross_draws", self.cross_draws, 1) > _MOST_DRAWS:
             raise ConfigError(f"cross_draws is {self.cross_draws}; expected at most {_MOST_DRAWS:,}")
+        if not 0 <= self.calibration < 1:
+            raise ConfigError(f"calibration is {self.calibration}; expected 0 <= calibration < 1, a part of the rows")
         if not 0 <= self.cell_dropout <= 1:
             raise ConfigError(f"cell_dropout is {self.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
         if not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):

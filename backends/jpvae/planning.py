@@ -14,23 +14,27 @@ from .errors import ConfigError, JPVAEWarning
 from .model.model import Model
 from .options import Options
 from .training import schedules
-from .training.plan import Plan, held_out_rows
+from .training.plan import Calibration, Plan, held_out_rows
 from .training.schedules import LearningRate
 from .views.columns import Columns
 
 _MOST_STEPS = 10**9
 _PASSES, _FEWEST_STEPS = 30.0, 1_500  # where neither epochs nor steps are given: docs/experiments.md
+_FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
 _STEEPEST, _STRONGEST = 2.0, 0.5
+_SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
 
 
-def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str]) -> Model:
-    """The model that these options mean for views of these columns and names. Raises ConfigError."""
-    sizes = options.latent_dims
+def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str], rows: int) -> Model:
+    """The model that these options mean for so many rows of views of these columns and names. Raises ConfigError."""
+    features = tuple(each.width for each in columns)
+    latents, units = _LARGE if rows >= _MANY_ROWS and max(features) >= _LARGE[0] else _SMALL
+    sizes = latents if options.latent_dims == "auto" else options.latent_dims
     return Model(
-        features=tuple(each.width for each in columns),
+        features=features,
         latent_dims=(sizes,) * len(columns) if isinstance(sizes, int) else sizes,
         likelihood_names=tuple(each.spec for each in columns),
-        hidden=options.hidden,
+        hidden=(units,) if options.hidden == "auto" else options.hidden,
         prior=options.prior,
         alpha=float(options.alpha),
         learn_alpha=options.learn_alpha,
@@ -91,10 +95,10 @@ def with_networks(made: Engine, model: Model, parameters: Mapping[str, np.ndarra
 def warn_of_idle_latents(options: Options, model: Model, names: Sequence[str]) -> None:
     """Warn of views with more latents than columns, which have nothing to tell by the others.
 
-    The default number suits tables of any width (docs/experiments.md): the warning is of numbers that were chosen. The smallest
+    The default numbers suit tables of any width (docs/experiments.md): the warning is of numbers that were chosen. The smallest
     size is how many directions a canonical prior couples: a small table among larger ones may have as many.
     """
-    if options.latent_dims == Options.latent_dims:
+    if options.latent_dims == "auto":
         return
     idle = [i for i, (n, c) in enumerate(zip(model.latent_dims, model.features, strict=True)) if n > c]
     if len(idle) < model.views:
@@ -145,7 +149,16 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
         weight_decay=_decay(options.weight_decay, model, rows),
+        calibration=_calibration(options, model, rows, steps),
     )
+
+
+def _calibration(options: Options, model: Model, rows: int, steps: int) -> Calibration | None:
+    """None where nothing can be learned of it: no likelihood with parameters of its own, one view, few rows or steps."""
+    held_out, first = min(_MOST_CALIBRATING, round(options.calibration * rows)), round(_FIRST_PART * steps)
+    learn = any(name.startswith("likelihood.") for name in model.initial_parameters(0))
+    enough = held_out >= _FEWEST_CALIBRATING and 0 < first < steps and model.views > 1
+    return Calibration(first, held_out) if learn and enough and not options.early_stopping else None
 
 
 def _gradient_limit(given: float | str | None, model: Model) -> float | None:

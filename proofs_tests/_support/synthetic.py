@@ -23,6 +23,7 @@ OPTIONS: dict[str, Any] = {
     "posterior": "factorised",  # whose formulas the tests write out; test_posterior_predictive.py has the fused one's
     "linear_skip": False,  # plain layers, Adam and objective, so that few steps of small models learn what a test looks at
     "weight_decay": 0.0,
+    "calibration": 0.0,
     "max_gradient_norm": None,
     "coupling_rate": 0.1,
     "cross_draws": 1,

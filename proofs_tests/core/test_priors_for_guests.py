@@ -1,5 +1,8 @@
 """What a codebase asks of a prior: a part of it, one from a given C, another dtype or library, equality, JAX's pytrees."""
 
+import sys
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,3 +136,24 @@ def test_entries_and_signs_of_a_given_frame(n, d, dtype):
 def test_what_is_no_frame_has_no_entries():
     with pytest.raises(jc.NotOrthogonal, match="Q has columns that are not orthonormal"):
         jc.inverse_frame(np.ones((2, 2)))
+
+
+def test_a_wrapper_of_jax_s_is_its_value_also_beside_tracers(monkeypatch):
+    """As flax's nnx.Param: an object that is no array, but has one to give."""
+
+    class Param:
+        def __init__(self, value):
+            self.value = value
+
+        def __jax_array__(self):
+            return self.value
+
+    monkeypatch.setitem(sys.modules, "flax", types.ModuleType("flax"))
+    entries = jnp.ones(3)
+
+    def divergence(x):
+        prior = jc.JointPrior.orthogonal(jc.orthogonal(Param(entries), 3), 0.5)
+        return jc.kl_divergence(prior, [Param(x), x], [x, Param(x)])
+
+    rows = jnp.ones((2, 3))
+    np.testing.assert_allclose(jax.jit(divergence)(rows), divergence(rows), rtol=1e-6)

@@ -38,6 +38,8 @@ def test_the_masks_are_the_row_s_own_views_then_each_part_of_them():
     drawn = RNG.random((5, B, 3)) < 0.5
     forms = [[["a"], ["b"], [2]], [0, "b", "c"], np.eye(3)]
     assert all((jc.subsets(PRIOR, MASK, parts) == masks).all() for parts in forms)
+    columns = dict(zip("cab", torch.asarray(MASK[:, [2, 0, 1]]).T, strict=True))  # one tensor per view, by name
+    assert torch.equal(jc.subsets(PRIOR, columns), torch.asarray(masks))
     found = jc.subsets(PRIOR, MASK, drawn)
     empty = ~(drawn & MASK).any(axis=-1)
     np.testing.assert_array_equal(found[1:], np.where(empty[..., None], MASK, drawn & MASK))

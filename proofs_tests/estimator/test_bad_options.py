@@ -76,7 +76,7 @@ OPTION_ERRORS = {
         {"prior": "orthogonal", "rank": 1, "latent_dims": 2},
         r"rank is 1 with prior='orthogonal', which couples every direction",
     ),
-    "text latents": ({"latent_dims": "3"}, r"latent_dims is '3'; expected an integer, or one per view"),
+    "text latents": ({"latent_dims": "3"}, r"latent_dims is '3'; expected an integer, one per view, or 'auto'"),
     "negative ramp": ({"beta": Linear(-1.0)}, r"beta is Linear\(ramp=-1\.0\); expected a ramp of at least 0"),
     "gradient norm": ({"max_gradient_norm": 0.0}, r"max_gradient_norm is 0\.0; expected a positive number, or None"),
     "text norm": ({"max_gradient_norm": "1"}, r"max_gradient_norm is '1'; expected a number or 'auto' or None"),

@@ -49,3 +49,16 @@ def test_both_engines_train_the_same():
     numpy, torch = (JPVAE(**options | {"backend": b}).fit(VIEWS, MASK) for b in ("numpy", "torch"))
     for name, x in numpy.parameters_.items():
         np.testing.assert_allclose(torch.parameters_[name], x, rtol=0, atol=1e-9)  # six steps; roundings of some 1e-15 each
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "latents", "hidden"),
+    [(1000, (2, 32), 32, (128,)), (999, (2, 32), 16, (64,)), (1000, (2, 31), 16, (64,))],
+)
+def test_large_tables_get_larger_networks(rows, columns, latents, hidden):
+    data = [np.random.default_rng(c).standard_normal((rows, c)) for c in columns]
+    options = {"likelihood": "gaussian", "steps": 1, "backend": "numpy", "progress": False}
+    model = JPVAE(**options).fit(data)
+    assert (model.model_.latent_dims, model.model_.hidden) == ((latents, latents), hidden)
+    chosen = JPVAE(**options, latent_dims=(2, 3), hidden=(8,)).fit(data)
+    assert (chosen.model_.latent_dims, chosen.model_.hidden) == ((2, 3), (8,))

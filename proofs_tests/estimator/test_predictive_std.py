@@ -40,7 +40,14 @@ def model():
     likelihood = [KINDS, "negative_binomial", "poisson_unscaled", "gaussian"]
     options = {"latent_dims": 2, "prior": "canonical", "alpha": 0.6, "hidden": (4,), "steps": 60, "learning_rate": 2e-2}
     options |= {"dtype": "float64", "backend": "numpy", "progress": False, "batch_size": 30}
-    options |= {"linear_skip": False, "weight_decay": 0.0, "max_gradient_norm": None, "cross_draws": 1, "cross_weight": 1.0}
+    options |= {
+        "calibration": 0,
+        "linear_skip": False,
+        "weight_decay": 0.0,
+        "max_gradient_norm": None,
+        "cross_draws": 1,
+        "cross_weight": 1.0,
+    }
     made = JPVAE(likelihood=likelihood, **options).fit(VIEWS)
     assert made.model_.likelihood_names[1:3] == ("negative_binomial", "poisson_unscaled")
     return made

@@ -14,7 +14,7 @@ from commands import invoke
 
 from jpvae.errors import ConfigError
 from jpvae.experiments import hvdmnist
-from jpvae.experiments.reproduce import classifiers, conclusions, conduct, measuring, report
+from jpvae.experiments.reproduce import classifiers, conclusions, conduct, digits, measuring, report
 from jpvae.experiments.reproduce.digits import splits
 from jpvae.experiments.reproduce.perceptrons import Perceptrons
 from jpvae.experiments.reproduce.pieces import SHOWN, pieces
@@ -43,6 +43,7 @@ def few_images():
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hvdmnist, "mnist", made.__getitem__)
+        patch.setattr(digits, "mnist", made.__getitem__)
         patch.setattr(hvdmnist, "TRAINING_IMAGES", TRAIN)
         patch.setattr(hvdmnist, "measure", functools.partial(hvdmnist.measure, draws=2))
         for module in (imputation, views):

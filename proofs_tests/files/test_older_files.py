@@ -35,6 +35,7 @@ OPTIONS = {
     "max_gradient_norm": None,
     "linear_skip": False,
     "weight_decay": 0.0,
+    "calibration": 0.0,
     "cross_draws": 1,
     "cross_weight": 1.0,
     "cell_dropout": 0.0,

@@ -75,7 +75,7 @@ LatentDims = Annotated[
     str | None,
     _option(
         "SIZES",
-        f"Latent dimensions: one number, or one per view, such as 8,8,4. By default {Options.latent_dims} for every view.",
+        "Latent dimensions: one number, or one per view, such as 8,8,4. By default 16 for every view, 32 for large tables.",
         _MODEL,
     ),
 ]
@@ -95,8 +95,8 @@ Hidden = Annotated[
     str | None,
     _option(
         "SIZES",
-        "Hidden layers of the encoders and decoders, beside a linear map, such as 128,128. By default "
-        f"{','.join(map(str, Options.hidden))}.",
+        "Hidden layers of the encoders and decoders, beside a linear map, such as 128,128. By default 64, or 128 for large "
+        "tables.",
         _MODEL,
     ),
 ]

@@ -77,7 +77,7 @@ def _report(fitted: JPVAE, prior: Any) -> dict[str, Any]:
     return {
         "id": fitted.index_name_,
         "views": views,
-        "options": {name: getattr(fitted, name) for name in OPTIONS},
+        "options": {name: getattr(fitted, name) for name in OPTIONS} | {"hidden": fitted.model_.hidden},
         "steps": last["step"],
         "loss": last["loss"],
         "advice": None if fitted.report_ is None else fitted.report_.advice,

@@ -27,6 +27,7 @@ IMAGES: dict[str, Any] = {  # the paper's networks and rates for images; the est
     "coupling_rate": 0.1,
     "max_gradient_norm": None,
     "weight_decay": 0.0,
+    "calibration": 0.0,
     "subset_weights": (1.0, 0.5, 0.5),
     "cross_draws": 1,
     "cross_weight": 1.0,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -21,6 +20,7 @@ import numpy as np
 from ..atomic import write_atomically
 from ..errors import ConfigError
 from ..estimator import JPVAE
+from ..source import source_commit
 from ..training.callbacks import Callback, Run
 from .data import halves, mnist
 from .measures import latent_report, measure
@@ -91,6 +91,7 @@ def run(
             "imputation": test["published_imputation"],
         },
         "table_2": {"active_units_percent": latents["active_units_percent"]},
+        "reconstruction_alone": test["reconstruction_alone"],
         "plug_in": test["plug_in"],
         "plug_in_training": test["plug_in_training"],
         "predictive": test["predictive"],
@@ -122,24 +123,8 @@ def provenance(backend: str) -> dict[str, Any]:
     """Which code and machine made a result: the commit where the sources are a git checkout, and versions."""
     libraries = dict.fromkeys(("jpvae", backend, "numpy"))  # a backend is named as its library
     return {
-        "commit": _commit(),
+        "commit": source_commit(),
         **{library: version(library) for library in libraries},
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-
-
-def _commit() -> str | None:
-    """The commit of these sources; None where git is absent or this file is not one that it tracks (an installed wheel)."""
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-        except OSError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    if git("ls-files", "--error-unmatch", Path(__file__).name) is None:
-        return None
-    changed = git("status", "--porcelain", "--untracked-files=no", ":/backends", ":/jpvae_core")
-    return f"{git('rev-parse', 'HEAD')}{' with local changes' if changed else ''}"

@@ -1,5 +1,7 @@
 """What a two-view model is measured by. All in nats per image unless said otherwise; lower is better.
 
+alone       one sample z_i per image of the posterior given view i alone: how a view is told by its own latents; under a
+            factorised posterior the same as "reconstruction", which has the posterior given both views
 published   one posterior sample z per image; an imputation is decoded once from Eq. 12's mean given the sample, with the
             moments of the evaluated split's own samples (that is how the paper's tables were made)
 plug-in     decode once, from the posterior mean mu_i: E[z_j | mu_i] under the prior, or (training) by Eq. 12 with the moments
@@ -26,7 +28,7 @@ def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str,
     predictor, moments = model.predictor(), model.training_moments()
     N, dims = len(views[0]), predictor.model.latent_dims
     observed = np.ones((N, 2), dtype=bool)
-    names = ("reconstruction", "plug_in", "plug_in_training", "predictive", "conditional_nll")
+    names = ("reconstruction", "reconstruction_alone", "plug_in", "plug_in_training", "predictive", "conditional_nll")
     sums = {name: np.zeros(2) for name in names}
     samples = np.empty((N, sum(dims)))
     for block in predictor.blocks(views, observed):
@@ -36,6 +38,9 @@ def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str,
         for j in range(2):
             seen = predictor.engine.asarray(np.broadcast_to(np.arange(2) != j, (block.observed.shape[0], 2)).copy())
             sums["reconstruction"][j] += _loss(predictor, block, j, z[j])
+            alone = predictor.engine.asarray(np.broadcast_to(np.arange(2) == j, (block.observed.shape[0], 2)).copy())
+            own = predictor.draw_latents(block, predictor.noise(block), 1, observed=alone)[j][0]
+            sums["reconstruction_alone"][j] += _loss(predictor, block, j, own)
             plug_in = jc.conditional_mean(predictor.prior, list(block.means), seen)[j]
             sums["plug_in"][j] += _loss(predictor, block, j, plug_in)
             regressed = predictor.regressed_latents(block, *moments, observed=seen)[j]

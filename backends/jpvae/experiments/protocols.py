@@ -22,6 +22,7 @@ _LATER = {  # what a run had that is older than the option
     "posterior": "factorised",
     "linear_skip": False,
     "weight_decay": 0.0,
+    "calibration": 0.0,
     "max_gradient_norm": None,
     "cross_draws": 1,
     "cross_weight": 1.0,

@@ -25,12 +25,13 @@ class Training:
 
     @property
     def still_falling(self) -> bool:
-        """Whether the last tenth of the records is clearly below the tenth before: by a hundredth of the whole fall."""
+        """Whether the last tenth of the records is clearly below the tenth before, by two hundredths of the whole fall; and
+        held-out rows, if there are any, were best in that tenth."""
         n = len(self.loss) // 10
-        if n < 2:
+        if n < 2 or (self.best is not None and self.best < 0.9 * self.steps[-1]):
             return False
         last, before, first = (sum(part) / n for part in (self.loss[-n:], self.loss[-2 * n : -n], self.loss[:n]))
-        return before - last > 0.01 * abs(first - last)
+        return before - last > 0.02 * abs(first - last)
 
 
 def training(history: Sequence[Mapping[str, Any]]) -> Training:

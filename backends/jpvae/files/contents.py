@@ -23,6 +23,8 @@ def fits(tensors: Arrays, model: Model) -> bool:
     expected = {f"parameters.{name}": shape for name, shape in shapes.items()}
     if any(name.startswith("best.") for name in tensors):
         expected |= {f"best.{name}": shape for name, shape in shapes.items()}
+    own_of_likelihoods = {f"calibrated.{name}": shape for name, shape in shapes.items() if name.startswith("likelihood.")}
+    expected |= {name: shape for name, shape in own_of_likelihoods.items() if name in tensors}
     expected |= {f"scaling.{i}.{part}": (c,) for i, c in enumerate(model.features) for part in ("location", "scale")}
     if any(name.startswith("moments.") for name in tensors):
         n = sum(model.latent_dims)

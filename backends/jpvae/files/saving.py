@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..atomic import clear
@@ -32,12 +33,14 @@ Reports = Sequence[Mapping[str, Any]]
 
 
 class Progress(NamedTuple):
-    """Where a training stands: steps done, Adam's arrays, the best so far, and the reports since the history's last record."""
+    """Where a training stands: steps done, Adam's arrays, the best so far, the reports since the history's last record,
+    and what was calibrated, by parameter."""
 
     step: int
     optimizer: Arrays | None = None
     best: Best | None = None
     window: Reports = ()
+    calibrated: Arrays = MappingProxyType({})
 
 
 def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, fingerprint: int | None = None) -> None:
@@ -54,6 +57,7 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
     if fitted.moments is not None:
         tensors |= {"moments.mean": fitted.moments[0], "moments.covariance": fitted.moments[1]}
     tensors |= {f"best.{name}": x for name, x in best.parameters.items()} if best else {}
+    tensors |= {f"calibrated.{name}": x for name, x in progress.calibrated.items()}
     header = _identity(fitted) | {"step": progress.step, "history": fitted.history, "fingerprint": fingerprint}
     header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
     header["report"] = asdict(fitted.report) if fitted.report else None
@@ -123,7 +127,10 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             index_name=index_name,
             metadata=metadata,
             slices=slices,
-            parameters=checkpoints.select(tensors, "best.") or checkpoints.select(tensors, "parameters."),
+            parameters={
+                **(checkpoints.select(tensors, "best.") or checkpoints.select(tensors, "parameters.")),
+                **checkpoints.select(tensors, "calibrated."),
+            },
             steps=header["step"],
             history=tuple(history),
             moments=(moments["mean"], moments["covariance"]) if moments else None,
@@ -177,7 +184,8 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     # A training that was ended early has a record of its last steps, which are those in the window: they are recorded anew.
     history = tuple(record for record in found.history if record["step"] <= found.steps - len(window))
     kept = Best(parameters=best_parameters, **best) if best else None
-    return replace(start, parameters=parameters, history=history), Progress(found.steps, adam, kept, window)
+    calibrated = checkpoints.select(tensors, "calibrated.")
+    return replace(start, parameters=parameters, history=history), Progress(found.steps, adam, kept, window, calibrated)
 
 
 def _sources(model: Model) -> dict[str, str]:

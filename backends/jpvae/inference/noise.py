@@ -43,7 +43,8 @@ class Occurrences:
             known |= run[np.minimum(np.searchsorted(run, keys), len(run) - 1)] == keys
         distinct, counts = np.unique(keys, return_counts=True)
         before = np.zeros(len(keys), np.int64)
-        for r in np.flatnonzero(known | np.isin(keys, distinct[counts > 1])):
+        again = np.isin(keys, distinct[counts > 1], kind="sort")  # NumPy 2.0 overflows on a table of numbers beyond an int64
+        for r in np.flatnonzero(known | again):
             before[r] = self._counts.setdefault(int(keys[r]), int(known[r]))
             self._counts[int(keys[r])] += 1
         self._remember(distinct)

@@ -25,7 +25,7 @@ from ..views.units import Prepared, prepared
 from .importance import Evidence, Resampling, Weights
 from .noise import Keys, Occurrences, RowNoise, content_keys, identity_keys
 
-_ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
+ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
 
 
 class Rows(Protocol):
@@ -205,7 +205,7 @@ class Predictor:
     @staticmethod
     def group(features: int) -> int:
         """How many draws of a block to decode at once: a function of the model's size alone, so results do not vary."""
-        return max(1, _ENTRIES // (BLOCK * features))
+        return max(1, ENTRIES // (BLOCK * features))
 
     def training_moments(self, views: Sequence[Rows], observed: np.ndarray) -> jc.Moments:
         """Moments of one posterior sample per row that has every view (the paper's estimate for Eq. 12)."""

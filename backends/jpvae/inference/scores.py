@@ -47,7 +47,7 @@ class Scores:
 
         Examples
         --------
-        >>> model.score([rna, protein], mask) > model.score([rna, protein[::-1]])  # another subject's proteins are less likely
+        >>> model.score([rna, protein], mask) > model.score([rna, protein + 0.2], mask)  # such proteins are less likely
         True
         """
         return float(self.score_samples(views, mask, missing=missing, n_draws=n_draws).mean())

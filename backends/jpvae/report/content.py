@@ -95,7 +95,8 @@ def content(
         name,
         sample,
         model.inferred_,
-        {option: getattr(model, option) for option in OPTIONS} | {"seed": model.seed_},
+        {option: getattr(model, option) for option in OPTIONS}
+        | {"latent_dims": model.model_.latent_dims, "hidden": model.model_.hidden, "seed": model.seed_},
         model.n_iter_,
         has,
         curve,

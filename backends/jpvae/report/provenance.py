@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..source import source_commit
+
 PACKAGES = ("jpvae", "numpy", "scipy", "scikit-learn", "pandas", "torch", "jax", "vl-convert-python")
 
 
@@ -35,10 +37,11 @@ class Provenance:
 
 def provenance(commands: Sequence[str], files: Sequence[tuple[str, Path]]) -> Provenance:
     """files: (what it is, where it is)."""
+    commit = [("commit", found)] if (found := source_commit()) else []
     return Provenance(
         tuple(commands),
         tuple(_file(role, path) for role, path in files),
-        (("Python", platform.python_version()), *_versions(), ("system", platform.platform())),
+        (("Python", platform.python_version()), *_versions(), *commit, ("system", platform.platform())),
         datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 

@@ -22,7 +22,8 @@ _TRAINED, _HELD_OUT = 0, 1  # parts of the noise and subset streams
 
 
 class Batches:
-    """``at(step)`` is the batch of that step, whatever was asked before; ``held_out`` has those rows that no step sees.
+    """``at(step)`` is the batch of that step, whatever was asked before; ``held_out`` has those rows that no step sees,
+    ``calibrating`` those that the first part of a training in two parts does not.
 
     Which these are is a function of the seed and the number of rows. names: of the views, for messages. Raises ViewError
     where too few rows are left to train on.
@@ -39,11 +40,16 @@ class Batches:
         self.views = [prepared(view) for view in views]
         self.observed, self.model, self.plan = observed, model, plan
         self.names = names or [f"view{i}" for i in range(model.views)]
-        self.trained, self._held_out = np.arange(len(observed)), np.arange(0)
+        self.trained = self._all = np.arange(len(observed))
+        self._held_out = self.calibrating = np.arange(0)
+        if plan.calibration is not None:
+            self.calibrating, self.trained = self._split(plan.calibration.rows)
+            for i in np.flatnonzero(~observed[self.trained].any(axis=0)):
+                back = self.calibrating[observed[self.calibrating, i]][:1]  # the view is to be trained from the start
+                self.trained, self.calibrating = np.union1d(self.trained, back), np.setdiff1d(self.calibrating, back)
         if plan.validation_fraction > 0:
             count = held_out_rows(plan.validation_fraction, len(observed))
-            shuffled = generator(plan.seed, Stream.SPLIT, 0).permutation(len(observed))
-            self._held_out, self.trained = np.sort(shuffled[:count]), np.sort(shuffled[count:])
+            self._held_out, self.trained = self._split(count)
             for i in np.flatnonzero(~observed[self.trained].any(axis=0)):
                 raise ViewError(
                     f"view {self.names[int(i)]!r} is observed in no row that is left to train on, after {count} of "
@@ -51,7 +57,7 @@ class Batches:
                     "early_stopping=False."
                 )
         self.size = min(plan.batch_size, len(self.trained))
-        self._passes: dict[int, np.ndarray] = {}
+        self._passes: dict[tuple[int, int], np.ndarray] = {}
         self._weights, self._two_views = _weights(model, plan)
 
     def at(self, step: int) -> Batch:
@@ -107,15 +113,23 @@ class Batches:
 
     def rows(self, step: int) -> np.ndarray:
         """Which rows the batch of ``step`` has."""
-        N, start = len(self.trained), step * self.size
-        first, last = start // N, (start + self.size - 1) // N
-        for k in range(first, last + 1):
-            if k not in self._passes:
-                self._passes = {j: p for j, p in self._passes.items() if j >= first}
-                self._passes[k] = generator(self.plan.seed, Stream.SHUFFLE, k).permutation(N)
-        joined = np.concatenate([self._passes[k] for k in range(first, last + 1)])
-        rows: np.ndarray = self.trained[joined[start - first * N : start - first * N + self.size]]
+        part, begin, _ = self.plan.part(step)
+        trained = self._all if part else self.trained
+        N, start = len(trained), (step - begin) * self.size
+        passes = range(start // N, (start + self.size - 1) // N + 1)
+        if not {(part, k) for k in passes} <= self._passes.keys():
+            kept = {key: order for key, order in self._passes.items() if key[0] == part and key[1] in passes}
+            new = [k for k in passes if (part, k) not in kept]
+            self._passes = kept | {(part, k): generator(self.plan.seed, Stream.SHUFFLE, k, part).permutation(N) for k in new}
+        joined = np.concatenate([self._passes[part, k] for k in passes])
+        first = start - passes[0] * N
+        rows: np.ndarray = trained[joined[first : first + self.size]]
         return rows
+
+    def _split(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """So many rows, held out, and the others."""
+        shuffled = generator(self.plan.seed, Stream.SPLIT, 0).permutation(len(self._all))
+        return np.sort(shuffled[:count]), np.sort(shuffled[count:])
 
     def _subsets(self, observed: np.ndarray, index: int, part: int) -> list[np.ndarray]:
         """Non-empty parts of each row's observed views: {1} and {2} for two views, one random part for more."""

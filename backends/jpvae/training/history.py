@@ -50,7 +50,7 @@ class Recorder:
         record |= evaluation or {}
         record["step"] = done
         record["beta"] = self.plan.beta.beta(step, self.plan.steps)
-        record["learning_rate"] = self.plan.learning_rate.at(step, self.plan.steps)
+        record["learning_rate"] = self.plan.rate(step)
         record["seconds"] = time.perf_counter() - self._begin
         self.window.clear()
         self.history.append(record)

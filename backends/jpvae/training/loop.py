@@ -19,9 +19,9 @@ def train(
     first: int = 0,
     last: int | None = None,
     on_step: Callable[[int, Any], None] | None = None,
-) -> int:
+) -> tuple[int, bool]:
     """Run steps ``first`` to ``last`` (all by default), in place; ``on_step(step, report)`` after each, until it raises
-    StopTraining. Returns the number of steps done since step 0.
+    StopTraining. Returns the number of steps done since step 0, and whether StopTraining ended it.
 
     Raises TrainingDiverged at the first loss or gradient norm that is not finite, naming the step, row, view and term.
     """
@@ -34,7 +34,7 @@ def train(
             state,
             batches.at(step),
             beta=plan.beta.beta(step, plan.steps),
-            learning_rate=plan.learning_rate.at(step, plan.steps),
+            learning_rate=plan.rate(step),
             coupling_rate=plan.coupling_rate,
             **chosen,
         )
@@ -43,5 +43,5 @@ def train(
             try:
                 on_step(step, report)
             except StopTraining:
-                return step + 1
-    return max(first, last)
+                return step + 1, True
+    return max(first, last), False

@@ -10,10 +10,20 @@ from .schedules import BetaSchedule, LearningRate
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """A training in two parts: the first ``steps`` without ``rows`` of the rows, by which the likelihoods' own parameters
+    for predictions are then found (inference/calibration.py); the second with all rows, and the rates from their start."""
+
+    steps: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """How to train: objective "elbo" (Eq. 5) or "subset", its weights, steps, schedules.
 
     validation_fraction: of the rows, held out of all steps for early stopping; 0 without.
+    calibration: of the likelihoods' own parameters, if any.
     cell_dropout: the share of rows whose encoder is shown only a part of the cells, uniform on [0, 1], in every batch.
     """
 
@@ -32,6 +42,7 @@ class Plan:
     cross_draws: int = 1
     cross_weight: float = 1.0
     weight_decay: float = 0.0
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):
@@ -49,6 +60,16 @@ class Plan:
         views = self.view_weights
         if views is not None and not (all(math.isfinite(w) and w >= 0 for w in views) and math.fsum(views) > 0):
             raise ConfigError(f"view_weights is {views}; expected non-negative numbers, at least one positive")
+
+    def part(self, step: int) -> tuple[int, int, int]:
+        """Of the training in which ``step`` is: its number from 0, its first step, and how many it has."""
+        first = 0 if self.calibration is None else self.calibration.steps
+        return (1, first, self.steps - first) if 0 < first <= step else (0, 0, first or self.steps)
+
+    def rate(self, step: int) -> float:
+        """The learning rate at ``step``."""
+        _, first, steps = self.part(step)
+        return self.learning_rate.at(step - first, steps)
 
 
 def held_out_rows(fraction: float, rows: int) -> int:

@@ -76,6 +76,8 @@ class Perceptrons:
 
     def accuracy(self, x: torch.Tensor, labels: torch.Tensor) -> list[float]:
         """The part of the rows that each model classifies rightly. x: (M, N, d); labels: (N,)."""
+        import torch
+
         parts = [self.logits(part).argmax(-1) for part in torch.split(x, 1000, dim=1)]
         return [float((each == labels).double().mean()) for each in _joined(parts)]
 

@@ -40,6 +40,14 @@ class Likelihood:
         """Initial values of the likelihood's own parameters, by name."""
         return {}
 
+    def own_columns(self, features: int) -> dict[str, np.ndarray]:
+        """Which of the model columns each of the own parameters belongs to, by its name: one number for each."""
+        return {name: np.arange(features) for name in self.parameters(features)}
+
+    def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
+        """The values in a target (R, w), (R, c), and which of them were observed."""
+        return targets[:, :features], np.ones((len(targets), features), dtype=bool)
+
     def valid(self, values: Floats) -> np.ndarray:
         """Which values (R, c) can have this likelihood; of NaN, a cell left out, the answer has no effect."""
         return np.ones(values.shape, dtype=bool)

@@ -34,6 +34,15 @@ class Marginal(Likelihood):
         """The family's."""
         return self.family.parameters(features)
 
+    def own_columns(self, features: int) -> dict[str, np.ndarray]:
+        """The family's."""
+        return self.family.own_columns(features)
+
+    def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
+        """The family's, and the bits."""
+        values, known = self.family.cells(targets[:, :-features], features)
+        return values, known & (targets[:, -features:] > 0)
+
     def valid(self, values: Floats) -> np.ndarray:
         """The family's."""
         return self.family.valid(values)

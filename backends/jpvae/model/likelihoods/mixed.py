@@ -55,6 +55,20 @@ class Mixed(Likelihood):
             named |= {f"{k}.{name}": v for name, v in family.parameters(columns.stop - columns.start).items()}
         return named
 
+    def own_columns(self, features: int) -> dict[str, np.ndarray]:
+        """Those of all parts."""
+        found: dict[str, np.ndarray] = {}
+        for k, family, columns, _ in self._parts():
+            own = family.own_columns(columns.stop - columns.start)
+            found |= {f"{k}.{name}": columns.start + at for name, at in own.items()}
+        return found
+
+    def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
+        """Part by part."""
+        parts = [family.cells(targets[:, t], c.stop - c.start) for _, family, c, t in self._parts()]
+        values, known = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
+        return values, known
+
     def valid(self, values: Floats) -> np.ndarray:
         """Part by part."""
         return np.concatenate([family.valid(values[:, columns]) for _, family, columns, _ in self._parts()], axis=1)
