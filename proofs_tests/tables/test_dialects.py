@@ -347,3 +347,9 @@ def test_signs_of_a_column_are_its_own(tmp_path):
     (tmp_path / "t.csv").write_text('who,x,y\np,"1,200.50",150 000\nq,"3,000",90 000\n')
     signs = dialects({"thousands": [",", "a:y=space"]}, {"a": Dialect()})["a"].thousands
     assert table(tmp_path / "t.csv", thousands=signs).to_numpy().tolist() == [[1200.5, 150000], [3000, 90000]]
+
+
+def test_a_line_before_the_names_is_no_separator(tmp_path):
+    (tmp_path / "t.csv").write_text("# exported 2024\nwho,x\np,1\n")
+    with pytest.raises(ViewError, match="If the names are in a later line: --header a=2"):
+        table(tmp_path / "t.csv")

@@ -221,12 +221,12 @@ def _check_names(source: Source, names: list[str], id_column: str, dialect: Dial
         raise ViewError(f"{source} has more than one column named {twice}; expected different names")
     if id_column not in names:
         advice = f"Give --id {source.view}=COLUMN, or rename it. If features are its rows: --transpose {source.view}"
-        if len(names) == 1 and (found := re.search(r"[;\t,|]|\b \b", names[0])):
+        if names[0].startswith("#"):
+            advice = f"If the names are in a later line: --header {source.view}=2"
+        elif len(names) == 1 and (found := re.search(r"[;\t,|]|\b \b", names[0])):
             sep, comma = {"\t": "tab", " ": "space"}.get(found.group(), found.group()), found.group() == ";"
             options = f"--sep '{sep}'" + (" --decimal ," if comma else "")
             advice = f"A .csv has commas between its columns and decimal points; else: {options}"
-        elif names[0].startswith("#"):
-            advice = f"If the names are in a later line: --header {source.view}=2"
         raise NoId(f"{source} has no column {id_column!r} (the id); its columns are {_some(names)}. {advice}", names)
     if len(set(names).difference(dialect.drop)) == 1:
         raise ViewError(f"{source} has no column beside the id {id_column!r}; expected at least one")

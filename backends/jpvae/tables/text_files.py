@@ -54,7 +54,7 @@ def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[
         raise ValueError(f"it has no line {dialect.header} with names")
     names, rows, lines = rows[first], rows[first + 1 :], lines[first + 1 :]
     names = [name.strip() for name in names]
-    apart = len(names) > 1 or not any(sign in names[0] for sign in ";\t|,")  # else another separator, and decimal commas
+    apart = len(names) > 1 or not any(sign in names[0] for sign in ";\t|,#")  # else another separator, and decimal commas
     if rows and apart and all(len(row) == len(names) + 1 for row in rows):  # R's write.table
         names = [ROW_NAMES, *names]
     if names and not names[0]:

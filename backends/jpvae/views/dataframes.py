@@ -115,9 +115,11 @@ class Table:
             return made
         except (TypeError, ValueError) as error:
             place = f"view {self.view!r} is not numeric ({error}, column {self.title(j)!r})"
+            texts = any(isinstance(value, str) for value in column.tolist())
+            advice = 'Texts need likelihood="infer", or {column: "categorical"}; a' if texts else "A"
             raise ViewError(
-                f'{place}; expected an (N, c) table of numbers. Texts need likelihood="infer", or {{column: "categorical"}}; a '
-                f"column that is no measurement is left out of files by --drop {self.view}:{self.title(j)}"
+                f"{place}; expected an (N, c) table of numbers. {advice} column that is no measurement is left out of files "
+                f"by --drop '{self.view}:{self.title(j)}'"
             ) from error
 
     def _codes(self, j: int, columns: Columns, observed: np.ndarray, unseen: float | None) -> np.ndarray:
