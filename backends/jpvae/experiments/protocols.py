@@ -71,7 +71,7 @@ PROTOCOLS = {
     "ours": Protocol(
         "split",
         _NETS | _SUBSET | {"steps": 9_375, "alpha": 0.98},
-        {"orthogonal": {"learn_alpha": True}},
+        {"orthogonal": {"learn_alpha": True}, "svd": {"alpha": 0.99}},
     ),
 }
 
