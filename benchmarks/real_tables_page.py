@@ -87,12 +87,18 @@ def table(score: str, mechanism: str, methods: Sequence[str]) -> list[str]:
 
 
 def verdict(mechanism: str, methods: Sequence[str]) -> list[str]:
-    """For each of ours: on how many sets it has the smallest error, and where another is more than 2 % better."""
+    """For each of ours: on how many sets it has the smallest error, and where another is more than 2 % better; of the draws of
+    the holes that it was measured on."""
     text = []
     for ours in (m for m in methods if m in OURS):
         won, lost = [], []
         for name in SETS:
-            found = {m: x for m, (x, _, _) in summary(of(name, mechanism), "error").items() if m == ours or m not in OURS}
+            lines = of(name, mechanism)
+            draws = {line["holes"] for line in lines if line["method"] == ours}
+            same = [line for line in lines if line["holes"] in draws]
+            found = {
+                m: x for m, (x, _, n) in summary(same, "error").items() if m == ours or (m not in OURS and n == len(draws))
+            }
             if ours not in found or len(found) < 2:
                 continue
             other = min((m for m in found if m != ours), key=lambda m: found[m])
