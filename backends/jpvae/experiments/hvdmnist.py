@@ -87,11 +87,11 @@ def run(
         "protocol": protocol,
         "seed": seed,
         "table_1": {
-            "reconstruction": test["reconstruction"],
+            "reconstruction": test["reconstruction_alone"],
             "imputation": test["published_imputation"],
         },
         "table_2": {"active_units_percent": latents["active_units_percent"]},
-        "reconstruction_alone": test["reconstruction_alone"],
+        "reconstruction_given_both": test["reconstruction"],
         "plug_in": test["plug_in"],
         "plug_in_training": test["plug_in_training"],
         "predictive": test["predictive"],
