@@ -1,6 +1,7 @@
 """docs/theorems.md is true: its tests exist and reach the functions that their row names, and nothing public is missing.
 
-Reaching is read off the source: the names in a test, in what it calls in its own file and in calls.py, and so on. The
+Reaching is read off the source: the names in a test, in what it calls in its own file, in calls.py and in what is imported by
+name from _support, and so on. The
 constructors of a prior are called by name in one place only, ``Structure.prior``: a test reaches those of its structures.
 """
 
@@ -60,6 +61,19 @@ def modules(path):
     return {alias.asname or alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
 
 
+@functools.cache
+def imported(path):
+    """The files of _support from which a file imports names, by these names."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    found = {
+        a.asname or a.name: TESTS / "_support" / f"{n.module}.py"
+        for n in body
+        if isinstance(n, ast.ImportFrom)
+        for a in n.names
+    }
+    return {name: file for name, file in found.items() if file.is_file()}
+
+
 def kinds_of(name):
     """The kinds of structure that a name of strategies.py, or a string, stands for."""
     found = getattr(strategies, name, name)
@@ -82,7 +96,7 @@ def reached(path, start):
                     found.add(f"JointPrior.{name}")
                 found |= {"framed": {"frame"}, "prior": {"JointPrior"}}.get(name, set())  # Model.framed, Structure.prior
             elif isinstance(node, ast.Name):
-                name, home = node.id, path
+                name, home = node.id, imported(path).get(node.id, path)
                 found |= {f"JointPrior.{CONSTRUCTORS.get(kind, kind)}" for kind in kinds_of(name)}
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found |= {f"JointPrior.{CONSTRUCTORS.get(kind, kind)}" for kind in kinds_of(node.value)}

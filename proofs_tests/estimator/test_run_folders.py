@@ -60,7 +60,8 @@ def test_hvdmnist_writes_a_run_folder(command, tmp_path):
     for measure in ("plug_in", "predictive", "conditional_nll"):
         # Untrained nets say "one half" of each of the 392 pixels, 272 nats; three steps change that by little.
         assert all(100 < nats < 400 for nats in result[measure])
-    assert result["largest_singular_value"] == pytest.approx(alpha, rel=1e-6)
+    # alpha = tanh(t/2) is learned: Adam moves t by its rate, 2e-4, in each of the three steps at most.
+    assert abs(result["largest_singular_value"] - alpha) < 3 * 2e-4 * 0.5 * (1.0 - alpha**2) + 1e-6
 
     written = {name: (out / name).stat().st_mtime_ns for name in os.listdir(out)}
     code, table, _ = command(*wanted)  # finished: the same result again, as a table
