@@ -22,7 +22,7 @@ _ABOUT = {
     "published": "what the paper's tables were computed with (α = 0.9, β = 1, 18,750 steps; Eq. 12 with the moments of the "
     "evaluated split)",
     "paper": "the paper's text at its word (α = 0.95, 30 passes, cyclical annealing; Eq. 12 with training moments)",
-    "ours": "the subset objective on the same networks and as many images (imputed as in protocol published)",
+    "ours": "the fused posterior and the subset objective on the same networks and as many images (Eq. 12 as in published)",
 }
 _HEAD = """# The paper's tables and figures, made again
 
