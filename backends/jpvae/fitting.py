@@ -105,18 +105,15 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
             if not stopped:
                 finite_arrays(done)
                 halfway = Predictor(backend, model, backend.parameters(state), start.seed)
-                kept = calibrated(halfway, [view[rows] for view in batches.views], data.observed[rows], start.seed)
+                kept = calibrated(halfway, [view[rows] for view in batches.views], data.observed[rows])
         if not (stopped or (held_out and held_out.exhausted)):
             done, _ = train(backend, state, batches, first=done, on_step=on_step)
         with suppress(StopTraining):  # it has come already
             record.close(done)
     parameters, optimizer = finite_arrays(done)
-    native, best = backend.parameters(state), parameters
-    if held_out and held_out.best:
-        best = dict(held_out.best.parameters)
-        native = {name: backend.asarray(x) for name, x in best.items()}
-    best = {**best, **kept}
-    native = {**native, **{name: backend.asarray(x) for name, x in kept.items()}}
+    chosen = {**(held_out.best.parameters if held_out and held_out.best else {}), **kept}  # in place of the last step's
+    best = {**parameters, **chosen}
+    native = {**backend.parameters(state), **{name: backend.asarray(x) for name, x in chosen.items()}}
     predictor = Predictor(backend, model, native, start.seed)
     moments = None
     full = data.observed.all(axis=1)

@@ -156,7 +156,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
 def _calibration(options: Options, model: Model, rows: int, steps: int) -> Calibration | None:
     """None where nothing can be learned of it: no likelihood with parameters of its own, one view, few rows or steps."""
     held_out, first = min(_MOST_CALIBRATING, round(options.calibration * rows)), round(_FIRST_PART * steps)
-    learn = any(name.startswith("likelihood.") for name in model.initial_parameters(0))
+    learn = any(family.own_columns(c) for family, c in zip(model.likelihoods, model.features, strict=True))
     enough = held_out >= _FEWEST_CALIBRATING and 0 < first < steps and model.views > 1
     return Calibration(first, held_out) if learn and enough and not options.early_stopping else None
 

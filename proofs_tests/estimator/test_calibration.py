@@ -47,7 +47,7 @@ def expected(one):
 @pytest.mark.parametrize("by", [0.0, -3.0, 1.0])
 def test_variances_that_are_wrong_become_those_of_the_truth(by):
     one, predictor, views = believing([by, by - 0.5, 0.0])
-    found = calibrated(predictor, views, np.ones((ROWS, 3), dtype=bool), seed=0)
+    found = calibrated(predictor, views, np.ones((ROWS, 3), dtype=bool))
     truth, error = expected(one)
     assert found.keys() == truth.keys()
     # Half a step of either grid, and of the second one what its count of cells misses: the share of cells inside moves by
@@ -64,7 +64,7 @@ def test_variances_that_are_wrong_become_those_of_the_truth(by):
 def test_rows_with_one_view_show_nothing():
     _, predictor, views = believing([0.0, 0.0, 0.0])
     alone = np.eye(3, dtype=bool)[np.arange(ROWS) % 3]
-    assert calibrated(predictor, views, alone, seed=0) == {}
+    assert calibrated(predictor, views, alone) == {}
 
 
 def wide(rows, seed):

@@ -30,6 +30,7 @@ ViewFiles = Annotated[
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .safetensors file written by jpvae fit.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only the result, as JSON.")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random numbers.")]
+SplitSeed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the split into training and held-out rows.")]
 
 
 Engine = Annotated[

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import reporting
-from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
+from .arguments import AsJson, Engine, ModelFile, SplitSeed, ViewFiles, console
 from .reading_options import reads_tables
 
 EXAMPLE = "jpvae evaluate model.safetensors --view rna=rna.csv --view protein=protein.parquet"
@@ -34,7 +34,7 @@ def command(
             "'factor analysis' and softImpute; also available: 'extra trees' and IterativeImputer.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the split into training and held-out rows.")] = 0,
+    seed: SplitSeed = 0,
     backend: Engine = None,
     report: reporting.Report = None,
     as_json: AsJson = False,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from . import reporting
-from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
+from .arguments import AsJson, Engine, ModelFile, SplitSeed, ViewFiles, console
 from .reading_options import reads_tables
 
 EXAMPLE = "jpvae report model.safetensors --view rna=rna.csv --view protein=protein.parquet --out report.html"
@@ -40,7 +40,7 @@ def command(
         int,
         typer.Option(min=0, metavar="N", help="Single subjects to show; 0: no identifier and no single value on the page."),
     ] = reporting.SUBJECTS,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the split into training and held-out rows.")] = 0,
+    seed: SplitSeed = 0,
     backend: Engine = None,
     as_json: AsJson = False,
 ) -> None:

@@ -12,6 +12,7 @@ conditional - log mean_k p(x_j | z_j^k): the joint density of the whole missing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,9 @@ def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str,
         rng = predictor.noise(block)
         z = [part[0] for part in predictor.draw_latents(block, rng, 1)]
         alone = _alone(predictor, block)
-        samples[block.rows] = np.concatenate([predictor.engine.numpy(part) for part in alone], axis=-1)[: block.size]
+        samples[block.rows] = _side_by_side(predictor, block, alone)
         for j in range(2):
-            seen = predictor.engine.asarray(np.broadcast_to(np.arange(2) != j, (block.observed.shape[0], 2)).copy())
+            seen = _only(predictor, block, 1 - j)
             sums["reconstruction"][j] += _loss(predictor, block, j, z[j])
             sums["reconstruction_alone"][j] += _loss(predictor, block, j, alone[j])
             plug_in = jc.conditional_mean(predictor.prior, list(block.means), seen)[j]
@@ -76,8 +77,7 @@ def sampled_latents(predictor: Predictor, views: list[np.ndarray]) -> np.ndarray
     observed = np.ones((len(views[0]), 2), dtype=bool)
     parts = []
     for block in predictor.blocks(views, observed):
-        z = _alone(predictor, block)
-        parts.append(np.concatenate([predictor.engine.numpy(part) for part in z], axis=-1)[: block.size])
+        parts.append(_side_by_side(predictor, block, _alone(predictor, block)))
     return np.concatenate(parts).astype(np.float64)
 
 
@@ -97,11 +97,19 @@ def cross_correlation(moments: jc.Moments, n1: int) -> np.ndarray:
 
 def _alone(predictor: Predictor, block: Block) -> list[Any]:
     """One sample (R, n_i) of each view's latents given that view alone: they know nothing of the other, which may be hidden."""
-    drawn = []
-    for i in range(2):
-        seen = predictor.engine.asarray(np.broadcast_to(np.arange(2) == i, block.observed.shape).copy())
-        drawn.append(predictor.draw_latents(block, predictor.noise(block), 1, observed=seen)[i][0])
-    return drawn
+    seen = [_only(predictor, block, i) for i in range(2)]
+    return [predictor.draw_latents(block, predictor.noise(block), 1, observed=seen[i])[i][0] for i in range(2)]
+
+
+def _only(predictor: Predictor, block: Block, view: int) -> Any:
+    """A mask (R, 2) of the block's rows: they have this view and not the other."""
+    return predictor.engine.asarray(np.broadcast_to(np.arange(2) == view, block.observed.shape).copy())
+
+
+def _side_by_side(predictor: Predictor, block: Block, parts: Sequence[Any]) -> np.ndarray:
+    """Both views' latents (R, n_i) of the block's real rows, (size, n_1 + n_2)."""
+    joined: np.ndarray = np.concatenate([predictor.engine.numpy(part) for part in parts], axis=-1)[: block.size]
+    return joined
 
 
 def _padded(z: np.ndarray, block: Block) -> np.ndarray:
@@ -117,8 +125,7 @@ def latent_report(model: JPVAE, views: list[np.ndarray]) -> dict[str, Any]:
     predictor, observed = model.predictor(), np.ones((len(views[0]), 2), dtype=bool)
     means, samples = jc.Moments(), predictor.training_moments(views, observed)
     for block in predictor.blocks(views, observed):
-        joined = np.concatenate([predictor.engine.numpy(m) for m in block.means], axis=-1)
-        means.update(joined[: block.size])
+        means.update(_side_by_side(predictor, block, block.means))
     active = int((np.diag(means.covariance) > 0.01).sum())
     correlation = cross_correlation(samples, predictor.model.latent_dims[0])
     return {

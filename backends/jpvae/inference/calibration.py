@@ -32,13 +32,13 @@ _PROPOSED = 16  # K
 _CELLS, _FEWEST = 40_000, 20  # of a view, about, that are looked at; and rows
 
 
-def calibrated(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def calibrated(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray) -> dict[str, np.ndarray]:
     """The likelihoods' own parameters, by their names in the layout, as these rows show them; {} where they show nothing.
 
     views: held-out rows in the model's units; observed (R, M). What is seen when a view is hidden: what another row has.
     """
     found: dict[str, np.ndarray] = {}
-    patterns = observed[generator(seed, Stream.CALIBRATION, 0).permutation(len(observed))]
+    patterns = observed[generator(predictor.seed, Stream.CALIBRATION, 0).permutation(len(observed))]
     for j, family in enumerate(predictor.model.likelihoods):
         columns = family.own_columns(predictor.model.features[j])
         rows = np.flatnonzero(observed[:, j] & (observed.sum(axis=1) > 1))
@@ -49,7 +49,7 @@ def calibrated(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray
         seen = np.where(seen.any(axis=1, keepdims=True), seen, observed[rows] & others)
         hidden = _Hidden(predictor, j, [view[rows] for view in views], observed[rows], seen)
         shifts = hidden.shifts()
-        shifts = shifts + hidden.widening(shifts, seed)
+        shifts = shifts + hidden.widening(shifts)
         for name, at in columns.items():
             key = f"likelihood.{j}.{name}"
             learned = predictor.engine.numpy(predictor.p[key])
@@ -81,11 +81,11 @@ class _Hidden:
         chosen: np.ndarray = SHIFTS[(total - penalty[:, None]).argmax(axis=0)]
         return chosen
 
-    def widening(self, shifts: np.ndarray, seed: int) -> float:
+    def widening(self, shifts: np.ndarray) -> float:
         """e: by how much more the whole view must be shifted for its intervals to cover ``LEVEL`` of the cells."""
         engine, inside, count = self.predictor.engine, np.zeros(len(WIDER)), 0
         learned = np.concatenate(list(self.columns.values()))
-        rng = generator(seed, Stream.CALIBRATION, 1, self.view)
+        rng = generator(self.predictor.seed, Stream.CALIBRATION, 1, self.view)
         for outputs, native in self._decoded(DRAWS, max(1, _CELLS // self.features)):
             targets = engine.numpy(native)
             truth, known = (x[:, learned] for x in self.family.cells(targets, self.features))

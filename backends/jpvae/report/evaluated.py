@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..estimator import JPVAE
-from ..tables.evaluation import USUAL, evaluate
+from ..tables.evaluation import evaluate
 from ..tables.fillers import Filler, FromJPVAE
 from ..tables.joining import Joined
 
@@ -30,8 +30,8 @@ def evaluated(
     *,
     part: float,
     seed: int,
-    methods: Sequence[str] = USUAL,
-    on_method: Callable[[str], object] = str,
+    methods: Sequence[str],
+    on_method: Callable[[str], object],
 ) -> Evaluated:
     """``evaluate`` with these arguments, and what it leaves behind. Raises what it raises."""
     kept: list[tuple[JPVAE, list[np.ndarray]]] = []

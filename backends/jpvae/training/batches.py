@@ -117,11 +117,14 @@ class Batches:
         trained = self._all if part else self.trained
         N, start = len(trained), (step - begin) * self.size
         passes = range(start // N, (start + self.size - 1) // N + 1)
-        if not {(part, k) for k in passes} <= self._passes.keys():
-            kept = {key: order for key, order in self._passes.items() if key[0] == part and key[1] in passes}
-            new = [k for k in passes if (part, k) not in kept]
-            self._passes = kept | {(part, k): generator(self.plan.seed, Stream.SHUFFLE, k, part).permutation(N) for k in new}
-        joined = np.concatenate([self._passes[part, k] for k in passes])
+        known = self._passes
+        self._passes = {
+            (part, k): known[part, k]
+            if (part, k) in known
+            else generator(self.plan.seed, Stream.SHUFFLE, k, part).permutation(N)
+            for k in passes
+        }
+        joined = np.concatenate(list(self._passes.values()))
         first = start - passes[0] * N
         rows: np.ndarray = trained[joined[first : first + self.size]]
         return rows
