@@ -22,6 +22,7 @@ from .fitted import Fitted
 from .inference.generation import Generation
 from .inference.imputations import Imputations
 from .inference.predictor import Predictor
+from .inference.probabilities import Probabilities
 from .inference.scores import Scores
 from .model.posterior import Coordinates, PosteriorName
 from .model.priors import Bound, PriorName
@@ -45,7 +46,7 @@ class NotFittedJPVAE(NotFitted, NotFittedError):
     """``NotFitted``, which scikit-learn knows for its own."""
 
 
-class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
+class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, TransformerMixin, BaseEstimator):
     """A variational autoencoder per view, tied by one joint Gaussian prior over their latents.
 
     It is fitted to several tables of the same subjects, any of which may lack any table, and fills what is missing.
