@@ -125,7 +125,7 @@ def _object(x: Any, dtype: Any) -> np.ndarray:
 
 
 def _matrix(x: np.ndarray) -> flint.arb_mat:
-    return flint.arb_mat(*x.shape, [flint.arb(v) for v in x.ravel().tolist()])
+    return flint.arb_mat(*x.shape, x.ravel().tolist())
 
 
 def _entries(x: flint.arb_mat) -> np.ndarray:
