@@ -28,7 +28,6 @@ from typing import Any
 
 import mutants
 import pytest
-from hypothesis.errors import StopTest, UnsatisfiedAssumption
 from threadpoolctl import threadpool_limits
 
 HERE = Path(__file__).parent
@@ -75,6 +74,8 @@ class Budget:
         self._start = time.process_time()
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        from hypothesis.errors import StopTest, UnsatisfiedAssumption  # not earlier: pytest rewrites what its plugins import
+
         self.seconds += time.process_time() - self._start
         self.examples += 1
         self.failed |= kind is not None and not issubclass(kind, StopTest | UnsatisfiedAssumption)
