@@ -151,7 +151,7 @@ def draw(report: dict[str, Any], names: list[str]) -> bool:
     files = [path for path in files if any(name in str(path) for name in names or [""])]
     if not files:
         return True
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:benchmark", "--hypothesis-profile=thorough"]
+    options = ["-q", "-m", "", "-p", "no:cacheprovider", "-p", "no:benchmark", "--hypothesis-profile=thorough"]
     with threadpool_limits(1):
         plugin = HypothesisTests(report)
         return pytest.main([*options, f"--hypothesis-seed={report['seed']}", *map(str, files)], plugins=[plugin]) == 0
