@@ -1,14 +1,23 @@
 """``make thorough`` gives every hypothesis test a budget of processor time: it ends the examples, and hides no failing one."""
 
+import itertools
+
 import pytest
+import thorough
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from thorough import Budget
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch):
+    """Every example takes a second."""
+    ticks = itertools.count()
+    monkeypatch.setattr(thorough.time, "process_time", lambda: float(next(ticks)))
 
 
 def outcome(test, allowed):
     """How a hypothesis test ends on a budget of so many seconds, and the budget after it."""
-    budget = Budget(allowed)
+    budget = thorough.Budget(allowed)
     test.hypothesis.inner_test = budget.limited(test.hypothesis.inner_test)
     try:
         test()
@@ -19,28 +28,30 @@ def outcome(test, allowed):
     return "passed", budget
 
 
-def law(fails_at):
-    """A test that draws a second time inside, and fails for some examples."""
+def law(most):
+    """A test that draws once more inside, as many numbers as it has drawn before; their sum is at most ``most``."""
 
     @settings(max_examples=150)
-    @given(data=st.data(), first=st.integers(0, 9))
-    def test(data, first):
-        assert first + data.draw(st.integers(0, 9)) < fails_at
+    @given(data=st.data(), count=st.integers(0, 3))
+    def test(data, count):
+        assert sum(data.draw(st.integers(0, 9)) for _ in range(count)) <= most
 
     return test
 
 
-@pytest.mark.parametrize(("allowed", "result"), [(0.0, "out of time"), (60.0, "passed")])
-def test_a_spent_budget_ends_the_examples(allowed, result):
-    found, budget = outcome(law(19), allowed)
-    assert found == result
-    assert (budget.examples == 1) == (allowed == 0)
-    assert not budget.failed
+@pytest.mark.parametrize("allowed", [0.5, 1.5, 20.5, 60.5])
+def test_a_spent_budget_ends_the_examples(allowed):
+    found, budget = outcome(law(27), allowed)
+    assert (found, budget.examples, budget.failed) == ("out of time", int(allowed) + 1, False)
 
 
-@pytest.mark.parametrize("allowed", [0.0, 60.0])
-def test_an_example_that_fails_is_reported_on_any_budget(allowed):
-    """With a budget of nothing the first example ends it; it fails, is shrunk and reported."""
-    found, budget = outcome(law(0 if allowed == 0 else 12), allowed)
-    assert found == "failed"
-    assert budget.failed
+def test_a_budget_that_lasts_changes_nothing():
+    found, budget = outcome(law(27), 1e6)
+    assert (found, budget.spent) == ("passed", False)
+    assert budget.examples >= 150
+
+
+@pytest.mark.parametrize(("most", "allowed"), [(-1, 0.5), (20, 100.5), (20, 1e6)])
+def test_an_example_that_fails_is_shrunk_and_reported_on_any_budget(most, allowed):
+    found, budget = outcome(law(most), allowed)
+    assert (found, budget.failed, budget.spent) == ("failed", True, False)
