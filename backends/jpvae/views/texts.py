@@ -13,9 +13,9 @@ categories, and so is any column of pandas' type for them.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
 
+from .columns import alike
 from .numerals import PLAIN, WORDS, signs
 
 _MISSING = {
@@ -188,10 +188,10 @@ def _codes(texts: Sequence[str], place: str) -> str:
 def _twin(texts: Sequence[str]) -> tuple[str, str] | None:
     seen: dict[str, str] = {}
     for text in texts:
-        alike = " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
-        if alike in seen:
-            return seen[alike], text
-        seen[alike] = text
+        plain = alike(text)
+        if plain in seen:
+            return seen[plain], text
+        seen[plain] = text
     return None
 
 
