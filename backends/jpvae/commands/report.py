@@ -60,7 +60,9 @@ def command(
     given, fitted = sources(view), JPVAE.load(model, backend=backend)
     how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
-    tested = reporting.evaluation(fitted, joined, part=held_out, seed=seed, methods=method, quiet=as_json) if evaluation else None
+    tested = None
+    if evaluation:
+        tested = reporting.evaluation(fitted, joined, part=held_out, seed=seed, methods=method, quiet=as_json)
     reporting.write(out, model, fitted, joined, given, evaluated=tested, subjects=subjects)
     if as_json:
         typer.echo(json.dumps({"report": str(out), "bytes": out.stat().st_size}))

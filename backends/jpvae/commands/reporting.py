@@ -80,7 +80,10 @@ def write(
     evaluated: Evaluated | str | None = None,
     subjects: int = SUBJECTS,
 ) -> None:
-    """Write the report of the model in ``file`` on these tables; nothing where there is no path. evaluated: as ``evaluation``."""
+    """Write the report of the model in ``file`` on these tables; nothing where there is no path.
+
+    evaluated: what ``evaluation`` gave.
+    """
     if path is None:
         return
     from ..report.content import content
