@@ -44,7 +44,7 @@ WRONG = {
     "minus behind": ([f"{k}.5-" for k in range(12)], "holds 12 different numbers with signs about them"),
     "full width": (
         [f"{k}.5".translate({46: 0xFF0E, **{48 + d: 0xFF10 + d for d in range(10)}}) for k in range(12)],
-        "signs about",
+        "signs about|written as texts",
     ),
     "thousand": ([f"{k}.5k" for k in range(12)], "signs about them"),
     "a spreadsheet's mark of texts": ([f"'{k}" for k in range(12)], "signs about them"),
@@ -84,7 +84,7 @@ def table(levels):
 @pytest.mark.parametrize(("levels", "message"), WRONG.values(), ids=WRONG.keys())
 def test_texts_that_are_no_categories(levels, message):
     everyone = np.ones(N, dtype=bool)
-    with pytest.raises(ViewError, match=rf"view 'clinic', column 'x' .*({message})"):
+    with pytest.raises(ViewError, match=rf"view 'clinic', column 'x' .*(?:{message})"):
         columns_of("infer", read_table(table(levels), "clinic"), everyone)
     with pytest.raises(
         ViewError, match=r"say so: likelihood=\{'clinic': \{'x': \"categorical\"\}\}, or --likelihood clinic:x="
