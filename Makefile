@@ -24,7 +24,7 @@ docs: $(VENV)/dev.stamp  ## the docs site in docs/_build/html; every warning is 
 lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.toml allows, torch apart
 	$(LOWEST)/bin/python -m pytest proofs_tests -n auto --maxprocesses 4 $(OLD)
 
-guests: $(GUESTS)/guests.stamp  ## the examples in other libraries (Flax, NumPyro), each with its number
+guests: $(GUESTS)/guests.stamp  ## the examples in other libraries (Flax, NumPyro, MultiVae, ...), each with its number
 	set -e; for example in examples/guests/*.py; do echo "-- $$example"; $(GUESTS)/bin/python $$example; done
 
 bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives

@@ -1,4 +1,4 @@
-"""JAX on several devices: closures and arguments under pmap, shard_map and set_mesh, and eager work on sharded rows.
+"""JAX on several devices: closures and priors as arguments under pmap, shard_map and set_mesh; eager work on sharded rows.
 
 The core commits no constant to a device, so each gives what one device gives. Four devices are forced on the CPU, which must
 happen before JAX starts: in a process of its own.
@@ -61,8 +61,18 @@ for kind in ("orthogonal", "canonical"):
     found["shard_map"] = jax.jit(shard_map(closure, mesh=mesh, in_specs=over_rows, out_specs=P("rows")))(*data)
     sharded = [jax.device_put(x, NamedSharding(mesh, spec)) for x, spec in zip(data, over_rows)]
     found["eager, sharded rows"] = closure(*sharded)
+    mapped = jax.pmap(everything, in_axes=(None, 0, 0, 0, 0))
+    found["pmap, a prior for an argument"] = mapped(closed, *pieces).reshape(want.shape)
+    mapped = shard_map(everything, mesh=mesh, in_specs=(P(), *over_rows), out_specs=P("rows"))
+    found["shard_map, a prior for an argument"] = jax.jit(mapped)(closed, *data)
+    placed = jax.device_put(closed, NamedSharding(mesh, P()))
+    found["jit, a prior on every device"] = jax.jit(everything)(placed, *sharded)
     with jax.set_mesh(mesh) if hasattr(jax, "set_mesh") else mesh:
         found["set_mesh, arguments"] = jax.jit(argument)(entries, logits, *data)
+        found["set_mesh, closure"] = jax.jit(closure)(*data)
+        found["set_mesh, a prior made and carried"] = jax.lax.scan(
+            lambda p, _: (p, everything(p, *data)), jax.jit(lambda e, l: prior(kind, e, l))(entries, logits), None, length=1
+        )[1][0]
     for name, x in found.items():
         worst[f"{kind}: {name}"] = float(np.abs(np.asarray(x) - want).max() / np.abs(want).max())
 print(json.dumps(worst))
@@ -82,5 +92,5 @@ def worst():
 def test_several_devices_give_what_one_gives(worst, kind):
     """In float64; sums may run in another order, and conditions are small: 1e3 eps."""
     mine = {name: x for name, x in worst.items() if name.startswith(f"{kind}: ")}
-    assert len(mine) == 4
+    assert len(mine) == 9
     assert {name: x for name, x in mine.items() if not x <= 1e3 * 2.0**-52} == {}

@@ -9,7 +9,7 @@ import pytest
 from commands import invoke
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ["start.md", *(f"guides/{path.name}" for path in sorted((DOCS / "guides").glob("*.md")))]
+PAGES = ["start.md", "integrate.md", *(f"guides/{path.name}" for path in sorted((DOCS / "guides").glob("*.md")))]
 BLOCK = re.compile(r"^```([\w{}-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = ["pip install 'jpvae[report]'\n"]  # what is not run
 
