@@ -5,7 +5,11 @@ Two halves of digits, a quarter of them missing at random; MoPoE and MVTCAE with
 The number: variance of the lower halves of unseen digits explained from the upper halves.
 """
 
+import logging
+import os
 import tempfile
+
+os.environ["TQDM_DISABLE"] = "1"  # before tqdm is imported
 
 import numpy as np
 import torch
@@ -89,6 +93,7 @@ def explained(model, test, centre):
     return float(1 - (guess - lower).square().sum() / (lower - centre).square().sum())
 
 
+logging.disable(logging.WARNING)  # of every epoch
 pixels = torch.tensor(load_digits().data / 16.0, dtype=torch.float32)
 train, test = pixels[:1400], dataset(pixels[1400:])
 missing = np.random.default_rng(0).choice(3, size=1400, p=(0.75, 0.125, 0.125))
@@ -106,10 +111,9 @@ for kind, config in kinds.items():
     torch.manual_seed(0)
     model = kind(config(**shared))
     with tempfile.TemporaryDirectory() as folder:
-        options = {"per_device_train_batch_size": 128, "num_epochs": 40, "learning_rate": 3e-3, "no_cuda": True, "seed": 0}
+        options = {"per_device_train_batch_size": 128, "num_epochs": 30, "learning_rate": 3e-3, "no_cuda": True, "seed": 0}
         trainer = BaseTrainer(model, dataset(train, masks), training_config=BaseTrainerConfig(output_dir=folder, **options))
         trainer.train()
     found[model.model_name] = explained(model, test, train[masks["lower"], 32:].mean(0))
 print("lower halves from upper halves, variance explained:", {name: round(x, 2) for name, x in found.items()})
-assert found["JointPriorVAE"] > max(found["MoPoE"], found["MVTCAE"]) - 0.02
-assert found["JointPriorVAE"] > 0.25
+assert found["JointPriorVAE"] > max(0.25, found["MoPoE"] - 0.02, found["MVTCAE"] - 0.02)

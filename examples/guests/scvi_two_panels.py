@@ -6,7 +6,6 @@ genes are split into two panels. The number: variance of the second panel's log-
 from the first panel, beside ridge regression on the same log-expression.
 """
 
-import logging
 import warnings
 
 import anndata
@@ -25,17 +24,18 @@ from sklearn.linear_model import Ridge
 import jpvae_core as jc
 from jpvae_torch import JointPriorModule
 
-PLAIN = {"n_hidden": 128, "dropout_rate": 0.1, "use_batch_norm": False, "use_layer_norm": True}  # no statistics of batches
+
+def network(n_in, n_out):
+    hidden = FCLayers(n_in, 128, n_hidden=128, use_batch_norm=False, use_layer_norm=True)  # no statistics of batches
+    return torch.nn.Sequential(hidden, torch.nn.Linear(128, n_out))
 
 
 class TwoPanels(BaseModuleClass):
     def __init__(self, genes, n_latent=10):
         super().__init__()
-        self.names, self.n_latent = list(genes), n_latent
-        self.encoders = torch.nn.ModuleDict({k: FCLayers(n, 128, **PLAIN) for k, n in genes.items()})
-        self.heads = torch.nn.ModuleDict({k: torch.nn.Linear(128, 2 * n_latent) for k in genes})
-        self.decoders = torch.nn.ModuleDict({k: FCLayers(n_latent, 128, **PLAIN) for k in genes})
-        self.shares = torch.nn.ModuleDict({k: torch.nn.Linear(128, n) for k, n in genes.items()})
+        self.names = list(genes)
+        self.encoders = torch.nn.ModuleDict({k: network(n, 2 * n_latent) for k, n in genes.items()})
+        self.decoders = torch.nn.ModuleDict({k: network(n_latent, n) for k, n in genes.items()})
         self.log_theta = torch.nn.ParameterDict({k: torch.zeros(n) for k, n in genes.items()})
         self.prior = JointPriorModule(dict.fromkeys(genes, n_latent), "canonical")
 
@@ -44,21 +44,22 @@ class TwoPanels(BaseModuleClass):
 
     @auto_move_data
     def inference(self, counts, mask=None):
-        prior, means, log_vars = self.prior(), {}, {}
-        for k, x in counts.items():
-            raw = self.heads[k](self.encoders[k](torch.log1p(x)))
-            means[k], log_vars[k] = raw[:, : self.n_latent], -torch.nn.functional.softplus(raw[:, self.n_latent :])
+        prior, raw = self.prior(), {k: self.encoders[k](torch.log1p(x)).chunk(2, dim=-1) for k, x in counts.items()}
         masks = jc.subsets(prior) if mask is None else mask  # both panels, the first alone, the second alone
+        means, log_vars = (
+            {k: m for k, (m, _) in raw.items()},
+            {k: -torch.nn.functional.softplus(r) for k, (_, r) in raw.items()},
+        )
         q = jc.fuse(prior, means, log_vars, masks)
-        noise = torch.randn(len(jc.subsets(prior)), len(x), q.noise_dim, device=x.device)
-        return {"q": q, "z": q.mean() if mask is not None else q.draw(noise), "masks": masks}
+        z = q.mean() if mask else q.draw(torch.randn(len(masks), *means["first"].shape[:1], q.noise_dim))
+        return {"q": q, "z": z, "masks": masks}
 
     def _get_generative_input(self, tensors, inference_outputs, **kwargs):
         return {"z": inference_outputs["z"], "sizes": {k: tensors[k].sum(1, keepdim=True) for k in self.names}}
 
     @auto_move_data
     def generative(self, z, sizes):
-        shares = {k: torch.softmax(self.shares[k](self.decoders[k](z[k])), dim=-1) for k in self.names}
+        shares = {k: torch.softmax(self.decoders[k](z[k]), dim=-1) for k in self.names}
         return {"px": {k: NegativeBinomial(mu=sizes[k] * shares[k], theta=self.log_theta[k].exp()) for k in self.names}}
 
     def loss(self, tensors, inference_outputs, generative_outputs, kl_weight=1.0):
@@ -68,8 +69,7 @@ class TwoPanels(BaseModuleClass):
         reconstruction = -sum(x[0] for x in log_probs.values())
         return LossOutput(loss=loss.mean(), reconstruction_loss=reconstruction, kl_local=q.kl()[0])
 
-    def sample(self, *args, **kwargs):
-        raise NotImplementedError
+    sample = None  # not needed here
 
     def optimizer(self, params, lr=3e-3):
         """The prior's correlations at a tenth of the rate, and no weight decay for any of its parameters."""
@@ -81,7 +81,7 @@ class TwoPanels(BaseModuleClass):
 class JointPanels(UnsupervisedTrainingMixin, BaseModelClass):
     def __init__(self, adata, **options):
         super().__init__(adata)
-        genes = {"first": self.summary_stats.n_vars, "second": adata.obsm["second"].shape[1]}
+        genes = {"first": adata.n_vars, "second": adata.obsm["second"].shape[1]}
         self.module = TwoPanels(genes, **options)
         self.init_params_ = self._get_init_params(locals())
 
@@ -102,7 +102,6 @@ class JointPanels(UnsupervisedTrainingMixin, BaseModelClass):
 
 
 warnings.simplefilter("ignore")
-logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 scvi.settings.seed = 0
 torch.set_num_threads(1)
 logs = scanpy.datasets.pbmc68k_reduced().raw.to_adata().X.toarray()
@@ -112,27 +111,19 @@ cells, panels = np.random.default_rng(0).permutation(len(counts)), (counts[:, ::
 train, test = cells[:550], cells[550:]
 
 
-def annotated(rows):
-    return anndata.AnnData(panels[0][rows], obsm={"second": panels[1][rows]})
-
-
 def logged(shares):
-    return np.log1p(300.0 * shares)
+    return np.log1p(100.0 * shares)
 
 
-data = annotated(train)
+data, unseen = (anndata.AnnData(panels[0][rows], obsm={"second": panels[1][rows]}) for rows in (train, test))
 JointPanels.setup_anndata(data)
 model = JointPanels(data)
 plan = {"optimizer": "Custom", "optimizer_creator": model.module.optimizer, "n_epochs_kl_warmup": 20}
 model.train(60, accelerator="cpu", train_size=1.0, batch_size=64, plan_kwargs=plan, enable_progress_bar=False, logger=False)
 
 first, second = (logged(x / x.sum(axis=1, keepdims=True)) for x in panels)
-guess, ridge = (
-    logged(model.second_from_first(annotated(test))),
-    Ridge(300.0).fit(first[train], second[train]).predict(first[test]),
-)
-error = [
-    float(1 - ((x - second[test]) ** 2).sum() / ((second[test] - second[train].mean(0)) ** 2).sum()) for x in (guess, ridge)
-]
-print(f"the second panel's log-expression from the first, variance explained: {error[0]:.2f} (ridge {error[1]:.2f})")
-assert error[0] > 0.1
+guesses = logged(model.second_from_first(unseen)), Ridge(100.0).fit(first[train], second[train]).predict(first[test])
+total = ((second[test] - second[train].mean(0)) ** 2).sum()
+ours, linear = (float(1 - ((x - second[test]) ** 2).sum() / total) for x in guesses)
+print(f"the second panel's log-expression from the first, variance explained: {ours:.2f} (ridge {linear:.2f})")
+assert ours > 0.36

@@ -241,7 +241,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("probe", PASSES)
-@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled", "ignore:`torch.jit.script` is deprecated")
 def test_it_gives_what_numpy_gives(probe):
     """kl_divergence's stated c eps K with c < 60 and K < 60; a derivative's terms are no larger."""
     found = PASSES[probe]()

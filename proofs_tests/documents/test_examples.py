@@ -13,7 +13,7 @@ EXAMPLES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "example
 def test_an_example_fails_where_its_number_is_missed(example):
     text = (ROOT / example).read_text()
     *_, last = ast.parse(text).body
-    assert isinstance(last, ast.Assert)
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(last))
     assert len(text.splitlines()) < 120
     assert "print(" in text
 
