@@ -1,9 +1,8 @@
 """scvi-tools: a module of two modalities tied by a joint prior, in that library's own idiom, on counts of 700 blood cells.
 
-A ``BaseModuleClass`` (inference, generative, loss) in an ``UnsupervisedTrainingMixin`` model with AnnData fields; scvi-tools'
-layers, negative binomial, training plan and KL warm-up. The cells are the blood cells that scanpy brings with it, their 765
-genes are split into two panels. The number: variance of the second panel's log-expression in unseen cells that is explained
-from the first panel, beside ridge regression on the same log-expression.
+A ``BaseModuleClass`` in an ``UnsupervisedTrainingMixin`` model, with scvi-tools' fields, layers, negative binomial, training
+plan and KL warm-up. The cells are those that scanpy brings with it, their 765 genes are split into two panels. The number:
+variance of the second panel's log-expression in unseen cells that is explained from the first, beside ridge regression.
 """
 
 import warnings
@@ -46,10 +45,8 @@ class TwoPanels(BaseModuleClass):
     def inference(self, counts, mask=None):
         prior, raw = self.prior(), {k: self.encoders[k](torch.log1p(x)).chunk(2, dim=-1) for k, x in counts.items()}
         masks = jc.subsets(prior) if mask is None else mask  # both panels, the first alone, the second alone
-        means, log_vars = (
-            {k: m for k, (m, _) in raw.items()},
-            {k: -torch.nn.functional.softplus(r) for k, (_, r) in raw.items()},
-        )
+        means = {k: m for k, (m, _) in raw.items()}
+        log_vars = {k: -torch.nn.functional.softplus(r) for k, (_, r) in raw.items()}  # at most 0, as a view can only add
         q = jc.fuse(prior, means, log_vars, masks)
         z = q.mean() if mask else q.draw(torch.randn(len(masks), *means["first"].shape[:1], q.noise_dim))
         return {"q": q, "z": z, "masks": masks}
@@ -66,8 +63,7 @@ class TwoPanels(BaseModuleClass):
         q, masks, px = inference_outputs["q"], inference_outputs["masks"], generative_outputs["px"]
         log_probs = {k: px[k].log_prob(tensors[k]).sum(-1) for k in self.names}
         loss = jc.subset_loss(q.prior, log_probs, q.kl(), masks, beta=kl_weight)
-        reconstruction = -sum(x[0] for x in log_probs.values())
-        return LossOutput(loss=loss.mean(), reconstruction_loss=reconstruction, kl_local=q.kl()[0])
+        return LossOutput(loss.mean(), reconstruction_loss=-sum(x[0] for x in log_probs.values()), kl_local=q.kl()[0])
 
     sample = None  # not needed here
 
@@ -81,8 +77,7 @@ class TwoPanels(BaseModuleClass):
 class JointPanels(UnsupervisedTrainingMixin, BaseModelClass):
     def __init__(self, adata, **options):
         super().__init__(adata)
-        genes = {"first": adata.n_vars, "second": adata.obsm["second"].shape[1]}
-        self.module = TwoPanels(genes, **options)
+        self.module = TwoPanels({"first": adata.n_vars, "second": adata.obsm["second"].shape[1]}, **options)
         self.init_params_ = self._get_init_params(locals())
 
     @classmethod
@@ -109,20 +104,14 @@ scaled = np.expm1(logs)  # counts over the cell's total, times a constant: the s
 counts = np.rint(scaled / np.where(scaled > 0, scaled, np.inf).min(axis=1, keepdims=True)).astype(np.float32)
 cells, panels = np.random.default_rng(0).permutation(len(counts)), (counts[:, ::2], counts[:, 1::2])
 train, test = cells[:550], cells[550:]
-
-
-def logged(shares):
-    return np.log1p(100.0 * shares)
-
-
 data, unseen = (anndata.AnnData(panels[0][rows], obsm={"second": panels[1][rows]}) for rows in (train, test))
 JointPanels.setup_anndata(data)
 model = JointPanels(data)
 plan = {"optimizer": "Custom", "optimizer_creator": model.module.optimizer, "n_epochs_kl_warmup": 20}
 model.train(60, accelerator="cpu", train_size=1.0, batch_size=64, plan_kwargs=plan, enable_progress_bar=False, logger=False)
 
-first, second = (logged(x / x.sum(axis=1, keepdims=True)) for x in panels)
-guesses = logged(model.second_from_first(unseen)), Ridge(100.0).fit(first[train], second[train]).predict(first[test])
+first, second = (np.log1p(100.0 * x / x.sum(axis=1, keepdims=True)) for x in panels)
+guesses = np.log1p(100.0 * model.second_from_first(unseen)), Ridge(100.0).fit(first[train], second[train]).predict(first[test])
 total = ((second[test] - second[train].mean(0)) ** 2).sum()
 ours, linear = (float(1 - ((x - second[test]) ** 2).sum() / total) for x in guesses)
 print(f"the second panel's log-expression from the first, variance explained: {ours:.2f} (ridge {linear:.2f})")

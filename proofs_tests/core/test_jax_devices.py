@@ -73,7 +73,8 @@ for kind in ("orthogonal", "canonical"):
         alone["jit, on every device"] = jax.jit(divergence)(jax.device_put(closed, NamedSharding(mesh, P())), *sharded[:3])
         with jax.set_mesh(mesh) if hasattr(jax, "set_mesh") else mesh:
             made = jax.jit(lambda e, l: prior(kind, e, l))(entries, logits)
-            alone["set_mesh, a scan's carry"] = jax.lax.scan(lambda p, _: (p, divergence(p, *data[:3])), made, None, length=1)[1]
+            step = lambda p, _: (p, divergence(p, *data[:3]))
+            alone["set_mesh, a scan's carry"] = jax.lax.scan(step, made, None, length=1)[1]
         found |= {f"the prior in {name}": np.reshape(x, (rows, 1)) for name, x in alone.items()}
     for name, x in found.items():
         worst[f"{kind}: {name}"] = float(np.abs(np.asarray(x) - want[:, : x.shape[1]]).max() / np.abs(want).max())
