@@ -5,6 +5,8 @@ A third of the rows lacks its lower half (NaN in one wide matrix). The pipeline 
 halves are missing too.
 """
 
+from typing import Any
+
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.impute import SimpleImputer
@@ -19,10 +21,10 @@ pixels[missing, 32:] = np.nan
 train, test = slice(0, 1400), slice(1400, None)
 
 
-def accuracy(imputer):
+def accuracy(imputer: Any) -> float:
     pipeline = make_pipeline(imputer, LogisticRegression(max_iter=2000))
     pipeline.fit(pixels[train], digits.target[train])
-    return pipeline.score(pixels[test][missing[test]], digits.target[test][missing[test]])
+    return float(pipeline.score(pixels[test][missing[test]], digits.target[test][missing[test]]))
 
 
 joint = accuracy(JPVAE(view_slices=[32, 32], missing="nan", likelihood="gaussian", steps=400, seed=0))

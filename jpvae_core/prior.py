@@ -114,6 +114,7 @@ class JointPrior(JointGaussian):
         """
         if frames is None:
             return JointPrior._one_by_one(array_of(logits), validate=validate)
+        frames = _listed(frames)
         if not frames:
             raise ShapeError("frames is empty; expected one frame per view")
         xp = namespace(*frames, array_of(logits))
@@ -244,6 +245,16 @@ class JointPrior(JointGaussian):
         return alike and all(x is y or (library_of(x) == library_of(y) and _same(x, y)) for x, y in pairs)
 
     __hash__ = None  # type: ignore[assignment]  # its arrays have none
+
+
+def _listed(frames: Any) -> Sequence[Array]:
+    """A list or a tuple, or what is indexed like one (torch's ``ParameterList``)."""
+    if isinstance(frames, list | tuple):
+        return frames
+    if hasattr(frames, "shape") or hasattr(frames, "keys") or not hasattr(frames, "__getitem__"):
+        kind = type(frames).__name__
+        raise ArgumentError(f"frames is a {kind}; expected a list or tuple with one array (..., n_i, d) per view, or None")
+    return list(frames)
 
 
 def _same(x: Any, y: Any) -> bool:

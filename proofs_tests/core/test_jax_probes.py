@@ -201,7 +201,7 @@ PASSES = {
     "donated buffers": donated,
     "rows placed by a sharding": sharded,
     "disable_jit": within(jax.disable_jit(), lambda: jitted(kl, P, M, V, B)),
-    "debug_nans": within(jax.debug_nans(True)),
+    "debug_nans": within(jax.debug_nans(True), lambda: jitted(kl, P, M, V, B)),
     "strict promotion": within(jax.numpy_dtype_promotion("strict"), lambda: jitted(kl, P, M, V, B)),
     "checking_leaks": within(jax.checking_leaks(), lambda: jitted(kl, P, M, V, B)),
     "a row without its axis": lambda: (jitted(one_row, P, *(x[0] for x in (*M, *V, B))), KL[0]),
