@@ -121,8 +121,8 @@ def test_a_jax_prior_is_an_argument_a_result_a_carry_and_a_vmap_axis(kind):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (2, 2), (3, 2), (6, 6), (6, 1)])
 def test_entries_and_signs_of_a_given_frame(n, d, dtype):
-    """det -1, the eigenvalue -1 and zeros on the diagonal included. Pivots of at least 1: entries of A of order 1 here, 3n^2 eps
-    with room."""
+    """det -1, the eigenvalue -1 and zeros on the diagonal included. Pivots of at least 1: entries of A of order 1 here, 3n^2
+    eps with room."""
     mirror = np.diag(np.where(np.arange(n) % 2, 1.0, -1.0))
     given = [rotation(n, d), mirror[:, :d], -np.eye(n)[:, :d], np.eye(n)[::-1, :d]]
     Q = np.stack(given).astype(dtype)
