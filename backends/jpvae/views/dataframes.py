@@ -59,8 +59,12 @@ class Table:
 
     def is_flag(self, j: int) -> bool:
         """Whether the column is one of booleans."""
-        dtype = self.frame.dtypes.iloc[j] if self.values is None else self.values.dtype
-        return bool(dtype.kind == "b")
+        return bool((self._dtypes[j] if self.values is None else self.values.dtype).kind == "b")
+
+    @cached_property
+    def _dtypes(self) -> list[Any]:
+        """Of the frame's columns: pandas collects all of them each time."""
+        return list(self.frame.dtypes)
 
     def labels(self, j: int, rows: np.ndarray) -> tuple[Label, ...]:
         """The texts of a column in the rows (bool), in pandas' order of categories or sorted."""
