@@ -119,8 +119,9 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         With ``entries="marginalise"``: the share of each view's rows, in every batch, whose encoder is shown only some cells.
     cross_draws : int, default 4
         Draws S in each cross term of the subset objective, log 1/S sum_s p(x_j | z_j^s): more draws shrink associations less.
-    cross_weight : float, default 0.4
-        Of the cross terms, beside the subsets' own.
+    cross_weight : float or "auto", default "auto"
+        Of the cross terms, beside the subsets' own: they sharpen predictions where rows are few, and shrink associations a little
+        (docs/experiments.md). "auto": 0.4, or 4 times the columns over the rows where that is less.
     missing : {"error", "nan"}, default "error"
         What a row of NaN is: a mistake, or a view that the row lacks.
     impossible : {"error", "missing"}, default "error"
@@ -223,7 +224,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         linear_skip: bool = True,
         cell_dropout: float = 0.5,
         cross_draws: int = 4,
-        cross_weight: float = 0.4,
+        cross_weight: float | Literal["auto"] = "auto",
         missing: Missing = "error",
         impossible: OnImpossible = "error",
         view_slices: Any = None,

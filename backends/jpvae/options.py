@@ -76,7 +76,7 @@ class Options:
     linear_skip: bool = True
     cell_dropout: float = 0.5
     cross_draws: int = 4
-    cross_weight: float = 0.4
+    cross_weight: float | Literal["auto"] = "auto"
     missing: Missing = "error"
     impossible: OnImpossible = "error"
     view_slices: Any = None
@@ -102,8 +102,8 @@ class Options:
             raise ConfigError(f"calibration is {self.calibration}; expected 0 <= calibration < 1, a part of the rows")
         if not 0 <= self.cell_dropout <= 1:
             raise ConfigError(f"cell_dropout is {self.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
-        if not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):
-            raise ConfigError(f"cross_weight is {self.cross_weight}; expected a finite number of at least 0")
+        if not isinstance(self.cross_weight, str) and not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):
+            raise ConfigError(f"cross_weight is {self.cross_weight}; expected a finite number of at least 0, or 'auto'")
         if self.steps is None and self.epochs is not None and not (math.isfinite(self.epochs) and self.epochs > 0):
             raise ConfigError(f"epochs is {self.epochs}; expected a positive number")
 
