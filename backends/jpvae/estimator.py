@@ -120,7 +120,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
     cross_draws : int, default 4
         Draws S in each cross term of the subset objective, log 1/S sum_s p(x_j | z_j^s): more draws shrink associations less.
     cross_weight : float or "auto", default "auto"
-        Of the cross terms, beside the subsets' own: they sharpen predictions where rows are few, and shrink associations a little
+        Of the cross terms, beside the subsets' own: they sharpen predictions where rows are few, and shrink associations
         (docs/experiments.md). "auto": 0.4, or 4 times the columns over the rows where that is less.
     missing : {"error", "nan"}, default "error"
         What a row of NaN is: a mistake, or a view that the row lacks.
