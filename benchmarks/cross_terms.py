@@ -1,10 +1,11 @@
 """What the cross terms buy on halves of digits, and what they cost: one full training for each weight and number of draws.
 
-    python benchmarks/cross_terms.py 0.3 2 --run runs/cross     train, or go on, or take a finished run; measure, write the point
-    python benchmarks/cross_terms.py --plot                     draw results/hvdmnist/cross_terms.png from the points there are
+    python benchmarks/cross_terms.py 0.3 2 --run runs/cross    train, go on, or take a finished run; measure, write the point
+    python benchmarks/cross_terms.py --plot                    draw results/hvdmnist/cross_terms.png from the points there are
 
-A point is the "ours" protocol (orthogonal, seed 0) with that cross_weight and cross_draws. cross_terms.csv has a line of it for the
-10,000 training images that no model is trained on (split "validation", by which the protocol was chosen) and one for the test set.
+A point is the "ours" protocol (orthogonal, seed 0) with that cross_weight and cross_draws. cross_terms.csv has a line of it for
+the 10,000 training images that no model is trained on (split "validation", by which the protocol was chosen) and one for the
+test set.
 """
 
 from __future__ import annotations
