@@ -56,8 +56,8 @@ def exact_means(x: np.ndarray) -> np.ndarray:
 
 def measure(options: dict[str, Any], seed: int) -> list[dict[str, Any]]:
     """Train once; impute with and without importance resampling."""
-    base = {"latent_dims": 5, "prior": "canonical", "likelihood": "gaussian", "entries": "marginalise", "seed": seed}
-    model = JPVAE(progress=False, **base | options).fit(with_gaps(tables(ROWS, 10 + seed), seed, four_of_five=False))
+    base: dict[str, Any] = {"likelihood": "gaussian", "entries": "marginalise", "seed": seed, "progress": False}
+    model = JPVAE(**base | options).fit(with_gaps(tables(ROWS, 10 + seed), seed, four_of_five=False))
     true = tables(TEST, 1000 + seed)
     given = with_gaps(true, 1000 + seed, four_of_five=True)
     x, gaps = np.concatenate(true, axis=1), np.isnan(np.concatenate(given, axis=1))
