@@ -104,7 +104,7 @@ def main() -> None:
             about = [
                 made | {"setting": name, "options": options | chosen.options, "seed": seed} for seed in range(chosen.seeds)
             ]
-            lines += [one | run for one, run in zip(about, runs, strict=True)]
+            lines += [about | {"seed": seed} | run for seed, run in enumerate(runs)]
             print(f"| {name} |", " | ".join(f"{np.mean([r[key] for r in runs]):.3f}" for key in runs[0]), "|", flush=True)
     if chosen.out is not None:
         others = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
