@@ -9,6 +9,8 @@ For each setting of the estimator, over rows that it was not trained on, of the 
     beta    the regression coefficient of x_3 on x_1 estimated from imputed tables, over the truth
     cover   how many true values the central 95 % of the draws contain
 
+Then a model that is not trained but set by hand to the truth (proofs_tests/_support/exact.py), under both posteriors.
+
     python benchmarks/linear_gaussian.py [--seeds 3] [--only NAME] [--out FILE.json]    the table; every run to the file
 """
 
@@ -16,18 +18,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from suites import made_with
+from suites import ROOT, made_with
 
 from jpvae import JPVAE
 from jpvae.options import BEFORE
 
+sys.path.append(str(ROOT / "proofs_tests" / "_support"))
+from exact import Exact, exact
+
 COLUMNS, ROWS, TEST = (5, 5, 5), 2000, 2000
+BY_HAND = "set by hand"
 SETTINGS: dict[str, dict[str, Any]] = {
+    f"{BY_HAND}, Eq. 3 posterior": {"posterior": "factorised"},
+    f"{BY_HAND}, fused posterior": {"posterior": "fused"},
     "options of release 0.1.0": {
         **BEFORE,
         "prior": "canonical",
@@ -88,6 +97,28 @@ def measure(options: dict[str, Any], seed: int, draws: int = 200) -> dict[str, f
     }
 
 
+def set_by_hand(model: Exact, seed: int, rows: int = 2000, draws: int = 200) -> dict[str, float]:
+    """The same slope and error, columns in units of their standard deviation, of a model that is the truth."""
+    views, seen = model.sample(rows, 1000 + seed), np.array([True, True, False])
+    wanted, covariance = model.conditional(views, seen)
+    found = model.model.sample_imputations([*views[:2], None], n_draws=draws)[2]
+    units = np.sqrt(np.diag(covariance))
+    centred, error = (wanted - wanted.mean(axis=0)) / units, (found.mean(axis=0) - views[2]) / units
+    low, high = np.quantile(found, [0.025, 0.975], axis=0)
+    c, h = views[0].shape[1], slice(-views[2].shape[1], None)
+    betas = [np.linalg.lstsq(views[0] - views[0].mean(0), d - d.mean(0), rcond=None)[0] for d in found[:20]]
+    truth = np.linalg.solve(model.covariance[:c, :c], model.covariance[:c, h])
+    variances = np.diag(model.covariance)
+    scale = variances[:c, None] / variances[h]  # coefficients of columns in units of their standard deviations, squared
+    return {
+        "slope": float(1 + np.sum(centred * (found.mean(axis=0) - wanted) / units) / np.sum(centred**2)),
+        "rmse": float(np.sqrt(np.mean(error**2) / np.mean(((wanted - views[2]) / units) ** 2))),
+        "beta": float(np.sum(np.mean(betas, axis=0) * truth * scale) / np.sum(truth**2 * scale)),
+        "cover": float(np.mean((views[2] >= low) & (views[2] <= high))),
+        "seconds": 0.0,
+    }
+
+
 def main() -> None:
     """Every setting, every seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,10 +131,10 @@ def main() -> None:
     print("| setting | slope | RMSE | beta | cover | s |\n|---|---|---|---|---|---|")
     for name, options in SETTINGS.items():
         if chosen.only in name:
-            runs = [measure(options | chosen.options, seed) for seed in range(chosen.seeds)]
-            about = [
-                made | {"setting": name, "options": options | chosen.options, "seed": seed} for seed in range(chosen.seeds)
-            ]
+            by_hand = name.startswith(BY_HAND)
+            first = exact(**options) if by_hand else options | chosen.options
+            runs = [(set_by_hand if by_hand else measure)(first, seed) for seed in range(chosen.seeds)]
+            about = made | {"setting": name, "options": options | chosen.options}
             lines += [about | {"seed": seed} | run for seed, run in enumerate(runs)]
             print(f"| {name} |", " | ".join(f"{np.mean([r[key] for r in runs]):.3f}" for key in runs[0]), "|", flush=True)
     if chosen.out is not None:
