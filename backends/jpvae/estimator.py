@@ -116,7 +116,7 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
     linear_skip : bool, default True
         Encoders and decoders with hidden layers are those plus a linear map, from which training starts.
     cell_dropout : float, default 0.5
-        With ``entries="marginalise"``: the share of each view's rows, in every batch, whose encoder is shown only some cells.
+        With ``entries="marginalise"``: the share of each view's rows, in every batch, that are trained on with some cells only.
     cross_draws : int, default 4
         Draws S in each cross term of the subset objective, log 1/S sum_s p(x_j | z_j^s): more draws shrink associations less.
     cross_weight : float or "auto", default "auto"

@@ -93,14 +93,19 @@ class Batches:
         )
 
     def _with_cells_hidden(self, views: list[Prepared], index: int) -> list[Prepared]:
-        """Of some rows the encoder reads only some of the cells; the likelihood still is of all that there are."""
+        """Of some rows only some of the cells, for encoders and likelihoods both: a bound of the log-density of just these.
+
+        (A likelihood of the hidden ones too, given the others, would reward decoders for the mean alone: Jensen's inequality.)
+        """
         rng, hidden = generator(self.plan.seed, Stream.CELLS, index), []
         for i, view in enumerate(views):
             variables = self.model.likelihoods[i].variables(self.model.features[i])
             rows = len(view.inputs)
             rate = rng.random((rows, 1)) * (rng.random((rows, 1)) < self.plan.cell_dropout)
             kept = (rng.random((rows, variables[-1] + 1)) >= rate)[:, variables]
-            hidden.append(Prepared(view.inputs * np.tile(kept, 2), view.targets))
+            targets = view.targets.copy()
+            targets[:, -kept.shape[1] :] *= kept  # the bits alone: what has none is not read
+            hidden.append(Prepared(view.inputs * np.tile(kept, 2), targets))
         return hidden
 
     def fingerprint(self) -> int:
