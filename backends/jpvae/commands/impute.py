@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..errors import ConfigError
 from . import reporting
 from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
 from .reading_options import reads_tables
@@ -55,6 +56,26 @@ def command(
             help="Take the draws from N proposals by importance resampling, which corrects for inaccurate encoders.",
         ),
     ] = None,
+    bounds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bounds",
+            metavar="VIEW:COLUMN=LOW..HIGH",
+            help="A range: imputations and draws beyond it become its end; either end may be left out. Repeatable.",
+        ),
+    ] = None,
+    whole: Annotated[
+        list[str] | None,
+        typer.Option("--whole", metavar="VIEW:COLUMN", help="Imputations and draws become whole numbers. Repeatable."),
+    ] = None,
+    match: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Predictive mean matching: draws take the values of K donors, rows of these tables that are predicted alike.",
+        ),
+    ] = None,
     impossible: Annotated[
         Impossible,
         typer.Option(
@@ -81,11 +102,15 @@ def command(
     processed in blocks and may be larger than memory.
     """
     from ..estimator import JPVAE
+    from ..inference import bounds as bounds_of
     from ..tables import results, writing
     from ..tables.dialect import dialects, stored
     from ..tables.joining import join
     from ..tables.sources import sources
 
+    if match is not None and not draws:
+        raise ConfigError(f"--match is {match} without --draws; expected both: donors' values are draws")
+    limits = bounds_of.from_words(bounds or [], whole or [])
     given = sources(view)
     writing.check_new_folder(out)
     reporting.check(report)
@@ -98,7 +123,7 @@ def command(
         fitted.set_params(impossible=impossible.value)
         joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False  # these rows are imputed too
     with writing.new_folder(out) as folder:
-        wanted = results.Wanted(draws, std, probabilities, proposals)
+        wanted = results.Wanted(draws, std, probabilities, proposals, *limits, match)
         if fitted.index_name_ is None:
             imputed = results.write_arrays(folder, fitted, joined, given, wanted)
         else:

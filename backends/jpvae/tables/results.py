@@ -37,6 +37,14 @@ class Wanted:
     std: bool = False
     probabilities: bool = False
     proposals: int | None = None  # of importance resampling
+    bounds: Mapping[str, Any] | None = None
+    whole: Mapping[str, Any] | None = None
+    matching: int | None = None
+
+    @property
+    def filling(self) -> dict[str, Any]:
+        """What ``impute`` and ``sample_imputations`` are given of these."""
+        return {"proposals": self.proposals, "bounds": self.bounds, "whole": self.whole}
 
 
 def check_names(model: JPVAE, *, draws: bool) -> None:
@@ -61,7 +69,7 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
             _check_sheet(joined, name, columns, draws)
         if wanted.probabilities and _id_of(joined, name) in columns.level_titles:
             raise ViewError(f"view {name!r} calls its ids {_id_of(joined, name)!r}, as one of its probabilities; rename the id")
-    found = model.impute(joined.views, joined.observed, return_std=wanted.std, proposals=wanted.proposals)
+    found = model.impute(joined.views, joined.observed, return_std=wanted.std, **wanted.filling)
     parts = dict(zip(("", ".std"), found if wanted.std else [found], strict=False))
     if wanted.probabilities:
         probable = model.impute_probabilities(joined.views, joined.observed, proposals=wanted.proposals)
@@ -69,7 +77,9 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
     for part, tables in parts.items():
         _write(folder, joined, endings, part, {name: [table] for name, table in tables.items()})
     if draws:
-        drawn = model.sample_imputations(joined.views, joined.observed, n_draws=draws, proposals=wanted.proposals)
+        drawn = model.sample_imputations(
+            joined.views, joined.observed, n_draws=draws, matching=wanted.matching, **wanted.filling
+        )
         _write(folder, joined, endings, ".draws", drawn)
     return _imputed(joined)
 
@@ -86,7 +96,7 @@ def _write(folder: Path, joined: Joined, endings: Mapping[str, str], part: str, 
     for name, tables in made.items():
         if endings[name] in ANNOTATED:
             table = joined.tables.get(name)
-            own = annotated.filled(table and table.annotated, tables, ~joined.whole[:, joined.names.index(name)])
+            own = annotated.filled(table and table.annotated, tables, ~joined.whole[:, joined.names.index(name)], part)
             if endings[name] == ".h5ad":
                 annotated.write(folder / f"{name}{part}.h5ad", own)
             else:
@@ -137,14 +147,14 @@ def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Sou
         for part in parts:
             out[part][name] = new_array(folder / f"{name}{part}.npy", dtype, shape) if mapped else np.empty(shape, dtype)
     results = tuple(out.values()) if wanted.std else out[""]
-    model.impute(joined.views, joined.observed, return_std=wanted.std, proposals=wanted.proposals, out=results)
+    model.impute(joined.views, joined.observed, return_std=wanted.std, out=results, **wanted.filling)
     more: dict[str, dict[str, np.ndarray]] = {}
     if wanted.probabilities:
         probable = model.impute_probabilities(joined.views, joined.observed, proposals=wanted.proposals)
         more["probabilities"] = {name: array for name, array in probable.items() if array.shape[1]}
     if wanted.draws:
         more["draws"] = model.sample_imputations(
-            joined.views, joined.observed, n_draws=wanted.draws, proposals=wanted.proposals
+            joined.views, joined.observed, n_draws=wanted.draws, matching=wanted.matching, **wanted.filling
         )
     imputed = _imputed(joined)
     for name in joined.names:
