@@ -52,7 +52,7 @@ def command(
     device: options.Device = "cpu",
     config: options.Config = None,  # noqa: ARG001  (its callback has read it)
     write_config: options.WriteConfig = None,
-    report: reporting.Report = None,
+    report: reporting.TestedReport = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on tables of the same subjects.
@@ -108,7 +108,8 @@ def command(
     kept = {"tables": {name: each.to_json() for name, each in how.items()}} if joined.tables else None
     options_of_fit: dict[str, Any] = {"checkpoint": out, "callbacks": listeners, "metadata": kept}
     model = JPVAE(**chosen, progress=False).fit(joined.views, joined.observed, **options_of_fit)
-    reporting.write(report, out, model, joined, given)
+    if report is not None:
+        reporting.write(report, out, model, joined, given, evaluated=reporting.evaluation(model, joined, quiet=as_json))
     last, latents = model.history_[-1], model.report_
     if as_json:
         patterns = [
