@@ -41,7 +41,8 @@ def _suspects_of(column: np.ndarray) -> tuple[float, ...]:
     codes = present[np.isin(present, [*_CODES, *below])]
     if np.isin(column, real).sum() < 5 or real[-1] == real[0]:
         return ()
-    low, high, reach = real[0], real[-1], real[-1] - real[0]
+    with np.errstate(over="ignore"):
+        low, high, reach = real[0], real[-1], real[-1] - real[0]
     far = [c for c in codes if c not in below and (c < low - 0.5 * reach or c > high + 0.5 * reach)]
     if low >= 0 and reach >= 10:
         far = sorted({*far, *(c for c in codes if c in below)})
