@@ -19,6 +19,7 @@ from . import filling
 from .filling import Filling
 from .importance import Resampling
 from .predictor import Predictor
+from .threads import with_its_threads
 
 _MOST_PROPOSALS = 100_000
 
@@ -38,6 +39,7 @@ class Imputations:
         def training_moments(self) -> tuple[np.ndarray, np.ndarray]:
             """Of the latents."""
 
+    @with_its_threads
     def impute(
         self,
         views: Any,
@@ -147,6 +149,7 @@ class Imputations:
         filled = give_back(results[0], "filled")
         return (filled, give_back(results[1], "numbers")) if with_std else filled
 
+    @with_its_threads
     def impute_probabilities(
         self,
         views: Any,
@@ -202,6 +205,7 @@ class Imputations:
         _warn(resampling)
         return data.give_back_as(results, [each.columns.level_titles for each in units])
 
+    @with_its_threads
     def sample_imputations(
         self,
         views: Any,

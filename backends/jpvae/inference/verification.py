@@ -17,7 +17,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 import jpvae_core as jc
@@ -106,7 +105,7 @@ def _sigma(flint: Any, prior: jc.JointPrior, frames: list[Any]) -> Any:
         return sigma
     for j in range(len(prior.dims)):
         for i in range(j):
-            c = _balls(flint, np.diag(np.asarray(prior.coupling.correlation(xp, i, j))))
+            c = _balls(flint, np.diag(np.asarray(prior.coupling.correlation(np, i, j))))
             block = frames[i] * c * frames[j].transpose()
             for r in range(prior.dims[i]):
                 for s in range(prior.dims[j]):
