@@ -14,6 +14,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import ball_matrices
 import flint
 import numpy as np
 
@@ -92,10 +93,7 @@ class Balls:
         lead = np.broadcast_shapes(self.shape[:-2], other.shape[:-2])
         if inner == 0:  # a sum of no terms
             return Namespace.zeros((*lead, rows, columns))
-        left = np.broadcast_to(self.data, (*lead, rows, inner)).reshape(-1, rows, inner)
-        right = np.broadcast_to(other.data, (*lead, inner, columns)).reshape(-1, inner, columns)
-        products = [_entries(_matrix(a) * _matrix(b)) for a, b in zip(left, right, strict=True)]
-        return Balls(np.reshape(np.stack(products), (*lead, rows, columns)))
+        return Balls(ball_matrices.product(self.data, other.data))
 
 
 def _operator(name: str, swap: bool) -> Callable[[Balls, Any], Balls]:
@@ -124,33 +122,9 @@ def _object(x: Any, dtype: Any) -> np.ndarray:
     return out
 
 
-def _matrix(x: np.ndarray) -> flint.arb_mat:
-    return flint.arb_mat(*x.shape, [flint.arb(v) for v in x.ravel().tolist()])
-
-
-def _entries(x: flint.arb_mat) -> np.ndarray:
-    return np.asarray(x.entries(), dtype=object).reshape(x.nrows(), x.ncols())
-
-
 def _each(function: Callable[..., Any]) -> Callable[..., Balls]:
     elementwise = np.frompyfunc(function, function.__code__.co_argcount, 1)
     return lambda *arrays: Balls(_object(elementwise(*(x.data for x in arrays)), object))
-
-
-def _matrices(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-    """A function of square matrices, over leading axes."""
-
-    def apply(A: Balls, *others: Balls) -> np.ndarray:
-        lead = np.broadcast_shapes(A.shape[:-2], *(B.shape[:-2] for B in others))
-        stacks = [np.broadcast_to(x.data, (*lead, *x.shape[-2:])).reshape(-1, *x.shape[-2:]) for x in (A, *others)]
-        results = [function(*(_matrix(x) for x in one)) for one in zip(*stacks, strict=True)]
-        return np.reshape(np.stack(results), (*lead, *results[0].shape))
-
-    return apply
-
-
-_det = _matrices(lambda A: _object(A.det(), object))
-_solve = _matrices(lambda A, B: _entries(A.solve(B)))
 
 
 class _Linalg:
@@ -158,14 +132,19 @@ class _Linalg:
 
     @staticmethod
     def solve(A: Balls, B: Balls) -> Balls:
-        """By arb_mat: raises ZeroDivisionError where A cannot be certified to be invertible."""
-        return Balls(_solve(A, B))
+        """X of A X = B."""
+        return Balls(ball_matrices.solve(A.data, B.data))
 
     @staticmethod
     def slogdet(A: Balls) -> tuple[Balls, Balls]:
         """Sign and log |det|."""
-        det = Balls(_det(A))
+        det = Balls(ball_matrices.det(A.data))
         return Balls(np.where(_greater(det.data, 0), 1, -1)), Namespace.log(Namespace.abs(det))
+
+    @staticmethod
+    def cholesky(A: Balls) -> Balls:
+        """L of A = L L^T."""
+        return Balls(ball_matrices.cholesky(A.data))
 
     @staticmethod
     def diagonal(A: Balls) -> Balls:
@@ -192,6 +171,9 @@ class Namespace:
     sqrt = staticmethod(_each(lambda x: x.sqrt()))
     tanh = staticmethod(_each(lambda x: x.tanh()))
     abs = staticmethod(_each(lambda x: abs(x)))
+    isfinite = staticmethod(lambda x: Balls(np.asarray(np.frompyfunc(flint.arb.is_finite, 1, 1)(x.data), dtype=bool)))
+    all = staticmethod(lambda x, **axes: Balls(np.all(x.data, **axes)))
+    any = staticmethod(lambda x, **axes: Balls(np.any(x.data, **axes)))
     maximum = staticmethod(_each(lambda x, y: x.max(y)))
     minimum = staticmethod(_each(lambda x, y: x.min(y)))
     # True for either order of x and y; the larger midpoint first keeps the argument of log1p small.
@@ -228,6 +210,11 @@ class Namespace:
     def zeros_like(x: Balls) -> Balls:
         """Zeros in the shape and dtype of x."""
         return Namespace.zeros(x.shape, dtype=x.dtype)
+
+    @staticmethod
+    def ones_like(x: Balls) -> Balls:
+        """Ones in the shape and dtype of x."""
+        return Namespace.full_like(x, 1.0)
 
     @staticmethod
     def eye(n: int, columns: int, *, dtype: str, **_: Any) -> Balls:
@@ -289,6 +276,11 @@ class Namespace:
     def broadcast_arrays(*arrays: Balls) -> list[Balls]:
         """All in their common shape."""
         return [Balls(x) for x in np.broadcast_arrays(*(x.data for x in arrays))]
+
+    @staticmethod
+    def tril(x: Balls, *, k: int) -> Balls:
+        """The entries on the k-th diagonal and below it; zeros above."""
+        return Namespace.where(Balls(np.tri(*x.shape[-2:], k=k, dtype=bool)), x, Namespace.zeros_like(x))
 
     @staticmethod
     def matrix_transpose(x: Balls) -> Balls:

@@ -145,6 +145,12 @@ def log_normal(P: Exact, log_det: Any, z: Exact) -> Any:
 
 
 def fused(model: Any, means: Any, log_vars: Any, mask: Any, in_frames: bool = False) -> tuple[Any, Any, float, Any]:
+    """``fused_exactly``, rounded to float64."""
+    mean, cov, kl, log_density = fused_exactly(model, means, log_vars, mask, in_frames)
+    return floats(mean), floats(cov), float(kl), lambda z: float(log_density(z))
+
+
+def fused_exactly(model: Any, means: Any, log_vars: Any, mask: Any, in_frames: bool = False) -> tuple[Any, Any, Any, Any]:
     """One row's N(z; 0, S) prod over observed views of N(z_i; mean_i, V_i)/N(z_i; 0, I), V_i = diag exp(log_var_i), or
     Q_i diag exp(log_var_i) Q_i^T in frames: its mean and covariance over ALL latents, the KL from the prior and the
     log-density, a function, of the observed ones. Concatenated inputs.
@@ -165,11 +171,11 @@ def fused(model: Any, means: Any, log_vars: Any, mask: Any, in_frames: bool = Fa
     cov, _ = inverse_and_log_det(precision)
     mean, o = cov @ eta, coordinates(model.structure.dims, mask)
     if not len(o):
-        return floats(mean), floats(cov), 0.0, lambda _: 0.0
+        return mean, cov, mp.mpf(0), lambda _: mp.mpf(0)
     (P, prior_log_det, _), inside = marginal_precision(model, tuple(map(bool, mask))), cov[np.ix_(o, o)]
     inverse, log_det = inverse_and_log_det(inside)
     kl = (sum((P @ inside).diagonal()) + mean[o] @ P @ mean[o] - len(o) + prior_log_det - log_det) / 2
-    return floats(mean), floats(cov), float(kl), lambda z: float(log_normal(inverse, log_det, exact(z[o]) - mean[o]))
+    return mean, cov, kl, lambda z: log_normal(inverse, log_det, exact(z[o]) - mean[o])
 
 
 def conditional(S: Exact, observed: np.ndarray) -> tuple[np.ndarray, Exact, Exact]:

@@ -18,7 +18,7 @@ import pytest
 from balls import enclose
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import COUPLED, KINDS, PAIR_KINDS, Model, models, patterns, posterior
+from strategies import COUPLED, KINDS, PAIR_KINDS, Model, Structure, models, patterns, posterior
 
 import jpvae_core as jc
 
@@ -128,6 +128,47 @@ def test_draws_have_the_conditional_covariance(kind, data):
         hidden, _, schur = oracles.conditional(oracles.model_covariance(model), oracles.coordinates(dims, mask))
         L = (drawn[1:] - drawn[:1])[:, hidden]
         assert agrees(balls.Balls(np.asarray(L.T @ L, dtype=object)), schur)
+
+
+FUSED = (
+    *((Structure("canonical", (3, 2, 4), 2), reach, "latent") for reach in (0.5, 30.0)),
+    *((Structure(kind, (3, 4), 2), reach, "latent") for kind, reach in (("svd-sigmoid", 12.0), ("svd-tanh", 0.5))),
+    *((Structure("orthogonal", (3, 3), 3), 12.0, coordinates) for coordinates in ("latent", "frame")),
+    *((Structure(kind, (2, 2), 2), 12.0, "frame") for kind in ("svd-sigmoid", "svd-tanh")),
+    *((Structure("canonical", (2,) * views, 2), 30.0, "frame") for views in (1, 4)),
+)
+
+
+@pytest.mark.parametrize(("structure", "reach", "coordinates"), FUSED, ids=lambda x: getattr(x, "kind", str(x)))
+def test_fused_posteriors_of_every_pattern(structure, reach, coordinates):
+    """Mean, covariance, KL, density and the covariance of draws are those of the dense product.
+
+    From weak evidence throughout a row (the other form of N) to log-variances of -40.
+    """
+    model, dims, in_frames = Model(structure, 5, reach), structure.dims, coordinates == "frame"
+    rng, masks = np.random.default_rng(0), patterns(len(dims))
+    masks[0] = True
+    reach = np.where(np.arange(len(masks)) % 2, 40.0, 0.3)[:, None]
+    means, log_vars = [rng.standard_normal((len(masks), n)) for n in dims], [-reach * rng.random((len(masks), n)) for n in dims]
+    prior, rows = prior_of(model), (enclose(means), enclose(log_vars), balls.Balls(masks))
+    q = jc.fuse(prior, *rows, coordinates)
+    found, cov, kl = np.concatenate([x.data for x in q.mean()], axis=1), q.covariance(), q.kl()
+    noise = np.concatenate([np.zeros((1, q.noise_dim)), np.eye(q.noise_dim)])[:, None] + np.zeros((len(masks), 1))
+    drawn = np.concatenate([x.data for x in q.draw(balls.Balls(noise))], axis=-1)
+    L = (drawn[1:] - drawn[:1]).transpose(1, 2, 0)
+    density = q.log_density([balls.Balls(x) for x in np.split(drawn[-1], np.cumsum(dims)[:-1], axis=1)])
+    for r, mask in enumerate(masks):
+        row = (np.concatenate([x[r] for x in part]) for part in (means, log_vars))
+        mean, dense, divergence, log_density = oracles.fused_exactly(model, *row, mask, in_frames)
+        size = np.exp(-min(x[r].min() for x in log_vars)) * oracles.stiffness(model)
+        assert agrees(balls.Balls(found[r]), mean)
+        assert agrees(balls.Balls(drawn[0, r]), mean)
+        assert agrees(cov[r], dense)
+        assert agrees(balls.Balls(L[r] @ L[r].T), dense)
+        assert agrees(kl[r], divergence)
+        z = oracles.exact([oracles.mp.mpf(x.mid().str(80, radius=False)) for x in drawn[-1, r]])
+        rounded = (oracles.mp.log(2 * oracles.mp.pi) - math.log(2 * math.pi)) * len(oracles.coordinates(dims, mask)) / 2
+        assert agrees(density[r], log_density(z) + rounded, size)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 30])
