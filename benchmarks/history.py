@@ -42,9 +42,9 @@ def page(found: Mapping[tuple[str, str], Sequence[Mapping[str, str]]]) -> str:
     lines = [
         "# Speed over time",
         "",
-        "The targets of the benchmark suites, run by run: ratios within one run, of minimal times. `make bench` adds a line for",
-        "each to `benchmarks/results/history.csv`, and `python benchmarks/history.py` makes this page. The lines before 2026-11-23",
-        "are those of the results that were committed; where a target's wording changed, its line begins anew.",
+        "The targets of the benchmark suites, run by run: ratios within one run, of minimal times. `make bench` adds a line",
+        "for each to `benchmarks/results/history.csv`; `python benchmarks/history.py` makes this page. Lines before 2026-11-23 are",
+        "those of the results that were committed. Where a target's wording changed, its line begins anew.",
         "",
         "![A curve for each quantity over the runs](history.png)",
         "",
