@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 GUESTS := .venv-guests
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal  # neighbours, which share fixtures and compilations, stay together
 
 .PHONY: demo test lint docs lowest guests bench thorough mutants clean
 
@@ -11,7 +12,7 @@ demo: $(VENV)/demo.stamp  ## train on 5,000 real digits; print a table, save a f
 	$(BIN)/jpvae demo --out demo
 
 test: $(VENV)/dev.stamp  ## every theorem, equation and law
-	$(BIN)/python -m pytest proofs_tests -n auto --maxprocesses 4
+	$(BIN)/python -m pytest proofs_tests $(PARALLEL)
 
 lint: $(VENV)/dev.stamp  ## style, formatting and types
 	$(BIN)/ruff check .
@@ -22,7 +23,7 @@ docs: $(VENV)/dev.stamp  ## the docs site in docs/_build/html; every warning is 
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.toml allows, torch apart
-	$(LOWEST)/bin/python -m pytest proofs_tests -n auto --maxprocesses 4 $(OLD)
+	$(LOWEST)/bin/python -m pytest proofs_tests $(PARALLEL) $(OLD)
 
 guests: $(GUESTS)/guests.stamp  ## the examples in other libraries (Flax, NumPyro), each with its number
 	set -e; for example in examples/guests/*.py; do echo "-- $$example"; $(GUESTS)/bin/python $$example; done
@@ -30,7 +31,8 @@ guests: $(GUESTS)/guests.stamp  ## the examples in other libraries (Flax, NumPyr
 bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
-thorough: $(VENV)/dev.stamp  ## odd values, fifty times the examples, every mutant (an hour; goes on where it stopped)
+thorough: $(VENV)/dev.stamp  ## odd values, more cases, fifty times the examples, every mutant (an hour; goes on where it stopped)
+	$(BIN)/python -m pytest proofs_tests -m thorough $(PARALLEL)
 	$(BIN)/python proofs_tests/_support/odd_calls.py
 	$(BIN)/python proofs_tests/_support/thorough.py
 

@@ -1,10 +1,15 @@
 """Every law runs on every array library in float32 and float64: the fixture ``xp`` is one such pair.
 
+Of JAX, which compiles every law for every shape, and of array-api-strict, whose bits are NumPy's, ``make test`` takes float32;
+their float64 is for ``make thorough``. (Other tests of JAX, of its gradients and its engine, are in float64.)
+
 A library that cannot be imported fails the run: nothing here skips. Hypothesis is derandomised; for fifty times as many
 examples, new ones every time: ``pytest proofs_tests --hypothesis-profile=thorough``.
 """
 
 from __future__ import annotations
+
+import gc
 
 import jax
 import pytest
@@ -15,6 +20,7 @@ from libraries import Backend, Library
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_disable_most_optimizations", True)  # compiling takes nearly all of JAX's time here
 torch.set_num_threads(1)
+gc.set_threshold(50_000, 20, 20)  # at Python's own thresholds the collector takes a fifteenth of the time
 
 EXAMPLES = 3
 settings.register_profile("default", max_examples=EXAMPLES, derandomize=True, deadline=None)
@@ -38,6 +44,15 @@ def dtype(request: pytest.FixtureRequest) -> str:
 def xp(library: Library, dtype: str) -> Backend:
     """One library in one dtype."""
     return Backend(library, dtype)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what only ``make thorough`` runs of ``xp``."""
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if params.get("library") in (Library.JAX, Library.STRICT) and params.get("dtype") == "float64":
+            item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture

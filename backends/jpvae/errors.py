@@ -15,7 +15,7 @@ class ConfigError(JPVAEError, ValueError):
 
 
 class NotFitted(JPVAEError, ValueError, AttributeError):
-    """The estimator was asked for results before ``fit`` (or ``load``). What it raises is scikit-learn's NotFittedError too."""
+    """Results were requested before ``fit`` (or ``load``). The estimator's is also scikit-learn's NotFittedError."""
 
 
 class CheckpointError(JPVAEError, ValueError):
@@ -35,7 +35,7 @@ class MissingDependency(JPVAEError, ImportError):
 
 
 class JPVAEWarning(UserWarning):
-    """What was asked for can be done, but is hardly what was meant."""
+    """The request can be carried out, but is probably not what was meant."""
 
 
 def unwritten(error: OSError, path: str | os.PathLike[str], state: str) -> OSError:

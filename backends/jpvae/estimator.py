@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import fields, replace
-from inspect import signature
+from dataclasses import replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -17,7 +16,8 @@ from sklearn.exceptions import NotFittedError
 from . import fitting
 from .atomic import check_folder
 from .errors import ConfigError, NotFitted
-from .files import saving
+from .figures.shown import Shown
+from .files.model_files import ModelFiles
 from .fitted import Fitted
 from .inference.generation import Generation
 from .inference.imputations import Imputations
@@ -25,10 +25,9 @@ from .inference.predictor import Predictor
 from .inference.scores import Scores
 from .inference.threads import with_its_threads
 from .model.posterior import Coordinates, PosteriorName
-from .model.priors import Bound, PriorName
+from .model.prior import Bound, PriorName
 from .option_values import as_json, at_least
 from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule
-from .planning import engine_of, with_networks
 from .processes import share
 from .reading import Reading
 from .training.callbacks import Callback, OnLog, check
@@ -36,18 +35,14 @@ from .training.progress import progress_bar, show_families
 from .training.schedules import BetaSchedule
 from .views.inferring import families
 from .views.opening import open_views
-from .views.reading import impossible_rows
 from .writers import only_writer
-
-if TYPE_CHECKING:
-    from .figures.plots import Plots
 
 
 class NotFittedJPVAE(NotFitted, NotFittedError):
-    """``NotFitted``, which scikit-learn knows for its own."""
+    """``NotFitted`` that is also scikit-learn's ``NotFittedError``."""
 
 
-class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEstimator):
+class JPVAE(Reading, Imputations, Generation, Scores, Shown, ModelFiles, TransformerMixin, BaseEstimator):
     """A variational autoencoder per view, tied by one joint Gaussian prior over their latents.
 
     It is fitted to several tables of the same subjects, any of which may lack any table, and fills what is missing.
@@ -450,37 +445,6 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
         sizes = zip(self.view_names_, dims, strict=True)
         return np.asarray([f"{name}_latent{k}" for name, n in sizes for k in range(n)], dtype=object)
 
-    def find_impossible(self, views: Any, mask: Any = None) -> np.ndarray:
-        """Which rows of each view hold a value that the fit's likelihoods cannot have.
-
-        Parameters
-        ----------
-        views, mask
-            As for ``fit``.
-
-        Returns
-        -------
-        (N, M) ndarray of bool
-            True where there is one.
-
-        Raises
-        ------
-        NotFitted, ViewError
-            Before ``fit``; where the views are not those of the fit.
-
-        Examples
-        --------
-        >>> int(model.find_impossible([rna, protein], mask).sum())  # a Gaussian may have any value
-        0
-        """
-        self.predictor()
-        if self._is_matrix(views):
-            (views, _), mask = self._cut(views, mask), None
-        opened = open_views(
-            views, mask, names=self._fitted.view_names, columns=self._fitted.columns, layer=self._fitted.options.layer
-        )
-        return impossible_rows(opened, self._impossible())
-
     def predictor(self) -> Predictor:
         """The fitted model with its parameters, for measures and experiments.
 
@@ -527,85 +491,6 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
             raise NotFitted("moments='training' needs more rows with every view in training than latents; use moments='prior'")
         return self.moments_
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one .safetensors file, whole or not at all.
-
-        Parameters
-        ----------
-        path : path
-            What is there is replaced, once the new file has been read back.
-
-        Raises
-        ------
-        NotFitted
-            Before ``fit``.
-        CheckpointError
-            Where the file cannot be written, or another process is writing it.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> model.save(os.path.join(folder.name, "model.safetensors"))
-        """
-        self.predictor()
-        check_folder(path)
-        with only_writer(path):
-            saving.write(self._fitted, path, saving.Progress(self._fitted.steps))
-
-    @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        backend: str | Callable[..., Any] | None = None,
-        device: str | None = None,
-        networks: Mapping[str, tuple[Any, Any]] | None = None,
-        threads: int | None = None,
-    ) -> JPVAE:
-        """Read what ``save`` or a finished ``fit(checkpoint=...)`` wrote.
-
-        Parameters
-        ----------
-        path : path
-            The file; nothing in it is trusted.
-        backend, device : str, optional
-            Where to predict, if not where it was trained.
-        networks : dict, optional
-            The factories of the training, where it had networks of your own.
-        threads : int, optional
-            As for ``JPVAE``.
-
-        Returns
-        -------
-        JPVAE
-            As it was fitted.
-
-        Raises
-        ------
-        CheckpointError
-            For any other file.
-        ConfigError
-            Where the backend or the networks cannot be used.
-
-        Examples
-        --------
-        >>> again = JPVAE.load(os.path.join(folder.name, "model.safetensors"), backend="numpy", device="cpu")
-        >>> bool(np.array_equal(again.transform([rna, protein], mask), model.transform([rna, protein], mask)))
-        True
-        >>> folder.cleanup()
-        """
-        given = {"backend": backend, "device": device, "networks": networks, "threads": threads}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        fitted = saving.read(path, **chosen)
-        options = fitted.options
-        self = cls(**{field.name: getattr(options, field.name) for field in fields(options)})
-        made = engine_of(options, fitted.model, fitted.view_names)
-        parameters = with_networks(made, fitted.model, fitted.parameters, fitted.seed)
-        native = {name: made.asarray(x) for name, x in parameters.items()}
-        self._become(fitted, Predictor(made, fitted.model, native, fitted.seed))
-        return self
-
     def _become(self, fitted: Fitted, predictor: Predictor) -> None:
         """Take over what a fit left, and nothing of an earlier one."""
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -627,31 +512,6 @@ class JPVAE(Reading, Imputations, Generation, Scores, TransformerMixin, BaseEsti
     def inferred_(self) -> dict[str, list[tuple[str, str]]]:
         """Each view's families with the columns that have them, as they were said or inferred."""
         return families(self.view_names_, self.table_columns_)
-
-    @property
-    def plot(self) -> Plots:
-        """The figures of the fitted model as matplotlib axes: ``model.plot.cross_view(views, mask)``, ``.calibration``,
-        ``.distribution``, ``.latents``, ``.subject``, ``.patterns``, ``.correlations``, ``.training``.
-
-        Raises NotFitted before ``fit``.
-        """
-        from .figures.plots import Plots
-
-        predictor = self.predictor()
-        return Plots(self._fitted, predictor, lambda views, mask: self._read(views, mask, None, keep=True)[0])
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the views, which rows have which, and the state of the training."""
-        from .figures.notebook import estimator_html
-
-        return estimator_html(self._changed_options(), self._fitted if self.__sklearn_is_fitted__() else None)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
-    def _changed_options(self) -> dict[str, Any]:
-        defaults = {name: repr(p.default) for name, p in signature(type(self)).parameters.items()}
-        return {name: value for name, value in self.get_params(deep=False).items() if repr(value) != defaults[name]}
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_predictor")

@@ -16,7 +16,7 @@ from .errors import ConfigError
 from .model.likelihoods import Likelihood
 from .model.likelihoods.registry import name_of
 from .model.posterior import Coordinates, PosteriorName
-from .model.priors import Bound, PriorName
+from .model.prior import Bound, PriorName
 from .option_values import KINDS, Layers, at_least
 from .training import schedules
 from .training.schedules import BetaSchedule

@@ -15,7 +15,7 @@ from .option_values import at_least, seed_of
 from .views.dataframes import identities
 from .views.impossible import Impossible
 from .views.opening import open_views
-from .views.reading import Views, Visit, checked
+from .views.reading import Views, Visit, checked, impossible_rows
 from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled
@@ -29,6 +29,37 @@ class Reading:
     impossible: Any
     _fitted: Fitted
     predictor: Any
+
+    def find_impossible(self, views: Any, mask: Any = None) -> np.ndarray:
+        """Which rows of each view hold a value that the fit's likelihoods cannot have.
+
+        Parameters
+        ----------
+        views, mask
+            As for ``fit``.
+
+        Returns
+        -------
+        (N, M) ndarray of bool
+            True where there is one.
+
+        Raises
+        ------
+        NotFitted, ViewError
+            Before ``fit``; where the views are not those of the fit.
+
+        Examples
+        --------
+        >>> int(model.find_impossible([rna, protein], mask).sum())  # a Gaussian may have any value
+        0
+        """
+        self.predictor()
+        if self._is_matrix(views):
+            (views, _), mask = self._cut(views, mask), None
+        opened = open_views(
+            views, mask, names=self._fitted.view_names, columns=self._fitted.columns, layer=self._fitted.options.layer
+        )
+        return impossible_rows(opened, self._impossible())
 
     def _read(
         self,

@@ -62,7 +62,7 @@ def _first_line(descriptor: int) -> str:
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:
         return os.read(descriptor, 500).decode(errors="replace").strip() or "its owner is not known"
-    except OSError:  # Windows lets nobody read what is locked
+    except OSError:  # Windows does not let a locked file be read
         return "its owner is not known"
 
 
@@ -89,5 +89,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _remove(lock: Path, descriptor: int) -> None:
-        lock.unlink(missing_ok=True)  # before the lock ends: nobody may find an unlocked one that is about to go
+        lock.unlink(
+            missing_ok=True
+        )  # before the lock ends: no other process may find an unlocked one that is about to be removed
         os.close(descriptor)

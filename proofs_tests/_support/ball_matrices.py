@@ -10,7 +10,7 @@ import numpy as np
 
 def matrix(x: np.ndarray) -> flint.arb_mat:
     """As arb's own matrix."""
-    return flint.arb_mat(*x.shape, [flint.arb(v) for v in x.ravel().tolist()])
+    return flint.arb_mat(*x.shape, x.ravel().tolist())
 
 
 def entries(x: flint.arb_mat) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A script: fits that are killed with SIGKILL at 20 seeded moments, each in a process of its own, for test_killed_fits.py.
 
-    python killed_fits.py FOLDER        leaves FOLDER/<moment> as each killed fit left its checkpoint; prints what each did
+    python killed_fits.py FOLDER FIRST LAST     of these moments: leaves FOLDER/<moment> as the killed fit left its checkpoint,
+                                                and prints what it did
 
 Half of the moments are steps; the others are in the middle of a write: half of the bytes are in the file, all of them are but
 not yet under the checkpoint's name, or just now. Nothing is cleaned up: SIGKILL cannot be caught.
@@ -98,9 +99,9 @@ def die_in_write(kind: str, count: int) -> None:
         os.replace = replace_or_die  # type: ignore[assignment]
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, moments: range) -> None:
     """Kill them all, one after the other."""
-    for moment in range(MOMENTS):
+    for moment in moments:
         rng, kind, path = np.random.default_rng(moment), KINDS[moment % len(KINDS)], folder / str(moment) / "c"
         path.parent.mkdir()
         at = int(rng.integers(1, LAST if kind == "step" else LAST // EVERY))
@@ -118,4 +119,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), range(*map(int, sys.argv[2:])))

@@ -47,8 +47,8 @@ def inverse_and_log_det(S: Exact) -> tuple[Exact, Any]:
         log_det += mp.log(abs(work[k, k]))
         work[k] = work[k] / work[k, k]
         for row in range(n):
-            if row != k:
-                work[row] = work[row] - work[row, k] * work[k]
+            if row != k and work[row, k]:  # an array on the left: mpmath prints what it cannot multiply before NumPy may
+                work[row] = work[row] - work[k] * work[row, k]
     return work[:, n:], log_det
 
 
@@ -99,7 +99,7 @@ def covariance(structure: Any, parameters: dict[str, Any]) -> Exact:
                 S[at[j], at[i]] = S[at[i], at[j]].T
         return S
     if structure.kind == "orthogonal":
-        C = exact(parameters["alpha"])[()] * Q[1]
+        C = Q[1] * exact(parameters["alpha"])[()]
     else:
         t = exact(parameters["logits"])
         s = sigmoid(t) if structure.kind == "svd-sigmoid" else (1 - exp(-t)) / (1 + exp(-t))

@@ -127,11 +127,13 @@ def free(draw: Any, kind: str) -> Structure:
     return Structure(kind, dims, 0 if kind == "independent" else draw(st.integers(1, min(dims))))
 
 
+@functools.cache  # a strategy is looked into once
 def structures(kind: str) -> st.SearchStrategy[Structure]:
     """The hard structures of one constructor, and free ones. A failure shrinks towards the first hard one: one line."""
     return st.sampled_from([Structure(kind, *size) for size in HARD[kind]]) | free(kind)
 
 
+@functools.cache
 def models(xp: Any, kind: str, reach: tuple[float, ...] = (0.5, 3.0, 12.0)) -> st.SearchStrategy[Model]:
     """A prior of one constructor, strongest coupling first; on JAX of its one structure. xp: None for no library."""
     fixed = xp is not None and xp.library.name == "JAX"
@@ -157,6 +159,7 @@ class Posterior:
         return means, tuple(float32(self.centre + rng.uniform(-2, 2, (count, n))) for n in dims)
 
 
+@functools.cache
 def posteriors() -> st.SearchStrategy[Posterior]:
     """Means from 0 to a thousand prior standard deviations; standard deviations from 1e-7 to some hundred."""
     return st.builds(

@@ -76,12 +76,26 @@ SAMPLE = (
     ),
 )
 
+NOTICING = (  # the tests of which one fails for each: others may notice too, and would take long
+    *("test_value_and_ratios", "test_a_prior_of_a_plain_number_next_to_one", "test_a_plain_number_is_the_same_alpha"),
+    *("test_near_the_boundary_nothing_is_lost", "test_eq9_is_eq7", "test_eq16_is_eq7", "test_it_is_mean_plus_sigma_noise"),
+    *(
+        "test_without_coupling_it_is",
+        "test_permuting_the_views",
+        "test_one_observed_view",
+        "test_every_pattern_is_the_dense_kl",
+    ),
+    *("test_rotation_in_80_digits", "test_every_pattern_is_the_schur_formula", "test_order_of_conditioning"),
+    *("test_a_small_conditional_variance", "test_completion_has_the", "test_samples_have_the_prior", "test_leading_axes_on"),
+    "test_batches_and_merges_give",
+)
+
 
 def test_every_slip_fails_a_test(tmp_path):
     """In a process of its own, which forks: this one may have threads."""
     rows, verdicts = tmp_path / "rows.json", tmp_path / "verdicts.json"
     rows.write_text(json.dumps([row[:3] for row in SAMPLE]))
-    quick = "numpy and float64 and not vjp and not error_bounds"
+    quick = f"numpy and float64 and ({' or '.join(NOTICING)})"
     command = [sys.executable, TOOL, "-k", quick, "--rows", rows, verdicts]
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     run = subprocess.run(command, env=os.environ | one_thread, capture_output=True, text=True, timeout=300)

@@ -97,10 +97,10 @@ def peak(folder, rows):
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     """Beside the mask's own M bytes a row: one copy of it, its inverse where the rows without a view are looked for (1 byte a
     row, twice), the row's key in a sorted array and, while two are merged, in three (8 bytes each), and 64 kB for what Python
-    itself keeps. One view whole would be 4 c >= 12 bytes a row, 240 kB and more."""
+    itself keeps. One view whole would be 4 c >= 12 bytes a row, 120 kB and more."""
     fitted()
-    short, long = peak(tmp_path, 2_000), peak(tmp_path, 20_000)
-    assert long <= short + 18_000 * (3 + 2 + 3 * 8) + 64_000
+    short, long = peak(tmp_path, 1_000), peak(tmp_path, 11_000)
+    assert long <= short + 10_000 * (3 + 2 + 3 * 8) + 64_000
 
 
 @pytest.mark.parametrize("mode", ["c", "r+"])

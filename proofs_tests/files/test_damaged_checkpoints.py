@@ -1,4 +1,4 @@
-"""Damaged and forged checkpoints: 10,000 mutants of a real file give one clean error each, or the very same model.
+"""Damaged and forged checkpoints: mutants of a real file, thoroughly 10,000, give one clean error each, or the very same model.
 
 A damaged file is one that nobody meant: a bit, a byte, a length, an end is not what it was. A forged one has a true checksum.
 """
@@ -121,8 +121,9 @@ DAMAGES = {
 }
 
 
+@pytest.mark.parametrize("count", [200, pytest.param(1700, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_a_damaged_file_is_an_error_or_the_same_model(original, tmp_path, monkeypatch, kind):
+def test_a_damaged_file_is_an_error_or_the_same_model(original, tmp_path, monkeypatch, kind, count):
     path, rng, refused = tmp_path / "c", np.random.default_rng(list(DAMAGES).index(kind)), 0
     path.write_bytes(original)
     expected = contents(JPVAE.load(path))
@@ -130,7 +131,7 @@ def test_a_damaged_file_is_an_error_or_the_same_model(original, tmp_path, monkey
         monkeypatch.setattr(builtins, name, None)
     monkeypatch.setattr(pickle, "loads", None)
     monkeypatch.setattr(pickle, "Unpickler", None)
-    for _ in range(1700):
+    for _ in range(count):
         overwrite(path, DAMAGES[kind](rng, original))
         try:
             found = contents(JPVAE.load(path))
@@ -138,16 +139,17 @@ def test_a_damaged_file_is_an_error_or_the_same_model(original, tmp_path, monkey
             refused += str(path) in str(error)
         else:
             assert found == expected
-    assert refused > 1600  # most mutants have lost something
+    assert refused > 0.94 * count  # most mutants have lost something
 
 
-def test_a_forged_file_is_an_error_or_the_same_parameters(original, tmp_path):
+@pytest.mark.parametrize("count", [200, pytest.param(1500, marks=pytest.mark.thorough)])
+def test_a_forged_file_is_an_error_or_the_same_parameters(original, tmp_path, count):
     """Its checksum is right: what the header claims must be believed, or refused for what it says."""
     path, rng, refused = tmp_path / "c", np.random.default_rng(9), 0
     path.write_bytes(original)
     metadata, tensors, expected = cut(original)[0]["__metadata__"], load(original), JPVAE.load(path).parameters_
     header = json.loads(metadata["header"])
-    for _ in range(1500):
+    for _ in range(count):
         text = json.dumps(anywhere(rng, header))
         overwrite(path, save(tensors, metadata | {"header": text, "checksum": checkpoints.checksum(tensors, text)}))
         try:
@@ -157,7 +159,7 @@ def test_a_forged_file_is_an_error_or_the_same_parameters(original, tmp_path):
         else:
             assert found.keys() == expected.keys()
             assert all(np.array_equal(found[name], x) for name, x in expected.items())
-    assert 300 < refused < 1500
+    assert 0.2 * count < refused < count
 
 
 CLAIMS = {

@@ -1,4 +1,4 @@
-"""A fit goes on after kill -9, at 20 seeded moments and in the middle of writes too, to the bits that it would have had.
+"""A fit goes on after kill -9, at seeded moments (thoroughly 20) and amid writes, to the bits of an undisturbed one.
 
 The oracle is the same fit, undisturbed. Early stopping and the gradient-norm limit are on: what they remember must survive too.
 """
@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 from killed_fits import EVERY, KINDS, LAST, MOMENTS, OPTIONS, fit
 
+FEW = range(len(KINDS))  # one moment of every kind
+EVERY_MOMENT = [FEW, pytest.param(range(len(KINDS), MOMENTS), marks=pytest.mark.thorough)]
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    """The folder where the killed fits left what they left, and what became of each."""
-    folder = tmp_path_factory.mktemp("killed")
-    command = [sys.executable, killed_fits.__file__, str(folder)]
+
+@pytest.fixture(scope="module", params=EVERY_MOMENT, ids=str)
+def killed(request, tmp_path_factory):
+    """The folder where the killed fits left what they left, and by moment what became of each."""
+    folder, moments = tmp_path_factory.mktemp("killed"), request.param
+    command = [sys.executable, killed_fits.__file__, str(folder), str(moments.start), str(moments.stop)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
-    return folder, [json.loads(line) for line in done.stdout.splitlines()]
+    return folder, dict(zip(moments, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +40,19 @@ def test_the_undisturbed_fit_stops_early(whole):
     assert whole.history_[-1]["step"] > LAST
 
 
-@pytest.mark.parametrize("moment", range(MOMENTS))
-def test_it_goes_on_to_the_same_bits(killed, whole, moment):
+def test_they_go_on_to_the_same_bits(killed, whole):
     folder, ends = killed
-    end, path = ends[moment], folder / str(moment) / "c"
-    assert end["killed"]
-    assert end["kind"] == KINDS[moment % len(KINDS)]
-    assert len(end["left"]) == (end["kind"] in ("half", "before"))  # a piece of a file, under another name
-    written = end["at"] // EVERY if end["kind"] == "step" else end["at"] - (end["kind"] != "after")
-    assert path.exists() == (written > 0)
-    resumed = fit(path, 1000)
-    for name, x in whole.parameters_.items():
-        assert np.array_equal(resumed.parameters_[name], x), name
-    assert all(np.array_equal(a, b) for a, b in zip(resumed.moments_, whole.moments_, strict=True))
-    assert [r["held_out"] for r in resumed.history_ if "held_out" in r] == [
-        r["held_out"] for r in whole.history_ if "held_out" in r
-    ]
-    assert os.listdir(path.parent) == ["c"]  # a fit begins by removing such pieces
+    for moment, end in ends.items():
+        path = folder / str(moment) / "c"
+        assert end["killed"], moment
+        assert end["kind"] == KINDS[moment % len(KINDS)]
+        assert len(end["left"]) == (end["kind"] in ("half", "before"))  # a piece of a file, under another name
+        written = end["at"] // EVERY if end["kind"] == "step" else end["at"] - (end["kind"] != "after")
+        assert path.exists() == (written > 0)
+        resumed = fit(path, 1000)
+        for name, x in whole.parameters_.items():
+            assert np.array_equal(resumed.parameters_[name], x), (moment, name)
+        assert all(np.array_equal(a, b) for a, b in zip(resumed.moments_, whole.moments_, strict=True))
+        evaluations = [[r["held_out"] for r in model.history_ if "held_out" in r] for model in (resumed, whole)]
+        assert evaluations[0] == evaluations[1]
+        assert os.listdir(path.parent) == ["c"]  # a fit begins by removing such pieces

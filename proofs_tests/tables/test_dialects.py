@@ -94,9 +94,7 @@ def test_a_later_file_is_read_by_the_fit_and_nothing_observed_is_changed(command
     said = ["--sentinel", "s:dose=-9", "--unit", "s:dose=mg", "--entries", "marginalise", "--view", f"s=s{ending}"]
     code, _, err = command("fit", *FIT, *said, "--view", "lab=lab.csv")
     assert code == 0
-    assert "column 'region' has the answers ['NA']; if they mean that there is none: --na 's:region=NA'" in " ".join(
-        err.split()
-    )
+    assert "column 'region' has the texts ['NA']; if they mark missing values: --na 's:region=NA'" in " ".join(err.split())
     for later in ENDINGS:
         new = frame[frame["grade"] != "X"].iloc[:9]
         write(tmp_path / f"new{later}", new)

@@ -115,7 +115,12 @@ LearningRate = Annotated[
 ]
 WeightDecay = Annotated[
     float | None,
-    _option("W", "Decoupled weight decay of the networks. By default by rows and columns, at most 0.5.", _TRAINING, min=0),
+    _option(
+        "W",
+        "Decoupled weight decay of the networks. By default set by the numbers of rows and columns, at most 0.5.",
+        _TRAINING,
+        min=0,
+    ),
 ]
 EarlyStopping = Annotated[
     str | None,

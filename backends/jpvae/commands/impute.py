@@ -50,7 +50,7 @@ def command(
     ] = False,
     probabilities: Annotated[
         bool,
-        typer.Option("--probabilities", help="Also write how probable each level of each category is."),
+        typer.Option("--probabilities", help="Also write the probability of each level of each category."),
     ] = False,
     proposals: Annotated[
         int | None,

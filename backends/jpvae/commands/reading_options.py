@@ -19,18 +19,18 @@ from ..errors import ConfigError
 
 OPTIONS = {  # name: metavar, help
     "id": ("COLUMN", "The column that identifies the subject, also VIEW=COLUMN. Not for arrays."),
-    "na": ("CODE", "A text that means that nothing was observed, also VIEW=CODE or VIEW:COLUMN=CODE."),
-    "sentinel": ("VIEW:COLUMN=CODE", "A number that means that nothing was observed, such as vitals:bp=-999."),
-    "unit": ("TEXT", "What stands after numbers, such as % or mg, also VIEW:COLUMN=TEXT."),
+    "na": ("CODE", "A text that marks a missing value, also VIEW=CODE or VIEW:COLUMN=CODE."),
+    "sentinel": ("VIEW:COLUMN=CODE", "A number that marks a missing value, such as vitals:bp=-999."),
+    "unit": ("TEXT", "A unit written after numbers, such as % or mg, also VIEW:COLUMN=TEXT."),
     "decimal": ("SIGN", "The decimal sign, by default a point."),
-    "thousands": ("SIGN", "The sign between thousands; none by default."),
-    "sep": ("SIGN", "What separates columns, if not the comma of a .csv or the tab of a .tsv."),
-    "encoding": ("NAME", "Of a .csv or .tsv, such as cp1252; by default UTF-8, or as its first bytes have it."),
+    "thousands": ("SIGN", "The thousands separator; by default numbers have none."),
+    "sep": ("SIGN", "The column separator, by default a comma in a .csv and a tab in a .tsv."),
+    "encoding": ("NAME", "The encoding of a .csv or .tsv, such as cp1252; by default UTF-8, or what its first bytes indicate."),
     "sheet": ("NAME", "The sheet of an .xlsx, also VIEW=NAME."),
-    "layer": ("NAME", "The layer of an .h5ad or .h5mu that has the numbers, also VIEW=NAME; by default X."),
+    "layer": ("NAME", "The layer of an .h5ad or .h5mu that holds the numbers, also VIEW=NAME; by default X."),
     "header": ("LINE", "The line with the names, from 1, also VIEW=LINE."),
     "transpose": ("VIEW", "A view whose rows are features and whose columns are subjects."),
-    "drop": ("VIEW:COLUMN", "A column that is left out."),
+    "drop": ("VIEW:COLUMN", "A column to leave out."),
 }
 
 

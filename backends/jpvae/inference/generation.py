@@ -9,7 +9,7 @@ import numpy as np
 from ..fitted import Fitted
 from ..option_values import at_least, seed_of
 from ..options import Missing
-from ..views.dataframes import give_back as as_table
+from ..views.returning import give_back as as_table
 from .predictor import Predictor
 from .threads import with_its_threads
 

@@ -25,7 +25,8 @@ from ..errors import ConfigError
 from ..views.columns import tuples
 from .likelihoods import Likelihood, Marginal, Spec, likelihood
 from .posterior import COORDINATES, POSTERIORS
-from .priors import Prior, prior_of
+from .prior import Prior
+from .priors import prior_of
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Model:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Model:
-        """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError where it is none."""
+        """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError for any other."""
         given = {**cls.ADDED, **value}
         return cls(**{f.name: tuples(given[f.name]) for f in fields(cls)})
 

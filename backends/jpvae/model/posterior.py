@@ -3,8 +3,8 @@
     factorised   q = prod_{i in O} q_i(z_i | x_i) times the prior's conditional p(z_rest | z_O)     (the paper's Eq. 3)
     fused        q prop. to N(z_O; 0, Sigma_OO) prod_{i in O} q_i(z_i | x_i)/N(z_i; 0, I), times p(z_rest | z_O)
 
-The fused one reads each encoder as what its view says ALONE, and lets the joint prior carry it to the other views; where the
-encoders are exact, so is the fused posterior, for every O. With one observed view the two are the same.
+The fused one reads each encoder as the posterior given its view ALONE, and lets the joint prior carry it to the other views;
+where the encoders are exact, so is the fused posterior, for every O. With one observed view the two are the same.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A person's tables in files: read, joined on their ids, filled, written back in their own format; and models compared on them.
 
-Importing this package needs pandas; what one format needs beside it is asked for where a file of that format is met.
+Importing this package needs pandas; what one format needs beside it is imported when a file of that format is read.
 """
 
 from ..errors import MissingDependency

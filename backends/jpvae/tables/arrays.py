@@ -19,7 +19,7 @@ from .text_files import check_packing
 
 
 def open_arrays(given: Sequence[Source]) -> dict[str, np.ndarray]:
-    """Arrays (N, c_i) by view. Raises ViewError for a file that is none, or holds something else than a table of numbers."""
+    """Arrays (N, c_i) by view. Raises ViewError for any other file, and for one without a table of numbers."""
     arrays = {}
     for source in given:
         try:

@@ -21,7 +21,7 @@ _FLAGS = {"true": True, "false": False}
 
 
 class NotNumbers(ValueError):
-    """A cell of a column of numbers is none: its row and its text."""
+    """A cell that is no number in a column of numbers: its row and its text."""
 
     def __init__(self, row: int, text: str) -> None:
         super().__init__(text)

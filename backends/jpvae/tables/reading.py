@@ -188,7 +188,7 @@ def _warn(source: Source, frame: pd.DataFrame) -> None:
             warnings.warn(message, JPVAEWarning, stacklevel=4)
         if kind == "O" and (words := sorted(WORDS.intersection(v for v in cells.tolist() if isinstance(v, str)))):
             options = " ".join(f"--na '{source.view}:{name}={word}'" for word in words)
-            message = f"{source}: column {name!r} has the answers {words}; if they mean that there is none: {options}"
+            message = f"{source}: column {name!r} has the texts {words}; if they mark missing values: {options}"
             warnings.warn(message, JPVAEWarning, stacklevel=4)
 
 

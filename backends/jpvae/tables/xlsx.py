@@ -47,7 +47,7 @@ def read(path: Path, dialect: Dialect) -> tuple[list[str], list[list[str | None]
 
 
 def _check_markup(path: Path, sheet: str) -> None:
-    """Of what reads as an empty cell though it is none: formulas without a value (ValueError), merged cells (a warning)."""
+    """Of what reads as an empty cell but is not: formulas without a value (ValueError), merged cells (a warning)."""
     with zipfile.ZipFile(path) as archive:
         markup = archive.read(sheet.removeprefix("/"))
     for found in _UNCOMPUTED.finditer(markup) if b"<f" in markup else ():

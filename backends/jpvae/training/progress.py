@@ -1,4 +1,4 @@
-"""A progress bar with loss, steps per second and time left on long training; silent where nobody watches."""
+"""A progress bar with loss, steps per second and time left on long training; silent where stderr is no terminal."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ProgressBar(Callback):
 
 
 def show_families(families: Mapping[str, list[tuple[str, str]]], said: Any, wanted: bool | str) -> None:
-    """Print which likelihood each column was found to want, where ``said`` leaves some to us; not if progress=False."""
+    """Print the likelihood inferred for each column, where ``said`` leaves some open; not if progress=False."""
     if wanted is not False and leaves_to_us(said):
         from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""From what a person says of a view's likelihood, and the table, to its Columns. "infer" looks at each column:
+"""From a view's given likelihood and its table to its Columns. "infer" looks at each column:
 
     texts, pandas categories     categorical
     bool                         bernoulli
@@ -31,7 +31,7 @@ _MOST_LEVELS = 100
 
 
 def per_view(likelihood: Any, views: Sequence[str]) -> list[Any]:
-    """What ``likelihood`` says of each view: a name or object for all, one per view, or a dict by view. Raises ConfigError."""
+    """What ``likelihood`` is for each view: a name or object for all, one per view, or a dict by view. Raises ConfigError."""
     if isinstance(likelihood, str | Likelihood):
         return [likelihood] * len(views)
     if isinstance(likelihood, Mapping):
@@ -56,7 +56,7 @@ def leaves_to_us(said: Any) -> bool:
 
 
 def columns_of(said: Any, table: Table, observed: np.ndarray) -> Columns:
-    """The columns of a view of which ``said`` (a name or object, or a dict by column) is said. observed: (N,) bool.
+    """The columns of a view whose likelihood was given as ``said`` (a name, object or dict by column). observed: (N,) bool.
 
     A key of the dict may be a tuple of columns that are one-hot together. Columns left out are inferred. Raises ConfigError for
     an unknown name or column, ViewError for a table that cannot have what is said.

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ViewError
 from . import dataframes as frames
+from . import returning
 from .columns import Columns
 from .dataframes import Table
 from .impossible import UNSEEN, Impossible, Tally
@@ -77,13 +78,13 @@ class Views:
         return _known(values, observed, dtype, 0.0)
 
     def give_back(self, results: Sequence[np.ndarray], kind: str = "decoded") -> Any:
-        """Results per view, (N, p_i) or draws (S, N, p_i), in the container that the views came in (see frames.give_back)."""
+        """Results per view, (N, p_i) or draws (S, N, p_i), in the container of the views (see returning.give_back)."""
         made: list[Any] = []
         for values, columns, table in zip(results, self.columns, self.given, strict=True):
-            if values.ndim == 3 and frames.is_frame(columns, table, self.index):
-                made.append([frames.give_back(draw, columns, table, self.index, kind=kind) for draw in values])
+            if values.ndim == 3 and returning.is_frame(columns, table, self.index):
+                made.append([returning.give_back(draw, columns, table, self.index, kind=kind) for draw in values])
             else:
-                made.append(frames.give_back(values, columns, table, self.index, kind=kind))
+                made.append(returning.give_back(values, columns, table, self.index, kind=kind))
         if self.together is not None:
             return self.together(dict(zip(self.names, made, strict=True)))
         return dict(zip(self.names, made, strict=True)) if self.keyed else made
@@ -92,8 +93,8 @@ class Views:
         """Numbers per view, (N, L_i), whose columns have these names, in the container that the views came in."""
         made: list[Any] = []
         for values, titles, columns, table in zip(results, names, self.columns, self.given, strict=True):
-            framed = frames.is_frame(columns, table, self.index)
-            made.append(frames.named(values, titles, self.index) if framed else values)
+            framed = returning.is_frame(columns, table, self.index)
+            made.append(returning.named(values, titles, self.index) if framed else values)
         return dict(zip(self.names, made, strict=True)) if self.keyed else made
 
 

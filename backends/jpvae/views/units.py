@@ -157,7 +157,7 @@ class LogUnits:
         self._found[view].append(self._units[view].log_units(values, observed))
 
     def of(self, view: int) -> np.ndarray | float:
-        """(N,) nats, 0 where the view is missing; 0 for a view that nobody has."""
+        """(N,) nats, 0 where the view is missing; 0 for a view that no row has."""
         return np.concatenate(self._found[view]) if self._found[view] else 0.0
 
     @property

@@ -24,7 +24,7 @@ _ABOUT = {
     "paper": "the paper's text at its word (α = 0.95, 30 passes, cyclical annealing; Eq. 12 with training moments)",
     "ours": "the fused posterior and the subset objective on the same networks and as many images (Eq. 12 as in published)",
 }
-_HEAD = """# The paper's tables and figures, made again
+_HEAD = """# The paper's tables and figures, reproduced
 
 Each cell: mean over seeds (standard deviation) [number of seeds]; **missing** where no run has finished. "Published" are the
 means over five seeds in the authors' result files; where the paper prints another number, a line gives it. A difference is

@@ -1,0 +1,93 @@
+"""Results in the form of the table that came in: arrays as arrays; a DataFrame with its index, columns, dtypes and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .columns import Codes, Columns
+from .dataframes import Table, texts_of
+
+_FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
+
+
+def is_frame(columns: Columns, table: Table | None, index: Any) -> bool:
+    """Whether ``give_back`` makes a DataFrame: of a DataFrame, and of an absent view of named columns beside one."""
+    return index is not None and (columns.names is not None if table is None else table.frame is not None)
+
+
+def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: Any, *, kind: str) -> Any:
+    """Results (N, p) in the form of the table that came in (None: of the others): array, or DataFrame with index and columns.
+
+    kind: "filled" (a column in which nothing was missing comes back as it was, dtype and all), "decoded", or "numbers" (codes
+    and deviations stay numbers). Codes become the texts that they stand for.
+    """
+    if not is_frame(columns, table, index):
+        if kind == "numbers" or not columns.texts:
+            return values
+        result = values.astype(object)
+        for j, texts in columns.texts.items():
+            result[..., j] = np.asarray(texts, dtype=object)[values[..., j].astype(int)]
+        return result
+    import pandas as pd
+
+    frame = None if table is None else table.frame
+    names = table.names if table is not None and columns.names is None else columns.names
+    kinds = {np.dtype(np.float64)} if frame is None else set(frame.dtypes)
+    if len(kinds) == 1 and kinds <= _FLOATS and not columns.coded:  # the same as below for every column, at once
+        whole_table = pd.DataFrame(values.astype(kinds.pop(), copy=False), index, list(names or ()))
+        return whole_table if table is None else table.back(whole_table[list(table.came_as or names or ())])
+    names = tuple(names or ())
+    plain = {} if frame is None else _floats(frame, columns)  # wide tables have many: these go at once
+    made = {}
+    for j, name in enumerate(names):
+        if j in plain:
+            continue
+        given: Any = None if frame is None else frame.iloc[:, j]
+        known = _known(given, columns, j) if kind == "filled" and given is not None else None
+        if known is not None and np.array_equal(known, values[:, j]):
+            made[name] = given
+        elif kind != "numbers" and j in columns.texts:
+            written: list[Any] = [columns.texts[j][int(code)] for code in values[:, j]]
+            if known is not None and given.map(lambda value: isinstance(value, str)).any():  # as they were written
+                own = zip(written, given.tolist(), known == values[:, j], strict=True)
+                written = [value if same else text for text, value, same in own]
+            fits = given is not None and not (hasattr(given.dtype, "categories") and set(written) - set(given.dtype.categories))
+            if fits and pd.api.types.is_numeric_dtype(given.dtype):  # a column without a text: all its cells are empty
+                fits = not any(isinstance(text, str) for text in written)
+            made[name] = pd.Series(written, index=index, dtype=given.dtype if fits else None)
+        else:
+            small = given is not None and isinstance(given.dtype, np.dtype) and given.dtype.kind == "f"
+            whole = kind != "numbers" and j in columns.coded and given is not None and getattr(given.dtype, "kind", "") in "iu"
+            made[name] = pd.Series(values[:, j], index=index).astype(given.dtype if small or whole else np.float64)
+    result = pd.DataFrame(made, index=index)
+    if plain:
+        floats = pd.DataFrame(values[:, list(plain)], index, [names[j] for j in plain]).astype(
+            {names[j]: dtype for j, dtype in plain.items() if dtype != np.float64}
+        )
+        result = pd.concat([floats, result], axis=1)[list(names)] if made else floats
+    return result if table is None else table.back(result if table.came_as is None else result[list(table.came_as)])
+
+
+def _floats(frame: Any, columns: Columns) -> dict[int, np.dtype[Any]]:
+    """The types of the columns that are NumPy's floats and no categories, by place."""
+    dtypes = enumerate(frame.dtypes)
+    return {j: t for j, t in dtypes if isinstance(t, np.dtype) and t in _FLOATS and j not in columns.coded}
+
+
+def named(values: np.ndarray, names: Sequence[str], index: Any) -> Any:
+    """Numbers (N, L) as a DataFrame."""
+    import pandas as pd
+
+    return pd.DataFrame(values, index=index, columns=list(names))
+
+
+def _known(given: Any, columns: Columns, j: int) -> np.ndarray:
+    """A column's numbers, NaN where it has none."""
+    if j in columns.texts:
+        code = Codes(columns.texts[j])
+        found = (None if gap else code(value) for value, gap in zip(*texts_of(given), strict=True))
+        return np.asarray([np.nan if one is None else float(one) for one in found])
+    return np.asarray(given.to_numpy(np.float64, na_value=np.nan))
