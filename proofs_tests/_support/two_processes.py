@@ -23,7 +23,7 @@ from jpvae import JPVAE
 from jpvae.errors import JPVAEError
 from jpvae.training.callbacks import Callback, StopTraining
 
-STEPS, DIES, STOPS = 200, 57, 31
+STEPS, DIES, STOPS, EVERY = 200, 17, 9, 10
 OPTIONS: dict[str, Any] = {
     "latent_dims": 2,
     "likelihood": "gaussian",
@@ -33,8 +33,10 @@ OPTIONS: dict[str, Any] = {
     "backend": "torch",
     "dtype": "float64",
     "entries": "marginalise",
+    "cross_draws": 1,
     "progress": False,
 }
+SHORT: dict[str, Any] = {"steps": 40}
 EARLY: dict[str, Any] = {"early_stopping": True, "steps": 60}
 VIEWS, MASK = three_views(60, 4)
 VIEWS[0][5, 1] = np.nan
@@ -61,7 +63,7 @@ class StopAt(Callback):
 def fit(folder: Path, name: str, *callbacks: Callback, seed: int = 0, **options: Any) -> JPVAE:
     """One process's call; the checkpoint FOLDER/<name>."""
     model = JPVAE(**OPTIONS | options, seed=seed)
-    return model.fit(VIEWS, MASK, checkpoint=folder / name, checkpoint_every=50, callbacks=callbacks)
+    return model.fit(VIEWS, MASK, checkpoint=folder / name, checkpoint_every=EVERY, callbacks=callbacks)
 
 
 def processes(count: int, folder: Path, name: str, *callbacks: Callback, **options: Any) -> None:
@@ -89,14 +91,14 @@ def processes(count: int, folder: Path, name: str, *callbacks: Callback, **optio
 def main(folder: Path) -> None:
     """All of them."""
     torch.set_num_threads(1)
-    for name, options in (("one", {}), ("early", EARLY)):
+    for name, options in (("one", {}), ("early", EARLY), ("short", SHORT)):
         model = fit(folder, f"{name}-file", **options)
         np.savez(folder / f"{name}.npz", steps=model.n_iter_, **model.parameters_)
     processes(2, folder, "two")
     processes(2, folder, "early-two", **EARLY)
-    processes(2, folder, "dead", DieAt())
-    processes(3, folder, "dead")  # goes on, with one more
-    processes(2, folder, "stopped", StopAt())
+    processes(2, folder, "dead", DieAt(), **SHORT)
+    processes(3, folder, "dead", **SHORT)  # goes on, with one more
+    processes(2, folder, "stopped", StopAt(), **SHORT)
     processes(2, folder, "differing", seeds=[0, 1])
 
 
