@@ -59,6 +59,16 @@ STEPS = [
         "grep -e scan -e d1609 filled/bottom.draws.csv | cut -d, -f1,2,5,6,27-",
     ),
     (
+        "",
+        "Grey values lie between 0 and 1, and ink covers a whole number of pixels. `--bounds` and `--whole` keep imputations "
+        "and draws there; with `--match`, draws take the values of scans in these tables that are predicted alike (predictive "
+        "mean matching), for which the tables must have some: here the training tables are given too.",
+        "jpvae impute model.safetensors --view top=new_top.csv --view middle=new_middle.parquet --out bounded --draws 3 \\\n"
+        "    --bounds bottom:pixel_43=0..1 --bounds bottom:pixel_44=0..1 --bounds bottom:inked=0..24 --whole bottom:inked\n"
+        f"jpvae impute model.safetensors {VIEWS} --out matched --draws 3 --match 5",
+    ),
+    ("", "", "head -n 4 bounded/bottom.csv | cut -d, -f1,4,5,26-"),
+    (
         "## Evaluate",
         "`evaluate` shows whether the model is better than simpler methods. It trains a new model with the same options on "
         "four fifths of the rows, hides each view of the remaining rows in turn, and imputes it with every method. For names, "
@@ -100,9 +110,11 @@ CLOSING = """## Cells, batches, repeated measures
 `.h5ad` and `.h5mu` files are views too (`pip install 'jpvae[single-cell]'`): `--view rna=cite.h5mu --view adt=cite.h5mu`
 reads two modalities of one file by their names, `--layer rna=counts` a layer; cells go by their obs names, a cell that a
 modality lacks is a missing view, and whole numbers are counts, with a negative binomial likelihood. Results are files of
-the same kind, in which `obs["imputed"]` marks what was filled, and draws are layers. In Python: `JPVAE(likelihood="infer",
-layer=...).fit(mdata)` and `impute(mdata)`, which gives a MuData. (These files are read by the HDF5 library, which a forged
-file can bring down: open those of people whom you trust.)
+the same kind: `X` has the filled numbers (of whichever layer was read), `obs["imputed"]` marks what was filled, and all else
+is the input's: `obs`, `var`, `uns`, layers, `obsm` and `varm`, with gaps for cells that a modality lacks. Draws are layers of
+a file of their own. In Python: `JPVAE(likelihood="infer", layer=...).fit(mdata)` and `impute(mdata)`, which gives a MuData.
+A damaged file can crash the HDF5 library; each is therefore read in a process of its own first, and refused with a message
+where that crashes, where it unpacks to gigabytes, or where it refers to other files.
 
 Batches (sites, plates, donors) are not modelled. A known batch can be a view of its own with one categorical column, so
 that the others may depend on it; or its effect is removed before the fit, column by column, and added again to what was

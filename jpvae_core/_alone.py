@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ._checks import dtype_name
 from ._xp import Array, Namespace, eye_like, solve_lower
+from .bounds import LIMIT
 from .pytrees import pytree
 from .remainder import remainder
 from .rotated import Frame, rotate, square
@@ -55,7 +57,7 @@ def alone_of(xp: Namespace, uniform: bool, frame: Frame, a: Array, r: Array, mea
         diagonal = r1 * r1 + a1 * a1 * variance
         precision, K = gram(xp, outer, 1.0 / diagonal), gram(xp, outer, a1 * gained / diagonal)
         log_det = xp.sum(log1p_or_log(xp, -a1 * a1 * gained, xp.log(diagonal)), axis=-1)
-        spread = xp.sum(remainder(xp, -xp.log1p(r1 * r1 * xp.expm1(-log_var))), axis=-1)  # W = r^2 I: sum_j rho - 1 - log rho
+        spread = xp.sum(remainder(xp, -shrinkage(xp, r1, log_var, diagonal)), axis=-1)  # W = r^2 I: sum_j rho - 1 - log rho
     else:
         scale, identity = a[..., :, None] * a[..., None, :], eye_like(xp, a, a.shape[-1])
         E, D = gram(xp, outer, variance), gram(xp, outer, gained)
@@ -73,6 +75,14 @@ def alone_of(xp: Namespace, uniform: bool, frame: Frame, a: Array, r: Array, mea
         near = xp.sum(remainder(xp, -logs) + below(xp, inverse), axis=-1) - xp.sum(gained * gained * shared, axis=-1)
         spread = xp.sum(remainder(xp, log_var), axis=-1) + xp.where(weak, near, far)
     return Alone(frame, a, r, mean, rotate(mean, frame), log_var, variance, precision, K, log_det, spread, bit)
+
+
+def shrinkage(xp: Namespace, r: Array, log_var: Array, N: Array) -> Array:
+    """-log rho = log(N/sigma^2) = log(1 + r^2 (1/sigma^2 - 1)), N = r^2 + a^2 sigma^2: without subtraction where 1/sigma^2 is
+    finite; beyond, where it is at least 0.4 however small r, by a difference of logarithms."""
+    sharpness, most = -log_var, LIMIT[dtype_name(log_var.dtype)]
+    within = r * (r * xp.expm1(xp.minimum(sharpness, xp.full_like(sharpness, most))))
+    return xp.where(sharpness > most, sharpness + xp.log(N), xp.log1p(within))
 
 
 def together(xp: Namespace, alone: Sequence[Alone]) -> tuple[Array, Array, Array]:

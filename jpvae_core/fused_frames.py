@@ -19,6 +19,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ._alone import shrinkage
 from ._checks import check_dtype, check_last
 from ._door import LISTS, Form, Views, enter
 from ._xp import Array, Namespace, eye_like, public
@@ -53,7 +54,7 @@ class Direction:
 
     def shrinkage(self, xp: Namespace) -> Array:
         """-log rho = log(1 + r^2 lambda), lambda = 1/sigma^2 - 1."""
-        return xp.log1p(self.r * self.r * xp.expm1(-self.log_var))
+        return shrinkage(xp, self.r, self.log_var, self.terms(xp)[2])
 
     def given(self, xp: Namespace, u: Array) -> Array:
         """E[y | u, x] where observed, E[y | u] where not."""
@@ -113,11 +114,11 @@ class FusedInFrames:
         total = u * u + remainder(xp, -log_tau)
         for one in self.views:
             _, gained, N = one.terms(xp)
-            shrinkage, weaker = one.shrinkage(xp), one.a * gained
+            less, weaker = one.shrinkage(xp), one.a * gained
             off = (one.m - weaker * u) / N
             spread = weaker / N
             moved = one.r * one.r * (off * off + spread * spread / (1.0 + added))
-            total = total + one.bit * (remainder(xp, -shrinkage) + moved)
+            total = total + one.bit * (remainder(xp, -less) + moved)
         return self.form.rows(0.5 * xp.sum(total, axis=-1))
 
     @public

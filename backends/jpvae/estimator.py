@@ -22,6 +22,7 @@ from .fitted import Fitted
 from .inference.generation import Generation
 from .inference.imputations import Imputations
 from .inference.predictor import Predictor
+from .inference.probabilities import Probabilities
 from .inference.scores import Scores
 from .inference.threads import with_its_threads
 from .model.posterior import Coordinates, PosteriorName
@@ -42,7 +43,7 @@ class NotFittedJPVAE(NotFitted, NotFittedError):
     """``NotFitted`` that is also scikit-learn's ``NotFittedError``."""
 
 
-class JPVAE(Reading, Imputations, Generation, Scores, Shown, ModelFiles, TransformerMixin, BaseEstimator):
+class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, ModelFiles, TransformerMixin, BaseEstimator):
     """A variational autoencoder per view, tied by one joint Gaussian prior over their latents.
 
     It is fitted to several tables of the same subjects, any of which may lack any table, and fills what is missing.

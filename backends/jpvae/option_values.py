@@ -25,7 +25,7 @@ def _integer(name: str, value: Any) -> int:
 
 
 def _number(name: str, value: Any) -> float:
-    if not _is_number(value):
+    if not is_number(value):
         raise ConfigError(f"{name} is {value!r}; expected a number")
     try:
         number = float(value)
@@ -116,7 +116,7 @@ def _layers(name: str, value: Any) -> Layers | Literal["auto"]:
 
 
 def _weights(name: str, value: Any) -> tuple[float, ...]:
-    if not _several(value) or not all(map(_is_number, value)):
+    if not _several(value) or not all(map(is_number, value)):
         raise ConfigError(f"{name} is {value!r}; expected a sequence of weights")
     return tuple(_number(name, w) for w in value)
 
@@ -125,12 +125,13 @@ def _view_weights(name: str, value: Any) -> tuple[float, ...] | dict[str, float]
     if value is None:
         return None
     parts = value.values() if isinstance(value, Mapping) else value
-    if not (isinstance(value, Mapping) or _several(value)) or not all(map(_is_number, parts)):
+    if not (isinstance(value, Mapping) or _several(value)) or not all(map(is_number, parts)):
         raise ConfigError(f"{name} is {value!r}; expected one number per view, in a sequence or by name, or None")
     return {view: _number(name, w) for view, w in value.items()} if isinstance(value, Mapping) else _weights(name, value)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, and no boolean."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 

@@ -20,6 +20,7 @@ class Stream(IntEnum):
     CELLS = 8  # which cells a training step hides from the encoders
     CLASSIFIER = 9  # of the paper's experiment: their initial weights, and the order of the images
     RESAMPLE = 10  # which of the weighted draws are taken, and what completes them
+    DONORS = 12  # which of the nearest donors gives its value
     CALIBRATION = 11  # of held-out rows: which views are seen when one is hidden, and the values drawn for it
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import oracles
 import pytest
 import torch
+from libraries import Backend, Library
 from strategies import float32
 
 import jpvae_core as jc
@@ -143,3 +144,26 @@ def test_closed_form_gradients_agree_with_autograd_there(kind, t):
         assert torch.allclose(got, want, rtol=1e-3, atol=1e-5 * float(want.abs().max()))
     if abs(t) > LIMIT["float32"]:
         assert float(torch.ravel(back)[0]) == float(torch.ravel(logits.grad)[0]) == 0.0
+
+
+def alone(coordinates, parameter, means, log_vars):
+    """The fused KL with view 1 observed alone: its encoder's own."""
+    one, pair = jc.skew.__globals__["namespace"](parameter).eye(D, dtype=parameter.dtype), parameter.ndim == 1
+    p = jc.JointPrior.svd(one, parameter, one) if pair else jc.JointPrior.orthogonal(one, parameter)
+    return jc.fuse(p, means, log_vars, [True, False], coordinates).kl()
+
+
+@pytest.mark.parametrize("parameter", [np.asarray(0.9), np.asarray([-3.0, 20.0])], ids=["orthogonal", "sigmoid"])
+@pytest.mark.parametrize("coordinates", ["frame", "latent"])
+@pytest.mark.parametrize("library", [Library.NUMPY, Library.TORCH], ids=lambda library: library.name.lower())
+def test_evidence_as_sharp_as_can_be(library, dtype, coordinates, parameter):
+    """1/sigma^2 passes the largest number and sigma^2 the smallest; the KL of one view's N(mu, sigma^2) is then of their size.
+
+    Its terms have one sign each; those of log sigma^2/N cost some 2F eps of themselves.
+    """
+    xp, sharpness = Backend(library, dtype), [-87.0, -88.5, -89.0, -104.0, -700.0, -709.7, -709.9, -1e4, -np.inf]
+    means, log_vars = ([np.tile(x, (2, 1)).T, np.zeros((len(sharpness), D))] for x in ([0.5] * len(sharpness), sharpness))
+    with np.errstate(all="ignore"):
+        got = xp.call(alone, coordinates, parameter, means, log_vars)
+    want = [float(D * (mp.expm1(x) - x + mp.mpf("0.25")) / 2) for x in sharpness[:-1]] + [np.inf]
+    assert got == pytest.approx(want, rel=2 * error_bounds.F * xp.eps)

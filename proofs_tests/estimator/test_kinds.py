@@ -38,6 +38,8 @@ MUTATED[:, 7] = 0
 STATUS = np.column_stack([ITEMS, SMOKER, FEMALE])
 ENZYMES = np.round(np.exp(RNG.normal(3.5, 0.7, (N, 8)))).astype(int)
 ENZYMES[5, 2] = 0
+MINUTES = 5 * RNG.negative_binomial(0.6, 0.08, (N, 6))  # of exercise in a week, many of none
+MINUTES[:, 0] += RNG.random(N) < 0.2  # somebody looked at the clock
 GAUSSIAN, ZERO_ONE, COUNTS = "gaussian", "bernoulli", "negative_binomial"
 TABLES = {
     "a clinic with one zero": (CLINIC, [GAUSSIAN, ZERO_ONE, GAUSSIAN, ZERO_ONE]),
@@ -54,6 +56,7 @@ TABLES = {
     "mutations, one in nobody": (MUTATED, 25 * [ZERO_ONE]),
     "a constant": (np.column_stack([RNG.standard_normal(N), np.zeros(N)]), 2 * [GAUSSIAN]),
     "enzymes, one of which is 0 in somebody": (ENZYMES, 8 * [GAUSSIAN]),
+    "minutes, many of them 0": (MINUTES, 6 * [GAUSSIAN]),
     "single counts": (np.column_stack([RNG.poisson(3.0, N), RNG.poisson(30.0, N)]), 2 * [GAUSSIAN]),
     "booleans": (pd.DataFrame({"a": SMOKER, "b": FEMALE & SMOKER, "c": np.arange(N)}), [ZERO_ONE, ZERO_ONE, GAUSSIAN]),
 }

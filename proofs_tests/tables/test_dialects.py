@@ -1,17 +1,25 @@
 """How tables are read: every option, in every format; decided by the fit, stored, and the same for later files; refusals."""
 
+import enum
 import functools
 import gzip
+import inspect
 import json
+import typing
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from commands import invoke
 from table_files import ENDINGS, read, write
 
+from jpvae.commands import fit
+from jpvae.commands import main as cli
+from jpvae.commands.reading_options import to_file
 from jpvae.errors import CheckpointError, ConfigError, JPVAEWarning, ViewError
 from jpvae.files import checkpoints
 from jpvae.tables import reading, text_files
@@ -137,6 +145,33 @@ def test_options_come_from_a_file_that_fit_has_written(command, tmp_path):
         assert message in " ".join(err.split())
 
 
+def test_every_option_of_fit_goes_into_a_file_and_comes_back(tmp_path):
+    """click reads the words and the file; one value of each option, and awkward texts where it takes any."""
+    reader = typer.main.get_command(cli.app).commands["fit"]
+    texts = ['a"b', "a'b", "a\\b", "é\t\n", "#", "view=x = 1", "[1]", "\x7f"]
+    words, expected = [], {}
+    for option in reader.params:
+        if option.name in ("config", "write_config", "help"):
+            continue
+        (kind, *_) = typing.get_args(inspect.signature(fit.command).parameters[option.name].annotation)
+        if type(None) in typing.get_args(kind):  # X | None
+            kind = typing.get_args(kind)[0]
+        if kind == list[str]:
+            words += [word for text in texts for word in (option.opts[0], text)]
+            expected[option.name] = texts
+        elif kind is bool:
+            words, expected[option.name] = [*words, option.opts[0]], True
+        else:
+            plain = {int: 7, float: 1e-05, Path: Path('a "b\\c'), str: 'a "b\\c'}
+            value = list(kind)[-1] if issubclass(kind, enum.Enum) else plain[kind]
+            words, expected[option.name] = [*words, option.opts[0], f"{getattr(value, 'value', value)}"], value
+    first = reader.make_context("fit", words)
+    assert first.params == expected | {"config": None, "write_config": None}
+    to_file(first, tmp_path / "t.toml")
+    again = reader.make_context("fit", ["--config", str(tmp_path / "t.toml")])
+    assert again.params | {"config": None} == expected | {"config": None, "write_config": None}
+
+
 REFUSED = {
     "reserved": (LAB.rename(columns={"y": "imputed"}), "has a column 'imputed', which results of imputation add"),
     "features as rows": (LAB.set_index("who").T.reset_index(), "its rows are the features. To read it so: --transpose a"),
@@ -164,7 +199,7 @@ def test_a_stray_quotation_mark_is_refused_and_a_line_break_in_a_cell_is_not(tmp
 
 
 def test_files_that_unpack_to_gigabytes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(text_files, "_MOST", 2**20)
+    monkeypatch.setattr(text_files, "MOST", 2**20)
     content = b"who,x\n" + b"0,0\n" * 2**20
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(content))
     with zipfile.ZipFile(tmp_path / "t.xlsx", "w", zipfile.ZIP_DEFLATED) as book:

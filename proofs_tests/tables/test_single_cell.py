@@ -1,6 +1,7 @@
 """AnnData and MuData, in memory and in files: a small CITE-like set, RNA and proteins of cells, some of which lack one."""
 
 import functools
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from commands import invoke
 
 from jpvae import JPVAE
 from jpvae.errors import ViewError
+from jpvae.tables import hdf5_trial
 from jpvae.tables.annotated import write
 
-ad, md = pytest.importorskip("anndata"), pytest.importorskip("mudata")
+ad, md, h5py = map(pytest.importorskip, ("anndata", "mudata", "h5py"))
 pytestmark = [  # the libraries warn of each other's next releases
     pytest.mark.filterwarnings("error::jpvae.errors.JPVAEWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -41,6 +43,12 @@ def cite():
     genes = pd.DataFrame({"length": range(12)}, index=names([f"g{k}" for k in range(12)]))
     first = ad.AnnData(scipy.sparse.csr_matrix(np.log1p(rna[:50])), obs[:50], genes)
     first.layers["counts"] = scipy.sparse.csr_matrix(rna[:50])
+    first.layers["dense"] = rna[:50] + 0.5
+    first.obsm["X_pca"] = rng.standard_normal((50, 2))
+    first.obsm["table"] = pd.DataFrame({"a": np.arange(50.0)}, first.obs_names)
+    first.varm["loadings"] = rng.standard_normal((12, 2))
+    first.uns["made"] = "by a script"
+    first.obsp["distances"] = scipy.sparse.identity(50, format="csr")
     second = ad.AnnData(adt[15:], obs[15:], pd.DataFrame(index=names([f"p{k}" for k in range(5)])))
     return md.MuData({"rna": first, "adt": second})
 
@@ -60,6 +68,42 @@ def test_a_mudata_is_fitted_filled_and_given_back(cite):
         assert filled[name][cite[name].obs_names].X.tobytes() == values.tobytes()
         assert np.isfinite(filled[name].X).all()
     assert filled["rna"].obs["batch"].tolist()[:50] == cite["rna"].obs["batch"].tolist()
+
+
+def same(part, given):
+    """All of an AnnData but its X, of the cells that ``given`` has; elsewhere there are gaps."""
+    cells = part.obs_names.isin(given.obs_names)
+    known = part[given.obs_names]
+    for name, layer in given.layers.items():
+        dense = [one.toarray() if scipy.sparse.issparse(one) else one for one in (layer, known.layers[name], part.layers[name])]
+        assert np.array_equal(dense[0], dense[1])
+        assert np.isnan(dense[2][~cells]).all()
+    assert np.array_equal(known.obsm["X_pca"], given.obsm["X_pca"])
+    assert np.isnan(part.obsm["X_pca"][~cells]).all()
+    assert known.obsm["table"]["a"].tolist() == given.obsm["table"]["a"].tolist()
+    assert np.array_equal(part.varm["loadings"], given.varm["loadings"])
+    assert part.uns["made"] == "by a script"
+
+
+def test_all_else_comes_back_with_it(cite):
+    options = OPTIONS | {"layer": {"rna": "counts"}, "missing": "nan"}
+    model = JPVAE(**options).fit(cite)
+    before = cite["rna"].copy()
+    same(model.impute(cite)["rna"], cite["rna"])
+    alone = model.impute({"rna": cite["rna"]})["rna"]
+    same(alone, cite["rna"])
+    assert (alone.obsp["distances"] != cite["rna"].obsp["distances"]).nnz == 0
+    assert alone.obs.equals(cite["rna"].obs)
+    alone.layers["counts"][0, 0] = 99  # the result's own
+    assert (before.X != cite["rna"].X).nnz == (before.layers["counts"] != cite["rna"].layers["counts"]).nnz == 0
+
+
+def test_of_a_file_that_is_open(cite, tmp_path):
+    write(tmp_path / "rna.h5ad", cite["rna"])
+    opened = ad.read_h5ad(tmp_path / "rna.h5ad", backed="r")
+    filled = JPVAE(**OPTIONS).fit({"rna": opened}).impute({"rna": opened})["rna"]
+    assert filled.X.tobytes() == cite["rna"].X.toarray().tobytes()
+    opened.file.close()
 
 
 def test_it_is_the_fit_of_the_tables_that_are_in_it(cite):
@@ -100,7 +144,7 @@ def test_a_list_of_anndata_and_tables(cite):
 
 def test_refused(cite):
     for layer, message in (
-        ("nope", r"view 'rna' has no layer 'nope'; expected one of \['counts'\]"),
+        ("nope", r"view 'rna' has no layer 'nope'; expected one of \['counts', 'dense'\]"),
         (3, "layer is 3; expected"),
     ):
         with pytest.raises((ViewError, ValueError), match=message):
@@ -134,6 +178,7 @@ def test_a_file_of_all_modalities(command, cite, tmp_path):
     lacking = ~pd.Index(filled["adt"].obs_names).isin(cite["adt"].obs_names)
     assert filled["adt"].obs["imputed"].tolist() == lacking.tolist()
     assert filled["rna"].var["length"].tolist() == list(range(12))
+    same(filled["rna"], cite["rna"])
     assert filled["rna"].obs["batch"].tolist()[:50] == cite["rna"].obs["batch"].tolist()
     draws = md.read_h5mu(tmp_path / "filled" / "cite.draws.h5mu")["adt"]
     assert list(draws.layers) == ["draw1", "draw2"]
@@ -151,12 +196,56 @@ def test_a_file_of_one_beside_a_table(command, cite, tmp_path):
     assert ad.read_h5ad(tmp_path / "filled" / "clinic.h5ad").var_names.tolist() == ["age"]
 
 
+def damage(path):
+    """Files that bring the HDF5 library down, refer to other files, take gigabytes, or make SciPy write outside of a matrix."""
+    if path.stem == "outside":
+        shutil.copy("rna.h5ad", path)
+        with h5py.File(path, "r+") as file:
+            file["X/indices"][0] = 2**30
+    with h5py.File(path, "a") as file:
+        if path.stem == "linked":
+            file["X"] = h5py.ExternalLink("rna.h5ad", "/X")
+        if path.stem == "elsewhere":
+            file.create_dataset("X", (4, 4), "f8", external=[("rna.h5ad", 0, 128)])
+        if path.stem == "virtual":
+            layout = h5py.VirtualLayout((4,), "f8")
+            layout[:] = h5py.VirtualSource("rna.h5ad", "/obsm/X_pca", (4,))
+            file.create_virtual_dataset("X", layout)
+        if path.stem == "huge":
+            file.create_dataset("X", (2**20, 2**12), "f8", chunks=(2**12, 2**8), compression="gzip")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("linked", "its /X lies in another file"),
+        ("elsewhere", "its X lies in other files"),
+        ("virtual", "its X lies in other files"),
+        ("huge", "bytes, more than data do"),
+        ("outside", "has a damaged sparse matrix (indices must be < 12)"),
+    ],
+)
+def test_files_that_mean_harm(command, tmp_path, name, message):
+    damage(tmp_path / f"{name}.h5ad")
+    code, _, err = command("fit", *FIT, "--view", f"rna={name}.h5ad")
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
+def test_a_file_that_brings_the_library_down_is_refused(command, tmp_path, monkeypatch):
+    (tmp_path / "trial.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(hdf5_trial, "__file__", str(tmp_path / "trial.py"))
+    code, _, err = command("fit", *FIT, "--view", "rna=rna.h5ad")
+    assert code == 2
+    assert "it is damaged such that the HDF5 library crashes" in " ".join(err.split())
+
+
 def test_refused_files(command, tmp_path):
     (tmp_path / "bad.h5ad").write_text("x")
     for words, message in (
         (["--view", "other=cite.h5mu"], "has the modalities ['rna', 'adt']; expected the view's name to be one of them"),
         (["--view", "a=bad.h5ad"], "view 'a' (bad.h5ad) cannot be read as .h5ad"),
-        (["--view", "rna=rna.h5ad", "--layer", "x"], "view 'rna' has no layer 'x'; expected one of ['counts']"),
+        (["--view", "rna=rna.h5ad", "--layer", "x"], "view 'rna' has no layer 'x'; expected one of ['counts', 'dense']"),
     ):
         code, _, err = command("fit", *FIT, *words)
         assert code == 2

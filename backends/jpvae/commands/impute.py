@@ -60,6 +60,26 @@ def command(
             help="Take the draws from N proposals by importance resampling, which corrects for inaccurate encoders.",
         ),
     ] = None,
+    bounds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bounds",
+            metavar="VIEW:COLUMN=LOW..HIGH",
+            help="A range: imputations and draws beyond it become its end; either end may be left out. Repeatable.",
+        ),
+    ] = None,
+    whole: Annotated[
+        list[str] | None,
+        typer.Option("--whole", metavar="VIEW:COLUMN", help="Imputations and draws become whole numbers. Repeatable."),
+    ] = None,
+    match: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Predictive mean matching: draws take the values of K donors, rows of these tables that are predicted alike.",
+        ),
+    ] = None,
     impossible: Annotated[
         Impossible,
         typer.Option(
@@ -99,15 +119,20 @@ def command(
     the same subjects. Each is filled by itself and written under its name; a run
     that was interrupted continues with the files that are not finished.
     """
+    from ..inference import bounds as bounds_of
     from ..tables import results
     from ..tables.partitions import is_dataset
 
-    wanted = results.Wanted(draws, std, probabilities, proposals)
+    if match is not None and not draws:
+        raise ConfigError(f"--match is {match} without --draws; expected both: donors' values are draws")
+    limits = bounds_of.from_words(bounds or [], whole or [])
+    wanted = results.Wanted(draws, std, probabilities, proposals, *limits, match)
     if is_dataset(view):
-        if report is not None:
-            raise ConfigError("--report is given with a dataset of many files; expected it with one file for each view")
-        whole = {"impossible": impossible.value, "backend": backend, "device": device, "threads": threads}
-        _fill_dataset(model, view, words, out, wanted, whole, dask, as_json=as_json)
+        for option, value in (("--report", report), ("--match", match)):
+            if value is not None:
+                raise ConfigError(f"{option} looks at all rows, and the views are datasets; expected one file for each view")
+        options = {"impossible": impossible.value, "backend": backend, "device": device, "threads": threads}
+        _fill_dataset(model, view, words, out, wanted, options, dask, as_json=as_json)
         return
     if dask is not None:
         raise ConfigError(

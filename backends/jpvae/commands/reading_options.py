@@ -101,4 +101,5 @@ def _toml(value: Any) -> str:
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, bool | int | float):
         return str(value).lower()
-    return json.dumps(str(getattr(value, "value", value)), ensure_ascii=False)  # JSON's strings are TOML's
+    text = json.dumps(str(getattr(value, "value", value)), ensure_ascii=False)
+    return text.replace("\x7f", "\\u007F")  # JSON's strings are TOML's, but for this sign

@@ -112,8 +112,8 @@ class Sample:
         (by default ``seen``) is False."""
         scaled = self.scaled(seen)
         holes = seen if whole is None else whole
-        for view, which, rows, values in completed_draws(self.predictor, scaled, holes, seen, draws, observation_noise=True):
-            yield view, which, rows, self.units[view].to_table(values)
+        for one in completed_draws(self.predictor, scaled, holes, seen, draws, observation_noise=True):
+            yield one.view, one.which, one.rows, self.units[one.view].to_table(one.values)
 
     def scaled(self, seen: np.ndarray) -> list[Scaled]:
         """The views as if only ``seen`` had been observed: nothing of a hidden one is left in them."""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..streams import Stream
+from ..views.units import Scaled, check_imputed, overflow_is_found
 from .importance import Resampling
 from .predictor import Block, Predictor, Rows
 
@@ -28,6 +29,17 @@ class Filling(NamedTuple):
     rows: np.ndarray  # of the whole data
     mean: np.ndarray
     std: np.ndarray | None = None
+
+
+class Draws(NamedTuple):
+    """Some draws of one view's rows that lack something, in one block: values (s, R, c) with the noise, means without."""
+
+    view: int
+    which: slice
+    rows: np.ndarray
+    values: np.ndarray
+    means: np.ndarray
+    chance: np.ndarray | None  # as the means, uniform
 
 
 def plug_in(
@@ -74,13 +86,16 @@ def completed_draws(
     *,
     observation_noise: bool,
     resampling: Resampling | None = None,
-) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
-    """(view, which draws, rows, values (s, R, c)): the draws themselves, with the likelihood's own noise where asked for."""
+    matching: bool = False,
+) -> Iterator[Draws]:
+    """The draws themselves, with the likelihood's own noise where asked for; matching: with uniform numbers beside them."""
     for block, holes in _blocks_with_holes(predictor, views, whole, observed):
         noise = {j: predictor.noise(block, Stream.OBSERVATION, j) for j in holes}
+        chances = {j: predictor.noise(block, Stream.DONORS, j) for j in holes} if matching else {}
         for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling):
             values = predictor.observations(j, means, noise[j]) if observation_noise else means
-            yield j, which, block.rows.start + holes[j], values[:, holes[j]]
+            chance = chances[j].each(lambda mean, rng: rng.random(mean.shape), means)[:, holes[j]] if matching else None
+            yield Draws(j, which, block.rows.start + holes[j], values[:, holes[j]], means[:, holes[j]], chance)
 
 
 def _blocks_with_holes(
@@ -91,6 +106,15 @@ def _blocks_with_holes(
         holes = {j: rows for j, rows in missing.items() if rows.size}
         if holes:
             yield block, holes
+
+
+def checked(fillings: Iterator[Filling], views: Sequence[Scaled]) -> Iterator[Filling]:
+    """The fillings, every number found to be finite."""
+    with overflow_is_found():
+        for one in fillings:
+            values = [part for part in (one.mean, one.std) if part is not None]
+            check_imputed(views, one.view, one.rows, np.stack(values))
+            yield one
 
 
 class DrawStatistics:

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import JPVAEWarning
+from ..errors import ConfigError, JPVAEWarning
+from ..option_values import at_least
 
+_MOST_PROPOSALS = 100_000
 COLLAPSED, ENOUGH = 1.5, 32  # effective draws in the middle row, of at least so many
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -95,3 +97,22 @@ def warn_of_collapse(effective: Floats, draws: int, consequence: str) -> None:
             JPVAEWarning,
             stacklevel=4,
         )
+
+
+def resampling_of(proposals: int | None, method: str = "predictive") -> Resampling | None:
+    """Of the option ``proposals``. Raises ConfigError."""
+    if proposals is None:
+        return None
+    if method == "plug-in":
+        raise ConfigError("proposals needs method='predictive': a plug-in imputation draws nothing")
+    if at_least("proposals", proposals, 2) > _MOST_PROPOSALS:
+        raise ConfigError(
+            f"proposals is {proposals}; expected at most {_MOST_PROPOSALS:,}: their weights are kept for every row"
+        )
+    return Resampling(int(proposals))
+
+
+def warn(resampling: Resampling | None) -> None:
+    """As it warns itself, where there is one."""
+    if resampling is not None:
+        resampling.warn()

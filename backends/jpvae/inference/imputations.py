@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,15 +13,13 @@ from ..fitted import Fitted
 from ..option_values import at_least, flag, one_of
 from ..options import Missing
 from ..views import outputs
-from ..views.reading import blocks
-from ..views.units import Scaled, check_imputed, overflow_is_found
+from ..views.units import check_imputed, overflow_is_found
 from . import filling
-from .filling import Filling
-from .importance import Resampling
+from .bounds import bounds_of
+from .importance import resampling_of, warn
+from .matching import Donors
 from .predictor import Predictor
 from .threads import with_its_threads
-
-_MOST_PROPOSALS = 100_000
 
 
 class Imputations:
@@ -51,6 +49,8 @@ class Imputations:
         missing: Missing | None = None,
         return_std: bool | Literal["mean"] = False,
         proposals: int | None = None,
+        bounds: Mapping[str, Mapping[Any, tuple[float | None, float | None]]] | None = None,
+        whole: Mapping[str, Sequence[Any]] | None = None,
         seed: int | None = None,
         out: Any = None,
     ) -> Any:
@@ -77,6 +77,12 @@ class Imputations:
             gives them, so that draws come from the model's own p(x_missing | x_observed) as proposals grow, however wrong the
             encoders. None: draws of the encoders' posterior. Warns where the weights collapse; ``effective_draws`` has each
             row's.
+        bounds : dict, optional
+            ``{view: {column: (low, high)}}``, None for no bound: imputations beyond a bound become the bound. (Standard
+            deviations stay those without bounds.)
+        whole : dict, optional
+            ``{view: [column, ...]}``: imputations there become the nearest whole number. With ``bounds`` these are the answers
+            of an ordinal scale.
         seed : int, optional
             Of the draws; by default the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index
             (unless that only counts the rows) or else on its content.
@@ -123,9 +129,11 @@ class Imputations:
         with_std = bool(return_std)
         if method == "plug-in" and with_std:
             raise ConfigError("return_std needs method='predictive': a plug-in imputation is one number per entry")
-        n_draws, resampling = at_least("n_draws", n_draws, 2 if with_std else 1), _resampling(proposals, method)
+        n_draws, resampling = at_least("n_draws", n_draws, 2 if with_std else 1), resampling_of(proposals, method)
         if method == "plug-in" and moments == "training":
             self.training_moments()
+        self.predictor()
+        limits = bounds_of(bounds, whole, self._fitted.view_names, self._fitted.columns)
         if out is not None and self.predictor() and self._is_matrix(views):
             raise ConfigError("out is given with one wide matrix; expected None: pass the views by name to write into arrays")
         data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, keep=out is None)
@@ -141,69 +149,14 @@ class Imputations:
             fillings = filling.predictive(
                 predictor, scaled, data.whole, data.observed, n_draws, observation_noise=noise, resampling=resampling
             )
-        for j, rows, mean, std in _checked(fillings, scaled):
-            outputs.fill(results[0][j], rows, units[j].to_table(mean))
+        for j, rows, mean, std in filling.checked(fillings, scaled):
+            made = units[j].to_table(mean)
+            outputs.fill(results[0][j], rows, made if limits is None else limits[j].applied(made))
             if with_std and std is not None:
                 outputs.fill(results[1][j], rows, units[j].std_to_table(std))
-        _warn(resampling)
+        warn(resampling)
         filled = give_back(results[0], "filled")
         return (filled, give_back(results[1], "numbers")) if with_std else filled
-
-    @with_its_threads
-    def impute_probabilities(
-        self,
-        views: Any,
-        mask: Any = None,
-        *,
-        method: Literal["predictive", "plug-in"] = "predictive",
-        n_draws: int = 64,
-        missing: Missing | None = None,
-        proposals: int | None = None,
-        seed: int | None = None,
-    ) -> Any:
-        """How probable each level of each coded or text category is; ``impute`` gives the most probable one.
-
-        Parameters
-        ----------
-        views, mask
-            As for ``fit``, any mix of patterns; views by name may be left out, in a list they are None.
-        method, n_draws, missing, proposals, seed
-            As for ``impute``: with the same ones, these are the probabilities behind its result.
-
-        Returns
-        -------
-        list or dict of tables
-            For each view (N, L), a column for each level of each category, in the order of ``levels_`` ("column=level"), as a
-            DataFrame where the view came as one; L is 0 without categories. An observed category has 1 for its level. Of one
-            wide matrix, a dict by view. (Zeros and ones, and one-hot groups, have their probabilities in ``impute``.)
-
-        Raises
-        ------
-        NotFitted, ConfigError, ViewError
-            As ``impute`` does.
-
-        Examples
-        --------
-        >>> model.levels_["view1"], model.impute_probabilities([rna, protein], mask)[1].shape  # a view without categories
-        ((), (300, 0))
-        """
-        one_of("method", method, ("predictive", "plug-in"))
-        n_draws, resampling = at_least("n_draws", n_draws, 1), _resampling(proposals, method)
-        data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed)
-        units, results = self._fitted.units, []
-        for j, each in enumerate(units):
-            result = np.empty((len(data.observed), len(each.columns.level_titles)))
-            for block in blocks(len(result)):
-                result[block] = each.columns.probabilities(each.known(data.read(j, block), data.observed[block, j]))
-            results.append(result)
-        if method == "plug-in":
-            fillings = filling.plug_in(predictor, scaled, data.whole, data.observed, None)
-        else:
-            fillings = filling.predictive(predictor, scaled, data.whole, data.observed, n_draws, resampling=resampling)
-        for j, rows, mean, _ in _checked(fillings, scaled):
-            outputs.fill(results[j], rows, units[j].probabilities(mean))
-        _warn(resampling)
-        return data.give_back_as(results, [each.columns.level_titles for each in units])
 
     @with_its_threads
     def sample_imputations(
@@ -215,6 +168,9 @@ class Imputations:
         missing: Missing | None = None,
         observation_noise: bool = True,
         proposals: int | None = None,
+        bounds: Mapping[str, Mapping[Any, tuple[float | None, float | None]]] | None = None,
+        whole: Mapping[str, Sequence[Any]] | None = None,
+        matching: int | None = None,
         seed: int | None = None,
     ) -> Any:
         """Completed copies of every view: what was observed repeated, holes drawn.
@@ -232,6 +188,11 @@ class Imputations:
             a draw is the decoded mean of one draw of the latents.
         proposals : int, optional
             As for ``impute``; take several times ``n_draws``, for one proposal may be taken more than once.
+        bounds, whole : dict, optional
+            As for ``impute``, of every draw: a bound gets the probability of all that lies beyond it.
+        matching : int, optional
+            Predictive mean matching: each number is taken from one of so many donors, rows of these tables that have it and
+            whose predictive mean is nearest (5 is usual). Categories are drawn as ever.
         seed : int, optional
             Of the draws; by default the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index
             (unless that only counts the rows) or else on its content.
@@ -253,7 +214,11 @@ class Imputations:
         (5, 300, 4)
         """
         n_draws = at_least("n_draws", n_draws, 1)
-        observation_noise, resampling = flag("observation_noise", observation_noise), _resampling(proposals)
+        observation_noise, resampling = flag("observation_noise", observation_noise), resampling_of(proposals)
+        self.predictor()
+        limits = bounds_of(bounds, whole, self._fitted.view_names, self._fitted.columns)
+        if matching is not None and not observation_noise:
+            raise ConfigError("matching needs observation_noise=True: a donor's value has its noise")
         data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, keep=True)
         try:
             result = [np.repeat(table[None], n_draws, axis=0) for table in data.tables]
@@ -261,39 +226,19 @@ class Imputations:
             size = n_draws * sum(table.nbytes for table in data.tables)
             raise ConfigError(f"n_draws is {n_draws}, whose copies take {size >> 30:,} GiB; expected fewer") from error
         units = self._fitted.units
+        donors = None if matching is None else Donors(predictor, scaled, data, units, at_least("matching", matching, 1))
         with overflow_is_found():
-            for j, which, rows, values in filling.completed_draws(
+            for one in filling.completed_draws(
                 *(predictor, scaled, data.whole, data.observed, n_draws),
                 observation_noise=observation_noise,
                 resampling=resampling,
+                matching=donors is not None,
             ):
-                check_imputed(scaled, j, rows, values)
-                outputs.fill(result[j], (which, rows), units[j].to_table(values))
-        _warn(resampling)
+                j, made = one.view, units[one.view].to_table(one.values)
+                check_imputed(scaled, j, one.rows, one.values)
+                if donors is not None and one.chance is not None:
+                    made = donors.matched(j, made, units[j].to_table(one.means), one.chance)
+                made = made if limits is None else limits[j].applied(made)
+                outputs.fill(result[j], (one.which, one.rows), made)
+        warn(resampling)
         return give_back(result, "filled")
-
-
-def _resampling(proposals: int | None, method: str = "predictive") -> Resampling | None:
-    if proposals is None:
-        return None
-    if method == "plug-in":
-        raise ConfigError("proposals needs method='predictive': a plug-in imputation draws nothing")
-    if at_least("proposals", proposals, 2) > _MOST_PROPOSALS:
-        raise ConfigError(
-            f"proposals is {proposals}; expected at most {_MOST_PROPOSALS:,}: their weights are kept for every row"
-        )
-    return Resampling(int(proposals))
-
-
-def _warn(resampling: Resampling | None) -> None:
-    if resampling is not None:
-        resampling.warn()
-
-
-def _checked(fillings: Iterator[Filling], views: Sequence[Scaled]) -> Iterator[Filling]:
-    """The fillings, every number found to be finite."""
-    with overflow_is_found():
-        for one in fillings:
-            values = [part for part in (one.mean, one.std) if part is not None]
-            check_imputed(views, one.view, one.rows, np.stack(values))
-            yield one

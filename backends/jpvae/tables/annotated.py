@@ -1,12 +1,15 @@
 """Views in .h5ad (an AnnData) and .h5mu (a MuData, of which the view's name is the modality): cells go by their obs names.
 
-Results are files of the same kind: X has the filled numbers, obs the marks, and obs, var and uns are the input's. Draws are
-layers. Of one .h5mu all modalities go into one again.
+Results are files of the same kind: X has the filled numbers, obs the marks, and all else is the input's. Files of draws have
+them as layers. Of one .h5mu all modalities go into one again.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,11 +20,14 @@ import pandas as pd
 
 from ..errors import MissingDependency, ViewError
 from ..views.kinds import are_counts, summaries
-from ..views.single_cell import numbers_of
+from ..views.single_cell import check_sparse, like, numbers_of
+from . import hdf5_trial
 from .sources import ANNOTATED, Source
+from .text_files import MOST, RATIO
 
 OBS_NAMES = "obs_names"  # what the ids are called where nobody calls them anything
 _MOST = 2**36  # bytes that a view may take as a dense table
+_EMPTIEST = 2000  # cells of a large sparse table for each of its numbers
 
 
 def is_annotated(source: Source) -> bool:
@@ -32,6 +38,7 @@ def is_annotated(source: Source) -> bool:
 def read(source: Source, layer: str | None) -> tuple[Any, pd.DataFrame]:
     """The AnnData, and its numbers (cells, features). Raises ViewError."""
     annotated = _open(source)
+    _check(source, annotated)
     dense = 8 * annotated.n_obs * annotated.n_vars
     if dense > _MOST:
         raise ViewError(
@@ -39,6 +46,20 @@ def read(source: Source, layer: str | None) -> tuple[Any, pd.DataFrame]:
             "choose features, such as the most variable ones"
         )
     return annotated, numbers_of(annotated, layer, source.view)
+
+
+def _try(path: Path) -> None:
+    """Read all of a file in another process, which the HDF5 library may bring down. Raises ValueError where it does."""
+    size = path.stat().st_size
+    command = [sys.executable, "-P", hdf5_trial.__file__, str(path.resolve()), str(MOST), str(RATIO)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60 + size / 2**22)
+    except subprocess.TimeoutExpired as error:
+        raise ValueError("reading it does not come to an end") from error
+    if done.returncode < 0 or done.returncode > 3:
+        raise ValueError("it is damaged such that the HDF5 library crashes")
+    if done.returncode:
+        raise ValueError(done.stdout.strip() or "the HDF5 library does not read it")
 
 
 def _texts_of_python() -> Any:
@@ -62,9 +83,11 @@ def _open(source: Source) -> Any:
             if source.format == ".h5ad":
                 from anndata import read_h5ad
 
+                _try(source.path)
                 return read_h5ad(source.path)
             from mudata import read_h5mu
 
+            _try(source.path)
             modalities = read_h5mu(source.path).mod
     except ModuleNotFoundError as error:
         raise MissingDependency(f"{source} needs {error.name}: pip install 'jpvae[single-cell]'") from error
@@ -75,20 +98,39 @@ def _open(source: Source) -> Any:
     return modalities[source.view]
 
 
+def _check(source: Source, annotated: Any) -> None:
+    """Raise ViewError for matrices that are damaged, or claim a size that only a forged file has."""
+    parts = [annotated.layers, annotated.obsm, annotated.varm, annotated.obsp, annotated.varp]
+    for matrix in [annotated.X, *(one for part in parts for one in part.values())]:
+        check_sparse(matrix, str(source))
+        dense = 8 * math.prod(getattr(matrix, "shape", ()))
+        if hasattr(matrix, "nnz") and dense > MOST and dense > _EMPTIEST * 8 * matrix.nnz:
+            raise ViewError(
+                f"{source} has a sparse matrix {matrix.shape} of {matrix.nnz:,} numbers, {dense >> 30:,} GiB as a dense table; "
+                "choose features, such as the most variable ones"
+            )
+
+
 def has_counts(numbers: pd.DataFrame) -> bool:
     """Whether all are whole numbers, which are counts in these files."""
     return are_counts(summaries(numbers.to_numpy(np.float64)), known=True)
 
 
-def filled(annotated: Any, tables: Sequence[pd.DataFrame], imputed: np.ndarray) -> Any:
-    """An AnnData of a filled table (N, p), or of several as its layers. annotated: the view's own; None: it has none."""
+def filled(annotated: Any, tables: Sequence[pd.DataFrame], imputed: np.ndarray, part: str = "") -> Any:
+    """An AnnData of a filled table (N, p), or of several as its layers. annotated: the view's own; None: it has none.
+
+    part: which of the results it is; the filled table alone ("") has the input's layers."""
     from anndata import AnnData
 
     cells, features = (pd.Index([str(name) for name in names], dtype=object) for names in tables[0].axes)
-    obs, var, uns = pd.DataFrame(index=cells), pd.DataFrame(index=features), {}
-    if annotated is not None:
-        obs, var, uns = annotated.obs.reindex(cells), annotated.var.reindex(features), dict(annotated.uns)
-    made = AnnData(tables[0].to_numpy(), obs.assign(imputed=imputed), var, uns=uns)
+    frame = tables[0].set_axis(cells, axis=0).set_axis(features, axis=1)
+    if annotated is None:
+        made = AnnData(frame.to_numpy(), pd.DataFrame(index=cells), pd.DataFrame(index=features))
+    else:
+        made = like(annotated, frame)
+    made.obs["imputed"] = imputed
+    if part:
+        made.layers.clear()
     if len(tables) > 1:
         made.layers.update({f"draw{k}": table.to_numpy() for k, table in enumerate(tables, start=1)})
     return made

@@ -14,7 +14,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,10 @@ class Task:
     @property
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same."""
-        wanted = {name: getattr(self.wanted, name) for name in ("draws", "std", "probabilities", "proposals")}
         checksum = zlib.crc32(Path(self.model).read_bytes())
-        words = {name: list(said) for name, said in self.words.items()}
-        return {"model": checksum, "words": words, "impossible": self.impossible, **wanted}
+        found = {"model": checksum, "words": self.words, "impossible": self.impossible, "wanted": asdict(self.wanted)}
+        plain: dict[str, Any] = json.loads(json.dumps(found))
+        return plain
 
 
 def is_dataset(words: Sequence[str]) -> bool:

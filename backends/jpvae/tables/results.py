@@ -37,7 +37,15 @@ class Wanted:
     std: bool = False
     probabilities: bool = False
     proposals: int | None = None  # of importance resampling
+    bounds: Mapping[str, Any] | None = None
+    whole: Mapping[str, Any] | None = None
+    matching: int | None = None
     uniform: bool = False  # all numbers as floats, so that the files of a dataset have the same types
+
+    @property
+    def filling(self) -> dict[str, Any]:
+        """What ``impute`` and ``sample_imputations`` are given of these."""
+        return {"proposals": self.proposals, "bounds": self.bounds, "whole": self.whole}
 
 
 def check_names(model: JPVAE, *, draws: bool) -> None:
@@ -62,7 +70,7 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
             _check_sheet(joined, name, columns, draws)
         if wanted.probabilities and _id_of(joined, name) in columns.level_titles:
             raise ViewError(f"view {name!r} calls its ids {_id_of(joined, name)!r}, as one of its probabilities; rename the id")
-    found = model.impute(joined.views, joined.observed, return_std=wanted.std, proposals=wanted.proposals)
+    found = model.impute(joined.views, joined.observed, return_std=wanted.std, **wanted.filling)
     parts = dict(zip(("", ".std"), found if wanted.std else [found], strict=False))
     if wanted.probabilities:
         probable = model.impute_probabilities(joined.views, joined.observed, proposals=wanted.proposals)
@@ -71,10 +79,11 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
         made = {name: [_floats(table) if wanted.uniform else table] for name, table in tables.items()}
         _write(folder, joined, endings, part, made)
     if draws:
-        drawn = model.sample_imputations(joined.views, joined.observed, n_draws=draws, proposals=wanted.proposals)
-        _write(
-            folder, joined, endings, ".draws", {n: [*map(_floats, t)] for n, t in drawn.items()} if wanted.uniform else drawn
+        drawn = model.sample_imputations(
+            joined.views, joined.observed, n_draws=draws, matching=wanted.matching, **wanted.filling
         )
+        drawn = {name: [*map(_floats, tables)] for name, tables in drawn.items()} if wanted.uniform else drawn
+        _write(folder, joined, endings, ".draws", drawn)
     return _imputed(joined)
 
 
@@ -95,7 +104,7 @@ def _write(folder: Path, joined: Joined, endings: Mapping[str, str], part: str, 
     for name, tables in made.items():
         if endings[name] in ANNOTATED:
             table = joined.tables.get(name)
-            own = annotated.filled(table and table.annotated, tables, ~joined.whole[:, joined.names.index(name)])
+            own = annotated.filled(table and table.annotated, tables, ~joined.whole[:, joined.names.index(name)], part)
             if endings[name] == ".h5ad":
                 annotated.write(folder / f"{name}{part}.h5ad", own)
             else:
@@ -146,14 +155,14 @@ def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Sou
         for part in parts:
             out[part][name] = new_array(folder / f"{name}{part}.npy", dtype, shape) if mapped else np.empty(shape, dtype)
     results = tuple(out.values()) if wanted.std else out[""]
-    model.impute(joined.views, joined.observed, return_std=wanted.std, proposals=wanted.proposals, out=results)
+    model.impute(joined.views, joined.observed, return_std=wanted.std, out=results, **wanted.filling)
     more: dict[str, dict[str, np.ndarray]] = {}
     if wanted.probabilities:
         probable = model.impute_probabilities(joined.views, joined.observed, proposals=wanted.proposals)
         more["probabilities"] = {name: array for name, array in probable.items() if array.shape[1]}
     if wanted.draws:
         more["draws"] = model.sample_imputations(
-            joined.views, joined.observed, n_draws=wanted.draws, proposals=wanted.proposals
+            joined.views, joined.observed, n_draws=wanted.draws, matching=wanted.matching, **wanted.filling
         )
     imputed = _imputed(joined)
     for name in joined.names:

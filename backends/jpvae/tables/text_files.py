@@ -12,12 +12,12 @@ from .dialect import Dialect
 
 ROW_NAMES = "row_names"  # what a first column without a name is called
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_MOST, _RATIO = 2**30, 200  # bytes that a file may unpack to whatever its size, and beyond that how many times its size
+MOST, RATIO = 2**30, 200  # bytes that a file may unpack to whatever its size, and beyond that how many times its size
 
 
 def check_packing(packed: int, unpacked: int) -> None:
     """Raise ValueError for a small file that would take gigabytes."""
-    if unpacked > _MOST and unpacked > _RATIO * packed:
+    if unpacked > MOST and unpacked > RATIO * packed:
         raise ValueError(
             f"it unpacks from {packed:,} to {unpacked:,} bytes, more than data do; unpack it yourself if it is sound"
         )

@@ -121,6 +121,11 @@ class Columns:
         return {j: levels for group in self.groups for j, levels in zip(group.columns, group.levels, strict=False)}
 
     @cached_property
+    def categories(self) -> set[int]:
+        """The table columns that are categories, coded or one-hot."""
+        return {j for group in self.groups if group.likelihood == "categorical" for j in group.columns}
+
+    @cached_property
     def _plain(self) -> bool:
         return not self.coded and self.order == list(range(self.count))
 

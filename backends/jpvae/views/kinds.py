@@ -17,7 +17,9 @@ Counts are columns that reach from near 0 far beyond their mean (largest at leas
 smallest at most a quarter of it), or are large and vary by more than chance (at least 100; variance at least ten means). A
 table is one of counts if all columns are whole numbers of at least 0; at least five are counts, and 80 % of those that are
 not mostly 0 and below 5, of which nothing can be said; a fifth of the columns have a zero; and no half of them has one and
-the same largest value, as the items of a questionnaire do.
+the same largest value, as the items of a questionnaire do. A column is none of counts if most of its values from 10 up are
+multiples of five (a fifth of any count's are): minutes, money and doses are rounded so. What is not rounded, costs to the unit
+for instance, looks like a table of counts, and is to be called "gaussian".
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Column(NamedTuple):
     var: float
     zeros: float  # their share
     others: float  # the share of what is neither 0 nor 1
+    rounded: bool = False  # whether most of the values from 10 up, of at least 8, are multiples of five
 
     @property
     def flag(self) -> bool:
@@ -54,7 +57,7 @@ class Column(NamedTuple):
     def is_count(self) -> bool:
         """From near 0 to far beyond the mean, or large and varied."""
         reaching = self.var >= 0.8 * self.mean and self.low <= 0.25 * self.mean
-        return self.high >= 5 and (reaching or (self.high >= 100 and self.var >= 10 * self.mean))
+        return not self.rounded and self.high >= 5 and (reaching or (self.high >= 100 and self.var >= 10 * self.mean))
 
 
 class Summary(NamedTuple):
@@ -68,6 +71,8 @@ class Summary(NamedTuple):
     high: np.ndarray
     zeros: np.ndarray  # how many
     others: np.ndarray  # how many are neither 0 nor 1
+    large: np.ndarray  # how many are at least 10
+    fives: np.ndarray  # and multiples of 5
 
     @classmethod
     def of(cls, values: np.ndarray) -> Summary:
@@ -82,7 +87,10 @@ class Summary(NamedTuple):
         low = np.where(there, values, np.inf).min(axis=0, initial=np.inf)
         high = np.where(there, values, -np.inf).max(axis=0, initial=-np.inf)
         zeros, others = ((there & found).sum(axis=0) for found in (values == 0, (values != 0) & (values != 1)))
-        return cls(n, mean, squares, whole, low, high, zeros, others)
+        large = there & (values >= 10)
+        with np.errstate(invalid="ignore"):  # of infinity
+            fives = (large & (np.mod(zero, 5) == 0)).sum(axis=0)
+        return cls(n, mean, squares, whole, low, high, zeros, others, large.sum(axis=0), fives)
 
     def and_of(self, more: Summary) -> Summary:
         """Of the rows of both."""
@@ -92,12 +100,14 @@ class Summary(NamedTuple):
             mean = self.mean + share * apart
             squares = self.squares + more.squares + share * self.n * apart**2
         ends = np.minimum(self.low, more.low), np.maximum(self.high, more.high)
-        return Summary(n, mean, squares, self.whole & more.whole, *ends, self.zeros + more.zeros, self.others + more.others)
+        counts = (a + b for a, b in zip(self[6:], more[6:], strict=True))
+        return Summary(n, mean, squares, self.whole & more.whole, *ends, *counts)
 
     def columns(self) -> list[Column]:
         """One by one."""
         empty, n = Column(False, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), np.maximum(self.n, 1)
-        parts = (self.whole, self.low, self.high, self.mean, self.squares / n, self.zeros / n, self.others / n)
+        rounded = (self.large >= 8) & (self.fives > 0.5 * self.large)
+        parts = (self.whole, self.low, self.high, self.mean, self.squares / n, self.zeros / n, self.others / n, rounded)
         found = (Column(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
         return [column if some else empty for column, some in zip(found, self.n.tolist(), strict=True)]
 

@@ -59,16 +59,50 @@ def numbers_of(annotated: Any, layer: str | None, view: str) -> Any:
         raise ViewError(f"view {view!r} has no X; name one of its layers {list(annotated.layers)}: layer=")
     if hasattr(matrix, "to_memory"):  # of a file that is open
         matrix = matrix.to_memory()
+    check_sparse(matrix, f"view {view!r}")
     dense = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
     return pd.DataFrame(dense, annotated.obs_names, annotated.var_names.tolist())
 
 
+def check_sparse(matrix: Any, place: str) -> None:
+    """Raise ViewError for a sparse matrix whose indices lie outside of it: SciPy would write there."""
+    if hasattr(matrix, "check_format"):
+        try:
+            matrix.check_format(full_check=True)
+        except ValueError as error:
+            raise ViewError(f"{place} has a damaged sparse matrix ({error}); write it anew from its source") from error
+
+
 def like(annotated: Any, frame: Any) -> Any:
-    """An AnnData of the frame's numbers; obs, var and uns are those of the given one."""
+    """An AnnData whose X is the frame; all else is the given one's, with gaps (NaN) for cells that it lacks, of which there are
+    no distances (obsp) then. Of a frame with other features (probabilities) obs and uns alone."""
+    import pandas as pd
     from anndata import AnnData
 
-    var = annotated.var.reindex([str(name) for name in frame.columns])
-    return AnnData(frame.to_numpy(), annotated.obs.reindex(frame.index), var, uns=dict(annotated.uns))
+    features = [str(name) for name in frame.columns]
+    rows, columns = annotated.obs_names.get_indexer(frame.index), annotated.var_names.get_indexer(features)
+    if (columns < 0).any():
+        var = pd.DataFrame(index=pd.Index(features, dtype=object))
+        return AnnData(frame.to_numpy(), annotated.obs.reindex(frame.index), var, uns=dict(annotated.uns))
+    if (rows >= 0).all():
+        made = annotated[rows, columns].to_memory()
+        made.X = frame.to_numpy()
+        return made
+    known = annotated[:, columns]
+    parts = {key: _with_gaps(value, rows, frame.index) for key, value in known.obsm.items()}
+    layers = {key: _with_gaps(value, rows, frame.index) for key, value in known.layers.items()}
+    obs, var, uns = known.obs.reindex(frame.index), known.var.copy(), dict(known.uns)
+    return AnnData(frame.to_numpy(), obs, var, uns=uns, obsm=parts, varm=dict(known.varm), layers=layers)
+
+
+def _with_gaps(values: Any, rows: np.ndarray, index: Any) -> Any:
+    """The rows (-1: none) of a table as a table of floats."""
+    if hasattr(values, "reindex"):
+        return values.reindex(index)
+    dense = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+    taken = dense[rows].astype(np.result_type(dense.dtype, np.float32))
+    taken[rows < 0] = np.nan
+    return taken
 
 
 def modalities(multimodal: Any) -> tuple[dict[str, Modality], np.ndarray]:
@@ -93,4 +127,8 @@ def together(multimodal: Any, made: Mapping[str, Any]) -> Any:
     with set_options(pull_on_update=False):
         whole = MuData(parts)
     whole.obs = multimodal.obs.reindex(whole.obs_names)
+    whole.uns = dict(multimodal.uns)
+    for key, value in multimodal.obsm.items():
+        if key not in multimodal.mod:  # (those have the modalities' names, and are MuData's own)
+            whole.obsm[key] = _with_gaps(value, multimodal.obs_names.get_indexer(whole.obs_names), whole.obs_names)
     return whole
