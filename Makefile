@@ -6,7 +6,7 @@ LOWEST := .venv-lowest
 GUESTS := .venv-guests
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal  # neighbours, which share fixtures and compilations, stay together
 
-.PHONY: demo test lint docs lowest guests bench thorough mutants clean
+.PHONY: demo test lint docs links lowest guests bench thorough mutants clean
 
 demo: $(VENV)/demo.stamp  ## train on 5,000 real digits; print a table, save a figure
 	$(BIN)/jpvae demo --out demo
@@ -21,6 +21,9 @@ lint: $(VENV)/dev.stamp  ## style, formatting and types
 
 docs: $(VENV)/dev.stamp  ## the docs site in docs/_build/html; every warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+links: $(VENV)/dev.stamp  ## every link of the docs that leaves them is answered; needs a network
+	$(BIN)/python -m sphinx -W --keep-going -q -b linkcheck docs docs/_build/links
 
 lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.toml allows, torch apart
 	$(LOWEST)/bin/python -m pytest proofs_tests $(PARALLEL) $(OLD)

@@ -29,8 +29,6 @@ COMMANDS = [
         "patient",
         "--out",
         "breast-cancer.safetensors",
-        "--early-stopping",
-        "0.1,20",
         "--backend",
         "numpy",
     ],

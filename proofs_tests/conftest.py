@@ -10,6 +10,7 @@ examples, new ones every time: ``pytest proofs_tests --hypothesis-profile=thorou
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 
 import jax
 import pytest
@@ -53,6 +54,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         if params.get("library") in (Library.JAX, Library.STRICT) and params.get("dtype") == "float64":
             item.add_marker(pytest.mark.thorough)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Blocks of 64 rows where tables are small: every block is padded, and 512 rows take their time. What a row's result is
+    does not depend on it. Modules that import BLOCK, and other folders, keep its true size."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name in ("estimator", "tables") and not hasattr(request.module, "BLOCK"):
+            for module in ("jpvae.views.reading", "jpvae.inference.predictor"):
+                patch.setattr(f"{module}.BLOCK", 64)
+        yield
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def backends() -> Target:
     return Target(ROOT / "backends", files, tuple(tests), ROOT / "docs" / "mutants-backends.md", wait=60.0)
 
 
-SHOWN = ("__init__.py", "registry.py", "heat_map.py", "inspection.py", "latent_report.py", "verification.py", "progress.py")
+SHOWN = ("__init__.py", "registry.py", "inspection.py", "latent_report.py", "verification.py", "progress.py")
 ABOUT = {  # folder -> tests; those of engines first, because others import from them
     "engines": "batches likelihoods likelihood_digits schedules missing_cells divergence",
     "estimator": "posterior_predictive predictive_std level_probabilities resampling row_noise score pooling affine_model "

@@ -34,6 +34,8 @@ TEXTS = ["", "x", "gaussian", "64", b"ab", "\0", "a" * 300]
 SEVERAL = [(), (1,), (1, 2, 3), [], [None], ["a", "b"], {}, {"a": 1}, (True, False), range(3), slice(0, 2)]
 OBJECTS = [None, True, False, Odd(), Odd, len, np.ones(2), np.ones((2, 2)), np.float32(2), np.int8(3)]
 VALUES = [*NUMBERS, *TEXTS, *SEVERAL, *OBJECTS]
+FEW = [0, -1, 3, 2.5, float("nan"), float("inf"), 10**400, 1j, "", "x", "64", b"ab", "\0", (), [None], {"a": 1}, range(3)]
+FEW += [None, True, Odd(), Odd, np.ones((2, 2)), np.float32(2)]  # for every test run
 
 RNG = np.random.default_rng(0)
 ARRAYS = [RNG.standard_normal((12, 3)), RNG.standard_normal((12, 2))]

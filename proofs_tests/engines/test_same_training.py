@@ -40,7 +40,7 @@ def trained(backend, case):
     return {"losses": [losses[k] for k in KEPT], "sums": sums}
 
 
-@pytest.mark.parametrize(("backend", "case"), cases())
+@pytest.mark.parametrize(("backend", "case"), list(cases()))
 def test_two_hundred_steps_are_those_of_the_first_version(backend, case):
     """To 1e-9, as test_numpy_engine.py derives; of a sum, relative to its terms, each below 4 in size."""
     found, expected = trained(backend, case), json.loads(FILE.read_text())[case]

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from synthetic import PRIORS
 
-from jpvae.inference import heat_map, inspection
+from jpvae.figures.axes import draw_correlations
+from jpvae.figures.correlations import correlations
+from jpvae.figures.saving import save
+from jpvae.inference import inspection
 from jpvae.model.model import Model
 from jpvae.testing import dense
 
@@ -79,9 +82,8 @@ def test_the_figure_shows_the_covariance_without_its_diagonal_blocks(tmp_path, m
     original = matplotlib.axes.Axes.imshow
     monkeypatch.setattr(matplotlib.axes.Axes, "imshow", lambda axis, x, **o: (drawn.append((x, o)), original(axis, x, **o))[1])
     model = random_model("canonical, three views", 0)
-    heat_map.correlation_figure(
-        inspection.prior_of(model.model_, model.parameters_), ("scan", "genes", "clinic"), tmp_path / "map.png"
-    )
+    shown = correlations(inspection.prior_of(model.model_, model.parameters_), ("scan", "genes", "clinic"))
+    save(lambda axis: draw_correlations(shown, axis), tmp_path / "map.png", (7.6, 6.4))
     (values, options), S = drawn[0], dense.covariance(model.model_, model.parameters_)
     at = dense.blocks(model.model_)
     for i, j in itertools.product(range(3), repeat=2):

@@ -67,9 +67,11 @@ def test_advice_follows_what_is_active(model):
         few[name][:, 1:n] = 0.0
         few[name][:, 0] += 1.0
     assert [view["active"] for view in report(model, VIEWS, MASK, **few).views.values()] == [1, 1, 1]
-    assert report(model, VIEWS, MASK, **few).advice.startswith("Only 3 of 7 latents are used. Reduce latent_dims")
+    assert report(model, VIEWS, MASK, **few).advice.startswith("Only 3 of 7 latents are used; the others cost time")
     many = {name: x + np.arange(x.size).reshape(x.shape) % 5 for name, x in model.parameters_.items() if ".1.weight" in name}
-    assert report(model, VIEWS, MASK, **many).advice.startswith("All latents are used")
+    advice = report(model, VIEWS, MASK, **many).advice
+    assert advice.startswith("All latents are used")
+    assert "held-out rows" in advice
 
 
 def test_it_looks_at_some_rows_of_many(model, monkeypatch):

@@ -1,8 +1,8 @@
-"""Every option and every argument of everything public, with forty values that nobody means (odd_calls.py): each is taken, or
+"""Every option and every argument of everything public, with values that nobody means (odd_calls.py): each is accepted, or
 refused by an error of jpvae.errors, or by a TypeError that names the argument. Nothing else comes out."""
 
 import pytest
-from odd_calls import ARRAYS, BASE, OPTIONS, VALUES, arguments, fits, methods, pools, uses, wrong
+from odd_calls import ARRAYS, BASE, FEW, OPTIONS, arguments, fits, methods, pools, uses, wrong
 
 from jpvae import JPVAE
 
@@ -19,7 +19,7 @@ def somewhere(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", OPTIONS)
 def test_options(name):
-    assert wrong(fits(name, VALUES, ARRAYS, **NUMPY)) == []
+    assert wrong(fits(name, FEW, ARRAYS, **NUMPY)) == []
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -27,9 +27,9 @@ def test_options(name):
 def test_arguments(method, name):
     model = JPVAE(**BASE | NUMPY).fit(ARRAYS)
     model.save("model")
-    assert wrong(uses(model, method, name, VALUES, ARRAYS)) == []
+    assert wrong(uses(model, method, name, FEW, ARRAYS)) == []
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_pooling():
-    assert wrong(pools(VALUES)) == []
+    assert wrong(pools(FEW)) == []

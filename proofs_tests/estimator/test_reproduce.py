@@ -22,9 +22,7 @@ from jpvae.experiments.reproduce.published import in_files, in_paper
 from jpvae.experiments.reproduce.results import Results
 from jpvae.experiments.reproduce.runs import Run, fitted
 from jpvae.experiments.reproduce.settings import Settings
-from jpvae.inference import predictor as imputation
 from jpvae.training import schedules
-from jpvae.views import reading as views
 
 pytestmark = pytest.mark.filterwarnings("ignore:importance weights have collapsed")  # as they do after so few steps
 
@@ -35,7 +33,7 @@ TRAIN, TEST = 150, 60
 
 @pytest.fixture(scope="module", autouse=True)
 def few_images():
-    """150 training and 60 test images of random ink; blocks of 64 rows; no lock taken that git may hold."""
+    """150 training and 60 test images of random ink; no lock taken that git may hold."""
     rng = np.random.default_rng(0)
     made = {
         name: (((rng.random((count, 28, 28)) < 0.2) * 255).astype(np.uint8), (np.arange(count) % 10).astype(np.uint8))
@@ -46,8 +44,6 @@ def few_images():
         patch.setattr(digits, "mnist", made.__getitem__)
         patch.setattr(hvdmnist, "TRAINING_IMAGES", TRAIN)
         patch.setattr(hvdmnist, "measure", functools.partial(hvdmnist.measure, draws=2))
-        for module in (imputation, views):
-            patch.setattr(module, "BLOCK", 64)
         patch.setenv("GIT_OPTIONAL_LOCKS", "0")
         yield
 

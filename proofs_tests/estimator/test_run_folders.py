@@ -11,18 +11,10 @@ from safetensors.numpy import load_file
 
 from jpvae.errors import ConfigError
 from jpvae.experiments import data, demo, hvdmnist, protocols
-from jpvae.inference import predictor as imputation
-from jpvae.views import reading as views
 
 OURS = {"protocol": "ours", "variant": "orthogonal"}
 MNIST = all((data.data_folder() / "mnist" / f"{n}-ubyte.gz").is_file() for n in ("train-images-idx3", "t10k-images-idx3"))
 needs_mnist = pytest.mark.skipif(not MNIST, reason=f"the MNIST files are not in {data.data_folder()}")
-
-
-def smaller_blocks(monkeypatch):
-    """Blocks of 64 rows have less padding to decode."""
-    for module in (imputation, views):
-        monkeypatch.setattr(module, "BLOCK", 64)
 
 
 @pytest.fixture
@@ -36,7 +28,6 @@ def few_images(monkeypatch):
     real = data.mnist
     monkeypatch.setattr(hvdmnist, "mnist", lambda split: tuple(x[:60] if split == "test" else x for x in real(split)))
     monkeypatch.setattr(hvdmnist, "TRAINING_IMAGES", 150)
-    smaller_blocks(monkeypatch)
     monkeypatch.setattr(hvdmnist, "measure", functools.partial(hvdmnist.measure, draws=2))
     monkeypatch.setenv("GIT_OPTIONAL_LOCKS", "0")
 
@@ -116,7 +107,6 @@ def test_demo_writes_a_figure_and_its_numbers(command, tmp_path, monkeypatch):
     images = ((rng.random((150, 28, 28)) < 0.2) * 255).astype(np.uint8)
     monkeypatch.setattr(demo, "small_digits", lambda: (images, np.arange(150) % 10))
     monkeypatch.setattr(demo, "TRAINING_DIGITS", 50)
-    smaller_blocks(monkeypatch)
     monkeypatch.setattr(demo, "measure", functools.partial(demo.measure, draws=2))
     monkeypatch.setattr(demo, "run", functools.partial(demo.run, steps=2))
     code, printed, err = command("demo", "--out", tmp_path / "d", "--json")

@@ -82,9 +82,11 @@ def changed(before, after):
 
 
 @pytest.mark.filterwarnings("ignore::jpvae.errors.JPVAEWarning")
+@pytest.mark.parametrize("others", [1, pytest.param(len(ENDINGS) - 1, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_files(monkeypatch, capsys, tmp_path, ending):
-    """Fitted to one format, imputed in each, with draws and deviations; a later file has other rows."""
+def test_files(monkeypatch, capsys, tmp_path, ending, others):
+    """Fitted to one format, imputed in it and in the next (thoroughly in each), with draws and deviations; a later file has
+    other rows."""
     monkeypatch.chdir(tmp_path)
     command = functools.partial(invoke, monkeypatch, capsys)
     frame = pd.DataFrame({"who": WHO} | KINDS)
@@ -100,7 +102,8 @@ def test_files(monkeypatch, capsys, tmp_path, ending):
     words = ["--entries", "marginalise", "--view", f"lab={lab}", "--view", f"s={paths[ending]}"]
     code, _, err = command("fit", *FIT, *words)
     assert code == 0, err
-    for other, more in [*itertools.product(ENDINGS, [[]]), (ending, ["--proposals", "8"])]:
+    tried = [ENDINGS[(ENDINGS.index(ending) + k) % len(ENDINGS)] for k in range(1 + others)]
+    for other, more in [*itertools.product(tried, [[]]), (ending, ["--proposals", "8"])]:
         out = tmp_path / f"out{other}{len(more)}"
         extra = [] if more else ["--draws", "2", "--std", "--probabilities"]
         views = ["--view", f"lab={lab}", "--view", f"s={paths[other]}"]

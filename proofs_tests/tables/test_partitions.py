@@ -21,6 +21,7 @@ from jpvae.commands import main as cli
 from jpvae.errors import ConfigError, ViewError
 from jpvae.tables import on_dask, partitions, results
 from jpvae.tables.partitions import Partition, Task
+from jpvae.views.reading import BLOCK
 
 PARTS, ROWS = 6, 240
 NAMES = ("rna", "protein", "clinic")
@@ -41,6 +42,7 @@ def frames():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """model.safetensors, whole/<view>.parquet and parts/<view>/part.<k>.parquet; view "protein" has no third part."""
+    assert BLOCK == 512  # of its true size, which worker processes have: results hang on it by a rounding
     folder = tmp_path_factory.mktemp("dataset")
     tables = frames()
     options = OPTIONS | {"steps": 20, "likelihood": "infer", "latent_dims": 2, "backend": "numpy"}

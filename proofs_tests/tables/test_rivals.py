@@ -195,7 +195,7 @@ def test_deviations_are_of_rows_that_were_not_learned_from():
 
 
 @pytest.mark.parametrize("method", list(METHODS))
-@pytest.mark.parametrize("rows", [12, 40])
+@pytest.mark.parametrize("rows", [12, pytest.param(40, marks=pytest.mark.thorough)])
 def test_every_method_works_on_few_rows(method, rows):
     table, new = holed(correlated(rows)), holed(correlated(9, seed=2), seed=3)
     chosen = choose(METHODS[method], table, OWNER, seed=0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..figures import saving
 from . import reporting
 from .arguments import AsJson, Engine, ModelFile, SplitSeed, ViewFiles, console
 from .reading_options import reads_tables
@@ -36,6 +37,10 @@ def command(
     ] = None,
     seed: SplitSeed = 0,
     backend: Engine = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Save the calibration of the model's intervals, .png, .pdf, .svg or .jpg."),
+    ] = None,
     report: reporting.Report = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,22 +58,27 @@ def command(
     intervals, come from a validation part of the training rows.
     """
     from ..estimator import JPVAE
+    from ..figures.axes import draw_calibration
+    from ..figures.calibration import calibration
     from ..report.evaluated import evaluated
+    from ..report.samples import sample_of_known
     from ..tables.dialect import dialects, stored
     from ..tables.evaluation import JPVAE_NAME, USUAL
     from ..tables.joining import join
     from ..tables.sources import sources
 
+    saving.check(figure)
     reporting.check(report)
     given, fitted = sources(view), JPVAE.load(model, backend=backend)
     how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
     fitted.set_params(progress=False if as_json else "auto")
-    shown = Console(stderr=True)
-    quiet = as_json or not shown.is_terminal
-    on_method = str if quiet else (lambda name: shown.print(f"fitting {name} ..."))
+    on_method = reporting.shows(quiet=as_json)
     tested = evaluated(fitted, joined, part=held_out, seed=seed, methods=method or USUAL, on_method=on_method)
     result = tested.result
+    if figure is not None:
+        intervals = calibration(sample_of_known(tested.model, tested.held_out))
+        saving.save(lambda axis: draw_calibration(intervals, axis), figure, (5.0, 5.0))
     reporting.write(report, model, fitted, joined, given, evaluated=tested)
     if as_json:
         typer.echo(json.dumps(result))
@@ -97,6 +107,8 @@ def command(
     table.add_row("seconds", *(f"{s:.1f}" for s in result["seconds"].values()))
     console().print(table)
     console().print(f"{JPVAE_NAME} is the best, or as good as the best, in {won} of {lines} lines.")
+    if figure is not None:
+        console().print(f"calibration: [bold]{escape(str(figure))}[/]")
     if report is not None:
         console().print(f"report: [bold]{escape(str(report))}[/]")
 

@@ -55,7 +55,7 @@ def command(
     threads: Threads = None,
     config: options.Config = None,  # noqa: ARG001  (its callback has read it)
     write_config: options.WriteConfig = None,
-    report: reporting.Report = None,
+    report: reporting.TestedReport = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on tables of the same subjects.
@@ -118,7 +118,8 @@ def command(
         model.fit(joined.views, joined.observed, **options_of_fit)
     if launched():
         return
-    reporting.write(report, out, model, joined, given)
+    if report is not None:
+        reporting.write(report, out, model, joined, given, evaluated=reporting.evaluation(model, joined, quiet=as_json))
     last, latents = model.history_[-1], model.report_
     if as_json:
         patterns = [

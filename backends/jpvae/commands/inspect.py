@@ -10,8 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..atomic import check_folder
-from ..errors import ConfigError
+from ..figures import saving
 from ..inference import inspection
 from ..inference.latent_report import largest
 from ..training.progress import families_table
@@ -41,17 +40,16 @@ def command(
     whose smallest eigenvalue lies between the two smallest values of 1 - a_i^2.
     """
     from ..estimator import JPVAE
-    from ..inference.heat_map import FORMATS, correlation_figure
+    from ..figures.axes import draw_correlations
+    from ..figures.correlations import correlations
 
-    if figure is not None:
-        check_folder(figure)
-        if figure.suffix.lower() not in FORMATS:
-            raise ConfigError(f"--figure is {str(figure)!r}; expected a file that ends in one of {', '.join(FORMATS)}")
+    saving.check(figure)
     fitted = JPVAE.load(model, backend="numpy", device="cpu")
     prior = inspection.prior_of(fitted.model_, fitted.parameters_)
     report = _report(fitted, prior)
     if figure is not None:
-        correlation_figure(prior, fitted.view_names_, figure)
+        found = correlations(prior, fitted.view_names_, most=sum(prior.dims))
+        saving.save(lambda axis: draw_correlations(found, axis), figure, (7.6, 6.4))
     if as_json:
         typer.echo(json.dumps(report | {"figure": None if figure is None else str(figure)}))
         return

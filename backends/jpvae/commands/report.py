@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from . import reporting
@@ -46,15 +45,14 @@ def command(
 ) -> None:
     """Write a report on a model and tables: one page that opens without a network.
 
-    It shows which subjects have which views, how well each view is filled from
-    the others, whether the intervals hold, the errors of simpler methods, each
-    column's observed and imputed values, a map of the latents, the training,
-    and single subjects; and it warns of what could mislead.
+    It begins with whether the filled values can be trusted, view by view, and
+    with what could mislead. Then it shows how well each view is filled from each
+    other one, the errors of simpler methods, whether the intervals hold, which
+    subjects have which views, each column's observed and imputed values, single
+    subjects, a map of the latents, and the training.
     """
     from ..estimator import JPVAE
-    from ..report.evaluated import evaluated
     from ..tables.dialect import dialects, stored
-    from ..tables.evaluation import USUAL
     from ..tables.joining import join
     from ..tables.sources import sources
 
@@ -62,13 +60,9 @@ def command(
     given, fitted = sources(view), JPVAE.load(model, backend=backend)
     how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
-    fitted.set_params(progress=False if as_json else "auto")
     tested = None
     if evaluation:
-        shown = Console(stderr=True)
-        quiet = as_json or not shown.is_terminal
-        on_method = str if quiet else (lambda name: shown.print(f"fitting {name} ..."))
-        tested = evaluated(fitted, joined, part=held_out, seed=seed, methods=method or USUAL, on_method=on_method)
+        tested = reporting.evaluation(fitted, joined, part=held_out, seed=seed, methods=method, quiet=as_json)
     reporting.write(out, model, fitted, joined, given, evaluated=tested, subjects=subjects)
     if as_json:
         typer.echo(json.dumps({"report": str(out), "bytes": out.stat().st_size}))

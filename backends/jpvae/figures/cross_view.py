@@ -34,8 +34,6 @@ def cross_view(sample: Sample) -> CrossView:
     """Each view hidden from the rows that have it and others."""
     M, observed, truth = len(sample.names), sample.observed, sample.truth
     r2, rows = np.full((M, M), np.nan), np.zeros((M, M), dtype=int)
-    together, counts = np.full(M, np.nan), np.zeros(M, dtype=int)
-    columns = [np.full(each.count, np.nan) for each in sample.columns]
     for i in range(M):
         have = np.flatnonzero(observed[:, i])
         if have.size < LEAST:
@@ -48,15 +46,23 @@ def cross_view(sample: Sample) -> CrossView:
             rows[i, j] = both.sum()
             if rows[i, j] >= LEAST:
                 r2[i, j] = mean_of(r_squared(truth[j][have[both]], filled[j][both]))
-    for j in range(M):
+    by_column, counts = from_all_others(sample)
+    columns = [by_table_column(x, each.sources, each.count) for x, each in zip(by_column, sample.columns, strict=True)]
+    return CrossView(sample.names, r2, rows, np.array([mean_of(x) for x in by_column]), counts, tuple(columns))
+
+
+def from_all_others(sample: Sample) -> tuple[list[np.ndarray], np.ndarray]:
+    """Of each view R^2 by model column (c,) when it is filled from whatever else a row has, and from how many rows (M,)."""
+    observed, counts = sample.observed, np.zeros(len(sample.names), dtype=int)
+    found = [np.full(truth.shape[1], np.nan) for truth in sample.truth]
+    for j, truth in enumerate(sample.truth):
         have = np.flatnonzero(observed[:, j] & (observed.sum(axis=1) > 1))
         counts[j] = have.size
         if have.size >= LEAST:
             seen = observed[have].copy()
             seen[:, j] = False
-            found = r_squared(truth[j][have], sample.rows(have).means(seen)[j])
-            together[j], columns[j] = mean_of(found), by_table_column(found, sample.columns[j].sources, sample.columns[j].count)
-    return CrossView(sample.names, r2, rows, together, counts, tuple(columns))
+            found[j] = r_squared(truth[have], sample.rows(have).means(seen)[j])
+    return found, counts
 
 
 def r_squared(truth: np.ndarray, filled: np.ndarray) -> np.ndarray:
@@ -79,5 +85,7 @@ def mean_of(values: np.ndarray) -> float:
 
 def by_table_column(values: np.ndarray, sources: list[int], count: int) -> np.ndarray:
     """Model columns (c,) -> table columns (count,), of a category the mean over its levels."""
-    owner = np.asarray(sources)
-    return np.array([mean_of(values[owner == j]) for j in range(count)]) if len(owner) != count else values[np.argsort(owner)]
+    known = ~np.isnan(values)
+    owner = np.asarray(sources)[known]
+    rows = np.bincount(owner, minlength=count)
+    return np.where(rows > 0, np.bincount(owner, values[known], minlength=count) / np.maximum(rows, 1), np.nan)

@@ -1,5 +1,7 @@
 """Which latents a fitted model uses: active units, each latent's KL, posterior collapse, and what to do about it.
 
+No advice to take more latents or fewer: their number says nothing of the error on new rows, which an evaluation measures.
+
     active:  Var_rows(E[z | x]) > 0.01          (Burda, Grosse and Salakhutdinov 2016, section 5.2)
     kl:      mean over rows of (mean^2 + var - 1 - log var)/2, nats, against N(0, 1), which is every latent's own prior
 
@@ -106,11 +108,13 @@ def _advice(views: Mapping[str, Mapping[str, Any]]) -> str:
     if collapsed:
         return (
             f"The latents of {', '.join(collapsed)} carry no information about the data. Train for more steps, increase "
-            "the KL weight slowly (beta='linear' or 'cyclical'), or choose a smaller alpha."
+            "the KL weight slowly (beta='linear' or 'cyclical'), or choose a smaller alpha; jpvae evaluate shows whether the "
+            "error on held-out rows becomes smaller."
         )
     latents, active = (sum(view[part] for view in views.values()) for part in ("latents", "active"))
     if 2 * active < latents:
-        return f"Only {active} of {latents} latents are used. Reduce latent_dims, or train longer to activate the others."
-    if active == latents:
-        return "All latents are used. If imputations are poor, try larger latent_dims."
-    return f"{active} of {latents} latents are used, so their number is sufficient."
+        return f"Only {active} of {latents} latents are used; the others cost time and change nothing."
+    used = "All latents are used." if active == latents else f"{active} of {latents} latents are used."
+    return (
+        f"{used} Whether another number of them is better, the error on held-out rows shows: jpvae evaluate, or jpvae report."
+    )

@@ -10,7 +10,7 @@ from ..figures.distributions import Column
 from ..figures.sample import Sample
 from ..figures.subjects import Subject, Value
 from ..views.columns import as_text
-from . import charts
+from . import charts, chosen
 from .content import Content
 from .encoding import digits, steps
 
@@ -34,10 +34,10 @@ def browser_data(content: Content) -> dict[str, Any]:
         "map": latent_map(content),
         "subjects": [subject(one) for one in content.subjects],
         "templates": {
-            "map": charts.map_chart(),
-            "numbers": charts.numbers_chart(),
-            "levels": charts.levels_chart(),
-            "subject": charts.subject_chart(),
+            "map": chosen.map_chart(),
+            "numbers": chosen.numbers_chart(),
+            "levels": chosen.levels_chart(),
+            "subject": chosen.subject_chart(),
         },
     }
 

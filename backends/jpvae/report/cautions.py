@@ -1,4 +1,7 @@
-"""What a reader of the report should know before believing it, in plain words, the gravest first."""
+"""What a reader of the report should know before believing it, and what to change, in plain words, the gravest first.
+
+Advice to train differently comes with the error on held-out subjects: it is what a change must make smaller.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from ..figures.patterns import Patterns
 from ..figures.training import Training
 from ..inference.latent_report import LatentReport
 from .rivals import Rivals
+from .verdicts import NARROW, USELESS
 
-FEW_ROWS, NARROW, WIDE, USELESS, SHIFTED = 100, 0.90, 0.99, 0.02, 1.0
+FEW_ROWS, WIDE, SHIFTED, MEMORISED = 100, 0.99, 1.0, 0.15
 
 
 @dataclass(frozen=True)
@@ -34,28 +38,37 @@ def cautions(
     calibration: Calibration,
     columns: Sequence[Column],
     *,
+    on_trained: Sequence[float] | None,
     latents: LatentReport | None,
     rivals: Rivals | None,
     held_out: int | None,
+    untested: str | None,
     warned: Sequence[str] = (),
 ) -> list[Caution]:
     """held_out: on how many rows that no training saw cross and calibration were computed, None where on rows that it may have
-    seen; warned: the warnings given while the results were computed."""
+    seen; untested: why, if not by choice; on_trained: R^2 of each view on rows of the training; warned: the warnings given
+    while the results were computed."""
     found = [
-        *_of_evidence(patterns, held_out),
+        *_of_evidence(patterns, held_out, untested),
         *_of_views(patterns, cross),
         *_of_intervals(calibration),
-        *_of_training(training, latents),
         *_of_rivals(rivals),
+        *_of_overfitting(cross, on_trained, rivals),
+        *_of_training(training, latents, rivals),
+        *_of_pairs(cross),
         *_of_columns(columns),
         *(Caution(True, "Warning", text) for text in dict.fromkeys(warned)),
     ]
     return sorted(found, key=lambda caution: not caution.grave)
 
 
-def _of_evidence(patterns: Patterns, held_out: int | None) -> list[Caution]:
+def _of_evidence(patterns: Patterns, held_out: int | None, untested: str | None) -> list[Caution]:
     found = []
-    if held_out is None:
+    if untested is not None:
+        found.append(
+            Caution(True, "Could not be tested", f"Nothing here is of subjects that the model had not seen: {untested}.")
+        )
+    elif held_out is None:
         found.append(
             Caution(
                 False,
@@ -134,28 +147,6 @@ def _of_intervals(calibration: Calibration) -> list[Caution]:
     return found
 
 
-def _of_training(training: Training, latents: LatentReport | None) -> list[Caution]:
-    found = []
-    if latents is not None and any(view["collapsed"] for view in latents.views.values()):
-        found.append(Caution(True, "Latents without information", latents.advice))
-    if training.still_falling:
-        found.append(
-            Caution(
-                False, "Training was still improving", "The loss was still falling at the end. Train longer: raise `--steps`."
-            )
-        )
-    if not training.held_out:
-        found.append(
-            Caution(
-                False,
-                "No held-out curve",
-                "No rows were held out during training, so the training curve cannot show overfitting. With "
-                "`--early-stopping 0.1`, `jpvae fit` holds out a tenth of the rows.",
-            )
-        )
-    return found
-
-
 def _of_rivals(rivals: Rivals | None) -> list[Caution]:
     lost = rivals.lost() if rivals is not None else []
     if not lost:
@@ -165,9 +156,70 @@ def _of_rivals(rivals: Rivals | None) -> list[Caution]:
         Caution(
             False,
             "A simpler method is better",
-            f"Another method has a smaller error on {listed(words)}. Differences of a few per cent may be chance.",
+            f"On held-out subjects another method has a smaller error on {listed(words)}. Differences of a few per cent may be "
+            "chance; if one stays with another split (`--seed`), fill these views by that method.",
         )
     ]
+
+
+def _of_overfitting(cross: CrossView, on_trained: Sequence[float] | None, rivals: Rivals | None) -> list[Caution]:
+    both = zip(cross.names, cross.together, on_trained or [float("nan")] * len(cross.names), strict=True)
+    found = [(name, f"{name} ({own:.2f}, {new:.2f})") for name, new, own in both if own - new > MEMORISED]
+    if not found:
+        return []
+    return [
+        Caution(
+            False,
+            "Overfitting",
+            f"The model fills the subjects that it was trained on better than new ones: R² of {listed([w for _, w in found])}. "
+            "Fewer `--steps`, a smaller `--hidden` or a larger `--weight-decay` is worth a try where it makes the error on "
+            f"held-out subjects smaller{_now(rivals, [name for name, _ in found])}.",
+        )
+    ]
+
+
+def _of_training(training: Training, latents: LatentReport | None, rivals: Rivals | None) -> list[Caution]:
+    found = []
+    if latents is not None and any(view["collapsed"] for view in latents.views.values()):
+        found.append(Caution(True, "Latents without information", latents.advice))
+    if training.still_falling:
+        found.append(
+            Caution(
+                False,
+                "Training was still improving",
+                "The loss was still falling at the end. Raise `--steps` if that makes the error on held-out subjects smaller"
+                f"{_now(rivals)}.",
+            )
+        )
+    return found
+
+
+def _of_pairs(cross: CrossView) -> list[Caution]:
+    """Among three views or more: of two, the view itself cannot be filled."""
+    M = len(cross.names)
+    none = [
+        f"{cross.names[i]} about {cross.names[j]}"
+        for i in range(M)
+        for j in range(M)
+        if M > 2 and cross.r2[i, j] < USELESS <= cross.together[j]
+    ]
+    if not none:
+        return []
+    return [
+        Caution(
+            False,
+            "Views without information about another",
+            f"Alone, these carry almost no information: {listed(none)}. A subject who has only the first view of such a pair "
+            "gets hardly more than column means for the second.",
+        )
+    ]
+
+
+def _now(rivals: Rivals | None, views: Sequence[str] = ()) -> str:
+    """Where the error on held-out subjects stands, of these views or of all."""
+    errors = [] if rivals is None else [(name, line) for name in rivals.views if (line := rivals.error(name)) is not None]
+    words = [f"{line.cells[0]} on {name}" for name, line in errors if not views or name in views]
+    return f" (now {listed(words)})" if words else ""
 
 
 def _of_columns(columns: Sequence[Column]) -> list[Caution]:

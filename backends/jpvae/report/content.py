@@ -13,7 +13,7 @@ from ..errors import JPVAEWarning
 from ..estimator import JPVAE
 from ..figures.calibration import Calibration, calibration
 from ..figures.correlations import Correlations, correlations
-from ..figures.cross_view import CrossView, cross_view
+from ..figures.cross_view import CrossView, cross_view, from_all_others, mean_of
 from ..figures.distributions import Column, distributions
 from ..figures.latent_map import LatentMap, latent_map
 from ..figures.patterns import Patterns, patterns
@@ -21,18 +21,18 @@ from ..figures.sample import Sample
 from ..figures.subjects import Subject, subjects
 from ..figures.training import Training, training
 from ..inference.inspection import prior_of
-from ..views.opening import open_views
-from ..views.reading import checked
 from .cautions import Caution, cautions
 from .evaluated import Evaluated
 from .provenance import Provenance
 from .rivals import Rivals, rivals
+from .samples import sample_of, sample_of_known
+from .verdicts import Verdict, verdicts
 
 
 @dataclass(frozen=True)
 class Content:
     """sample: the subjects that the figures are about. held_out: how many subjects that no training saw cross and calibration
-    are computed on, None where the sample's own."""
+    are computed on, None where the sample's own; on_trained: R^2 of each view from all others on subjects of that training."""
 
     name: str
     sample: Sample
@@ -42,9 +42,11 @@ class Content:
     patterns: Patterns
     training: Training
     cross: CrossView
+    on_trained: list[float] | None
     calibration: Calibration
     held_out: int | None
     rivals: Rivals | None
+    verdicts: list[Verdict]
     columns: list[Column]
     map: LatentMap
     correlations: Correlations
@@ -65,15 +67,18 @@ def content(
     ids: Sequence[Any] | None,
     made: Provenance,
     evaluated: Evaluated | None = None,
+    untested: str | None = None,
     most_subjects: int = 30,
 ) -> Content:
-    """Of a fitted model on views (N, p) as ``fit`` takes them. name: of the model; ids: of the rows, None for their numbers."""
+    """Of a fitted model on views (N, p) as ``fit`` takes them. name: of the model; ids: of the rows, None for their numbers;
+    untested: why there is no evaluation although one was wanted."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", JPVAEWarning)
         sample = sample_of(model, views, observed, ids)
-        tested = sample if evaluated is None else sample_of(evaluated.model, *_as_views(evaluated), None)
+        tested = sample if evaluated is None else sample_of_known(evaluated.model, evaluated.held_out)
         cross, intervals = cross_view(tested), calibration(tested)
+        on_trained = None if evaluated is None else _shares(sample_of_known(evaluated.model, evaluated.trained))
         columns, where, single = distributions(sample), latent_map(sample), subjects(sample, most_subjects)
     used = {} if model.report_ is None else {view: found["kl"] for view, found in model.report_.views.items()}
     prior = prior_of(model.model_, model.parameters_)
@@ -86,9 +91,11 @@ def content(
         cross,
         intervals,
         columns,
+        on_trained=on_trained,
         latents=model.report_,
         rivals=compared,
         held_out=held_out,
+        untested=untested,
         warned=[str(warning.message) for warning in caught],
     )
     return Content(
@@ -101,9 +108,11 @@ def content(
         has,
         curve,
         cross,
+        on_trained,
         intervals,
         held_out,
         compared,
+        verdicts(cross, intervals, compared, tested=evaluated is not None),
         columns,
         where,
         correlations(prior, model.view_names_, used),
@@ -113,18 +122,6 @@ def content(
     )
 
 
-def sample_of(model: JPVAE, views: Mapping[str, Any], observed: np.ndarray, ids: Sequence[Any] | None) -> Sample:
-    """The rows of views, checked, under a fitted model."""
-    fitted = model._fitted
-    opened = open_views(views, observed, names=fitted.view_names, columns=fitted.columns)
-    impossible = model._impossible() if model.impossible == "missing" else None
-    data = checked(opened, missing="nan", entries=fitted.model.entries, leaving_out=impossible)
-    return Sample.of(fitted, model.predictor(), data, ids)
-
-
-def _as_views(evaluated: Evaluated) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Rows with any view at all."""
-    observed = np.stack([~np.isnan(table).all(axis=1) for table in evaluated.held_out], axis=1)
-    some = observed.any(axis=1)
-    tables = [table[some] for table in evaluated.held_out]
-    return dict(zip(evaluated.model.view_names_, tables, strict=True)), observed[some]
+def _shares(sample: Sample) -> list[float]:
+    """R^2 of each view from all others."""
+    return [mean_of(values) for values in from_all_others(sample)[0]]

@@ -16,11 +16,12 @@ from ..tables.joining import Joined
 
 @dataclass(frozen=True)
 class Evaluated:
-    """result: of ``tables.evaluation.evaluate``; model: the one that it trained; held_out: each view of the rows that this
-    model has not seen, (R, p) numbers and codes."""
+    """result: of ``tables.evaluation.evaluate``; model: the one that it trained; trained, held_out: each view of the rows that
+    this model was trained on and of those that it has not seen, (R, p) numbers and codes."""
 
     result: Mapping[str, Any]
     model: JPVAE
+    trained: Sequence[np.ndarray]
     held_out: Sequence[np.ndarray]
 
 
@@ -34,11 +35,11 @@ def evaluated(
     on_method: Callable[[str], object],
 ) -> Evaluated:
     """``evaluate`` with these arguments, and what it leaves behind. Raises what it raises."""
-    kept: list[tuple[JPVAE, list[np.ndarray]]] = []
+    kept: list[tuple[JPVAE, list[np.ndarray], list[np.ndarray]]] = []
 
-    def keep(_: str, filler: Filler, tables: list[np.ndarray]) -> None:
+    def keep(_: str, filler: Filler, trained: list[np.ndarray], held_out: list[np.ndarray]) -> None:
         if isinstance(filler, FromJPVAE):
-            kept.append((filler.model, tables))
+            kept.append((filler.model, trained, held_out))
 
     result = evaluate(fitted, joined, part=part, seed=seed, methods=methods, on_method=on_method, on_filler=keep)
     return Evaluated(result, *kept[0])

@@ -25,6 +25,11 @@ class Line:
     cells: tuple[str, ...]
     best: tuple[bool, ...]
 
+    @property
+    def larger_is_better(self) -> bool:
+        """Whether it is a part of what is right, not an error."""
+        return self.score == _SCORES[1][1]
+
 
 @dataclass(frozen=True)
 class Rivals:
@@ -41,6 +46,20 @@ class Rivals:
         """In how many lines JPVAE is the best, or as good; of how many."""
         compared = [line for line in self.lines if any(line.best)]
         return sum(line.best[0] for line in compared), len(compared)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """In the order of the lines."""
+        return tuple(dict.fromkeys(line.view for line in self.lines))
+
+    def error(self, view: str) -> Line | None:
+        """The line of a view's error; None of one that has categories only."""
+        return next((line for line in self.lines if (line.view, line.score) == (view, _SCORES[0][1])), None)
+
+    def main(self, view: str) -> Line | None:
+        """The line by which a view is judged: its error, or the categories filled correctly where it has nothing else."""
+        correct = (line for line in self.lines if line.view == view and line.larger_is_better)
+        return self.error(view) or next(correct, None)
 
     def lost(self) -> list[tuple[str, str, float]]:
         """(view, method, by what part its error is smaller) where another method's error is smaller."""

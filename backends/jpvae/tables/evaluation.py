@@ -39,12 +39,13 @@ def evaluate(
     seed: int,
     methods: Sequence[str] = USUAL,
     on_method: Callable[[str], object] = str,
-    on_filler: Callable[[str, Filler, list[np.ndarray]], object] = lambda _name, _filler, _tables: None,
+    on_filler: Callable[[str, Filler, list[np.ndarray], list[np.ndarray]], object] = lambda *_: None,
 ) -> dict[str, Any]:
     """Train ``fitted``'s options anew on 1 - ``part`` of the rows; scores by view and method on the others.
 
     methods: names of rivals.METHODS to compare with. on_method: called with each method's name before it is fitted.
-    on_filler: with its name, the fitted method and the held-out rows of each view, (R, p) numbers and codes.
+    on_filler: with its name, the fitted method, and of each view the training rows and the held-out rows, (R, p) numbers and
+    codes.
     -> {"rows": {"train", "held_out"}, "seconds": {method}, "settings": {method: chosen}, "views": {view: {"rows", "columns",
     "classes": names, and by each score's name (scoring.py) {method: number}}}}, None where a view has no such column.
     Raises ConfigError, ViewError, MissingDependency.
@@ -80,7 +81,7 @@ def evaluate(
         bar = progress_bar(fitted.progress)
         filler = fit(method, fitted.get_params(), data.names, known, data.columns, seed=seed, callbacks=bar)
         settings[method] = filler.setting
-        on_filler(method, filler, [table[held_out] for table in tables])
+        on_filler(method, filler, known, [table[held_out] for table in tables])
         scores[method] = [
             score(filler, [t[rows] for t in tables], _without(tables, rows, j), data.columns, known)[j]
             for j, rows in hidden.items()

@@ -1,0 +1,30 @@
+"""Rows of tables under a fitted model, as the figures take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..estimator import JPVAE
+from ..figures.sample import Sample
+from ..views.opening import open_views
+from ..views.reading import checked
+
+
+def sample_of(model: JPVAE, views: Mapping[str, Any], observed: np.ndarray, ids: Sequence[Any] | None) -> Sample:
+    """The rows of views, checked, under a fitted model."""
+    fitted = model._fitted
+    opened = open_views(views, observed, names=fitted.view_names, columns=fitted.columns)
+    impossible = model._impossible() if model.impossible == "missing" else None
+    data = checked(opened, missing="nan", entries=fitted.model.entries, leaving_out=impossible)
+    return Sample.of(fitted, model.predictor(), data, ids)
+
+
+def sample_of_known(model: JPVAE, known: Sequence[np.ndarray]) -> Sample:
+    """Rows of each view (R, p), numbers and codes, those with any view at all."""
+    observed = np.stack([~np.isnan(table).all(axis=1) for table in known], axis=1)
+    some = observed.any(axis=1)
+    tables = [table[some] for table in known]
+    return sample_of(model, dict(zip(model.view_names_, tables, strict=True)), observed[some], None)
