@@ -9,7 +9,6 @@ import io
 import json
 import os
 import signal
-import time
 
 import numpy as np
 import pandas as pd
@@ -204,8 +203,7 @@ def test_a_killed_worker_loses_nothing(folder, expected, tmp_path):
         next(filled)
         before = {file: file.stat().st_mtime_ns for file in (tmp_path / "o/_done").iterdir()}
         os.kill(workers[0], signal.SIGKILL)
-        begin = time.monotonic()
         assert len(list(filled)) == PARTS - 1
-        assert time.monotonic() - begin < 60
+    partitions.tidy(out)
     assert all(file.stat().st_mtime_ns == at for file, at in before.items())
     check(tmp_path / "o", expected)

@@ -204,6 +204,7 @@ def _fill_dataset(
         filled = partitions.here(left, task) if dask is None else on_dask(left, task, dask) if left else iter(())
         for _ in track(filled, "filling", len(left), console=Console(stderr=True), disable=as_json):
             pass
+        partitions.tidy(task)
     found = [partitions.fill(part, task) for part in parts]  # all are done: what stands in their marks
     counts = {name: sum(one["imputed"][name] for one in found) for name in found[0]["imputed"]}
     subjects, before = sum(one["subjects"] for one in found), len(parts) - len(left)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..atomic import beside, clear, write_atomically
+from ..atomic import beside, write_atomically
 from ..errors import ViewError
 from . import results
 from .dialect import dialects, stored
@@ -103,7 +103,15 @@ def begin(task: Task) -> None:
         if theirs != identity:
             raise ViewError(f"--out is {task.out!r}, which another model or other options have filled; choose another folder")
     (out / DONE).mkdir(parents=True, exist_ok=True)
+    tidy(task)
     write_atomically(run, json.dumps(identity).encode())
+
+
+def tidy(task: Task) -> None:
+    """Remove what killed processes have left. Before and after a run: a cluster may have two workers fill one partition, and
+    none may remove what another is writing."""
+    for leftover in (Path(task.out) / DONE).glob(".*"):
+        shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
 
 def done(partition: Partition, task: Task) -> dict[str, Any] | None:
@@ -131,7 +139,6 @@ def fill(partition: Partition, task: Task) -> dict[str, Any]:
         fitted.set_params(impossible=task.impossible)
         joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False
     out = Path(task.out)
-    clear(out / DONE / partition.name)
     folder = beside(out / DONE / partition.name)
     folder.mkdir()
     try:
