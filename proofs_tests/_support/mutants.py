@@ -49,6 +49,7 @@ HERE = Path(__file__).parent
 TESTS, ROOT = HERE.parent, HERE.parents[1]
 TARGET = 0.95
 PATIENCE = 4.0  # seconds of processor time: who outlives them, the likeliest killers first, is taken for a survivor
+QUICK = 0.004  # seconds that count as nothing: a thousand such tests are tried before any other
 UNJUDGED = "not judged yet"
 ENTRY = re.compile(r"^- `(?P<function>\S+)`: `(?P<before>.+)` → `(?P<after>.+)`  \n  (?P<reason>.+)$", re.MULTILINE)
 
@@ -244,11 +245,13 @@ class Mutation:
         return any((mutant.file, line) in self.reach[function_of(item)] for line in mutant.lines)
 
     def in_turn(self, items: list[pytest.Item]) -> list[pytest.Item]:
-        """The quickest killers first, but one case of every test before a second case of any: cases fail alike."""
+        """The quickest killers first: what takes milliseconds, as refusals do, then one case of every test before a second case
+        of any, because cases fail alike."""
         cases: Counter[str] = Counter()
         order: list[tuple[int, pytest.Item]] = []
         for item in sorted(items, key=lambda item: self.seconds[item.nodeid] / (1 + self.kills[item.nodeid])):
-            order.append((cases[function_of(item)], item))
+            quick = self.seconds[item.nodeid] < QUICK
+            order.append((-1 if quick else cases[function_of(item)], item))
             cases[function_of(item)] += 1
         return [item for _, item in sorted(order, key=lambda pair: pair[0])]
 

@@ -121,13 +121,15 @@ def test_a_jax_prior_is_an_argument_a_result_a_carry_and_a_vmap_axis(kind):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (2, 2), (3, 2), (6, 6), (6, 1)])
 def test_entries_and_signs_of_a_given_frame(n, d, dtype):
-    """det -1 and the eigenvalue -1 included. Pivots of at least 1: entries of A of order 1 here, 3n^2 eps with room."""
-    given = [rotation(n, d), np.diag(np.where(np.arange(n) % 2, 1.0, -1.0))[:, :d], -np.eye(n)[:, :d]]
+    """det -1, the eigenvalue -1 and zeros on the diagonal included. Pivots of at least 1: entries of A of order 1 here, 3n^2
+    eps with room."""
+    mirror = np.diag(np.where(np.arange(n) % 2, 1.0, -1.0))
+    given = [rotation(n, d), mirror[:, :d], -np.eye(n)[:, :d], np.eye(n)[::-1, :d]]
     Q = np.stack(given).astype(dtype)
     params, signs = jc.inverse_frame(Q)
     assert params.dtype == signs.dtype == dtype
     assert np.abs(params).max(initial=0.0) < 3
-    for k in range(3):
+    for k in range(4):
         np.testing.assert_allclose(jc.frame(params[k], n, d, signs[k]), Q[k], rtol=0, atol=3 * n * n * np.finfo(dtype).eps)
     back = jc.skew_entries(jc.skew(torch.asarray(params), n))
     assert bool((back == torch.asarray(params)).all())

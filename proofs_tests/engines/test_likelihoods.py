@@ -18,7 +18,17 @@ import scipy.stats
 import torch
 
 from jpvae.errors import ConfigError, ViewError
-from jpvae.model.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Marginal, StudentT, family, likelihood
+from jpvae.model.likelihoods import (
+    LIKELIHOODS,
+    Bernoulli,
+    Categorical,
+    Gaussian,
+    Marginal,
+    StudentT,
+    family,
+    likelihood,
+    observed_moments,
+)
 
 OWN = [-6.0, 0.0, 2.5]  # a log-variance, log-scale, log-dispersion
 LOG_SIZE = 0.25  # of the row, where counts have a size factor
@@ -341,3 +351,14 @@ def test_one_hot_groups_add_up_to_one():
 def test_unknown_likelihood(spec):
     with pytest.raises(ConfigError, match=r"likelihood is 'flow'; expected one of \['bernoulli', 'cat|likelihood has the part"):
         likelihood(spec)
+
+
+@pytest.mark.parametrize("rows", range(2, 30))
+def test_a_constant_column_keeps_scale_1(rows):
+    """The deviation of equal numbers is 0, or a rounding error: of ten times 0.1 it is 1.4e-17."""
+    values = np.stack([np.full(rows, 0.1), np.full(rows, -7.3), np.arange(rows)], axis=1)
+    values[0, 1] = np.nan
+    mean, scale = observed_moments(values, np.ones(rows, dtype=bool))
+    assert scale[:2].tolist() == [1.0, 1.0]
+    assert scale[2] == pytest.approx(np.sqrt((rows**2 - 1) / 12), rel=1e-12)
+    assert mean[:2] == pytest.approx([0.1, -7.3], rel=1e-14)

@@ -10,7 +10,10 @@ from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, MissingDependency
+from jpvae.training import history
 from jpvae.training.callbacks import Callback, JSONLines, StopTraining, TensorBoard
+from jpvae.training.plan import Plan
+from jpvae.training.schedules import Constant, LearningRate
 
 SHORT = OPTIONS | {"steps": 120, "hidden": (), "backend": "numpy"}
 DATA = three_views(60, 3)
@@ -145,3 +148,14 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(MissingDependency, match="pip install torch tensorboard"):
         TensorBoard(tmp_path)
+
+
+def test_a_run_that_goes_on_counts_its_seconds_on(monkeypatch):
+    clock = iter([1000.0, 1003.0])
+    monkeypatch.setattr(history.time, "perf_counter", lambda: next(clock))
+    plan = Plan(4, 8, Constant(), LearningRate())
+    before = [{"step": 1, "seconds": 10.0}, {"step": 2, "seconds": 25.0}]
+    seen = []
+    recorder = history.Recorder(plan, before, [], seen.append, every=1)
+    recorder(2, {"loss": 1.0})
+    assert [record["seconds"] for record in seen] == [28.0]
