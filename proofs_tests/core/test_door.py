@@ -172,6 +172,12 @@ REFUSED = {
     "one array": (lambda: jc.kl_divergence(PRIOR, MEANS[0], LOG_VARS), r"means is one array of shape \(5, 3\)"),
     "no names": (lambda: jc.kl_divergence(PRIOR, dict(zip("abc", MEANS, strict=True)), LOG_VARS), "have no names"),
     "other names": (lambda: jc.kl_divergence(NAMED, dict(zip("abd", MEANS, strict=True)), LOG_VARS), "has the keys"),
+    "frames by name": (
+        lambda: jc.JointPrior.canonical({"a": np.eye(2), "b": np.eye(2)}, 1.0),
+        "frames is a dict; expected a list",
+    ),
+    "frames of a generator": (lambda: jc.JointPrior.canonical((np.eye(2) for _ in "ab"), 1.0), "frames is a generator"),
+    "one array of frames": (lambda: jc.JointPrior.canonical(np.ones((2, 2, 1)), 1.0), "frames is a ndarray; expected a list"),
     "no prior": (lambda: jc.kl_divergence(MEANS, LOG_VARS, MASK), "prior is a builtins.list; expected a JointPrior"),
     "a prior for means": (lambda: jc.log_density(PRIOR, PRIOR), "latents is a JointPrior"),
     "both spreads": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, std=LOG_VARS), "both log_vars and std given"),

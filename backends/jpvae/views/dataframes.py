@@ -132,7 +132,7 @@ class Table:
                 codes[row] = unseen
             elif not gap and observed[row]:
                 called = row if self.frame is None else self.frame.index[row]
-                raise unknown_category(self.view, called, columns.title(j), repr(value), columns.texts[j])
+                raise unknown_category(self.view, called, columns.title(j), value, columns.texts[j])
         return codes
 
     def title(self, j: int) -> Any:

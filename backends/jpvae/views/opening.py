@@ -135,7 +135,7 @@ def _by_labels(mask: Any, order: Sequence[str], index: Any, keyed: bool) -> Any:
     names = mask.columns.tolist()
     if sorted(map(str, names)) == sorted(order):
         mask = mask[list(order)]
-    elif any(isinstance(name, str) for name in names):
+    elif names != list(range(len(names))):
         called = f"{list(order)}, in any order" if keyed else "a list's have no names: pass them in a dict, or mask.to_numpy()"
         raise ViewError(f"mask has the columns {names}; expected one for each view: {called}")
     if foreign or (index is None and type(mask.index).__name__ == "RangeIndex") or mask.index.equals(index):
@@ -151,6 +151,8 @@ def _by_labels(mask: Any, order: Sequence[str], index: Any, keyed: bool) -> Any:
 def _mask(mask: Any, N: int, M: int) -> np.ndarray:
     if mask is None:
         return np.ones((N, M), dtype=bool)
+    if np.ma.is_masked(mask):
+        raise ViewError("mask is a masked array with masked entries; expected True (observed) or False (missing) in each")
     m = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
     if m.shape != (N, M):
         raise ViewError(f"mask has shape {m.shape}; expected {(N, M)}: one row per subject, one column per view")

@@ -63,7 +63,8 @@ def _suspects_of(column: Iterable[np.ndarray]) -> tuple[float, ...]:
     codes = sorted(present.intersection([*_CODES, *below]))
     if real.count < 5 or real.high == real.low:
         return ()
-    low, high, reach = real.low, real.high, real.high - real.low
+    with np.errstate(over="ignore"):
+        low, high, reach = real.low, real.high, real.high - real.low
     far = [c for c in codes if c not in below and (c < low - 0.5 * reach or c > high + 0.5 * reach)]
     if low >= 0 and reach >= 10:
         far = sorted({*far, *(c for c in codes if c in below)})
