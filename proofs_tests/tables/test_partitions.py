@@ -191,6 +191,7 @@ def test_a_filler_of_frames_gives_the_same_bits(folder, expected):
         fill(table.drop(columns="rna0").reset_index())
 
 
+@pytest.mark.thorough  # two processes of Dask's take longer to start than all else here
 def test_a_killed_worker_loses_nothing(folder, expected, tmp_path):
     """Two worker processes; one is killed once the first partition is done, while both have more to do."""
     distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
