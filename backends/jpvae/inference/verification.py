@@ -55,6 +55,12 @@ class Certificate:
                 "could not be decided: its smallest eigenvalue is closer to 0 than the enclosure is wide. In exact arithmetic "
                 "its parameters give a positive definite prior, whatever their values."
             )
+        if not self.positive_definite and self.orthogonality_defect > 0.01:  # no rounding of parameters met in training
+            return head + (
+                f"is NOT positive definite: proved, it has an eigenvalue below {self.at_most:.3g}. Its frames are not "
+                f"orthogonal (off by {self.orthogonality_defect:.1e}): their parameters are too large for the Cayley transform "
+                f"in {self.dtype}. Retrain, or check where the file comes from."
+            )
         if not self.positive_definite:
             return head + (
                 f"is NOT positive definite: proved, it has an eigenvalue below {self.at_most:.3g}. The coupling is within "
@@ -120,7 +126,7 @@ def _defect(flint: Any, q: Any) -> float:
     for r in range(gram.nrows()):
         for s in range(gram.ncols()):
             total += (gram[r, s] - (1 if r == s else 0)) ** 2
-    return math.nextafter(float(total.sqrt().upper()), math.inf)
+    return 0.0 if total == 0 else math.nextafter(float(total.sqrt().upper()), math.inf)  # == is certain
 
 
 def _sign(sigma: Any, shift: float) -> int:
