@@ -59,16 +59,6 @@ STEPS = [
         "grep -e scan -e d1609 filled/bottom.draws.csv | cut -d, -f1,2,5,6,27-",
     ),
     (
-        "",
-        "Grey values lie between 0 and 1, and ink covers a whole number of pixels. `--bounds` and `--whole` keep imputations "
-        "and draws there; with `--match`, draws take the values of scans in these tables that are predicted alike (predictive "
-        "mean matching), for which the tables must have some: here the training tables are given too.",
-        "jpvae impute model.safetensors --view top=new_top.csv --view middle=new_middle.parquet --out bounded --draws 3 \\\n"
-        "    --bounds bottom:pixel_43=0..1 --bounds bottom:pixel_44=0..1 --bounds bottom:inked=0..24 --whole bottom:inked\n"
-        f"jpvae impute model.safetensors {VIEWS} --out matched --draws 3 --match 5",
-    ),
-    ("", "", "head -n 4 bounded/bottom.csv | cut -d, -f1,4,5,26-"),
-    (
         "## Evaluate",
         "`evaluate` shows whether the model is better than simpler methods. It trains a new model with the same options on "
         "four fifths of the rows, hides each view of the remaining rows in turn, and imputes it with every method. For names, "

@@ -1,6 +1,13 @@
 """The joint Gaussian prior over several latent spaces: parameterizations, KL divergence, conditioning, sampling.
 
 Works on NumPy, torch, JAX and any other array-API library, in float32 and float64; imports none of the frameworks.
+
+    prior = JointPrior.orthogonal(orthogonal(entries, n), 0.95)     or .svd, .canonical, .independent, .from_covariance
+    kl_divergence(prior, means, log_vars, mask)                     replaces the sum of the views' KL divergences
+    conditional_mean, complete, condition                           the missing views' latents, given the observed ones
+    masks = subsets(prior, mask)                                    what a model has to train on to impute well: each row's
+    q = fuse(prior, means, log_vars, masks)                         views, then parts of them; the posterior of all latents
+    subset_loss(prior, log_probs, q.kl(), masks).mean()             given each part; and the loss (subsets.py has its formula)
 """
 
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
-from ._xp import Array
-from .errors import DtypeError, NotAContraction, ShapeError
+import numpy as np
+
+from ._xp import Array, concrete, library_of, to_numpy
+from .errors import ArgumentError, DtypeError, LibraryError, NotAContraction, ShapeError
 
 _WIDE_ENOUGH = ("float32", "float64")
 _NAMES: dict[tuple[type, Any], str] = {}  # naming a dtype takes microseconds, so each is named once
@@ -22,8 +25,13 @@ def dtype_name(dtype: Any) -> str:
 
 
 def check_dtype(**named: Array) -> None:
-    """Every array is float32 or float64, all of one dtype: silent promotion hides where precision was lost."""
+    """Every array is float32 or float64, all of one dtype: silent promotion hides where precision was lost.
+
+    And torch's on one device: torch's own error names no argument.
+    """
     first_name, first = next(iter(named.items()))
+    torch: Any = sys.modules.get("torch")
+    placed = torch is not None and isinstance(first, torch.Tensor)
     for name, x in named.items():
         if (x is first or x.dtype != first.dtype) and dtype_name(x.dtype) not in _WIDE_ENOUGH:
             raise DtypeError(
@@ -32,6 +40,15 @@ def check_dtype(**named: Array) -> None:
             )
         if x.dtype != first.dtype:
             raise DtypeError(f"{name} has dtype {x.dtype} but {first_name} has {first.dtype}; expected one dtype for all")
+        if placed and (x.device != first.device or x.layout != torch.strided):  # type: ignore[attr-defined]
+            raise _misplaced(name, x, first_name, first)
+
+
+def _misplaced(name: str, x: Any, other_name: str, other: Any) -> LibraryError:
+    """A torch tensor that is sparse, or not on the other's device."""
+    if x.device != other.device:
+        return LibraryError(f"{name} is on the device {x.device} but {other_name} on {other.device}; expected one: .to(device)")
+    return LibraryError(f"{name} is sparse ({x.layout}); expected a dense tensor: .to_dense()")
 
 
 def check_square(name: str, x: Array) -> int:
@@ -94,6 +111,13 @@ def check_mask(mask: Array, rows: Array, views: int) -> None:
         )
 
 
+def values_of(name: str, x: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Values in NumPy's float64, for what cannot do without reading them. Raises ArgumentError where JAX traces."""
+    if library_of(x) == "jax" and not concrete(x):
+        raise ArgumentError(f"{name} is traced; its values are read, so call this outside of jax.jit, grad and vmap")
+    return to_numpy(x)
+
+
 def array_of(x: float | Array) -> Array | None:
     """The array, or None where a plain number was given."""
     either: Any = x
@@ -105,5 +129,5 @@ def check_alpha(alpha: float | Array) -> None:
     if isinstance(alpha, Real) and not abs(float(alpha)) < 1.0:
         raise NotAContraction(
             f"alpha is {alpha}; expected -1 < alpha < 1. At |alpha| = 1 the joint prior is singular (Thm 2.2). "
-            "To learn alpha, pass tanh or 2*sigmoid - 1 of a free parameter."
+            "To learn alpha, pass jc.tanh_bound(t) of a free parameter t."
         )

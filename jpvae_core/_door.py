@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from ._checks import check_dtype
 from ._xp import Array, Namespace, X, concrete, device, library_of, namespace
@@ -60,7 +60,7 @@ def enter(prior: JointPrior, mask: Mask | None, **groups: Views[Any]) -> tuple[N
     like = lists[0][0] if len(lists[0]) else None
     found = None if mask is None or like is None else mask_of(xp, prior, mask, like)
     first = next(iter(groups.values()))
-    form = Form(like is not None and like.ndim == 1, prior.names if isinstance(first, Mapping) else None)
+    form = Form(like is not None and like.ndim == 1, prior.names if by_name(first) else None)
     if form.single:
         lists = [[x if x.ndim != 1 else x[None, :] for x in arrays] for arrays in lists]
     return xp, lists, found, form
@@ -80,8 +80,8 @@ def arrays_of(prior: JointPrior, name: str, views: Any) -> Sequence[Any]:
     """One array per view, in the prior's order."""
     if isinstance(views, list | tuple):
         return views
-    if isinstance(views, Mapping):
-        return _by_name(prior, name, views)
+    if by_name(views):
+        return _in_order(prior, name, views)
     expected = "expected a list or tuple with one array per view, or a dict of them by name"
     if isinstance(views, JointPrior):
         raise ArgumentError(f"{name} is a JointPrior; {expected}. The prior is the first argument.")
@@ -92,7 +92,14 @@ def arrays_of(prior: JointPrior, name: str, views: Any) -> Sequence[Any]:
     raise ArgumentError(f"{name} is a {type(views).__name__}; {expected} (of a generator, list(...))")
 
 
-def _by_name(prior: JointPrior, name: str, given: Mapping[str, Any]) -> list[Any]:
+def by_name(given: Any) -> TypeGuard[Mapping[str, Any]]:
+    """A dict, or what is read like one (torch's ``ParameterDict``, which is no ``Mapping``)."""
+    if isinstance(given, list | tuple):
+        return False
+    return isinstance(given, Mapping) or (hasattr(given, "keys") and not hasattr(given, "shape"))
+
+
+def _in_order(prior: JointPrior, name: str, given: Mapping[str, Any]) -> list[Any]:
     if prior.names is None:
         raise ArgumentError(
             f"{name} is a dict with the keys {list(given)}, but the prior's views have no names, and the order of a dict is "
@@ -111,7 +118,7 @@ def log_variances(log_vars: Any, std: Any) -> Any:
         )
     if std is None:
         return log_vars
-    if isinstance(std, Mapping):
+    if by_name(std):
         return {key: _twice_log(f"std[{key!r}]", x) for key, x in std.items()}
     if hasattr(std, "shape") or not hasattr(std, "__len__"):
         return std  # what is wrong with it, ``arrays_of`` has the words for
@@ -126,8 +133,8 @@ def _twice_log(name: str, std: Any) -> Any:
 
 def mask_of(xp: Namespace, prior: JointPrior, mask: Any, like: Any) -> Any:
     """The mask as an array of like's library and device: (M,) or (..., B, M), of any dtype."""
-    if isinstance(mask, Mapping):
-        mask = _by_name(prior, "mask", mask)
+    if by_name(mask):
+        mask = _in_order(prior, "mask", mask)
     if isinstance(mask, list | tuple):
         return _listed(xp, mask, like)
     if not hasattr(mask, "shape"):
@@ -168,7 +175,7 @@ def _as_bits(xp: Namespace, name: str, mask: Any, like: Any) -> Any:
     if library == "numpy" and library_of(like) != "numpy":
         return xp.asarray(mask != 0, dtype=xp.bool, device=device(like))
     namespace(mask, like)
-    return mask
+    return mask.to(like.device) if library == "torch" and mask.device != like.device else mask
 
 
 def _boolean(mask: Any) -> bool:

@@ -14,7 +14,7 @@ class DtypeError(JPVAEError, TypeError):
 
 
 class LibraryError(JPVAEError, TypeError):
-    """Arrays of different libraries (say NumPy and torch) were mixed in one call, or something is no array at all."""
+    """Arrays of two libraries (say NumPy and torch) or devices were mixed in one call, or something is no array at all."""
 
 
 class ArgumentError(JPVAEError, ValueError):

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import check_dtype, check_frame, check_last
-from ._xp import Array, X, asarray_like, device, eye_like, namespace, public, to_numpy
+from ._checks import check_dtype, check_frame, check_last, values_of
+from ._xp import Array, X, asarray_like, device, eye_like, namespace, public
 from .cayley import inverse_cayley
 from .errors import NotOrthogonal, ShapeError
 from .skew import skew, skew_entries
@@ -80,7 +80,7 @@ def inverse_frame(Q: X) -> tuple[X, X]:
     xp = namespace(Q)
     check_dtype(Q=Q)
     n, d = check_frame("Q", Q)
-    given = to_numpy(Q)
+    given = values_of("Q", Q)
     defect = np.abs(np.swapaxes(given, -1, -2) @ given - np.eye(d)).max(initial=0.0)
     if not defect <= math.sqrt(xp.finfo(Q.dtype).eps):
         raise NotOrthogonal(

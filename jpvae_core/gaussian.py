@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ._xp import Array, Namespace, eye_like, namespace, public, to_numpy
+from ._checks import values_of
+from ._xp import Array, Namespace, eye_like, namespace, public
 from .coupling import Coupling
 from .errors import NotAContraction, NotOrthogonal
 from .rotated import Frame, dense, joint_shape, sandwich
@@ -145,7 +146,7 @@ class JointGaussian:
         """
         xp, like = self._library()
         allowed = math.sqrt(xp.finfo(like.dtype).eps) if tolerance is None else tolerance
-        found = float(to_numpy(self.orthogonality_defect()).max())
+        found = float(values_of("the prior", self.orthogonality_defect()).max())
         if not found <= allowed:
             raise NotOrthogonal(
                 f"the frames are not orthonormal: the largest entry of |Q^T Q - I| is {found:.2g}; "
@@ -153,7 +154,7 @@ class JointGaussian:
                 "rotation), or pass tolerance."
             )
         with np.errstate(all="ignore"):
-            log_det = to_numpy(self.log_det())
+            log_det = values_of("the prior", self.log_det())
         if not np.isfinite(log_det).all():
             raise NotAContraction(
                 f"log|Sigma| is {log_det.min():.2g}; expected a finite number. Check alpha (-1 < alpha < 1) or the logits: "

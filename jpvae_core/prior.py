@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import array_of, check_dtype, check_frame, check_last, check_square
-from ._xp import Array, asarray_like, converter, device, library_of, namespace, public, to_numpy
+from ._checks import array_of, check_dtype, check_frame, check_last, check_square, values_of
+from ._xp import Array, asarray_like, converter, device, library_of, namespace, public
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .coupling import Uncoupled
 from .errors import ArgumentError, NotAContraction, ShapeError
@@ -53,24 +53,28 @@ class JointPrior(JointGaussian):
 
     @staticmethod
     @public
-    def orthogonal(rotation: Array, alpha: float | Array, *, validate: bool = False) -> JointPrior:
+    def orthogonal(rotation: Array, alpha: float | Array | Bounded[Any], *, validate: bool = False) -> JointPrior:
         """C = Cov(z_2, z_1) = alpha * rotation (Thm 2.2): two views of one latent size.
 
-        rotation: (..., n, n) orthogonal; alpha: a number or (...), |alpha| < 1; validate: whether to ``check`` the values.
+        rotation: (..., n, n) orthogonal; alpha: a number or (...), |alpha| < 1, or what ``tanh_bound(t)`` makes of a free
+        parameter t: (...), which keeps the digits of 1 - alpha^2 where alpha itself rounds to 1 (from t = 18 in float32);
+        validate: whether to ``check`` the values.
         Raises NotAContraction for a number outside (-1, 1), ShapeError where rotation is not square or alpha has an axis more
         than a stack of rotations has: a correlation for each direction is what ``svd`` takes.
         """
-        namespace(rotation, array_of(alpha))
-        check_dtype(rotation=rotation)
+        held = alpha.value if isinstance(alpha, Bounded) else array_of(alpha)
+        namespace(rotation, held)
+        check_dtype(rotation=rotation, **({} if held is None else {"alpha": held}))
         n = check_square("rotation", rotation)
-        axes = getattr(alpha, "ndim", 0)
+        each = alpha if isinstance(alpha, Bounded) else number_bound(alpha, rotation)
+        axes = each.value.ndim
         if axes > max(rotation.ndim - 2, 0):
             raise ShapeError(
-                f"alpha has shape {tuple(getattr(alpha, 'shape', ()))} and rotation {tuple(rotation.shape)}; expected one "
+                f"alpha has shape {tuple(each.value.shape)} and rotation {tuple(rotation.shape)}; expected one "
                 "alpha for each rotation. For a correlation per direction use JointPrior.svd(U, logits, V, bound='tanh') with "
                 "logits = 2 arctanh(alpha); for a stack of priors give rotation the leading axis too."
             )
-        bounded = Bounded(*(t[..., None] for t in number_bound(alpha, rotation)))
+        bounded = Bounded(*(t[..., None] for t in each))
         if axes < rotation.ndim - 2:  # so that every array of a stack has its axis
             xp = namespace(rotation)
             bounded = Bounded(*(xp.broadcast_to(t, (*rotation.shape[:-2], 1)) for t in bounded))
@@ -110,6 +114,7 @@ class JointPrior(JointGaussian):
         """
         if frames is None:
             return JointPrior._one_by_one(array_of(logits), validate=validate)
+        frames = _listed(frames)
         if not frames:
             raise ShapeError("frames is empty; expected one frame per view")
         xp = namespace(*frames, array_of(logits))
@@ -162,7 +167,7 @@ class JointPrior(JointGaussian):
         most = min(C.shape[-2:])
         if rank is not None and not 1 <= rank <= most:
             raise ShapeError(f"rank is {rank}; expected 1 <= rank <= {most}, the smaller size of C of shape {tuple(C.shape)}")
-        values, kept = to_numpy(C), most if rank is None else rank
+        values, kept = values_of("C", C), most if rank is None else rank
         finite = bool(np.isfinite(values).all())
         U, s, Vt = np.linalg.svd(values, full_matrices=False) if finite else (values, np.asarray([np.nan]), values)
         if not s.max() < 1.0:
@@ -240,6 +245,16 @@ class JointPrior(JointGaussian):
         return alike and all(x is y or (library_of(x) == library_of(y) and _same(x, y)) for x, y in pairs)
 
     __hash__ = None  # type: ignore[assignment]  # its arrays have none
+
+
+def _listed(frames: Any) -> Sequence[Array]:
+    """A list or a tuple, or what is indexed like one (torch's ``ParameterList``)."""
+    if isinstance(frames, list | tuple):
+        return frames
+    if hasattr(frames, "shape") or hasattr(frames, "keys") or not hasattr(frames, "__getitem__"):
+        kind = type(frames).__name__
+        raise ArgumentError(f"frames is a {kind}; expected a list or tuple with one array (..., n_i, d) per view, or None")
+    return list(frames)
 
 
 def _same(x: Any, y: Any) -> bool:

@@ -7,10 +7,10 @@ compared step by step, and a resumed run repeats the draws of an uninterrupted o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import overload
+from typing import Any, overload
 
 from ._checks import check_dtype, check_last, check_same_rows
-from ._door import Mask, Views, check_prior
+from ._door import Mask, Views, by_name, check_prior
 from ._xp import X, device, namespace, public, split
 from .conditioning import door
 from .prior import JointPrior
@@ -49,7 +49,8 @@ def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tupl
     namespace(noise, clean[0])
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     check_dtype(noise=noise, latents=clean[0])
-    first = next(iter(latents.values())) if isinstance(latents, Mapping) else latents[0]
+    first: Any = latents
+    first = next(iter(first.values())) if by_name(first) else first[0]
     check_same_rows("noise", noise, "latents[0]", first)  # as given: a mask of subsets adds axes to the cleaned ones
     noise = form.noise(noise)
     source, *own = split_noise(noise, (prior.coupling.noise_dim, *prior.dims))
@@ -78,5 +79,6 @@ def sample(prior: JointPrior, noise: X) -> tuple[X, ...]:
     """
     check_prior(prior)
     xp = namespace(noise, *prior.arrays)
+    check_dtype(noise=noise, **prior.named_arrays)
     nothing = [xp.zeros((*noise.shape[:-1], n), dtype=noise.dtype, device=device(noise)) for n in prior.dims]
     return complete(prior, nothing, xp.zeros((len(prior.dims),), dtype=xp.bool, device=device(noise)), noise)

@@ -16,13 +16,13 @@ which comes closer to log p(x_j | x_O) and keeps the spread.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ._checks import check_last
-from ._door import Mask, Views, arrays_of, check_prior, mask_of
+from ._door import Mask, Views, arrays_of, by_name, check_prior, mask_of
 from ._xp import Array, Namespace, asarray_like, device, library_of, namespace, public
 from .errors import ArgumentError, ShapeError
 from .prior import JointPrior
@@ -48,7 +48,7 @@ def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Sequenc
     wanted: Any = np.eye(M, dtype=bool) if parts is None else parts
     if parts is not None and given:
         wanted = _chosen(prior, parts)
-    columns: Any = mask.values() if isinstance(mask, Mapping) else mask if isinstance(mask, list | tuple) else [mask]
+    columns: Any = mask.values() if by_name(mask) else mask if isinstance(mask, list | tuple) else [mask]
     arrays = (x for x in (*columns, wanted) if hasattr(x, "shape") and library_of(x) != "numpy")
     like: Any = next(arrays, np.zeros(()))
     xp = namespace(like)

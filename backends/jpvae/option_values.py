@@ -169,7 +169,7 @@ def _likelihood(name: str, value: Any) -> Any:
 
 KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("batch_size", "patience", "cross_draws"), _integer),
-    **dict.fromkeys(("steps", "rank"), _or_none(_integer)),
+    **dict.fromkeys(("steps", "rank", "threads"), _or_none(_integer)),
     "epochs": _or_none(_number),
     **dict.fromkeys(
         (

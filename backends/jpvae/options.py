@@ -89,6 +89,7 @@ class Options:
     weight_decay: float | Literal["auto"] = "auto"
     calibration: float = 0.2
     networks: Mapping[str, Any] | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name, plain in KINDS.items():
@@ -96,6 +97,8 @@ class Options:
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction is {self.validation_fraction}; expected 0 < validation_fraction < 1")
         at_least("patience", self.patience, 1)
+        if self.threads is not None:
+            at_least("threads", self.threads, 1)
         if at_least("cross_draws", self.cross_draws, 1) > _MOST_DRAWS:
             raise ConfigError(f"cross_draws is {self.cross_draws}; expected at most {_MOST_DRAWS:,}")
         if not 0 <= self.calibration < 1:
@@ -119,8 +122,8 @@ class Options:
         return cls(**{**BEFORE, **given, **decoded})
 
     def to_json(self) -> dict[str, Any]:
-        """What a training depends on, as JSON-able values by name: all but ``progress`` and ``networks`` (see the model)."""
-        unwritten = ("progress", "networks")
+        """What a training depends on, as JSON-able values by name: no ``progress``, ``threads`` or ``networks``."""
+        unwritten = ("progress", "threads", "networks")
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in unwritten}
         values["backend"] = engine_name(self.backend)
         values |= {"beta": schedules.to_json(self.beta), "likelihood": likelihood_to_json(self.likelihood)}

@@ -13,6 +13,7 @@ from .engines import AUTO, Engine, chosen, engine
 from .errors import ConfigError, JPVAEWarning
 from .model.model import Model
 from .options import Options
+from .processes import share
 from .training import schedules
 from .training.plan import Calibration, Plan, held_out_rows
 from .training.schedules import LearningRate
@@ -70,8 +71,11 @@ def engine_of(options: Options, model: Model, names: Sequence[str]) -> Engine:
                 f"networks has {found} for the {kind} of view {names[int(view)]!r}; expected {expected}, as in the training: "
                 f"JPVAE.load(path, {example})"
             )
-    backend = chosen(model, options.device) if options.backend == AUTO else options.backend
-    return engine(backend, model, options.dtype, options.device, factories or None)
+    together = share()[1] > 1
+    backend: Any = options.backend
+    if backend == AUTO:
+        backend = "torch" if together else chosen(model, options.device)
+    return engine(backend, model, options.dtype, options.device, factories or None, options.threads)
 
 
 def with_networks(made: Engine, model: Model, parameters: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:

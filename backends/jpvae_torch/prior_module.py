@@ -35,8 +35,7 @@ class JointPriorModule(torch.nn.Module):
     rank
         The number of shared directions of "svd" and "canonical"; without it the smallest latent size.
     learn_alpha
-        Of "orthogonal" with two views: alpha = tanh(t/2) is learned (it rounds to 1, no valid prior, from t = 18 in float32
-        and t = 38 in float64).
+        Of "orthogonal" with two views: alpha = tanh(t/2) is learned.
     bound
         Of "svd": "sigmoid" for correlations in (0, 1), "tanh" for (-1, 1).
     seed
@@ -84,8 +83,9 @@ class JointPriorModule(torch.nn.Module):
         self.options = prior_of(prior, sizes, alpha=alpha, learn_alpha=learn_alpha, bound=bound, rank=rank)
         rng = np.random.default_rng(seed)
         start = self.options.initial_parameters(lambda n: rng.uniform(0.0, _START, n * (n - 1) // 2))
+        self._numbers = {name for name, x in start.items() if np.ndim(x) == 0}  # held in one axis: FSDP takes no scalars
         for name, x in start.items():
-            value = torch.as_tensor(x, dtype=dtype or torch.get_default_dtype(), device=device)
+            value = torch.as_tensor(np.atleast_1d(x), dtype=dtype or torch.get_default_dtype(), device=device)
             self.register_parameter(_attribute(name), torch.nn.Parameter(value))
         self._own = {name: _attribute(name) for name in start}
         for name, n in self.options.skew_sizes().items():
@@ -114,8 +114,9 @@ class JointPriorModule(torch.nn.Module):
         logits: Any = None
         frames = list(prior.frames)
         if isinstance(coupling, Pair) and prior.frames[0] is None:
-            frames, alpha = frames[1:], coupling.bounded.value
-            options |= {"prior": "orthogonal", "alpha": float(alpha[..., 0]), "learn_alpha": learn_alpha}
+            frames = frames[1:]
+            alpha = 0.0 if learn_alpha else _number(coupling.bounded)  # a learned one is put below, without rounding to 1
+            options |= {"prior": "orthogonal", "alpha": alpha, "learn_alpha": learn_alpha}
         elif isinstance(coupling, Pair):
             frames, logits = frames[::-1], _tanh_logits(coupling.bounded)
             options |= {"prior": "svd", "bound": "tanh", "rank": coupling.rank}
@@ -128,6 +129,8 @@ class JointPriorModule(torch.nn.Module):
         module = cls(dims, **options)
         if logits is not None:
             module._put("prior.logits", logits)
+        elif learn_alpha and options["prior"] == "orthogonal":
+            module._put("prior.alpha", _tanh_logits(coupling.bounded))
         for (name, n), frame in zip(module.options.skew_sizes().items(), frames, strict=False):
             Q: Any = torch.eye(n, dtype=like.dtype, device=like.device)[:, : coupling.rank] if frame is None else frame
             entries, signs = jc.inverse_frame(Q)
@@ -146,7 +149,8 @@ class JointPriorModule(torch.nn.Module):
         """The prior that the parameters are now."""
         like: Any = self._like
         if self.options.couples:
-            made = self.options.joint_prior({name: getattr(self, own) for name, own in self._own.items()})
+            held = {name: getattr(self, own) for name, own in self._own.items()}
+            made = self.options.joint_prior({name: x[0] if name in self._numbers else x for name, x in held.items()})
         else:
             made = jc.JointPrior.independent(self.options.dims, like=like)
         return made if self.names is None else made.named(*self.names)
@@ -171,6 +175,12 @@ class JointPriorModule(torch.nn.Module):
 def _tanh_logits(s: jc.Bounded[torch.Tensor]) -> torch.Tensor:
     """2 arctanh(s), from the ratios that keep its digits near +-1: s/(1-s) = expm1(t)/2 and -s/(1+s) = expm1(-t)/2."""
     return torch.where(s.value >= 0.0, torch.log1p(2.0 * s.over_minus), -torch.log1p(2.0 * s.over_plus))
+
+
+def _number(s: jc.Bounded[torch.Tensor]) -> float:
+    """One correlation in double precision, from the ratio that keeps its digits: s = m/(1+m) = -p/(1+p)."""
+    m, p = float(s.over_minus[..., 0]), float(s.over_plus[..., 0])
+    return m / (1.0 + m) if m >= 0.0 else -p / (1.0 + p)
 
 
 def _attribute(name: str) -> str:

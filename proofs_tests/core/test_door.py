@@ -30,6 +30,15 @@ def test_every_form_of_a_mask(form):
     np.testing.assert_array_equal(jc.kl_divergence(NAMED, MEANS, LOG_VARS, MASKS[form]), KL)
 
 
+def test_columns_of_a_mask_may_have_leading_axes():
+    """(2, 5) per view: two patterns for each row."""
+    masks = np.stack([MASK, ~MASK])
+    want = jc.kl_divergence(PRIOR, [np.stack([x, x]) for x in MEANS], [np.stack([x, x]) for x in LOG_VARS], masks)
+    columns = [masks[..., i] for i in range(3)]
+    got = jc.kl_divergence(PRIOR, [np.stack([x, x]) for x in MEANS], [np.stack([x, x]) for x in LOG_VARS], columns)
+    np.testing.assert_array_equal(got, want)
+
+
 def test_a_numpy_mask_beside_torch():
     prior, means = PRIOR.to(torch.zeros(1, dtype=torch.float64)), [torch.tensor(x) for x in MEANS]
     got = jc.kl_divergence(prior, means, [torch.tensor(x) for x in LOG_VARS], MASK)
@@ -172,6 +181,12 @@ REFUSED = {
     "one array": (lambda: jc.kl_divergence(PRIOR, MEANS[0], LOG_VARS), r"means is one array of shape \(5, 3\)"),
     "no names": (lambda: jc.kl_divergence(PRIOR, dict(zip("abc", MEANS, strict=True)), LOG_VARS), "have no names"),
     "other names": (lambda: jc.kl_divergence(NAMED, dict(zip("abd", MEANS, strict=True)), LOG_VARS), "has the keys"),
+    "frames by name": (
+        lambda: jc.JointPrior.canonical({"a": np.eye(2), "b": np.eye(2)}, 1.0),
+        "frames is a dict; expected a list",
+    ),
+    "frames of a generator": (lambda: jc.JointPrior.canonical((np.eye(2) for _ in "ab"), 1.0), "frames is a generator"),
+    "one array of frames": (lambda: jc.JointPrior.canonical(np.ones((2, 2, 1)), 1.0), "frames is a ndarray; expected a list"),
     "no prior": (lambda: jc.kl_divergence(MEANS, LOG_VARS, MASK), "prior is a builtins.list; expected a JointPrior"),
     "a prior for means": (lambda: jc.log_density(PRIOR, PRIOR), "latents is a JointPrior"),
     "both spreads": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, std=LOG_VARS), "both log_vars and std given"),

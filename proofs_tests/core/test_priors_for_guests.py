@@ -5,6 +5,7 @@ import types
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -52,6 +53,23 @@ def test_from_a_covariance(shape):
     assert abs(np.linalg.norm(found.cross_covariance(1, 0) - C) - np.linalg.norm(left)) < 1e-14
     with pytest.raises(jc.NotAContraction, match="singular value 1"):
         jc.JointPrior.from_covariance(C / 0.9 * (1 + 1e-15))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("t", [-3.0, 17.5, 60.0])
+def test_a_learned_alpha_keeps_the_digits_of_its_distance_from_1(t, dtype):
+    """Eq. 7 of one direction in 60 digits; at t = 60 alpha is 1 in both dtypes. c eps K: only log|Sigma| is negative."""
+    (m, v), one = RNG.normal(size=(2, 2)).astype(dtype), np.ones((1, 1), dtype)
+    prior = jc.JointPrior.orthogonal(one, jc.tanh_bound(dtype(t)))
+    found = jc.kl_divergence(prior, [m[:1], m[1:]], [v[:1], v[1:]])
+    with mpmath.workdps(60):
+        s = mpmath.tanh(mpmath.mpf(t) / 2)
+        S = mpmath.matrix([[1, s], [s, 1]])
+        mu, var = mpmath.matrix(m.tolist()), [mpmath.exp(mpmath.mpf(float(x))) for x in v]
+        inverse = S**-1
+        quad = (mu.T * inverse * mu)[0] + sum(inverse[i, i] * var[i] for i in range(2))
+        want = (quad - 2 + mpmath.log(mpmath.det(S)) - mpmath.log(var[0] * var[1])) / 2
+        assert abs(mpmath.mpf(float(found)) - want) < 30 * np.finfo(dtype).eps * (abs(want) + 2 * abs(t))
 
 
 @every_prior
@@ -159,3 +177,32 @@ def test_a_wrapper_of_jax_s_is_its_value_also_beside_tracers(monkeypatch):
 
     rows = jnp.ones((2, 3))
     np.testing.assert_allclose(jax.jit(divergence)(rows), divergence(rows), rtol=1e-6)
+
+
+def test_priors_of_equal_arrays_are_equal_and_of_another_dtype_are_not():
+    R = rotation(3, 3)
+    one, twin = (jc.JointPrior.orthogonal(x, np.asarray(0.5)) for x in (R, R.copy()))
+    assert one == twin
+    assert one != jc.JointPrior.orthogonal(rotation(3, 3) * 0.5, np.asarray(0.5))
+    flat = np.eye(3)  # the same numbers in either dtype
+    assert jc.JointPrior.orthogonal(flat, 0.5) != jc.JointPrior.orthogonal(flat.astype(np.float32), 0.5)
+
+
+def test_one_bad_prior_of_a_stack_is_found():
+    logits = np.zeros((2, 2, 3))
+    jc.JointPrior.canonical(None, logits).check()
+    logits[1, 0, 0] = np.nan
+    with np.errstate(invalid="ignore"), pytest.raises(jc.NotAContraction, match="expected a finite number"):
+        jc.JointPrior.canonical(None, logits).check()
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2)])
+def test_a_rank_beyond_the_smaller_size_is_refused(shape):
+    with pytest.raises(jc.ShapeError, match="rank is 3; expected 1 <= rank <= 2"):
+        jc.JointPrior.from_covariance(np.full(shape, 0.1), rank=3)
+
+
+def test_loadings_alone_need_a_dtype_that_the_core_has():
+    for dtype in (np.float16, np.int64):
+        with pytest.raises(jc.DtypeError, match="logits"):
+            jc.JointPrior.canonical(None, np.zeros((2, 3), dtype))

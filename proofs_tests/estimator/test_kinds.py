@@ -40,6 +40,10 @@ ENZYMES = np.round(np.exp(RNG.normal(3.5, 0.7, (N, 8)))).astype(int)
 ENZYMES[5, 2] = 0
 MINUTES = 5 * RNG.negative_binomial(0.6, 0.08, (N, 6))  # of exercise in a week, many of none
 MINUTES[:, 0] += RNG.random(N) < 0.2  # somebody looked at the clock
+HABITS = np.column_stack([RNG.poisson(m, N) * (RNG.random(N) < 0.5) for m in (3, 15, 4, 30, 6, 9)])  # drinks, cigarettes, ...
+ACCESSIBLE = RNG.binomial(2, 0.05, (N, 50))  # of which few have a 2 in these cells
+PEPTIDES = RNG.poisson(np.exp(RNG.normal(1.0, 1.5, 25)), (N, 25))
+PEPTIDES[:, 4] = RNG.random(N) < 0.2  # rare, but a count
 GAUSSIAN, ZERO_ONE, COUNTS = "gaussian", "bernoulli", "negative_binomial"
 TABLES = {
     "a clinic with one zero": (CLINIC, [GAUSSIAN, ZERO_ONE, GAUSSIAN, ZERO_ONE]),
@@ -57,6 +61,9 @@ TABLES = {
     "a constant": (np.column_stack([RNG.standard_normal(N), np.zeros(N)]), 2 * [GAUSSIAN]),
     "enzymes, one of which is 0 in somebody": (ENZYMES, 8 * [GAUSSIAN]),
     "minutes, many of them 0": (MINUTES, 6 * [GAUSSIAN]),
+    "habits, many of them 0": (HABITS, 6 * [GAUSSIAN]),
+    "chromatin that is nearly all 0 and 1": (ACCESSIBLE, 50 * [GAUSSIAN]),
+    "counts of which one is rare": (PEPTIDES, 25 * [GAUSSIAN]),
     "single counts": (np.column_stack([RNG.poisson(3.0, N), RNG.poisson(30.0, N)]), 2 * [GAUSSIAN]),
     "booleans": (pd.DataFrame({"a": SMOKER, "b": FEMALE & SMOKER, "c": np.arange(N)}), [ZERO_ONE, ZERO_ONE, GAUSSIAN]),
 }

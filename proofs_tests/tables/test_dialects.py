@@ -286,6 +286,23 @@ def test_a_level_is_known_again_however_a_later_file_writes_it(command, tmp_path
     assert [f"{v}".casefold().removesuffix(".0") for v in after] == [f"{v}".casefold().removesuffix(".0") for v in later]
 
 
+@pytest.mark.parametrize("later", ["lo ", "Lo", "l\u00a0o"])
+def test_a_level_that_nearly_is_one_of_the_fit_is_named(command, tmp_path, later):
+    write(tmp_path / "s.csv", pd.DataFrame({"who": WHO, "x": ["lo", "l o", "hi", "mid"] * 10, "z": LAB["x"]}))
+    assert command("fit", *FIT, "--view", "s=s.csv", "--view", "lab=lab.csv")[0] == 0
+    write(tmp_path / "new.parquet", pd.DataFrame({"who": WHO[:3], "x": ["hi", later, "mid"], "z": [0.5, 0.25, 1.0]}))
+    code, _, err = command("impute", "m.safetensors", "--view", "s=new.parquet", "--out", "filled")
+    assert code == 2
+    assert "a category that was absent from training, but 'l" in " ".join(err.split())
+
+
+def test_ids_that_are_no_texts_or_integers_are_refused(tmp_path):
+    for ids in ([[k] for k in range(40)], [b"a%d" % k for k in range(40)], np.arange(40) + 0.5):
+        write(tmp_path / "t.parquet", LAB.assign(who=list(ids)))
+        with pytest.raises(ViewError, match=r"the ids in 'who' are \w+; expected integers or text"):
+            table(tmp_path / "t.parquet")
+
+
 def test_what_nobody_observed_in_a_later_file_is_imputed(command, tmp_path):
     assert command("fit", *FIT, "--entries", "marginalise", "--view", "lab=lab.csv")[0] == 0
     (tmp_path / "new.csv").write_text("who,x,y\np,NA,1\nq,NA,2\n")
@@ -383,6 +400,8 @@ def test_signs_of_a_column_are_its_own(tmp_path):
 
 
 def test_a_line_before_the_names_is_no_separator(tmp_path):
-    (tmp_path / "t.csv").write_text("# exported 2024\nwho,x\np,1\n")
-    with pytest.raises(ViewError, match="If the names are in a later line: --header a=2"):
-        table(tmp_path / "t.csv")
+    for title, line in (("# exported 2024", 2), ("Study X", 2), ("Study\nof 2024", 3)):
+        (tmp_path / "t.csv").write_text(f"{title}\nwho,x\np,1\n")
+        with pytest.raises(ViewError, match=rf"and line {line} has 2; if the names are there: --header VIEW={line}"):
+            table(tmp_path / "t.csv")
+        assert table(tmp_path / "t.csv", header=line)["x"].tolist() == [1.0]

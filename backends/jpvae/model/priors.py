@@ -61,19 +61,15 @@ class Orthogonal(Prior):
 
     def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
         """Of alpha R."""
-        # [...]: NumPy's numbers become arrays, whose value no one checks; a training that diverges is found by its loss.
-        alpha = jc.tanh_bound(p["prior.alpha"]).value[...] if self.learn_alpha else self.alpha
+        alpha = jc.tanh_bound(p["prior.alpha"]) if self.learn_alpha else self.alpha
         return jc.JointPrior.orthogonal(_frame(p, "prior.rotation", self.dims[0], self.dims[0]), alpha)
 
     def joint_prior_vjp(self, p: Mapping[str, Any], prior: jc.JointPrior, cotangent: vjp.PriorCotangent) -> dict[str, Any]:
-        """p -> alpha = tanh(p/2) -> its ratios (with an axis more in the coupling);  d alpha/dp = (1 - alpha^2)/2."""
+        """p -> alpha = tanh(p/2) and its ratios (with an axis more in the coupling)."""
         frames, frames_bar, coupling_bar = _parts(prior, cotangent)
         bars = {"prior.rotation": vjp.orthogonal(p["prior.rotation"], frames[1], frames_bar[1])}
         if self.learn_alpha:
-            coupling: Any = prior.coupling
-            alpha = coupling.bounded.value[..., 0]
-            alpha_bar = vjp.number_bound(alpha, jc.Bounded(*(t[..., 0] for t in coupling_bar)))
-            bars["prior.alpha"] = 0.5 * (1.0 - alpha) * (1.0 + alpha) * alpha_bar
+            bars["prior.alpha"] = vjp.tanh_bound(p["prior.alpha"], jc.Bounded(*(t[..., 0] for t in coupling_bar)))
         return bars
 
 

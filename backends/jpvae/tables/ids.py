@@ -48,7 +48,8 @@ def _plain(value: Any) -> Any:
     """Whole numbers as integers, whatever a typed file has them as; days as a csv has them."""
     if hasattr(value, "isoformat"):
         return value.isoformat().removesuffix("T00:00:00")
-    if not isinstance(value, str | int | bytes) and hasattr(value, "__int__") and np.isfinite(float(value)):
+    number = not isinstance(value, str | int | bytes) and hasattr(value, "__int__") and np.ndim(value) == 0
+    if number and np.isfinite(float(value)):
         return int(value) if int(value) == value else value
     return value
 

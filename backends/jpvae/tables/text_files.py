@@ -26,6 +26,8 @@ def check_packing(packed: int, unpacked: int) -> None:
 def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[list[str | None]]]:
     """Names and rows. Raises ValueError for a file that is not so."""
     separator, content = dialect.sep or separator, _content(path)
+    if content.startswith(b"PK\x03\x04"):
+        raise ValueError("it is a zip file, as an .xlsx is: give it the ending that it should have")
     encoding = dialect.encoding or next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
@@ -54,6 +56,14 @@ def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[
         raise ValueError(f"it has no line {dialect.header} with names")
     names, rows, lines = rows[first], rows[first + 1 :], lines[first + 1 :]
     names = [name.strip() for name in names]
+    if len(names) == 1 and not any(sign in names[0] for sign in ";\t|"):  # else it is of another separator
+        widest = max(map(len, rows), default=1)
+        if widest > 1:
+            line = next(line for row, line in zip(rows, lines, strict=True) if len(row) == widest)
+            raise ValueError(
+                f"its line with the names has one cell, {names[0]!r}, and line {line} has {widest}; if the names are there: "
+                f"--header VIEW={line}"
+            )
     apart = len(names) > 1 or not any(sign in names[0] for sign in ";\t|,#")  # else another separator, and decimal commas
     if rows and apart and all(len(row) == len(names) + 1 for row in rows):  # R's write.table
         names = [ROW_NAMES, *names]

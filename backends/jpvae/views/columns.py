@@ -12,9 +12,11 @@ Model columns are ordered by family (categories by K too), so that each family c
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -134,7 +136,7 @@ class Columns:
         for j, levels in self.coded.items():
             unknown = np.flatnonzero(~np.isin(values[:, j], levels) & ~np.isnan(values[:, j]) & observed)
             if unknown.size:
-                raise unknown_category(view, rows[unknown[0]], self.title(j), f"{values[unknown[0], j]:g}", levels)
+                raise unknown_category(view, rows[unknown[0]], self.title(j), _whole(float(values[unknown[0], j])), levels)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Table columns (R, p), NaN where nothing was observed -> model columns (R, c), NaN there too."""
@@ -218,13 +220,29 @@ def _meant(label: Any) -> tuple[str, float] | None:
     return None if value is None else ("number", value)
 
 
-def unknown_category(view: str, row: Any, column: str | int, value: str, known: Any) -> ViewError:
+def _whole(value: float) -> float:
+    return int(value) if value.is_integer() else value
+
+
+def unknown_category(view: str, row: Any, column: str | int, value: Any, known: Any) -> ViewError:
     """The complaint about a category that fit never saw."""
+    place = f"view {view!r}, row {row}, column {column!r} is {value!r}, a category that was absent from training"
+    if not isinstance(value, str | Real):
+        return ViewError(f"{place}; expected one of {list(known)}, as texts or numbers")
+    twin = next((level for level in known if alike(str(level)) == alike(str(value))), None)
+    if twin is not None:
+        return ViewError(
+            f"{place}, but {twin!r} was not: write them alike (they differ in case, blanks or the form of a letter)"
+        )
     return ViewError(
-        f"view {view!r}, row {row}, column {column!r} is {value}, a category that was absent from training; expected one of "
-        f'{list(known)}. Leave the cell or the row out, fit with data that have it, or have it imputed (impossible="missing"). '
-        f"If it means that nothing was observed, in a file: --na '{view}:{column}={value.strip(chr(39))}'"
+        f"{place}; expected one of {list(known)}. Leave the cell or the row out, fit with data that have it, or have it "
+        f"imputed (impossible=\"missing\"). If it means that nothing was observed, in a file: --na '{view}:{column}={value}'"
     )
+
+
+def alike(text: str) -> str:
+    """What texts have in common that differ in case, blanks or the form of a letter alone."""
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def tuples(value: Any) -> Any:

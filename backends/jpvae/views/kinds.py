@@ -9,17 +9,19 @@ taken for reads divides each row by its total, of age, children and all. Both ar
 clearly one:
 
 Zeros and ones stand for more than that where half of the view's columns are small whole numbers with negative ones among them
-(copy numbers), or 0, 1, 2 (dosages of an allele), or where the view has columns in which few rows, at most 5 %, are neither 0
-nor 1, half as many as columns in which none is: there will be such rows in these too. A column of one value is a measurement,
-unless half of the view's columns are zeros and ones.
+(copy numbers), or 0, 1, 2 (dosages of an allele), or where the view has at least three columns in which few rows, at most
+5 %, are neither 0 nor 1, for twenty in which none is: there will be such rows in these too; or where no more than a tenth of at
+least ten columns are zeros and ones, and all are whole numbers of at least 0, half of the columns with a 0. A column of one
+value is a measurement, unless half of the view's columns are zeros and ones.
 
 Counts are columns that reach from near 0 far beyond their mean (largest at least 5, variance at least 0.8 of the mean,
 smallest at most a quarter of it), or are large and vary by more than chance (at least 100; variance at least ten means). A
-table is one of counts if all columns are whole numbers of at least 0; at least five are counts, and 80 % of those that are
+table is one of counts if all columns are whole numbers of at least 0; at least ten are counts, and 80 % of those that are
 not mostly 0 and below 5, of which nothing can be said; a fifth of the columns have a zero; and no half of them has one and
 the same largest value, as the items of a questionnaire do. A column is none of counts if most of its values from 10 up are
-multiples of five (a fifth of any count's are): minutes, money and doses are rounded so. What is not rounded, costs to the unit
-for instance, looks like a table of counts, and is to be called "gaussian".
+multiples of five (a fifth of any count's are): minutes, money and doses are rounded so. Ten or more columns of numbers that
+are not rounded, costs to the unit for instance, look like a table of counts, and are to be called "gaussian"; fewer than ten
+columns of reads, "negative_binomial".
 """
 
 from __future__ import annotations
@@ -60,31 +62,66 @@ class Column(NamedTuple):
         return not self.rounded and self.high >= 5 and (reaching or (self.high >= 100 and self.var >= 10 * self.mean))
 
 
+class Summary(NamedTuple):
+    """Of k columns of numbers, what is added up piece by piece of their rows; (k,) each."""
+
+    n: np.ndarray
+    mean: np.ndarray
+    squares: np.ndarray  # of the deviations from the mean
+    whole: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    zeros: np.ndarray  # how many
+    others: np.ndarray  # how many are neither 0 nor 1
+    large: np.ndarray  # how many are at least 10
+    fives: np.ndarray  # and multiples of 5
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Summary:
+        """Of values (R, k), NaN where there are none."""
+        there = ~np.isnan(values)
+        n = there.sum(axis=0)
+        zero = np.where(there, values, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = zero.sum(axis=0) / np.maximum(n, 1)
+            squares = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0)
+        whole = (zero == np.floor(zero)).all(axis=0)
+        low = np.where(there, values, np.inf).min(axis=0, initial=np.inf)
+        high = np.where(there, values, -np.inf).max(axis=0, initial=-np.inf)
+        zeros, others = ((there & found).sum(axis=0) for found in (values == 0, (values != 0) & (values != 1)))
+        large = there & (values >= 10)
+        with np.errstate(invalid="ignore"):  # of infinity
+            fives = (large & (np.mod(zero, 5) == 0)).sum(axis=0)
+        return cls(n, mean, squares, whole, low, high, zeros, others, large.sum(axis=0), fives)
+
+    def and_of(self, more: Summary) -> Summary:
+        """Of the rows of both."""
+        n = self.n + more.n
+        with np.errstate(over="ignore", invalid="ignore"):
+            share, apart = more.n / np.maximum(n, 1), more.mean - self.mean
+            mean = self.mean + share * apart
+            squares = self.squares + more.squares + share * self.n * apart**2
+        ends = np.minimum(self.low, more.low), np.maximum(self.high, more.high)
+        counts = (a + b for a, b in zip(self[6:], more[6:], strict=True))
+        return Summary(n, mean, squares, self.whole & more.whole, *ends, *counts)
+
+    def columns(self) -> list[Column]:
+        """One by one."""
+        empty, n = Column(False, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), np.maximum(self.n, 1)
+        rounded = (self.large >= 8) & (self.fives > 0.5 * self.large)
+        parts = (self.whole, self.low, self.high, self.mean, self.squares / n, self.zeros / n, self.others / n, rounded)
+        found = (Column(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
+        return [column if some else empty for column, some in zip(found, self.n.tolist(), strict=True)]
+
+
 def summaries(values: np.ndarray) -> list[Column]:
     """Of the columns of numbers (n, k), NaN where they have none."""
-    there = ~np.isnan(values)
-    n = np.maximum(there.sum(axis=0), 1)
-    zero = np.where(there, values, 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = zero.sum(axis=0) / n
-        var = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0) / n
-    whole = (zero == np.floor(zero)).all(axis=0) & there.any(axis=0)
-    low = np.where(there, values, np.inf).min(axis=0, initial=np.inf)
-    high = np.where(there, values, -np.inf).max(axis=0, initial=-np.inf)
-    zeros, others = ((there & found).sum(axis=0) / n for found in (values == 0, (values != 0) & (values != 1)))
-    large = there & (values >= 10)
-    with np.errstate(invalid="ignore"):  # of infinity
-        fives, from_10 = (large & (np.mod(zero, 5) == 0)).sum(axis=0), large.sum(axis=0)
-    rounded = (from_10 >= 8) & (fives > 0.5 * from_10)
-    empty = Column(False, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-    parts = (whole, low, high, mean, var, zeros, others, rounded)
-    found = (Column(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
-    return [column if some else empty for column, some in zip(found, there.any(axis=0), strict=True)]
+    return Summary.of(values).columns()
 
 
 def are_counts(columns: Sequence[Column], *, known: bool = False) -> bool:
     """Whether these are all the columns of a table of counts; known: whole numbers are counts there."""
-    if len(columns) < (2 if known else 5) or not all(c.whole and c.low >= 0 for c in columns):
+    if len(columns) < (2 if known else 10) or not all(c.whole and c.low >= 0 for c in columns):
         return False
     if known:
         return any(c.high > 1 for c in columns)
@@ -92,7 +129,7 @@ def are_counts(columns: Sequence[Column], *, known: bool = False) -> bool:
     telling = [c for c in columns if c.high >= 5 or c.zeros < 0.5]
     (_, alike), *_ = Counter(c.high for c in telling).most_common(1) or [(0.0, 0)]
     zeros = sum(c.low == 0 for c in columns)
-    return len(counts) >= max(5, 0.8 * len(telling)) and zeros >= 0.2 * len(columns) and alike < max(2, 0.5 * len(telling))
+    return len(counts) >= max(10, 0.8 * len(telling)) and zeros >= 0.2 * len(columns) and alike < max(2, 0.5 * len(telling))
 
 
 def flags(columns: Mapping[int, Column]) -> set[int]:
@@ -104,4 +141,12 @@ def flags(columns: Mapping[int, Column]) -> set[int]:
     scales = [c for c in columns.values() if c.small and c.others > 0]
     signed, doses = sum(c.low < 0 for c in scales), sum(c.low >= 0 and c.high == 2 for c in scales)
     rare = sum(c.others <= 0.05 for c in scales)
-    return set() if max(signed, doses) >= half or rare >= max(2, 0.5 * len(found)) else found
+    among_counts = len(columns) >= 10 and 10 * len(found) <= len(columns) and _from_zero(columns)
+    return set() if max(signed, doses) >= half or rare >= max(3, 0.05 * len(found)) or among_counts else found
+
+
+def _from_zero(columns: Mapping[int, Column]) -> bool:
+    """Whether all are whole numbers of at least 0, and half of them have a 0."""
+    return all(c.whole and c.low >= 0 for c in columns.values()) and 2 * sum(c.low == 0 for c in columns.values()) >= len(
+        columns
+    )

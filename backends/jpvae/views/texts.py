@@ -16,13 +16,14 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
+from .columns import alike
 from .numerals import PLAIN, WORDS, signs
 
 _MISSING = {
     *("", "?", "??", "???", ".", "..", "...", "-", "--", "---", "–", "—", "*", "#n/a", "n/a", "n.a.", "n.a", "na", "nan", "nd"),
     *("n.d.", "null", "none", "nil", "missing", "miss", "unknown", "unk", "not done", "not available", "not applicable"),
     *("not tested", "not measured", "not reported", "not known", "pending", "refused", "lod", "blq", "bdl", "bql", "#div/0!"),
-    *("#value!", "#ref!", "#name?", "#num!", "#null!"),
+    *("#value!", "#ref!", "#name?", "#num!", "#null!", "<lod", "<loq", "< lod", "< loq", "loq", "below lod"),
 }
 _KNOWN = {  # units that may follow a number at once, of one letter or two; others are longer, or stand after a blank
     *(
@@ -61,13 +62,15 @@ _MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec"
 _MONTH = rf"(?:{_MONTH}|january|february|march|april|june|july|august|september|october|november|december)\.?"
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([ T]\d.*)?|(19|20)\d\d[-/](0?[1-9]|1[0-2])"
-    rf"|\d{{1,2}}[-/ .]*{_MONTH}[-/ ,]*\d{{2,4}}|{_MONTH}[-/ ]*(\d{{1,2}}[-/ ,]+)?\d{{2,4}}",
+    rf"|\d{{1,2}}[-/ .]*{_MONTH}[-/ ,]*\d{{2,4}}|{_MONTH}[-/ ]*(\d{{1,2}}[-/ ,]+)?\d{{2,4}}"
+    rf"|\d{{1,2}}[-/ .]{_MONTH}|\d{{4}}-?W\d\d(-?\d)?",
     re.IGNORECASE,
 )
 _TIME = re.compile(r"\d{1,3}:\d\d(:\d\d(\.\d+)?)?( ?[ap]m)?", re.IGNORECASE)
 _PAIR = re.compile(r"[-+]?\d+(\.\d+)?\s*([/±]|\+/-)\s*\d+(\.\d+)?")
 _ALLELES = re.compile(r"[0-3][/|][0-3]")
 _POWER = re.compile(r"[-+]?\d+(\.\d+)?\s*[x×*·]\s*10\s*[\^*]{0,2}\s*[-+\u2212]?\d+")
+_ABOUT = re.compile(r"(?P<before>[^\d\w]*)(?P<number>\d+(\.\d+)?)(?P<after>[^\d]{0,3})")
 _NEGATIVE = re.compile(r"\(\d[\d.,]*\)")
 _MOST_CODES = 10  # different numbers, as texts, that may still be codes of a category
 _STRAY = 0.2  # of a column's different texts: so few that are no numbers are taken for mistakes
@@ -124,7 +127,25 @@ def _other(there: Sequence[str], place: str) -> str | None:
         found = [text for text in there if pattern.fullmatch(text.strip())]
         if found and all(text in found or PLAIN.fullmatch(text.strip()) for text in there):
             return f"holds numbers that are written as texts ({_some(found)}): expected of {what}"
+    if _are_numbers(there) and not _measured(there):
+        return f"holds {len(there)} different numbers with signs about them ({_some(there)}): make them plain numbers"
     return None
+
+
+def _are_numbers(there: Sequence[str]) -> bool:
+    """Whether many different texts are numbers with the same signs about all of them, or decimals with some."""
+    found = [_ABOUT.fullmatch(unicodedata.normalize("NFKC", text).strip()) for text in there]
+    if len(there) <= _MOST_CODES or None in found or all(PLAIN.fullmatch(text.strip()) for text in there):
+        return False
+    parts = [mark for mark in found if mark]
+    return len({(mark["before"], mark["after"]) for mark in parts}) == 1 or 2 * sum("." in m["number"] for m in parts) > len(
+        parts
+    )
+
+
+def _measured(there: Sequence[str]) -> bool:
+    """Whether the options for units read them: a better answer."""
+    return all(map(_marked, there)) and _are_measurements(there)
 
 
 def _marked(text: str) -> re.Match[str] | None:
@@ -188,10 +209,10 @@ def _codes(texts: Sequence[str], place: str) -> str:
 def _twin(texts: Sequence[str]) -> tuple[str, str] | None:
     seen: dict[str, str] = {}
     for text in texts:
-        alike = " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
-        if alike in seen:
-            return seen[alike], text
-        seen[alike] = text
+        plain = alike(text)
+        if plain in seen:
+            return seen[plain], text
+        seen[plain] = text
     return None
 
 
