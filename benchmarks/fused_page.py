@@ -85,7 +85,7 @@ the central 95 % of the draws. The models "set by hand" are the truth, not train
 ## Single cells
 
 The same world; training rows lack cells at random, test rows show one cell of five in each view, and the empty ones are drawn.
-The exact conditional mean's correlation with the truth is {best:.3f}.
+The exact conditional mean's correlation with the truth is {best:.3f}. `proposals` is importance resampling of the draws.
 `python benchmarks/empty_cells.py --out benchmarks/results/empty_cells.json`
 
 | training | slope | error | correlation | cover | seeds |
@@ -125,7 +125,10 @@ of the bound, which is at its best without them. `python benchmarks/cross_terms.
 def page() -> str:
     """The page."""
     ours = sorted(path.name for path in (RESULTS / "paper" / "ours").iterdir())
-    cells = [run for run in read("empty_cells.json") if run["proposals"] is None]
+    cells = [
+        run | {"setting": run["setting"] + (f", `proposals={run['proposals']}`" if run["proposals"] else "")}
+        for run in read("empty_cells.json")
+    ]
     lines = {
         "linear": by_setting(read("linear_gaussian.json"), ("slope", "rmse", "beta", "cover")),
         "cells": by_setting(cells, ("slope", "rmse", "correlation", "cover")),
