@@ -20,7 +20,7 @@ from .encoding import percent
 from .rivals import Rivals
 from .verdicts import NARROW, USELESS
 
-FEW_ROWS, WIDE, SHIFTED, MEMORISED = 100, 0.99, 1.0, 0.15
+FEW_ROWS, WIDE, SHIFTED, MEMORISED, TIED = 100, 0.99, 1.0, 0.15, 0.01
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _of_intervals(calibration: Calibration) -> list[Caution]:
 
 
 def _of_rivals(rivals: Rivals | None) -> list[Caution]:
-    lost = rivals.lost() if rivals is not None else []
+    lost = [each for each in rivals.lost() if each[2] >= TIED] if rivals is not None else []
     if not lost:
         return []
     words = [f"{view} ({method}, by {percent(part)})" for view, method, part in lost]
