@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import history
 import pytest
 import suite_figure
 import suites
@@ -115,6 +116,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             results = suites.Results(cases)
             try:
                 suites.save(suite, results)
+                values = {target.says: target.measure(results) for target in suite.targets}
+                history.append(suites.place(suite, "json").stem, suites.made_with(), values)
                 suite_figure.draw(suite, results)
             except OSError as error:  # the table is worth more than the file
                 session.config.stash[UNKEPT][suite] = error

@@ -29,7 +29,7 @@ TEST, DRAWS = 1000, 200
 SETTINGS: dict[str, dict[str, Any]] = {
     "cells are not dropped in training": {"cell_dropout": 0.0},
     "defaults": {},
-    "no hidden layers": {"hidden": (), "learning_rate": 1e-2},
+    "no cross terms": {"cross_weight": 0.0},
 }
 PROPOSALS = (None, 1000)
 
@@ -56,8 +56,8 @@ def exact_means(x: np.ndarray) -> np.ndarray:
 
 def measure(options: dict[str, Any], seed: int) -> list[dict[str, Any]]:
     """Train once; impute with and without importance resampling."""
-    base = {"latent_dims": 5, "prior": "canonical", "likelihood": "gaussian", "entries": "marginalise", "seed": seed}
-    model = JPVAE(progress=False, **base | options).fit(with_gaps(tables(ROWS, 10 + seed), seed, four_of_five=False))
+    base: dict[str, Any] = {"likelihood": "gaussian", "entries": "marginalise", "seed": seed, "progress": False}
+    model = JPVAE(**base | options).fit(with_gaps(tables(ROWS, 10 + seed), seed, four_of_five=False))
     true = tables(TEST, 1000 + seed)
     given = with_gaps(true, 1000 + seed, four_of_five=True)
     x, gaps = np.concatenate(true, axis=1), np.isnan(np.concatenate(given, axis=1))
@@ -88,20 +88,21 @@ def main() -> None:
     parser.add_argument("--options", type=json.loads, default={}, help="JSON, over every setting's own")
     parser.add_argument("--out", type=Path)
     chosen, lines = parser.parse_args(), []
+    made = {name: made_with()[name] for name in ("commit", "machine")}
     print("| setting | proposals | slope | rmse | correlation | best | cover | effective |\n" + "|---" * 8 + "|")
     for name, options in SETTINGS.items():
         if chosen.only not in name:
             continue
         runs = [run for seed in range(chosen.seeds) for run in measure(options | chosen.options, seed)]
-        lines += [{"setting": name, "options": options | chosen.options, **run} for run in runs]
+        lines += [made | {"setting": name, "options": options | chosen.options, **run} for run in runs]
         for proposals in PROPOSALS:
             own = [run for run in runs if run["proposals"] == proposals]
             numbers = [f"{np.mean([run[key] for run in own]):.3f}" for key in list(own[0])[2:]]
             print(f"| {name} | {proposals or '–'} | {' | '.join(numbers)} |", flush=True)
     if chosen.out is not None:
-        chosen.out.write_text(
-            json.dumps({**{name: made_with()[name] for name in ("commit", "machine")}, "runs": lines}, indent=1) + "\n"
-        )
+        others = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
+        kept = [run for run in others if run["setting"] not in {line["setting"] for line in lines}]
+        chosen.out.write_text(json.dumps(kept + lines, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,23 +9,47 @@ For each setting of the estimator, over rows that it was not trained on, of the 
     beta    the regression coefficient of x_3 on x_1 estimated from imputed tables, over the truth
     cover   how many true values the central 95 % of the draws contain
 
-    python benchmarks/linear_gaussian.py [--seeds 3] [--only NAME]        one JSON line per setting and seed, then the table
+Then a model that is not trained but set by hand to the truth (proofs_tests/_support/exact.py), under both posteriors.
+
+    python benchmarks/linear_gaussian.py [--seeds 3] [--only NAME] [--out FILE.json]    the table; every run to the file
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from suites import ROOT, made_with
 
 from jpvae import JPVAE
+from jpvae.options import BEFORE
+
+sys.path.append(str(ROOT / "proofs_tests" / "_support"))
+from exact import Exact, exact
 
 COLUMNS, ROWS, TEST = (5, 5, 5), 2000, 2000
+BY_HAND = "set by hand"
 SETTINGS: dict[str, dict[str, Any]] = {
+    f"{BY_HAND}, Eq. 3 posterior": {"posterior": "factorised"},
+    f"{BY_HAND}, fused posterior": {"posterior": "fused"},
+    "options of release 0.1.0": {
+        **BEFORE,
+        "prior": "canonical",
+        "latent_dims": 20,
+        "hidden": (512, 512),
+        "epochs": 30,
+        "learning_rate": 2e-3,
+        "coupling_rate": 0.1,
+        "max_gradient_norm": None,
+        "backend": "torch",
+    },
     "Eq. 3 posterior": {"posterior": "factorised"},
+    "the cross terms at 0.4 whatever the rows": {"cross_weight": 0.4},
     "defaults": {},
 }
 
@@ -53,8 +77,7 @@ def measure(options: dict[str, Any], seed: int, draws: int = 200) -> dict[str, f
     """Train on complete rows, hide the third view of others, compare."""
     train, test = tables(ROWS, 10 + seed), tables(TEST, 1000 + seed)
     begin = time.perf_counter()
-    base = {"latent_dims": 5, "prior": "canonical", "likelihood": "gaussian", "seed": seed, "progress": False}
-    model = JPVAE(**base | options).fit(train)
+    model = JPVAE(likelihood="gaussian", seed=seed, progress=False, **options).fit(train)
     seconds = time.perf_counter() - begin
     covariance, _ = world()
     o, h = slice(0, 10), slice(10, 15)
@@ -74,18 +97,50 @@ def measure(options: dict[str, Any], seed: int, draws: int = 200) -> dict[str, f
     }
 
 
+def set_by_hand(model: Exact, seed: int, rows: int = 2000, draws: int = 200) -> dict[str, float]:
+    """The same slope and error, columns in units of their standard deviation, of a model that is the truth."""
+    views, seen = model.sample(rows, 1000 + seed), np.array([True, True, False])
+    wanted, covariance = model.conditional(views, seen)
+    found = model.model.sample_imputations([*views[:2], None], n_draws=draws)[2]
+    units = np.sqrt(np.diag(covariance))
+    centred, error = (wanted - wanted.mean(axis=0)) / units, (found.mean(axis=0) - views[2]) / units
+    low, high = np.quantile(found, [0.025, 0.975], axis=0)
+    c, h = views[0].shape[1], slice(-views[2].shape[1], None)
+    betas = [np.linalg.lstsq(views[0] - views[0].mean(0), d - d.mean(0), rcond=None)[0] for d in found[:20]]
+    truth = np.linalg.solve(model.covariance[:c, :c], model.covariance[:c, h])
+    variances = np.diag(model.covariance)
+    scale = variances[:c, None] / variances[h]  # coefficients of columns in units of their standard deviations, squared
+    return {
+        "slope": float(1 + np.sum(centred * (found.mean(axis=0) - wanted) / units) / np.sum(centred**2)),
+        "rmse": float(np.sqrt(np.mean(error**2) / np.mean(((wanted - views[2]) / units) ** 2))),
+        "beta": float(np.sum(np.mean(betas, axis=0) * truth * scale) / np.sum(truth**2 * scale)),
+        "cover": float(np.mean((views[2] >= low) & (views[2] <= high))),
+        "seconds": 0.0,
+    }
+
+
 def main() -> None:
     """Every setting, every seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="")
     parser.add_argument("--options", type=json.loads, default={}, help="JSON, over every setting's own")
-    chosen = parser.parse_args()
+    parser.add_argument("--out", type=Path)
+    chosen, lines = parser.parse_args(), []
+    made = {name: made_with()[name] for name in ("commit", "machine")}
     print("| setting | slope | RMSE | beta | cover | s |\n|---|---|---|---|---|---|")
     for name, options in SETTINGS.items():
         if chosen.only in name:
-            runs = [measure(options | chosen.options, seed) for seed in range(chosen.seeds)]
+            by_hand = name.startswith(BY_HAND)
+            first = exact(**options) if by_hand else options | chosen.options
+            runs = [(set_by_hand if by_hand else measure)(first, seed) for seed in range(chosen.seeds)]
+            about = made | {"setting": name, "options": options | chosen.options}
+            lines += [about | {"seed": seed} | run for seed, run in enumerate(runs)]
             print(f"| {name} |", " | ".join(f"{np.mean([r[key] for r in runs]):.3f}" for key in runs[0]), "|", flush=True)
+    if chosen.out is not None:
+        others = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
+        kept = [run for run in others if run["setting"] not in {line["setting"] for line in lines}]
+        chosen.out.write_text(json.dumps(kept + lines, indent=1) + "\n")
 
 
 if __name__ == "__main__":

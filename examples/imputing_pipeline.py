@@ -1,8 +1,9 @@
 """scikit-learn: ``JPVAE`` fills the missing half of digits inside a ``Pipeline`` that classifies them.
 
 A third of the rows lacks its lower half (NaN in one wide matrix). The pipeline imputes, then a logistic regression reads all
-64 pixels; beside it, the same with means for the missing pixels. The numbers: accuracies on those unseen digits whose lower
-halves are missing too.
+64 pixels. The number: its accuracy on those unseen digits whose lower halves are missing too. The same with means for the
+missing pixels is printed beside it: measured here, the two are equal (0.857), for this classifier gains nothing from better
+pixels. What the pipeline shows is the use, not a gain.
 """
 
 from typing import Any
@@ -30,4 +31,4 @@ def accuracy(imputer: Any) -> float:
 joint = accuracy(JPVAE(view_slices=[32, 32], missing="nan", likelihood="gaussian", steps=400, seed=0))
 means = accuracy(SimpleImputer())
 print(f"accuracy on unseen digits without lower halves: {joint:.3f} with JPVAE, {means:.3f} with means")
-assert joint > means
+assert joint > 0.8  # chance is 0.1

@@ -1,5 +1,5 @@
 """Joint-prior multi-view VAEs on a person's tables: the estimator `JPVAE`, `pool` for multiple imputation, the command `jpvae`;
-`Likelihood` is the base class of a person's own families.
+`Likelihood` is the base class of a person's own families, `Filler` what a cluster's tools call for each frame.
 
 Importing this package loads no framework and no optional dependency; what it exports does when it is used.
 """
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from jpvae_core import __version__
 
-__all__ = ["JPVAE", "Likelihood", "__version__", "pool"]
+__all__ = ["JPVAE", "Filler", "Likelihood", "__version__", "pool"]
 
 if TYPE_CHECKING:
     from .estimator import JPVAE
     from .model.likelihoods import Likelihood
     from .pooling import pool
+    from .tables.filler import Filler
 
-_HOMES = {"JPVAE": ".estimator", "Likelihood": ".model.likelihoods", "pool": ".pooling"}
+_HOMES = {"JPVAE": ".estimator", "Likelihood": ".model.likelihoods", "pool": ".pooling", "Filler": ".tables.filler"}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -22,11 +23,18 @@ from .errors import ConfigError, MissingDependency
 from .model.batch import Array, Batch
 from .model.model import Model
 
-__all__ = ["ENGINES", "Array", "Batch", "Engine", "engine", "engine_name"]
+__all__ = ["ENGINES", "Array", "Batch", "Engine", "engine", "engine_name", "limited"]
 
 
 class Engine(Protocol):
-    """A backend, made by ``Engine(model, dtype, device)``."""
+    """A backend, made by ``Engine(model, dtype, device)``.
+
+    It may take ``networks=`` and ``threads=`` too, and may have a method ``limited(rows)``: a context for computing on so many
+    rows at a time, in which its library uses as many threads as these are worth (``Model.threads``), at most those that it was
+    given (``threads``) or that were there. One that trains in several processes takes batches that have ``shares``, adds its
+    gradient and report, each times its share, to those of the others, and has ``any_of(flag)`` and ``agree(number)``, which are
+    True where the flag is in any process, and where the number is the same in all.
+    """
 
     xp: Any  # the array-API namespace of its arrays
 
@@ -94,20 +102,26 @@ def engine(
     dtype: str = "float32",
     device: str = "cpu",
     networks: Mapping[str, Any] | None = None,
+    threads: int | None = None,
 ) -> Engine:
     """The engine of that name, or of that class (or what makes one: ``functools.partial(Engine, ...)``).
 
-    networks: factories of the model's own networks, by part. Raises ConfigError for an unknown name, an unusable device, or
-    networks that the engine does not take; MissingDependency where its framework is absent.
+    networks: factories of the model's own networks, by part; threads: of its products, in place of its own choice. Raises
+    ConfigError for an unknown name, an unusable device, or networks or threads that the engine does not take;
+    MissingDependency where its framework is absent.
     """
     make, called = _maker(backend), engine_name(backend)
     if dtype not in ("float32", "float64"):
         raise ConfigError(f"dtype is {dtype!r}; expected 'float32' or 'float64'")
-    options = {"networks": networks} if networks else {}
-    if networks and "networks" not in inspect.signature(make).parameters:
+    options: dict[str, Any] = {"networks": networks} if networks else {}
+    options |= {} if threads is None else {"threads": threads}
+    taken = inspect.signature(make).parameters if options else {}
+    if networks and "networks" not in taken:
         raise ConfigError(
             f"networks is given with backend={called!r}, whose networks are dense layers; expected backend='torch'"
         )
+    if threads is not None and "threads" not in taken:
+        raise ConfigError(f"threads is {threads} with backend={called!r}, which chooses its own; expected None")
     try:
         made = make(model, dtype, device, **options)
         made.numpy(made.asarray(np.zeros(1)))  # some devices ("meta") take numbers and give none back
@@ -119,6 +133,12 @@ def engine(
     except (RuntimeError, AssertionError) as error:
         what = "device" if networks is None else "device, or one of networks,"
         raise ConfigError(f"{what} is {device!r}, which backend={called!r} cannot use here: {error}") from error
+
+
+def limited(made: Engine, rows: int) -> AbstractContextManager[None]:
+    """The engine's context of that name; one that does nothing where it has none."""
+    own: Callable[[int], AbstractContextManager[None]] | None = getattr(made, "limited", None)
+    return nullcontext() if own is None else own(rows)
 
 
 def chosen(model: Model, device: str = "cpu") -> str:

@@ -26,6 +26,10 @@ class TrainingDiverged(JPVAEError, ArithmeticError):
     """The loss stopped being a finite number."""
 
 
+class ProcessLost(JPVAEError, RuntimeError):
+    """One of the processes that train together has ended, and so do the others."""
+
+
 class MissingDependency(JPVAEError, ImportError):
     """An optional package is not installed; the message says which extra brings it."""
 

@@ -24,10 +24,12 @@ from .inference.imputations import Imputations
 from .inference.predictor import Predictor
 from .inference.probabilities import Probabilities
 from .inference.scores import Scores
+from .inference.threads import with_its_threads
 from .model.posterior import Coordinates, PosteriorName
 from .model.prior import Bound, PriorName
 from .option_values import as_json, at_least
 from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule
+from .processes import share
 from .reading import Reading
 from .training.callbacks import Callback, OnLog, check
 from .training.progress import progress_bar, show_families
@@ -94,8 +96,8 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
     beta : {"constant", "linear", "cyclical"} or object, default "constant"
         The weight of the KL over the training, or an object with ``beta(step, steps)``.
     backend : {"auto", "torch", "numpy"} or Engine, default "auto"
-        What trains; "numpy" needs no framework, and is fastest with OPENBLAS_NUM_THREADS=1. "auto": NumPy for models of less
-        than a million weights on the CPU, and where torch is absent.
+        What trains; "numpy" needs no framework. "auto": NumPy for models of less than a million weights on the CPU, and where
+        torch is absent.
     device : str, default "cpu"
         As the backend names it.
     dtype : {"float32", "float64"}, default "float32"
@@ -112,11 +114,12 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
     linear_skip : bool, default True
         Encoders and decoders with hidden layers are those plus a linear map, from which training starts.
     cell_dropout : float, default 0.5
-        With ``entries="marginalise"``: the share of each view's rows, in every batch, whose encoder is shown only some cells.
+        With ``entries="marginalise"``: the share of each view's rows, in every batch, that are trained on with some cells only.
     cross_draws : int, default 4
         Draws S in each cross term of the subset objective, log 1/S sum_s p(x_j | z_j^s): more draws shrink associations less.
-    cross_weight : float, default 0.4
-        Of the cross terms, beside the subsets' own.
+    cross_weight : float or "auto", default "auto"
+        Of the cross terms, beside the subsets' own: they sharpen predictions where rows are few, and shrink associations
+        (docs/experiments.md). "auto": 0.4, or 4 times the columns over the rows where that is less.
     missing : {"error", "nan"}, default "error"
         What a row of NaN is: a mistake, or a view that the row lacks.
     impossible : {"error", "missing"}, default "error"
@@ -149,6 +152,9 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         they are with one view, with ``early_stopping``, and with less than 18 rows.
     networks : dict, optional
         Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
+    threads : int, optional
+        Of the engine's products; by default one where they are small, and never more than its library was left with by
+        threadpoolctl, joblib or OMP_NUM_THREADS.
 
     Attributes
     ----------
@@ -219,7 +225,7 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         linear_skip: bool = True,
         cell_dropout: float = 0.5,
         cross_draws: int = 4,
-        cross_weight: float = 0.4,
+        cross_weight: float | Literal["auto"] = "auto",
         missing: Missing = "error",
         impossible: OnImpossible = "error",
         view_slices: Any = None,
@@ -232,6 +238,7 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         weight_decay: float | Literal["auto"] = "auto",
         calibration: float = 0.2,
         networks: Mapping[str, tuple[Any, Any]] | None = None,
+        threads: int | None = None,
     ) -> None:
         self.latent_dims = latent_dims
         self.prior = prior
@@ -274,6 +281,7 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         self.weight_decay = weight_decay
         self.calibration = calibration
         self.networks = networks
+        self.threads = threads
 
     def fit(
         self,
@@ -291,6 +299,8 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         """Train on rows with any pattern of missing views.
 
         Each row's bound uses its observed views and their exact prior. A fit that fails leaves the estimator as it was.
+        In a process group of torch.distributed every process calls ``fit`` with the same data and trains on its share of each
+        batch; the first one writes the checkpoint and calls the listeners.
 
         Parameters
         ----------
@@ -328,6 +338,8 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
             Where the file cannot be written, is written by another process, or belongs to another training.
         TrainingDiverged
             At the first loss, gradient norm, checkpoint or end that is not finite; the checkpoint is the last good one.
+        ProcessLost
+            Where another process of the group has ended.
 
         Examples
         --------
@@ -342,16 +354,19 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
             check_folder(checkpoint)
             if not isinstance(self.seed, Integral):
                 raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can be resumed")
+        rank, ranks = share()
+        if ranks > 1 and not isinstance(self.seed, Integral):
+            raise ConfigError(f"seed is {self.seed!r}; expected an integer in {ranks} processes, the same in all of them")
         options, slices = Options.of(self), None
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
         missing = self.missing if missing is None else missing
         file = None if checkpoint is None else fitting.File(checkpoint, checkpoint_every)
-        with nullcontext() if file is None else only_writer(file.path):
+        with nullcontext() if file is None or rank else only_writer(file.path):
             opened = open_views(views, mask, likelihood=options.likelihood, layer=options.layer)
             start, plan, data = fitting.begin(options, opened, missing, slices)
-            show_families(families(data.names, data.columns), options.likelihood, options.progress)
-            listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])]
+            show_families(families(data.names, data.columns), options.likelihood, options.progress and not rank)
+            listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])] if not rank else []
             self._become(*fitting.run(replace(start, metadata=metadata), data, plan, file, listeners))
         return self
 
@@ -377,6 +392,7 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         """
         return self.fit(views, mask, **options).transform(views, mask, missing=options.get("missing"))
 
+    @with_its_threads
     def transform(self, views: Any, mask: Any = None, *, missing: Missing | None = None) -> np.ndarray:
         """Latents: posterior means of the observed views, their conditional means for the missing ones.
 

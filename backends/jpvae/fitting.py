@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .engines import Engine, limited
+from .errors import ConfigError
 from .files import saving
 from .files.saving import Progress
 from .fitted import Fitted
@@ -19,6 +23,7 @@ from .inference.predictor import Predictor
 from .option_values import seed_of
 from .options import Options
 from .planning import engine_of, model_of, plan_of, warn_of_idle_latents, with_networks
+from .processes import share
 from .training.batches import Batches
 from .training.callbacks import Callback, Run, StopTraining, listening
 from .training.divergence import check_finite
@@ -30,7 +35,7 @@ from .views.opening import Opened
 from .views.reading import Views, checked
 from .views.sentinels import warn_of_sentinels
 from .views.slices import Slices
-from .views.survey import Survey, scaling_of
+from .views.survey import Survey
 from .views.units import Scaled
 
 
@@ -47,22 +52,49 @@ def begin(options: Options, opened: Opened, missing: str, slices: Slices | None)
     plan = plan_of(options, model, len(opened.observed), opened.names, seed)
     survey = Survey(opened, model.likelihoods)
     data = checked(opened, missing=missing, entries=options.entries, visit=survey)
-    scaling = scaling_of(model.likelihoods, data)
+    scaling = survey.scaling()
     warn_of_idle_latents(options, model, data.names)
     survey.warn_of_constant_columns()
-    warn_of_sentinels(data, data.columns)
+    warn_of_sentinels(data, survey.ends)
     return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan, data
 
 
 def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Sequence[Callback]) -> tuple[Fitted, Predictor]:
     """Train what ``begin`` made of ``data``. Raises CheckpointError, ViewError, TrainingDiverged (see ``JPVAE.fit``)."""
-    options, model = start.options, start.model
     if file is not None:
         saving.check_families(start)
-    backend = engine_of(options, model, start.view_names)
+    backend = engine_of(start.options, start.model, start.view_names)
+    with limited(backend, plan.batch_size):
+        return _trained(backend, start, data, plan, file, listeners)
+
+
+def _together(backend: Engine, start: Fitted, fingerprint: int | None) -> Callable[[bool], bool]:
+    """How the processes of a group agree. Raises ConfigError where the engine cannot train in several, or what they were given
+    differs."""
+    any_of: Callable[[bool], bool] | None = getattr(backend, "any_of", None)
+    agree: Callable[[int], bool] | None = getattr(backend, "agree", None)
+    if any_of is None or agree is None:
+        raise ConfigError(f"backend is {start.options.backend!r}, which trains in one process; expected 'torch' in several")
+    identity = saving.identity(start)
+    del identity["options"]["device"]
+    if not agree(zlib.crc32(json.dumps(identity).encode(), fingerprint or 0)):
+        raise ConfigError("the processes were given different data or options; expected the same in all of them")
+    return any_of
+
+
+def _trained(
+    backend: Engine, start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Sequence[Callback]
+) -> tuple[Fitted, Predictor]:
+    options, model = start.options, start.model
     views = [Scaled(data, i, units, options.dtype) for i, units in enumerate(start.units)]
-    batches = Batches([view[:] for view in views], data.observed, model, plan, data.names)
-    fingerprint = None if file is None else batches.fingerprint()
+    (rank, ranks), mapped = share(), any(view.mapped for view in views)
+    held = [view if view.mapped else view[:] for view in views]
+    batches = Batches(held, data.observed, model, plan, data.names, (rank, ranks))
+    # A pass over what is mapped finds now, not in the training, what does not fit.
+    fingerprint = batches.fingerprint() if file or mapped or ranks > 1 else None
+    any_of: Callable[[bool], bool] = bool
+    if ranks > 1:
+        any_of = _together(backend, start, fingerprint)
     start, progress = saving.resume(start, file.path if file else None, fingerprint, plan.steps)
     start = replace(start, parameters=with_networks(backend, model, start.parameters, start.seed))
     state = backend.start(start.parameters, progress.optimizer)
@@ -80,17 +112,23 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
         return parameters, optimizer
 
     def write(fitted: Fitted, done: int, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray]) -> None:
-        if file is not None:
+        if file is not None and rank == 0:
             stand = Progress(done, optimizer, held_out.best if held_out else None, record.window, kept)
             saving.write(
                 replace(fitted, parameters=parameters, history=tuple(record.history)), file.path, stand, fingerprint=fingerprint
             )
 
     def on_step(step: int, report: dict[str, Any]) -> None:
-        done = step + 1
-        record(step, report, held_out.after(done, state) if held_out else None)
-        for one in listeners:
-            one.on_step(done, report)
+        done, stop = step + 1, False
+        found = held_out.after(done, state) if held_out else None
+        try:
+            record(step, report, found)
+            for one in listeners:
+                one.on_step(done, report)
+        except StopTraining:
+            stop = True
+        if any_of(stop):
+            raise StopTraining
         if file is not None and done % file.every == 0 and done < plan.steps:
             write(start, done, *finite_arrays(done))
         if held_out and held_out.exhausted:
@@ -116,8 +154,7 @@ def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Se
     native = {**backend.parameters(state), **{name: backend.asarray(x) for name, x in chosen.items()}}
     predictor = Predictor(backend, model, native, start.seed)
     moments = None
-    full = data.observed.all(axis=1)
-    if full.sum() > sum(model.latent_dims):  # fewer rows have a singular covariance
+    if data.observed.all(axis=1).sum() > sum(model.latent_dims):  # fewer rows have a singular covariance
         found = predictor.training_moments(batches.views, data.observed)
         moments = (found.mean, found.covariance)
     report = diagnose(predictor, batches.views, data.observed, data.names)

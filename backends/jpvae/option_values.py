@@ -169,7 +169,7 @@ def _likelihood(name: str, value: Any) -> Any:
 
 KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("batch_size", "patience", "cross_draws"), _integer),
-    **dict.fromkeys(("steps", "rank"), _or_none(_integer)),
+    **dict.fromkeys(("steps", "rank", "threads"), _or_none(_integer)),
     "epochs": _or_none(_number),
     **dict.fromkeys(
         (
@@ -178,7 +178,6 @@ KINDS: dict[str, Callable[[str, Any], Any]] = {
             "coupling_rate",
             "validation_fraction",
             "cell_dropout",
-            "cross_weight",
             "calibration",
         ),
         _number,
@@ -207,6 +206,7 @@ KINDS: dict[str, Callable[[str, Any], Any]] = {
     "view_weights": _view_weights,
     "max_gradient_norm": _or_none(_number_or_auto),
     "weight_decay": _number_or_auto,
+    "cross_weight": _number_or_auto,
     "progress": _progress,
     "backend": _backend,
     "networks": _networks,

@@ -76,7 +76,7 @@ class Options:
     linear_skip: bool = True
     cell_dropout: float = 0.5
     cross_draws: int = 4
-    cross_weight: float = 0.4
+    cross_weight: float | Literal["auto"] = "auto"
     missing: Missing = "error"
     impossible: OnImpossible = "error"
     view_slices: Any = None
@@ -89,6 +89,7 @@ class Options:
     weight_decay: float | Literal["auto"] = "auto"
     calibration: float = 0.2
     networks: Mapping[str, Any] | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name, plain in KINDS.items():
@@ -96,14 +97,16 @@ class Options:
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction is {self.validation_fraction}; expected 0 < validation_fraction < 1")
         at_least("patience", self.patience, 1)
+        if self.threads is not None:
+            at_least("threads", self.threads, 1)
         if at_least("cross_draws", self.cross_draws, 1) > _MOST_DRAWS:
             raise ConfigError(f"cross_draws is {self.cross_draws}; expected at most {_MOST_DRAWS:,}")
         if not 0 <= self.calibration < 1:
             raise ConfigError(f"calibration is {self.calibration}; expected 0 <= calibration < 1, a part of the rows")
         if not 0 <= self.cell_dropout <= 1:
             raise ConfigError(f"cell_dropout is {self.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
-        if not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):
-            raise ConfigError(f"cross_weight is {self.cross_weight}; expected a finite number of at least 0")
+        if not isinstance(self.cross_weight, str) and not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):
+            raise ConfigError(f"cross_weight is {self.cross_weight}; expected a finite number of at least 0, or 'auto'")
         if self.steps is None and self.epochs is not None and not (math.isfinite(self.epochs) and self.epochs > 0):
             raise ConfigError(f"epochs is {self.epochs}; expected a positive number")
 
@@ -119,8 +122,8 @@ class Options:
         return cls(**{**BEFORE, **given, **decoded})
 
     def to_json(self) -> dict[str, Any]:
-        """What a training depends on, as JSON-able values by name: all but ``progress`` and ``networks`` (see the model)."""
-        unwritten = ("progress", "networks")
+        """What a training depends on, as JSON-able values by name: no ``progress``, ``threads`` or ``networks``."""
+        unwritten = ("progress", "threads", "networks")
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in unwritten}
         values["backend"] = engine_name(self.backend)
         values |= {"beta": schedules.to_json(self.beta), "likelihood": likelihood_to_json(self.likelihood)}

@@ -13,6 +13,7 @@ from .engines import AUTO, Engine, chosen, engine
 from .errors import ConfigError, JPVAEWarning
 from .model.model import Model
 from .options import Options
+from .processes import share
 from .training import schedules
 from .training.plan import Calibration, Plan, held_out_rows
 from .training.schedules import LearningRate
@@ -21,7 +22,7 @@ from .views.columns import Columns
 _MOST_STEPS = 10**9
 _PASSES, _FEWEST_STEPS = 30.0, 1_500  # where neither epochs nor steps are given: docs/experiments.md
 _FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
-_STEEPEST, _STRONGEST = 2.0, 0.5
+_STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.5, 0.4
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
 
 
@@ -70,8 +71,11 @@ def engine_of(options: Options, model: Model, names: Sequence[str]) -> Engine:
                 f"networks has {found} for the {kind} of view {names[int(view)]!r}; expected {expected}, as in the training: "
                 f"JPVAE.load(path, {example})"
             )
-    backend = chosen(model, options.device) if options.backend == AUTO else options.backend
-    return engine(backend, model, options.dtype, options.device, factories or None)
+    together = share()[1] > 1
+    backend: Any = options.backend
+    if backend == AUTO:
+        backend = "torch" if together else chosen(model, options.device)
+    return engine(backend, model, options.dtype, options.device, factories or None, options.threads)
 
 
 def with_networks(made: Engine, model: Model, parameters: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
@@ -145,7 +149,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         max_gradient_norm=_gradient_limit(options.max_gradient_norm, model),
         validation_fraction=fraction,
         cross_draws=options.cross_draws,
-        cross_weight=float(options.cross_weight),
+        cross_weight=_weight_of_crossing(options.cross_weight, model, rows),
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
         weight_decay=_decay(options.weight_decay, model, rows),
@@ -169,6 +173,11 @@ def _gradient_limit(given: float | str | None, model: Model) -> float | None:
 def _decay(given: float | str, model: Model, rows: int) -> float:
     """As a number; "auto": the more columns there are for each row, the more."""
     return _STRONGEST * min(1.0, math.sqrt(sum(model.features) / rows)) if isinstance(given, str) else float(given)
+
+
+def _weight_of_crossing(given: float | str, model: Model, rows: int) -> float:
+    """As a number; "auto": what crossing regularises fades with the rows for each column, and its bias shall fade with it."""
+    return min(_CROSSING, 10.0 * _CROSSING * sum(model.features) / rows) if isinstance(given, str) else float(given)
 
 
 def _weight_of_each(given: tuple[float, ...] | Mapping[str, float] | None, names: Sequence[str]) -> tuple[float, ...] | None:

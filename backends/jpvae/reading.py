@@ -88,7 +88,7 @@ class Reading:
 
         def visit(view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
             survey(view, rows, values, observed)
-            units[view].prepare(values, observed, dtype, rows.start)
+            units[view].prepare(values, observed, dtype, range(rows.start, rows.stop))
             if also is not None:
                 also(view, rows, values, observed)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
-import array_api_compat.numpy
 import numpy as np
 
 from jpvae.model.batch import Batch
@@ -17,28 +16,33 @@ from .adam import clip
 from .layers import forward, halves, layers_of
 from .loss import differentiate
 from .state import State
-from .threads import quiet
+from .threads import products_limited, products_threads, quiet
 
 Arrays = dict[str, np.ndarray]
 _LARGE = 250_000  # weights: with fewer, handing over the pieces of a step takes longer than it saves
 _ROWS = 512  # of a product in a prediction
-_PRODUCTS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
 
 
 class Engine:
     """The Engine protocol, in NumPy. model: a jpvae Model; dtype: "float32" or "float64"; device: "cpu".
 
-    threads: how many work at a step; by default one per view, as far as there are cores, where the model is large enough and
-    NumPy's matrix products were told to keep to one thread (OPENBLAS_NUM_THREADS=1 in the environment: the fastest way).
+    threads: how many work at a step; by default one per view, as far as NumPy's products have as many, where the model is large
+    enough, else one. While the engine computes (``limited``), its products share what these leave, as far as they are worth it:
+    they wait in loops that keep the cores busy.
     """
 
-    xp = array_api_compat.numpy
+    xp = np
 
     def __init__(self, model: Model, dtype: str = "float32", device: str = "cpu", *, threads: int | None = None) -> None:
         if device != "cpu":
             raise RuntimeError("NumPy computes on the CPU; expected device='cpu'")
         self.model, self.dtype = model, dtype
-        self.threads = _threads(model) if threads is None else threads
+        self._given, self.threads = threads, _threads(model) if threads is None else threads
+
+    def limited(self, rows: int) -> AbstractContextManager[None]:
+        """Compute with as many threads in each product as so many rows are worth; then NumPy has again what it had."""
+        total = min(self.model.threads(rows), products_threads()) if self._given is None else self._given
+        return products_limited(max(1, total // self.threads))
 
     def asarray(self, x: np.ndarray) -> np.ndarray:
         """Bool stays bool, all else takes the engine's dtype."""
@@ -116,9 +120,5 @@ def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
 
 
 def _threads(model: Model) -> int:
-    """One per view where that pays: the products' own threads keep their cores busy between products too, and leave none."""
-    limits = [os.environ[name] for name in _PRODUCTS if name in os.environ]
-    if model.weights < _LARGE or limits[:1] != ["1"]:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, model.views)
+    """One per view where that pays, and where the products have as many to give."""
+    return 1 if model.weights < _LARGE else min(products_threads(), model.views)

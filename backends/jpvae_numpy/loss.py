@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 import jpvae_core as jc
@@ -39,7 +38,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     # Encoders: x -> mean, log_var
     def encode(i: int) -> tuple[Array, Array]:
         mean, raw = halves(state.encoders[i].forward(x[i]))
-        return mean, model.log_variances(xp, raw)
+        return mean, model.log_variances(np, raw)
 
     means, log_vars = zip(*each(encode, views), strict=True)
 
@@ -72,7 +71,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
             latents += [completed[i][s, k, rows] for s in range(S)]
             wanted += [targets[i][rows]] * S
         outputs, joined = state.decoders[i].forward(np.concatenate(latents)), np.concatenate(wanted)
-        log_prob = likelihood.log_prob(xp, outputs, joined, parameters).sum(axis=-1)
+        log_prob = likelihood.log_prob(np, outputs, joined, parameters).sum(axis=-1)
         terms, bars = [log_prob[:first]], [plan.weights[:first]]
         at, start = first, first
         for _, rows in plan.crossed:  # log 1/S sum_s exp: its derivative is each draw's share
@@ -83,7 +82,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
             bars.append((np.exp(draws - total) * plan.weights[at : at + size]).ravel())
             at, start = at + size, start + S * size
         log_prob_bar = state.asarray(-1.0 / B * np.concatenate(bars))[:, None]
-        outputs_bar, own_bar = likelihood.log_prob_vjp(xp, outputs, joined, parameters, log_prob_bar)
+        outputs_bar, own_bar = likelihood.log_prob_vjp(np, outputs, joined, parameters, log_prob_bar)
         for name, bar in own_bar.items():
             gradients[f"likelihood.{i}.{name}"][...] = bar
         latents_bar: Any = state.decoders[i].backward(outputs_bar, to_input=True)

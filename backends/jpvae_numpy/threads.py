@@ -1,11 +1,14 @@
-"""A few threads for independent pieces of one step: NumPy lets go of the interpreter in products and elementwise loops."""
+"""A few threads for independent pieces of one step: NumPy lets go of the interpreter in products and elementwise loops. And
+how many the products themselves have, which threadpoolctl can tell and change; without it they are left alone."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +19,28 @@ Result = TypeVar("Result")
 def quiet() -> np.errstate:
     """No warnings of overflow: where it matters the loss is not finite, and the training stops with an error."""
     return np.errstate(over="ignore", divide="ignore", invalid="ignore")
+
+
+@functools.cache
+def _controller() -> Any:
+    """threadpoolctl's view of the libraries that are loaded, NumPy's products among them."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ModuleNotFoundError:
+        return None
+    return ThreadpoolController().select(user_api="blas")
+
+
+def products_threads() -> int:
+    """How many threads a product may use at the moment, as the environment, joblib or the caller left it."""
+    controller = _controller()
+    return max((library["num_threads"] for library in controller.info()), default=1) if controller else 1
+
+
+def products_limited(count: int) -> AbstractContextManager[Any]:
+    """A context in which products use so many threads."""
+    controller = _controller()
+    return controller.limit(limits=count) if controller else nullcontext()
 
 
 class Threads:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import array_api_compat.torch
@@ -16,6 +17,7 @@ from jpvae.model.objective import negative_elbo
 
 from .networks import Factory, Networks, as_floats
 from .state import MakeOptimizer, State, adam
+from .together import add_up, agree, any_of
 
 Tensors = dict[str, torch.Tensor]
 
@@ -26,7 +28,8 @@ class Engine:
     model: a jpvae Model; dtype: "float32" or "float64"; device: as torch names it.  networks: factories by part, "encoder.0"
     say (networks.py).  optimizer: from parameter groups to a torch optimiser, in place of Adam; its learning rates are set
     before every step.  compile: have torch.compile make the loss of each shape of batch, which takes a compiler and about a
-    minute.  The last two go into ``JPVAE(backend=functools.partial(Engine, compile=True))``.
+    minute.  These two go into ``JPVAE(backend=functools.partial(Engine, compile=True))``.  threads: torch's, while this engine
+    computes; by default what its rows are worth (``Model.threads``; for networks of your own all), at most what torch had.
     """
 
     xp = array_api_compat.torch
@@ -40,13 +43,33 @@ class Engine:
         networks: Mapping[str, Factory] | None = None,
         optimizer: MakeOptimizer = adam,
         compile: bool = False,
+        threads: int | None = None,
     ) -> None:
-        self.model = model
+        self.model, self._threads = model, threads
         self.dtype: torch.dtype = getattr(torch, dtype)
         like = torch.empty(0, dtype=self.dtype, device=device)  # fails here, not in training, where there is no such device
         self.device, self._optimizer = like.device, optimizer
         self._networks = Networks(model, networks or {}, like)
         self._objective = torch.compile(negative_elbo) if compile else negative_elbo
+
+    @contextmanager
+    def limited(self, rows: int) -> Iterator[None]:
+        """Compute with the threads that so many rows are worth; then torch has again what it had."""
+        before = torch.get_num_threads()
+        worth = before if self.model.own_networks else min(before, self.model.threads(rows))
+        torch.set_num_threads(self._threads or worth)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def any_of(self, flag: bool) -> bool:
+        """Whether it is True in any process of the group."""
+        return any_of(flag, self.device)
+
+    def agree(self, number: int) -> bool:
+        """Whether it is the same number of 32 bits in all processes of the group."""
+        return agree(number, self.device)
 
     def asarray(self, x: np.ndarray) -> torch.Tensor:
         """A tensor on the engine's device; bool stays bool, all else takes the engine's dtype."""
@@ -99,6 +122,7 @@ class Engine:
         """One Adam step; the report is of the parameters before it."""
         p, network, training = state.parameters, self._networks, learning_rate > 0
         inputs = batch.inputs(self.asarray)
+        shares = None if batch.shares is None else self.asarray(batch.shares)
 
         def encode(i: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             mean, log_var = network(p, "encoder", i, x, training=training).chunk(2, dim=-1)
@@ -110,13 +134,17 @@ class Engine:
         with network.randomness(batch.posterior_noise):
             found = self._objective(self.model, p, inputs, encode, decode, beta=beta, xp=self.xp)
             state.optimizer.zero_grad()
-            found.loss.backward()
+            (found.loss if shares is None else shares[0] * found.loss).backward()
+        numbers = torch.cat([torch.stack([found.loss, found.kl]), found.reconstruction]).detach()
+        if shares is not None:
+            numbers *= torch.cat([shares[:1], shares])
+            add_up([numbers, *state.gradients()])
         report: dict[str, Any] = {}
         if max_gradient_norm is not None:
             report["gradient_norm"] = state.limit(max_gradient_norm)
         if math.isfinite(report.get("gradient_norm", 0.0)):
             state.step(learning_rate, coupling_rate, weight_decay)
-        loss, kl, *reconstruction = torch.cat([torch.stack([found.loss, found.kl]), found.reconstruction]).tolist()
+        loss, kl, *reconstruction = numbers.tolist()
         report |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if not math.isfinite(loss):
             report["rows"] = found.by_row(batch, self.numpy)

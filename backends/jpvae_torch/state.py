@@ -64,6 +64,12 @@ class State:
                 group["weight_decay"] = weight_decay * group["decay"]
         self.optimizer.step()
 
+    def gradients(self) -> list[torch.Tensor]:
+        """Of all that is trained: zeros where nothing of a batch needed it."""
+        for x in self.trained.values():
+            x.grad = torch.zeros_like(x) if x.grad is None else x.grad
+        return [x.grad for x in self.trained.values() if x.grad is not None]
+
     def limit(self, most: float) -> float:
         """g <- g min(1, most/|g|) where |g| is finite; returns |g| (of before), summed in float64."""
         gradients = [x.grad for x in self.trained.values() if x.grad is not None]

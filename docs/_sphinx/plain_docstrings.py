@@ -53,8 +53,14 @@ def escaped(text, signs):
     return "".join(part if k % 2 else signs.sub(r"\\\1", part) for k, part in enumerate(CODE.split(text)))
 
 
+def without_words(app, what, name, obj, skip, options):
+    """Leave out the fields of named tuples, of which Python says no more than their numbers; the class describes them."""
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
 def setup(app) -> ExtensionMetadata:
     """For Sphinx."""
+    app.connect("autodoc-skip-member", without_words)
     app.connect("autodoc-process-docstring", readable, priority=100)
     app.connect("autodoc-process-docstring", as_it_stands, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

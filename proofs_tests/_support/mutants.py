@@ -101,7 +101,7 @@ SHOWN = ("__init__.py", "registry.py", "inspection.py", "latent_report.py", "ver
 ABOUT = {  # folder -> tests; those of engines first, because others import from them
     "engines": "batches likelihoods likelihood_digits schedules missing_cells divergence",
     "estimator": "posterior_predictive predictive_std level_probabilities resampling row_noise score pooling affine_model "
-    "estimator early_stopping mixed_tables impossible callbacks",
+    "estimator early_stopping mixed_tables impossible callbacks calibration",
 }
 
 

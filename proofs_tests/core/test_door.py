@@ -30,6 +30,15 @@ def test_every_form_of_a_mask(form):
     np.testing.assert_array_equal(jc.kl_divergence(NAMED, MEANS, LOG_VARS, MASKS[form]), KL)
 
 
+def test_columns_of_a_mask_may_have_leading_axes():
+    """(2, 5) per view: two patterns for each row."""
+    masks = np.stack([MASK, ~MASK])
+    want = jc.kl_divergence(PRIOR, [np.stack([x, x]) for x in MEANS], [np.stack([x, x]) for x in LOG_VARS], masks)
+    columns = [masks[..., i] for i in range(3)]
+    got = jc.kl_divergence(PRIOR, [np.stack([x, x]) for x in MEANS], [np.stack([x, x]) for x in LOG_VARS], columns)
+    np.testing.assert_array_equal(got, want)
+
+
 def test_a_numpy_mask_beside_torch():
     prior, means = PRIOR.to(torch.zeros(1, dtype=torch.float64)), [torch.tensor(x) for x in MEANS]
     got = jc.kl_divergence(prior, means, [torch.tensor(x) for x in LOG_VARS], MASK)

@@ -177,3 +177,32 @@ def test_a_wrapper_of_jax_s_is_its_value_also_beside_tracers(monkeypatch):
 
     rows = jnp.ones((2, 3))
     np.testing.assert_allclose(jax.jit(divergence)(rows), divergence(rows), rtol=1e-6)
+
+
+def test_priors_of_equal_arrays_are_equal_and_of_another_dtype_are_not():
+    R = rotation(3, 3)
+    one, twin = (jc.JointPrior.orthogonal(x, np.asarray(0.5)) for x in (R, R.copy()))
+    assert one == twin
+    assert one != jc.JointPrior.orthogonal(rotation(3, 3) * 0.5, np.asarray(0.5))
+    flat = np.eye(3)  # the same numbers in either dtype
+    assert jc.JointPrior.orthogonal(flat, 0.5) != jc.JointPrior.orthogonal(flat.astype(np.float32), 0.5)
+
+
+def test_one_bad_prior_of_a_stack_is_found():
+    logits = np.zeros((2, 2, 3))
+    jc.JointPrior.canonical(None, logits).check()
+    logits[1, 0, 0] = np.nan
+    with np.errstate(invalid="ignore"), pytest.raises(jc.NotAContraction, match="expected a finite number"):
+        jc.JointPrior.canonical(None, logits).check()
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2)])
+def test_a_rank_beyond_the_smaller_size_is_refused(shape):
+    with pytest.raises(jc.ShapeError, match="rank is 3; expected 1 <= rank <= 2"):
+        jc.JointPrior.from_covariance(np.full(shape, 0.1), rank=3)
+
+
+def test_loadings_alone_need_a_dtype_that_the_core_has():
+    for dtype in (np.float16, np.int64):
+        with pytest.raises(jc.DtypeError, match="logits"):
+            jc.JointPrior.canonical(None, np.zeros((2, 3), dtype))

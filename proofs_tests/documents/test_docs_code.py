@@ -102,7 +102,7 @@ def test_the_code_runs(page, monkeypatch, capsys):
                 ran += 1
                 continue
             assert language in ("console", "")
-            for line in text.splitlines():
+            for line in text.replace("\\\n", " ").splitlines():
                 program, *arguments = shlex.split(line.removeprefix("$ "))
                 assert program == "jpvae"
                 assert invoke(monkeypatch, capsys, *arguments)[0] == 0, line

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from jpvae import JPVAE
+from jpvae import JPVAE, Filler
 
 METHODS = {
     name: member
@@ -47,7 +47,7 @@ def test_every_argument_is_described(name):
 def test_the_examples_run():
     """Those of the class first: the methods' go on with its model and its data."""
     order = sorted(METHODS, key=lambda name: (name == "load", name != "save", name in ("fit", "fit_transform"), name))
-    examples = [("JPVAE", JPVAE.__doc__), *((name, METHODS[name].__doc__) for name in order)]
+    examples = [("JPVAE", JPVAE.__doc__), *((name, METHODS[name].__doc__) for name in order), ("Filler", Filler.__doc__)]
     scope, parser, runner = {}, doctest.DocTestParser(), doctest.DocTestRunner(verbose=False)
     for name, docstring in examples:
         test = parser.get_doctest(docstring, {}, name, None, 0)

@@ -26,7 +26,7 @@ def believing(change):
     native = {name: own.engine.asarray(x) for name, x in p.items()}
     units = one.model._fitted.units
     there = np.ones(ROWS, dtype=bool)
-    views = [u.prepare(x, there, "float64", 0) for u, x in zip(units, one.sample(ROWS, 5), strict=True)]
+    views = [u.prepare(x, there, "float64", range(ROWS)) for u, x in zip(units, one.sample(ROWS, 5), strict=True)]
     return one, Predictor(own.engine, own.model, native, own.seed), views
 
 

@@ -31,6 +31,7 @@ def test_independent_views_have_eigenvalue_one():
     found = certify(jc.JointPrior.independent([2, 3]), "float64")
     assert found.positive_definite
     assert found.at_least <= 1 <= found.at_most
+    assert found.orthogonality_defect == 0
 
 
 def determinant(matrix):
@@ -68,6 +69,15 @@ def test_float32_frames_at_large_logits_are_not_positive_definite_as_stored():
     assert found.orthogonality_defect > 1e-8
     wide = jc.JointPrior.svd(rotation(6, 1), np.full(6, 20.0), rotation(6, 2))
     assert certify(wide, "float64").positive_definite
+
+
+def test_frames_that_are_no_rotations():
+    """Not the coupling's fault, and the text does not claim it."""
+    prior = jc.JointPrior.orthogonal(np.full((3, 3), 2.0), 0.5)
+    found = certify(prior, "float64")
+    assert found.positive_definite is False
+    assert "frames are not orthogonal (off by" in str(found)
+    assert "coupling is within" not in str(found)
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):

@@ -12,12 +12,14 @@ from rich.table import Table
 
 from ..atomic import check_folder
 from ..errors import ConfigError
+from ..processes import joined as together
+from ..processes import launched
 from ..training.callbacks import Callback, Run
 from ..training.progress import families_table, progress_bar
 from ..views.inferring import INFER, families
 from . import fit_options as options
 from . import reporting
-from .arguments import AsJson, Seed, ViewFiles, console
+from .arguments import AsJson, Seed, Threads, ViewFiles, console
 from .reading_options import reads_tables, to_file
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def command(
     seed: Seed = 0,
     backend: options.Backend = None,
     device: options.Device = "cpu",
+    threads: Threads = None,
     config: options.Config = None,  # noqa: ARG001  (its callback has read it)
     write_config: options.WriteConfig = None,
     report: reporting.TestedReport = None,
@@ -62,6 +65,8 @@ def command(
 
     Arrays (.npy, .npz) have no id column: rows are matched by position, and a
     row of NaN marks a missing view.
+
+    Started by torchrun, the processes train one model together.
     """
     from ..estimator import JPVAE
     from ..tables.dialect import Dialect, dialects
@@ -92,6 +97,7 @@ def command(
         "max_gradient_norm": max_gradient_norm,
         "weight_decay": weight_decay,
         "backend": backend,
+        "threads": threads,
     }
     chosen: dict[str, Any] = {
         **{name: value for name, value in given_options.items() if value is not None},  # all else is as JPVAE has it
@@ -107,7 +113,11 @@ def command(
     listeners = [announcement, *progress_bar(False if as_json else "auto")]
     kept = {"tables": {name: each.to_json() for name, each in how.items()}} if joined.tables else None
     options_of_fit: dict[str, Any] = {"checkpoint": out, "callbacks": listeners, "metadata": kept}
-    model = JPVAE(**chosen, progress=False).fit(joined.views, joined.observed, **options_of_fit)
+    with together(device) as own_device:
+        model = JPVAE(**chosen | {"device": own_device}, progress=False)
+        model.fit(joined.views, joined.observed, **options_of_fit)
+    if launched():
+        return
     if report is not None:
         reporting.write(report, out, model, joined, given, evaluated=reporting.evaluation(model, joined, quiet=as_json))
     last, latents = model.history_[-1], model.report_

@@ -6,16 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ..errors import ConfigError
 from . import reporting
-from .arguments import AsJson, Engine, ModelFile, ViewFiles, console
+from .arguments import AsJson, Engine, ModelFile, Threads, ViewFiles, console
 from .reading_options import reads_tables
+
+if TYPE_CHECKING:
+    from ..tables.results import Wanted
 
 EXAMPLE = "jpvae impute model.safetensors --view rna=new.csv --out filled --draws 20"
 
@@ -89,6 +93,15 @@ def command(
         str | None,
         typer.Option(metavar="DEVICE", help="Device of the engine: cpu, cuda, ... By default the one used in training."),
     ] = None,
+    threads: Threads = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCHEDULER",
+            help="Fill the files of a dataset on a Dask cluster: local, an address such as tcp://host:8786, or a scheduler's "
+            "file.",
+        ),
+    ] = None,
     report: reporting.Report = None,
     as_json: AsJson = False,
 ) -> None:
@@ -100,21 +113,41 @@ def command(
 
     For arrays, the marks are written to a separate array. A .npy file is
     processed in blocks and may be larger than memory.
+
+    A view may also be a folder or a pattern of files, such as
+    --view rna='rna/*.parquet'. Files that have the same name in every view hold
+    the same subjects. Each is filled by itself and written under its name; a run
+    that was interrupted continues with the files that are not finished.
     """
-    from ..estimator import JPVAE
     from ..inference import bounds as bounds_of
-    from ..tables import results, writing
-    from ..tables.dialect import dialects, stored
-    from ..tables.joining import join
-    from ..tables.sources import sources
+    from ..tables import results
+    from ..tables.partitions import is_dataset
 
     if match is not None and not draws:
         raise ConfigError(f"--match is {match} without --draws; expected both: donors' values are draws")
     limits = bounds_of.from_words(bounds or [], whole or [])
+    wanted = results.Wanted(draws, std, probabilities, proposals, *limits, match)
+    if is_dataset(view):
+        for option, value in (("--report", report), ("--match", match)):
+            if value is not None:
+                raise ConfigError(f"{option} looks at all rows, and the views are datasets; expected one file for each view")
+        options = {"impossible": impossible.value, "backend": backend, "device": device, "threads": threads}
+        _fill_dataset(model, view, words, out, wanted, options, dask, as_json=as_json)
+        return
+    if dask is not None:
+        raise ConfigError(
+            f"--dask is {dask!r} with one file for each view; expected folders or patterns, such as rna='rna/*.csv'"
+        )
+    from ..estimator import JPVAE
+    from ..tables import writing
+    from ..tables.dialect import dialects, stored
+    from ..tables.joining import join
+    from ..tables.sources import sources
+
     given = sources(view)
     writing.check_new_folder(out)
     reporting.check(report)
-    fitted = JPVAE.load(model, backend=backend, device=device)
+    fitted = JPVAE.load(model, backend=backend, device=device, threads=threads)
     how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
     if fitted.index_name_ is not None:
@@ -123,7 +156,6 @@ def command(
         fitted.set_params(impossible=impossible.value)
         joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False  # these rows are imputed too
     with writing.new_folder(out) as folder:
-        wanted = results.Wanted(draws, std, probabilities, proposals, *limits, match)
         if fitted.index_name_ is None:
             imputed = results.write_arrays(folder, fitted, joined, given, wanted)
         else:
@@ -143,3 +175,43 @@ def command(
     console().print(table)
     if report is not None:
         console().print(f"report: [bold]{escape(str(report))}[/]")
+
+
+def _fill_dataset(
+    model: Path,
+    view: Sequence[str],
+    words: Mapping[str, Sequence[str]],
+    out: Path,
+    wanted: Wanted,
+    options: Mapping[str, Any],
+    dask: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    from rich.progress import track
+
+    from ..tables import partitions, writing
+    from ..tables.on_dask import on_dask
+    from ..writers import only_writer
+
+    parts = partitions.partitions(view)
+    if not (out / partitions.RUN).is_file():
+        writing.check_new_folder(out)
+    task = partitions.Task(str(model.resolve()), str(out.resolve()), dict(words), wanted, **options)
+    with only_writer(out):
+        partitions.begin(task)
+        left = [part for part in parts if partitions.done(part, task) is None]
+        filled = partitions.here(left, task) if dask is None else on_dask(left, task, dask) if left else iter(())
+        for _ in track(filled, "filling", len(left), console=Console(stderr=True), disable=as_json):
+            pass
+        partitions.tidy(task)
+    found = [partitions.fill(part, task) for part in parts]  # all are done: what stands in their marks
+    counts = {name: sum(one["imputed"][name] for one in found) for name in found[0]["imputed"]}
+    subjects, before = sum(one["subjects"] for one in found), len(parts) - len(left)
+    if as_json:
+        result = {"folder": str(out), "partitions": len(parts), "filled_before": before, "subjects": subjects}
+        typer.echo(json.dumps(result | {"imputed": counts}))
+        return
+    also = f" ({before:,} of them before)" if before else ""
+    console().print(f"{subjects:,} subjects in {len(parts):,} files of each view{also}, in the folder {escape(str(out))}")
+    console().print("rows in which at least one cell was filled: " + ", ".join(f"{n} {k:,}" for n, k in counts.items()))

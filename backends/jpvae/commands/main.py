@@ -16,7 +16,8 @@ from rich.table import Table
 from jpvae_core import JPVAEError, __version__
 
 from ..engines import ENGINES
-from ..errors import JPVAEWarning
+from ..errors import JPVAEWarning, ProcessLost
+from ..processes import launched
 from . import evaluate, fit, impute, inspect, report, reproduce, verify
 from .arguments import AsJson, Protocol, Seed, choices, console
 
@@ -47,12 +48,13 @@ def run() -> None:
     """The command; a JPVAEError or an unusable path ends it with one message and exit code 2."""
     screen = Console(stderr=True, soft_wrap=True, highlight=False)
     with warnings.catch_warnings():
-        warnings.simplefilter("always", JPVAEWarning)
+        warnings.simplefilter("ignore" if launched() else "always", JPVAEWarning)
         warnings.showwarning = lambda message, *_: screen.print(f"[bold yellow]warning:[/] {escape(str(message))}")
         try:
             app()
         except (JPVAEError, OSError) as error:
-            screen.print(f"[bold red]error:[/] {escape(str(error))}")
+            if not (launched() and isinstance(error, ProcessLost)):  # of many processes the first one tells
+                screen.print(f"[bold red]error:[/] {escape(str(error))}")
             raise SystemExit(2) from error
 
 

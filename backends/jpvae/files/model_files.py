@@ -62,6 +62,7 @@ class ModelFiles:
         backend: str | Callable[..., Any] | None = None,
         device: str | None = None,
         networks: Mapping[str, tuple[Any, Any]] | None = None,
+        threads: int | None = None,
     ) -> Self:
         """Read what ``save`` or a finished ``fit(checkpoint=...)`` wrote.
 
@@ -73,6 +74,8 @@ class ModelFiles:
             Where to predict, if not where it was trained.
         networks : dict, optional
             The factories of the training, where it had networks of your own.
+        threads : int, optional
+            As for ``JPVAE``.
 
         Returns
         -------
@@ -93,7 +96,7 @@ class ModelFiles:
         True
         >>> folder.cleanup()
         """
-        given = {"backend": backend, "device": device, "networks": networks}
+        given = {"backend": backend, "device": device, "networks": networks, "threads": threads}
         chosen = {name: value for name, value in given.items() if value is not None}
         fitted = saving.read(path, **chosen)
         options = fitted.options

@@ -58,7 +58,7 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
         tensors |= {"moments.mean": fitted.moments[0], "moments.covariance": fitted.moments[1]}
     tensors |= {f"best.{name}": x for name, x in best.parameters.items()} if best else {}
     tensors |= {f"calibrated.{name}": x for name, x in progress.calibrated.items()}
-    header = _identity(fitted) | {"step": progress.step, "history": fitted.history, "fingerprint": fingerprint}
+    header = identity(fitted) | {"step": progress.step, "history": fitted.history, "fingerprint": fingerprint}
     header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
     header["report"] = asdict(fitted.report) if fitted.report else None
     header["index_name"] = fitted.index_name
@@ -156,7 +156,7 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     if path is None or not os.path.exists(path):
         return replace(start, parameters=start.model.initial_parameters(start.seed, start.scaling)), Progress(0)
     tensors, header = checkpoints.load(path)
-    for part, ours in (_identity(start) | {"fingerprint": fingerprint}).items():
+    for part, ours in (identity(start) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
         if part == "options" and isinstance(theirs, dict):
             theirs = Options().to_json() | BEFORE | theirs | {name: ours[name] for name in ("backend", "device")}
@@ -210,17 +210,17 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else list(value)
 
 
-def _identity(fitted: Fitted) -> dict[str, Any]:
+def identity(fitted: Fitted) -> dict[str, Any]:
     """What makes two trainings the same: options, model and view names, as plain JSON."""
     slices = fitted.slices
     options = fitted.options.to_json()
     options |= {"seed": fitted.seed, "view_slices": None if slices is None else slices.positions}  # what they came to
-    identity = {
+    found = {
         "options": options,
         "model": asdict(fitted.model),
         "view_names": fitted.view_names,
         "columns": [each.to_json() for each in fitted.columns],
         "feature_names": None if slices is None else slices.names,
     }
-    plain: dict[str, Any] = json.loads(json.dumps(identity, default=_plain))
+    plain: dict[str, Any] = json.loads(json.dumps(found, default=_plain))
     return plain

@@ -11,6 +11,7 @@ from ..option_values import at_least, seed_of
 from ..options import Missing
 from ..views.returning import give_back as as_table
 from .predictor import Predictor
+from .threads import with_its_threads
 
 
 class Generation:
@@ -24,6 +25,7 @@ class Generation:
         def predictor(self) -> Predictor:
             """The fitted model."""
 
+    @with_its_threads
     def reconstruct(self, views: Any, mask: Any = None, *, missing: Missing | None = None) -> Any:
         """Every view decoded from its latent mean (``transform``).
 
@@ -57,6 +59,7 @@ class Generation:
                 result[j][block.rows] = units[j].to_table(mean)
         return give_back(result)
 
+    @with_its_threads
     def sample(self, n: int, *, seed: int = 0) -> list[np.ndarray]:
         """New subjects from the prior: coherent decoded means of all views.
 

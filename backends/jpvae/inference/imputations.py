@@ -19,6 +19,7 @@ from .bounds import bounds_of
 from .importance import resampling_of, warn
 from .matching import Donors
 from .predictor import Predictor
+from .threads import with_its_threads
 
 
 class Imputations:
@@ -36,6 +37,7 @@ class Imputations:
         def training_moments(self) -> tuple[np.ndarray, np.ndarray]:
             """Of the latents."""
 
+    @with_its_threads
     def impute(
         self,
         views: Any,
@@ -156,6 +158,7 @@ class Imputations:
         filled = give_back(results[0], "filled")
         return (filled, give_back(results[1], "numbers")) if with_std else filled
 
+    @with_its_threads
     def sample_imputations(
         self,
         views: Any,

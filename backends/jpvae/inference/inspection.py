@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 import jpvae_core as jc
@@ -30,10 +29,10 @@ def prior_of(model: Model, parameters: Mapping[str, np.ndarray]) -> jc.JointPrio
 def singular_values(prior: jc.JointPrior) -> dict[tuple[int, int], np.ndarray]:
     """The singular values (d,) of C_ij, largest first, for i < j; none where views are independent."""
     pairs = [(i, j) for j in range(len(prior.dims)) for i in range(j) if prior.coupling.rank]
-    return {(i, j): np.sort(np.abs(np.asarray(prior.coupling.correlation(xp, i, j))))[::-1] for i, j in sorted(pairs)}
+    return {(i, j): np.sort(np.abs(np.asarray(prior.coupling.correlation(np, i, j))))[::-1] for i, j in sorted(pairs)}
 
 
 def smallest_eigenvalue(prior: jc.JointPrior) -> tuple[float, float]:
     """(lower, upper) with lower <= smallest eigenvalue of Sigma <= upper, lower > 0; equal for at most two coupled views."""
-    lower, upper = prior.coupling.eigenvalue_bounds(xp)
+    lower, upper = prior.coupling.eigenvalue_bounds(np)
     return float(np.asarray(lower)), float(np.asarray(upper))

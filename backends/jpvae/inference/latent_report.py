@@ -10,12 +10,14 @@ A view none of whose latents is active has collapsed: its posterior says the sam
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..views.pieces import pieces
 from .predictor import Predictor, Rows
 
 ACTIVE = 0.01  # variance of a posterior mean over rows
@@ -94,9 +96,11 @@ def diagnose(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, 
 
 def _patterns(observed: np.ndarray) -> tuple[tuple[tuple[bool, ...], int], ...]:
     """The most frequent rows of (N, M), with how often each is there."""
-    found, counts = np.unique(observed, axis=0, return_counts=True)
-    order = sorted(range(len(found)), key=lambda k: (-counts[k], found[k].tolist()))[:PATTERNS]
-    return tuple((tuple(map(bool, found[k])), int(counts[k])) for k in order)
+    total: Counter[tuple[bool, ...]] = Counter()
+    for rows in pieces(*observed.shape):
+        found, counts = np.unique(observed[rows], axis=0, return_counts=True)
+        total.update(dict(zip(map(tuple, found.tolist()), counts.tolist(), strict=True)))
+    return tuple(sorted(total.items(), key=lambda item: (-item[1], item[0]))[:PATTERNS])
 
 
 def _advice(views: Mapping[str, Mapping[str, Any]]) -> str:

@@ -20,11 +20,13 @@ from ..engines import Array, Engine
 from ..model.model import Model
 from ..model.posterior import Posterior, posterior
 from ..streams import Stream, generator
+from ..views.pieces import spread
 from ..views.reading import BLOCK, blocks
 from ..views.units import Prepared, prepared
 from .importance import Evidence, Resampling, Weights
 from .noise import Keys, Occurrences, RowNoise, content_keys, identity_keys
 
+_MOST_ROWS = 2**17  # of whose latents the training moments are
 ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
 
 
@@ -32,6 +34,17 @@ class Rows(Protocol):
     """A view, as an array or made as it is asked for: view[rows] is (R, c_i), or what units.py prepared of it."""
 
     def __getitem__(self, rows: Any, /) -> np.ndarray | Prepared: ...
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Some rows of a view, by their places in it."""
+
+    view: Rows
+    places: np.ndarray
+
+    def __getitem__(self, rows: Any) -> np.ndarray | Prepared:
+        return self.view[self.places[rows]]
 
 
 @dataclass(frozen=True)
@@ -208,10 +221,11 @@ class Predictor:
         return max(1, ENTRIES // (BLOCK * features))
 
     def training_moments(self, views: Sequence[Rows], observed: np.ndarray) -> jc.Moments:
-        """Moments of one posterior sample per row that has every view (the paper's estimate for Eq. 12)."""
+        """Moments of one posterior sample per row that has every view (the paper's estimate for Eq. 12); of very many rows, of
+        a part, evenly spread."""
         moments = jc.Moments()
-        full = observed.all(axis=1)
-        for block in self.blocks([v[full] for v in views], observed[full]):
+        chosen = spread(np.asarray(observed.all(axis=1)), _MOST_ROWS)
+        for block in self.blocks([_Chosen(v, chosen) for v in views], observed[chosen]):
             z = self.draw_latents(block, self.noise(block), 1)
             moments.update(np.concatenate([self.engine.numpy(part[0])[: block.size] for part in z], axis=-1))
         return moments

@@ -13,6 +13,7 @@ from ..views import outputs
 from ..views.reading import blocks
 from . import filling
 from .importance import resampling_of, warn
+from .threads import with_its_threads
 
 
 class Probabilities:
@@ -21,6 +22,7 @@ class Probabilities:
     _fitted: Fitted
     _read: Any
 
+    @with_its_threads
     def impute_probabilities(
         self,
         views: Any,

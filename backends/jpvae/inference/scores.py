@@ -12,6 +12,7 @@ from ..fitted import Fitted
 from ..option_values import at_least, flag
 from ..views.units import LogUnits
 from .importance import warn_of_collapse
+from .threads import with_its_threads
 
 
 class Scores:
@@ -52,6 +53,7 @@ class Scores:
         """
         return float(self.score_samples(views, mask, missing=missing, n_draws=n_draws).mean())
 
+    @with_its_threads
     def score_samples(
         self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 64, return_error: bool = False
     ) -> Any:
@@ -102,6 +104,7 @@ class Scores:
         scores = found.log_density - units.total
         return (scores, found.error) if return_error else scores
 
+    @with_its_threads
     def effective_draws(
         self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 64, seed: int | None = None
     ) -> np.ndarray:
@@ -143,6 +146,7 @@ class Scores:
         data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed)
         return predictor.log_evidence(scaled, data.observed, n_draws).effective_draws
 
+    @with_its_threads
     def score_conditional(
         self, views: Any, mask: Any = None, *, target: int | str, missing: str | None = None, n_draws: int = 64
     ) -> np.ndarray:
@@ -190,6 +194,7 @@ class Scores:
         seen = data.observed[:, j]
         return np.where(seen, both - given - units.of(int(j)), np.nan)
 
+    @with_its_threads
     def elbo(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 1) -> float:
         """The mean over rows of the ELBO (Eq. 5, beta = 1) of each row's observed views.
 

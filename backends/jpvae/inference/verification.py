@@ -17,7 +17,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 import jpvae_core as jc
@@ -55,6 +54,12 @@ class Certificate:
             return head + (
                 "could not be decided: its smallest eigenvalue is closer to 0 than the enclosure is wide. In exact arithmetic "
                 "its parameters give a positive definite prior, whatever their values."
+            )
+        if not self.positive_definite and self.orthogonality_defect > 0.01:  # no rounding of parameters met in training
+            return head + (
+                f"is NOT positive definite: proved, it has an eigenvalue below {self.at_most:.3g}. Its frames are not "
+                f"orthogonal (off by {self.orthogonality_defect:.1e}): their parameters are too large for the Cayley transform "
+                f"in {self.dtype}. Retrain, or check where the file comes from."
             )
         if not self.positive_definite:
             return head + (
@@ -106,7 +111,7 @@ def _sigma(flint: Any, prior: jc.JointPrior, frames: list[Any]) -> Any:
         return sigma
     for j in range(len(prior.dims)):
         for i in range(j):
-            c = _balls(flint, np.diag(np.asarray(prior.coupling.correlation(xp, i, j))))
+            c = _balls(flint, np.diag(np.asarray(prior.coupling.correlation(np, i, j))))
             block = frames[i] * c * frames[j].transpose()
             for r in range(prior.dims[i]):
                 for s in range(prior.dims[j]):
@@ -121,7 +126,7 @@ def _defect(flint: Any, q: Any) -> float:
     for r in range(gram.nrows()):
         for s in range(gram.ncols()):
             total += (gram[r, s] - (1 if r == s else 0)) ** 2
-    return math.nextafter(float(total.sqrt().upper()), math.inf)
+    return 0.0 if total == 0 else math.nextafter(float(total.sqrt().upper()), math.inf)  # == is certain
 
 
 def _sign(sigma: Any, shift: float) -> int:

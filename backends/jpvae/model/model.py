@@ -198,6 +198,11 @@ class Model:
         """How many the dense layers have."""
         return sum(n * m for i in range(self.views) for part in ("encoder", "decoder") for n, m in self.layers(part, i))
 
+    def threads(self, rows: int) -> int:
+        """How many threads the products of so many rows are worth: on cores that others use too, each product waits for the
+        slowest of them, and a small one waits longer than it computes (docs/performance.md)."""
+        return max(1, rows * self.weights // _WORK_OF_A_THREAD)
+
     def named_layers(self, part: str, view: int) -> Iterator[tuple[str, tuple[int, int]]]:
         """``layers`` by the names that their matrices have, one by one, the linear path last."""
         for k, shape in enumerate(self.layers(part, view)):
@@ -267,6 +272,7 @@ class Model:
         return {name.removeprefix(head): value for name, value in p.items() if name.startswith(head)}
 
 
+_WORK_OF_A_THREAD = 2**29  # rows times weights
 _WIDEST, _MOST_LATENTS = 2**24, 2**16
 _HIDDEN_DECAY = 4.0  # docs/experiments.md
 _TRUNCATED_STD = 0.8796256610342398  # the standard deviation of a standard normal truncated at +-2

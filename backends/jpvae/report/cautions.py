@@ -16,10 +16,11 @@ from ..figures.distributions import Column
 from ..figures.patterns import Patterns
 from ..figures.training import Training
 from ..inference.latent_report import LatentReport
+from .encoding import percent
 from .rivals import Rivals
 from .verdicts import NARROW, USELESS
 
-FEW_ROWS, WIDE, SHIFTED, MEMORISED = 100, 0.99, 1.0, 0.15
+FEW_ROWS, WIDE, SHIFTED, MEMORISED, TIED = 100, 0.99, 1.0, 0.15, 0.01
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,8 @@ def _of_views(patterns: Patterns, cross: CrossView) -> list[Caution]:
             Caution(
                 True,
                 "Views that cannot be filled",
-                f"The other views carry almost no information about {listed(useless)}: the imputations are hardly better than "
-                "column means. Use them only with their intervals, or leave the view missing.",
+                f"The model recovers almost nothing of {listed(useless)} from the other views: the imputations are hardly "
+                "better than column means. Leave these views missing, or use a method with a smaller error.",
             )
         )
     return found
@@ -131,7 +132,7 @@ def _of_views(patterns: Patterns, cross: CrossView) -> list[Caution]:
 def _of_intervals(calibration: Calibration) -> list[Caution]:
     by_view = list(zip(calibration.names, calibration.at_95, strict=True))
     found = []
-    if narrow := [f"{name} ({part:.0%})" for name, part in by_view if part < NARROW]:
+    if narrow := [f"{name} ({percent(part)})" for name, part in by_view if part < NARROW]:
         found.append(
             Caution(
                 True,
@@ -140,7 +141,7 @@ def _of_intervals(calibration: Calibration) -> list[Caution]:
                 "these imputations as lower bounds. This is common where columns outnumber subjects.",
             )
         )
-    if wide := [f"{name} ({part:.1%})" for name, part in by_view if part > WIDE]:
+    if wide := [f"{name} ({percent(part, 1)})" for name, part in by_view if part > WIDE]:
         found.append(
             Caution(False, "Intervals too wide", f"The 95 % intervals contain nearly every true value of {listed(wide)}.")
         )
@@ -148,10 +149,10 @@ def _of_intervals(calibration: Calibration) -> list[Caution]:
 
 
 def _of_rivals(rivals: Rivals | None) -> list[Caution]:
-    lost = rivals.lost() if rivals is not None else []
+    lost = [each for each in rivals.lost() if each[2] >= TIED] if rivals is not None else []
     if not lost:
         return []
-    words = [f"{view} ({method}, by {part:.0%})" for view, method, part in lost]
+    words = [f"{view} ({method}, by {percent(part)})" for view, method, part in lost]
     return [
         Caution(
             False,
@@ -164,14 +165,15 @@ def _of_rivals(rivals: Rivals | None) -> list[Caution]:
 
 def _of_overfitting(cross: CrossView, on_trained: Sequence[float] | None, rivals: Rivals | None) -> list[Caution]:
     both = zip(cross.names, cross.together, on_trained or [float("nan")] * len(cross.names), strict=True)
-    found = [(name, f"{name} ({own:.2f}, {new:.2f})") for name, new, own in both if own - new > MEMORISED]
+    found = [(name, f"{name} is {own:.2f} there and {new:.2f} here") for name, new, own in both if own - new > MEMORISED]
     if not found:
         return []
     return [
         Caution(
             False,
             "Overfitting",
-            f"The model fills the subjects that it was trained on better than new ones: R² of {listed([w for _, w in found])}. "
+            "The model fills the subjects that it was trained on better than held-out ones: R² of "
+            f"{listed([w for _, w in found])}. "
             "Fewer `--steps`, a smaller `--hidden` or a larger `--weight-decay` is worth a try where it makes the error on "
             f"held-out subjects smaller{_now(rivals, [name for name, _ in found])}.",
         )
@@ -198,7 +200,7 @@ def _of_pairs(cross: CrossView) -> list[Caution]:
     """Among three views or more: of two, the view itself cannot be filled."""
     M = len(cross.names)
     none = [
-        f"{cross.names[i]} about {cross.names[j]}"
+        f"{cross.names[j]} from {cross.names[i]}"
         for i in range(M)
         for j in range(M)
         if M > 2 and cross.r2[i, j] < USELESS <= cross.together[j]
@@ -208,9 +210,9 @@ def _of_pairs(cross: CrossView) -> list[Caution]:
     return [
         Caution(
             False,
-            "Views without information about another",
-            f"Alone, these carry almost no information: {listed(none)}. A subject who has only the first view of such a pair "
-            "gets hardly more than column means for the second.",
+            "Views that one other view does not fill",
+            f"Almost nothing is recovered of {listed(none)} alone. A subject who has only the second view of such a pair gets "
+            "hardly more than column means for the first.",
         )
     ]
 

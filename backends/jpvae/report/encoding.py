@@ -1,4 +1,5 @@
-"""Numbers as characters, for a page that holds thousands of columns: 64 steps between two ends, one character each."""
+"""Numbers for the page: as characters, where it holds thousands of columns (64 steps between two ends, one character each), and
+for people."""
 
 from __future__ import annotations
 
@@ -22,3 +23,8 @@ def steps(values: Sequence[float] | np.ndarray, low: float, high: float) -> str:
 def digits(value: float, count: int = 4) -> float | None:
     """Rounded to so many significant digits; None for what is not finite, which JSON lacks."""
     return float(f"{value:.{count}g}") if np.isfinite(value) else None
+
+
+def percent(value: float, count: int = 0) -> str:
+    """A part as per cent, with so many decimals; a dash for none."""
+    return f"{100 * value:.{count}f} %" if np.isfinite(value) else "–"

@@ -19,6 +19,7 @@ from ..atomic import write_atomically
 from ..errors import MissingDependency
 from .browser import browser_data
 from .content import Content
+from .encoding import percent
 
 HERE = Path(__file__).parent / "templates"
 
@@ -78,11 +79,6 @@ def number(value: Any, digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}g}"
-
-
-def percent(value: float, digits: int = 0) -> str:
-    """A part as per cent; a dash for none."""
-    return f"{100 * value:.{digits}f} %" if math.isfinite(value) else "–"
 
 
 def size(count: int) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .encoding import percent
+
 OURS = "JPVAE"
-_SCORES: tuple[tuple[str, str, str, Callable[..., float] | None], ...] = (
-    ("error", "error, in standard deviations", "{:.3f}", min),
-    ("accuracy", "categories filled correctly", "{:.0%}", max),
-    ("log_loss", "log loss of categories, nats", "{:.3f}", min),
-    ("coverage_95", "values inside their 95 % interval", "{:.0%}", None),
+_SCORES: tuple[tuple[str, str, Callable[[float], str], Callable[..., float] | None], ...] = (
+    ("error", "error, in standard deviations", "{:.3f}".format, min),
+    ("accuracy", "categories filled correctly", percent, max),
+    ("log_loss", "log loss of categories, nats", "{:.3f}".format, min),
+    ("coverage_95", "values inside their 95 % interval", percent, None),
 )
 
 
@@ -90,6 +92,6 @@ def rivals(result: Mapping[str, Any]) -> Rivals:
                 continue
             values = tuple(float(found[name][method]) for method in methods)
             best = tuple(best_of is not None and value == best_of(values) for value in values)
-            lines.append(Line(view, words, values, tuple(form.format(value) for value in values), best))
+            lines.append(Line(view, words, values, tuple(form(value) for value in values), best))
     rows = result["rows"]
     return Rivals(methods, tuple(result["seconds"].values()), tuple(lines), rows["train"], rows["held_out"])

@@ -17,6 +17,7 @@ from typing import Literal
 
 from ..figures.calibration import Calibration
 from ..figures.cross_view import LEAST, CrossView
+from .encoding import percent
 from .rivals import OURS, Rivals
 
 USELESS, HALF, NARROW = 0.02, 0.5, 0.90
@@ -68,12 +69,12 @@ def _recovered(share: float, rows: int) -> str:
             return f"Fewer than {LEAST} of the subjects looked at have this view and another one."
         return "Its columns do not vary among the subjects looked at."
     if share < USELESS:
-        return "The other views carry almost no information about it: its filled values are hardly better than column means."
-    return f"{share:.0%} of its variation is recovered from the other views."
+        return "Almost nothing of its variation is recovered: filled values are hardly better than column means."
+    return f"{percent(share)} of its variation is recovered from the other views."
 
 
 def _covered(inside: float) -> str:
-    return "" if math.isnan(inside) else f"The 95 % intervals contain {inside:.0%} of the true values."
+    return "" if math.isnan(inside) else f"The 95 % intervals contain {percent(inside)} of the true values."
 
 
 def _compared(view: str, rivals: Rivals | None) -> str:

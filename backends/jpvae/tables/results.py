@@ -40,6 +40,7 @@ class Wanted:
     bounds: Mapping[str, Any] | None = None
     whole: Mapping[str, Any] | None = None
     matching: int | None = None
+    uniform: bool = False  # all numbers as floats, so that the files of a dataset have the same types
 
     @property
     def filling(self) -> dict[str, Any]:
@@ -75,13 +76,20 @@ def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted
         probable = model.impute_probabilities(joined.views, joined.observed, proposals=wanted.proposals)
         parts[".probabilities"] = {name: table for name, table in probable.items() if table.shape[1]}
     for part, tables in parts.items():
-        _write(folder, joined, endings, part, {name: [table] for name, table in tables.items()})
+        made = {name: [_floats(table) if wanted.uniform else table] for name, table in tables.items()}
+        _write(folder, joined, endings, part, made)
     if draws:
         drawn = model.sample_imputations(
             joined.views, joined.observed, n_draws=draws, matching=wanted.matching, **wanted.filling
         )
+        drawn = {name: [*map(_floats, tables)] for name, tables in drawn.items()} if wanted.uniform else drawn
         _write(folder, joined, endings, ".draws", drawn)
     return _imputed(joined)
+
+
+def _floats(table: pd.DataFrame) -> pd.DataFrame:
+    """With integers and truth values as floats."""
+    return table.astype({name: np.float64 for name, dtype in table.dtypes.items() if getattr(dtype, "kind", "O") in "biu"})
 
 
 def together(joined: Joined) -> str | None:

@@ -63,15 +63,21 @@ def _ending(path: Path) -> str:
     return Path(path.stem).suffix.lower() + last if last == ".gz" else last
 
 
+def split_word(word: str) -> tuple[str, str]:
+    """The view and the path of a word of ``--view``. Raises ConfigError."""
+    view, equals, path = word.partition("=")
+    if not equals or not path or not re.fullmatch(r"[\w-]+", view):  # the name becomes that of a file
+        raise ConfigError(
+            f"--view is {word!r}; expected NAME=PATH, such as rna=rna.csv, where NAME has letters, digits, _ and - only"
+        )
+    return view, path
+
+
 def sources(given: Sequence[str]) -> list[Source]:
     """From the words of ``--view``. Raises ConfigError for a malformed one, ViewError for a file that cannot be meant."""
     found: list[Source] = []
     for word in given:
-        view, equals, path = word.partition("=")
-        if not equals or not path or not re.fullmatch(r"[\w-]+", view):  # the name becomes that of a file
-            raise ConfigError(
-                f"--view is {word!r}; expected NAME=PATH, such as rna=rna.csv, where NAME has letters, digits, _ and - only"
-            )
+        view, path = split_word(word)
         source = Source(view, Path(path))
         if view in [other.view for other in found]:
             raise ConfigError(f"--view names {view!r} twice; expected one file per view")

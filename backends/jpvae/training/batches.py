@@ -15,8 +15,10 @@ from ..errors import ConfigError, ViewError
 from ..model.batch import Batch
 from ..model.model import Model
 from ..streams import Stream, generator
-from ..views.units import Prepared, prepared
+from ..views.reading import blocks
+from ..views.units import Prepared, Scaled, prepared
 from .plan import Plan, held_out_rows
+from .shuffling import Rest, Shuffled
 
 _TRAINED, _HELD_OUT = 0, 1  # parts of the noise and subset streams
 
@@ -25,44 +27,47 @@ class Batches:
     """``at(step)`` is the batch of that step, whatever was asked before; ``held_out`` has those rows that no step sees,
     ``calibrating`` those that the first part of a training in two parts does not.
 
-    Which these are is a function of the seed and the number of rows. names: of the views, for messages. Raises ViewError
-    where too few rows are left to train on.
+    Which these are is a function of the seed and the number of rows. views: prepared, or (``Scaled``) read from their tables
+    batch by batch. names: of the views, for messages. share: (k, n) for every n-th row of each batch, from the k-th on, where
+    n processes have one batch. Raises ViewError where too few rows are left to train on.
     """
 
     def __init__(
         self,
-        views: Sequence[np.ndarray | Prepared],
+        views: Sequence[np.ndarray | Prepared | Scaled],
         observed: np.ndarray,
         model: Model,
         plan: Plan,
         names: Sequence[str] | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
-        self.views = [prepared(view) for view in views]
-        self.observed, self.model, self.plan = observed, model, plan
+        self.views = [view if isinstance(view, Scaled) else prepared(view) for view in views]
+        self.observed, self.model, self.plan, self._share = observed, model, plan, share
         self.names = names or [f"view{i}" for i in range(model.views)]
-        self.trained = self._all = np.arange(len(observed))
+        self._all = Rest(len(observed), np.arange(0))
         self._held_out = self.calibrating = np.arange(0)
         if plan.calibration is not None:
-            self.calibrating, self.trained = self._split(plan.calibration.rows)
-            for i in np.flatnonzero(~observed[self.trained].any(axis=0)):
+            self.calibrating = self._chosen(plan.calibration.rows)
+            for i in self._lost_without(self.calibrating):
                 back = self.calibrating[observed[self.calibrating, i]][:1]  # the view is to be trained from the start
-                self.trained, self.calibrating = np.union1d(self.trained, back), np.setdiff1d(self.calibrating, back)
+                self.calibrating = np.setdiff1d(self.calibrating, back)
         if plan.validation_fraction > 0:
             count = held_out_rows(plan.validation_fraction, len(observed))
-            self._held_out, self.trained = self._split(count)
-            for i in np.flatnonzero(~observed[self.trained].any(axis=0)):
+            self._held_out = self._chosen(count)
+            for i in self._lost_without(self._held_out):
                 raise ViewError(
                     f"view {self.names[int(i)]!r} is observed in no row that is left to train on, after {count} of "
                     f"{len(observed)} were held out; expected at least one. Lower validation_fraction, or take "
                     "early_stopping=False."
                 )
+        self.trained = Rest(len(observed), self._held_out if plan.validation_fraction > 0 else self.calibrating)
         self.size = min(plan.batch_size, len(self.trained))
-        self._passes: dict[tuple[int, int], np.ndarray] = {}
+        self._passes: dict[tuple[int, int], Shuffled] = {}
         self._weights, self._two_views = _weights(model, plan)
 
     def at(self, step: int) -> Batch:
         """The batch of ``step`` (from 0)."""
-        return self._batch(self.rows(step), step, _TRAINED)
+        return self._batch(self._rows(step), step, _TRAINED)
 
     def held_out(self) -> Iterator[tuple[np.ndarray, Batch]]:
         """The held-out rows and their batches: the same noise and subsets every time."""
@@ -70,69 +75,88 @@ class Batches:
             rows = self._held_out[start : start + self.size]
             yield rows, self._batch(rows, k, _HELD_OUT)
 
+    def _own(self, rows: int) -> tuple[slice, float]:
+        """Which of so many rows are this process's, and what they count: the first one for nothing where it has none."""
+        first, step = self._share
+        return (slice(first, None, step), 1.0) if first < rows else (slice(1), 0.0)
+
     def _batch(self, rows: np.ndarray, index: int, part: int) -> Batch:
         observed = self.observed[rows]
         subsets = np.stack([observed, *self._subsets(observed, index, part)])
         noise = generator(self.plan.seed, Stream.NOISE, index, part)
-        views = [view[rows] for view in self.views]
+        own, counts = self._own(len(rows))
+        views = [view[rows[own]] for view in self.views]
         if self.plan.cell_dropout > 0 and part == _TRAINED:
-            views = self._with_cells_hidden(views, index)
+            views = self._with_cells_hidden(views, index, len(rows), own)
         fused, S = self.model.posterior == "fused", self.plan.cross_draws
         lead, size = ((len(subsets),), self.model.posterior_noise_dim) if fused else ((), self.model.posterior_noise_dim)
         copies = (S,) if S > 1 else ()
         return Batch(
             views=tuple(view.inputs for view in views),
-            observed=observed,
-            subsets=subsets,
+            observed=observed[own],
+            subsets=subsets[:, own],
             weights=self._weights,
-            posterior_noise=noise.standard_normal((*lead, len(rows), size)),
-            completion_noise=noise.standard_normal((*copies, len(subsets) - 1, len(rows), self.model.noise_dim)),
+            posterior_noise=noise.standard_normal((*lead, len(rows), size))[..., own, :],
+            completion_noise=noise.standard_normal((*copies, len(subsets) - 1, len(rows), self.model.noise_dim))[..., own, :],
             targets=None if all(v.targets is v.inputs for v in views) else tuple(v.targets for v in views),
             view_weights=self.plan.view_weights,
             cross_weight=self.plan.cross_weight,
+            shares=None if self._share[1] == 1 else counts * _shares(observed, own),
         )
 
-    def _with_cells_hidden(self, views: list[Prepared], index: int) -> list[Prepared]:
-        """Of some rows the encoder reads only some of the cells; the likelihood still is of all that there are."""
+    def _with_cells_hidden(self, views: list[Prepared], index: int, rows: int, own: slice) -> list[Prepared]:
+        """Of some rows only some of the cells, for encoders and likelihoods both: a bound of the log-density of just these.
+
+        (A likelihood of the hidden ones too, given the others, would reward decoders for the mean alone: Jensen's inequality.)
+        rows: of the whole batch, of which the views have ``own``.
+        """
         rng, hidden = generator(self.plan.seed, Stream.CELLS, index), []
         for i, view in enumerate(views):
             variables = self.model.likelihoods[i].variables(self.model.features[i])
-            rows = len(view.inputs)
             rate = rng.random((rows, 1)) * (rng.random((rows, 1)) < self.plan.cell_dropout)
             kept = (rng.random((rows, variables[-1] + 1)) >= rate)[:, variables]
-            hidden.append(Prepared(view.inputs * np.tile(kept, 2), view.targets))
+            kept, targets = kept[own], view.targets.copy()
+            targets[:, -kept.shape[1] :] *= kept  # the bits alone: what has none is not read
+            hidden.append(Prepared(view.inputs * np.tile(kept, 2), targets))
         return hidden
 
     def fingerprint(self) -> int:
         """A checksum of the data: a checkpoint goes on with the rows that it was made from."""
-        checksum = zlib.crc32(self.observed.tobytes())
+        checksum = zlib.crc32(np.ascontiguousarray(self.observed).data)
         for view in self.views:
-            for values in [view.inputs] if view.targets is view.inputs else [view.inputs, view.targets]:
-                checksum = zlib.crc32(np.ascontiguousarray(values).data, checksum)
+            for part in ("inputs", "targets"):
+                same = True
+                for piece in [view] if isinstance(view, Prepared) else (view[rows] for rows in blocks(len(self.observed))):
+                    checksum = zlib.crc32(np.ascontiguousarray(getattr(piece, part)).data, checksum)
+                    same = same and piece.targets is piece.inputs
+                if same:
+                    break
         return checksum
 
     def rows(self, step: int) -> np.ndarray:
-        """Which rows the batch of ``step`` has."""
+        """Which rows the batch of ``step`` has, in this process."""
+        rows = self._rows(step)
+        return rows[self._own(len(rows))[0]]
+
+    def _rows(self, step: int) -> np.ndarray:
         part, begin, _ = self.plan.part(step)
         trained = self._all if part else self.trained
-        N, start = len(trained), (step - begin) * self.size
-        passes = range(start // N, (start + self.size - 1) // N + 1)
+        places = (step - begin) * self.size + np.arange(self.size)
+        passes, at = np.divmod(places, len(trained))
         known = self._passes
         self._passes = {
-            (part, k): known[part, k]
-            if (part, k) in known
-            else generator(self.plan.seed, Stream.SHUFFLE, k, part).permutation(N)
-            for k in passes
+            (part, k): known.get((part, k)) or Shuffled(generator(self.plan.seed, Stream.SHUFFLE, k, part), len(trained))
+            for k in np.unique(passes).tolist()
         }
-        joined = np.concatenate(list(self._passes.values()))
-        first = start - passes[0] * N
-        rows: np.ndarray = trained[joined[first : first + self.size]]
-        return rows
+        return trained[np.concatenate([order[at[passes == k]] for (_, k), order in self._passes.items()])]
 
-    def _split(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """So many rows, held out, and the others."""
-        shuffled = generator(self.plan.seed, Stream.SPLIT, 0).permutation(len(self._all))
-        return np.sort(shuffled[:count]), np.sort(shuffled[count:])
+    def _chosen(self, count: int) -> np.ndarray:
+        """So many rows, sorted."""
+        return np.sort(Shuffled(generator(self.plan.seed, Stream.SPLIT, 0), len(self.observed))[np.arange(count)])
+
+    def _lost_without(self, rows: np.ndarray) -> np.ndarray:
+        """Which views no row has but some of these."""
+        return np.flatnonzero(self.observed.sum(axis=0) == self.observed[rows].sum(axis=0))
 
     def _subsets(self, observed: np.ndarray, index: int, part: int) -> list[np.ndarray]:
         """Non-empty parts of each row's observed views: {1} and {2} for two views, one random part for more."""
@@ -157,3 +181,9 @@ def _weights(model: Model, plan: Plan) -> tuple[np.ndarray, bool]:
             f"subset_weights has {len(plan.weights)} entries; expected {expected} for {model.views} views: {meaning}"
         )
     return np.asarray(plan.weights) / math.fsum(plan.weights), two
+
+
+def _shares(observed: np.ndarray, own: slice) -> np.ndarray:
+    """(1 + M,): the part of the rows, and of those that have each view, that is here."""
+    part = observed[own]
+    return np.array([len(part) / len(observed), *(part.sum(axis=0) / np.maximum(observed.sum(axis=0), 1))])

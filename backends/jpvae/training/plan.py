@@ -24,7 +24,7 @@ class Plan:
 
     validation_fraction: of the rows, held out of all steps for early stopping; 0 without.
     calibration: of the likelihoods' own parameters, if any.
-    cell_dropout: the share of rows whose encoder is shown only a part of the cells, uniform on [0, 1], in every batch.
+    cell_dropout: the share of rows that are trained on with only a part of their cells, uniform on [0, 1], in every batch.
     """
 
     steps: int

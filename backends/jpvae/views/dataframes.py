@@ -96,11 +96,11 @@ class Table:
             return list(range(self.count)) if self.values.dtype.kind in "biuf" else []
         return [j for j, t in enumerate(self.frame.dtypes) if isinstance(t, np.dtype) and t.kind in "biuf"]
 
-    def block(self, columns: Sequence[int]) -> np.ndarray:
-        """Some of the ``plain`` columns as float64."""
+    def block(self, columns: Sequence[int], rows: slice = slice(None)) -> np.ndarray:
+        """Rows of some of the ``plain`` columns as float64."""
         if self.values is not None:
-            return np.asarray(self.values[:, columns], np.float64)
-        return np.asarray(self.frame.iloc[:, list(columns)].to_numpy(np.float64))
+            return np.asarray(self.values[rows][:, columns], np.float64)
+        return np.asarray(self.frame.iloc[rows, list(columns)].to_numpy(np.float64))
 
     def number(self, j: int) -> np.ndarray:
         """Column j as float64 (N,), NaN where it has nothing. Raises ViewError where it is not numeric."""

@@ -20,13 +20,14 @@ from ..model.likelihoods import Likelihood, UnknownLikelihood
 from ..model.likelihoods.registry import name_of, names, title
 from .columns import Columns, Group, as_text
 from .dataframes import Table
-from .kinds import Column, are_counts, flags, summaries
+from .kinds import Column, Summary, are_counts, flags, summaries
+from .memory_map import let_go
+from .pieces import pieces
 from .texts import complaint
 
 INFER = "infer"
 _COUNTS = ("poisson", "negative_binomial")
 _MOST_LEVELS = 100
-_CELLS = 4_000_000  # that are summarised at a time
 
 
 def per_view(likelihood: Any, views: Sequence[str]) -> list[Any]:
@@ -133,11 +134,15 @@ def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dic
 
 
 def _summaries(table: Table, columns: Sequence[int], observed: np.ndarray) -> Iterator[tuple[int, Column]]:
-    """What is looked at of each column's observed numbers; so many at a time as fit into memory easily."""
-    plain, size = sorted(set(columns).intersection(table.plain)), max(1, _CELLS // max(1, len(observed)))
-    for start in range(0, len(plain), size):
-        part = plain[start : start + size]
-        yield from zip(part, summaries(table.block(part)[observed]), strict=True)
+    """What is looked at of each column's observed numbers."""
+    plain = sorted(set(columns).intersection(table.plain))
+    found: Summary | None = None
+    for rows in pieces(len(table), len(plain)) if plain else ():
+        part = Summary.of(table.block(plain, rows)[observed[rows]])
+        found = part if found is None else found.and_of(part)
+        let_go(table.values)
+    if found is not None:
+        yield from zip(plain, found.columns(), strict=True)
     for j in sorted(set(columns).difference(plain)):
         yield j, summaries(table.number(j)[observed][:, None])[0]
 
@@ -154,16 +159,31 @@ def _check_texts(table: Table, j: int, observed: np.ndarray) -> None:
         )
 
 
-def _values(table: Table, j: int, observed: np.ndarray) -> np.ndarray:
-    """The numbers of a column that were observed."""
-    values = table.number(j)[observed]
-    return values[~np.isnan(values)]
+def _levels(table: Table, j: int, observed: np.ndarray) -> tuple[float, ...]:
+    """The numbers of a column that were observed, each once, sorted."""
+    found = np.empty(0)
+    for rows, values in _in_pieces(table, [j]):
+        found = np.union1d(found, values[observed[rows] & ~np.isnan(values[:, 0]), 0])
+    return tuple(found.tolist())
 
 
 def _is_one_hot(table: Table, observed: np.ndarray) -> bool:
-    values = np.stack([table.number(j)[observed] for j in range(table.count)], axis=1)
-    rows = values[~np.isnan(values).any(axis=1)]
-    return table.count > 1 and bool(np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all())
+    whole = table.count > 1
+    for rows, values in _in_pieces(table, range(table.count)) if whole else ():
+        there = values[observed[rows]]
+        there = there[~np.isnan(there).any(axis=1)]
+        whole = whole and bool(np.isin(there, (0, 1)).all() and (there.sum(axis=1) == 1).all())
+    return whole
+
+
+def _in_pieces(table: Table, columns: Sequence[int]) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows of some columns, as float64 (R, k)."""
+    if set(columns) <= set(table.plain):
+        for rows in pieces(len(table), table.count):
+            yield rows, table.block(columns, rows)
+            let_go(table.values)
+    else:
+        yield slice(None), np.stack([table.number(j) for j in columns], axis=1)
 
 
 def _grouped(table: Table, names: Mapping[tuple[int, ...], str], observed: np.ndarray) -> Columns:
@@ -178,7 +198,7 @@ def _grouped(table: Table, names: Mapping[tuple[int, ...], str], observed: np.nd
                 levels = tuple(map(float, range(len(texts))))
                 labels.append((at[0], texts))
             else:
-                levels = tuple(np.unique(_values(table, at[0], observed)).tolist())
+                levels = _levels(table, at[0], observed)
             _check_levels(table, at[0], len(levels), int(observed.sum()))
         groups.setdefault((name, len(levels) or len(at), bool(levels)), []).append((at, levels))
     made = []

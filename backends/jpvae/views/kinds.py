@@ -62,26 +62,61 @@ class Column(NamedTuple):
         return not self.rounded and self.high >= 5 and (reaching or (self.high >= 100 and self.var >= 10 * self.mean))
 
 
+class Summary(NamedTuple):
+    """Of k columns of numbers, what is added up piece by piece of their rows; (k,) each."""
+
+    n: np.ndarray
+    mean: np.ndarray
+    squares: np.ndarray  # of the deviations from the mean
+    whole: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    zeros: np.ndarray  # how many
+    others: np.ndarray  # how many are neither 0 nor 1
+    large: np.ndarray  # how many are at least 10
+    fives: np.ndarray  # and multiples of 5
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Summary:
+        """Of values (R, k), NaN where there are none."""
+        there = ~np.isnan(values)
+        n = there.sum(axis=0)
+        zero = np.where(there, values, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = zero.sum(axis=0) / np.maximum(n, 1)
+            squares = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0)
+        whole = (zero == np.floor(zero)).all(axis=0)
+        low = np.where(there, values, np.inf).min(axis=0, initial=np.inf)
+        high = np.where(there, values, -np.inf).max(axis=0, initial=-np.inf)
+        zeros, others = ((there & found).sum(axis=0) for found in (values == 0, (values != 0) & (values != 1)))
+        large = there & (values >= 10)
+        with np.errstate(invalid="ignore"):  # of infinity
+            fives = (large & (np.mod(zero, 5) == 0)).sum(axis=0)
+        return cls(n, mean, squares, whole, low, high, zeros, others, large.sum(axis=0), fives)
+
+    def and_of(self, more: Summary) -> Summary:
+        """Of the rows of both."""
+        n = self.n + more.n
+        with np.errstate(over="ignore", invalid="ignore"):
+            share, apart = more.n / np.maximum(n, 1), more.mean - self.mean
+            mean = self.mean + share * apart
+            squares = self.squares + more.squares + share * self.n * apart**2
+        ends = np.minimum(self.low, more.low), np.maximum(self.high, more.high)
+        counts = (a + b for a, b in zip(self[6:], more[6:], strict=True))
+        return Summary(n, mean, squares, self.whole & more.whole, *ends, *counts)
+
+    def columns(self) -> list[Column]:
+        """One by one."""
+        empty, n = Column(False, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), np.maximum(self.n, 1)
+        rounded = (self.large >= 8) & (self.fives > 0.5 * self.large)
+        parts = (self.whole, self.low, self.high, self.mean, self.squares / n, self.zeros / n, self.others / n, rounded)
+        found = (Column(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
+        return [column if some else empty for column, some in zip(found, self.n.tolist(), strict=True)]
+
+
 def summaries(values: np.ndarray) -> list[Column]:
     """Of the columns of numbers (n, k), NaN where they have none."""
-    there = ~np.isnan(values)
-    n = np.maximum(there.sum(axis=0), 1)
-    zero = np.where(there, values, 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = zero.sum(axis=0) / n
-        var = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0) / n
-    whole = (zero == np.floor(zero)).all(axis=0) & there.any(axis=0)
-    low = np.where(there, values, np.inf).min(axis=0, initial=np.inf)
-    high = np.where(there, values, -np.inf).max(axis=0, initial=-np.inf)
-    zeros, others = ((there & found).sum(axis=0) / n for found in (values == 0, (values != 0) & (values != 1)))
-    large = there & (values >= 10)
-    with np.errstate(invalid="ignore"):  # of infinity
-        fives, from_10 = (large & (np.mod(zero, 5) == 0)).sum(axis=0), large.sum(axis=0)
-    rounded = (from_10 >= 8) & (fives > 0.5 * from_10)
-    empty = Column(False, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-    parts = (whole, low, high, mean, var, zeros, others, rounded)
-    found = (Column(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
-    return [column if some else empty for column, some in zip(found, there.any(axis=0), strict=True)]
+    return Summary.of(values).columns()
 
 
 def are_counts(columns: Sequence[Column], *, known: bool = False) -> bool:

@@ -8,18 +8,12 @@ from typing import Any
 import numpy as np
 
 
-def in_memory(array: np.ndarray) -> np.ndarray:
-    """The array itself, or of a memory-mapped file a copy, of which the file's pages are no part."""
-    if not isinstance(_owner(array)[0], mmap.mmap):
-        return array
-    copy = np.empty(array.shape, array.dtype)
-    for start in range(0, len(array), 4096):
-        copy[start : start + 4096] = array[start : start + 4096]
-        let_go(array)
-    return copy
+def is_mapped(array: np.ndarray | None) -> bool:
+    """Whether the array's memory is a memory-mapped file's."""
+    return isinstance(_owner(array)[0], mmap.mmap)
 
 
-def let_go(array: np.ndarray) -> None:
+def let_go(array: np.ndarray | None) -> None:
     """Take the pages of a memory-mapped file out of this process's memory; what was written stays in the file.
 
     Other arrays are left alone, and so are private mappings (numpy's mode "c"), whose pages are all that holds their changes.
@@ -29,7 +23,7 @@ def let_go(array: np.ndarray) -> None:
         owner.madvise(mmap.MADV_DONTNEED)
 
 
-def _owner(array: np.ndarray) -> tuple[Any, str | None]:
+def _owner(array: np.ndarray | None) -> tuple[Any, str | None]:
     """What holds an array's memory, and of a memory-mapped file the mode."""
     owner: Any = array
     mode = None

@@ -7,7 +7,7 @@ NaN under ``missing="nan"`` (reading.py); zeros are never taken as missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,6 @@ from . import single_cell
 from .columns import Columns
 from .dataframes import Table
 from .inferring import columns_of, per_view
-from .memory_map import in_memory
 from .names import unfit
 
 
@@ -49,8 +48,7 @@ def open_views(
     """Check the form. layer: of AnnData, by view or for all, None for X.
 
     ``names`` and ``columns``: what a fitted model expects (views given by name may be left out); without
-    them ``likelihood`` says what the columns are (inferring.py), and memory-mapped tables are read into memory, once, since a
-    fit works in memory. Raises ViewError, ConfigError."""
+    them ``likelihood`` says what the columns are (inferring.py). Raises ViewError, ConfigError."""
     together, has = None, None
     if single_cell.is_multimodal(views):
         together = partial(single_cell.together, views)
@@ -80,13 +78,12 @@ def open_views(
     if columns is not None:
         known = [t if t is None else frames.in_order(t, c) for t, c in zip(tables, columns, strict=True)]
         return Opened(tuple(known), observed, order, tuple(columns), keyed, together, index, fitting=False)
-    found, learned = [], []
+    learned = []
     for i, (said, table, name) in enumerate(zip(per_view(likelihood, order), tables, order, strict=True)):
         if table is None:
             raise ViewError(f"view {name!r} is None; expected a table: a view that no row has cannot be learned")
-        found.append(table if table.values is None else replace(table, values=in_memory(table.values)))
-        learned.append(columns_of(said, found[-1], observed[:, i]))
-    return Opened(tuple(found), observed, order, tuple(learned), keyed, together, index, fitting=True)
+        learned.append(columns_of(said, table, observed[:, i]))
+    return Opened(tuple(tables), observed, order, tuple(learned), keyed, together, index, fitting=True)
 
 
 def _tables(

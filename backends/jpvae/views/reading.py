@@ -67,7 +67,7 @@ class Views:
         """float32 for a table of float32, float64 for any other: what ``read`` and an imputation have."""
         return _dtype(self.tables[view])
 
-    def read(self, view: int, rows: slice = slice(None)) -> np.ndarray:
+    def read(self, view: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Rows of a view in the data's units, (R, c_i), zeros where missing; may share memory with the table."""
         table, observed, dtype = self.tables[view], self.observed[rows, view], self.dtype(view)
         if table is None:
@@ -198,7 +198,7 @@ def _known(values: np.ndarray, observed: np.ndarray, dtype: np.dtype[Any], missi
     return made if observed.all() else np.where(observed[:, None], made, dtype.type(missing))
 
 
-def _rows(table: np.ndarray, rows: slice) -> np.ndarray:
+def _rows(table: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:
     let_go(table)  # of the rows before these
     return table[rows]
 

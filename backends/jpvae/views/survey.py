@@ -1,14 +1,10 @@
 """What is learned of the views' values in the one pass that reads them (reading.py): whether each suits its likelihood, and for
-a fit which columns never vary; then location and scale, from the values that the fit holds in memory.
-
-The moments are those of all rows at once, not merged block by block: the same bits as ever, and no row is read again for them.
-"""
+a fit each column's ends, and the location and scale of the model's columns (standardising.py)."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +12,7 @@ from ..errors import JPVAEWarning, ViewError
 from ..model.likelihoods import Likelihood
 from . import dataframes as frames
 from .opening import Opened
-from .reading import Views
+from .standardising import Standardiser
 
 
 class Survey:
@@ -27,6 +23,8 @@ class Survey:
         self._titles = [[columns.title(j) for j in columns.sources] for columns in self.columns]
         self._advice = "" if opened.fitting else ' To have such cells imputed: impossible="missing".'
         self._least, self._most = ([np.full(c.count, end) for c in self.columns] for end in (np.inf, -np.inf))
+        sizes = [(len(opened.observed), c.width) for c in self.columns] if opened.fitting else []
+        self._scales = [Standardiser(family, *size) for family, size in zip(likelihoods, sizes, strict=False)]
         self._counts = [np.zeros(c.count, np.int64) for c in self.columns]
 
     def __call__(self, view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
@@ -35,11 +33,27 @@ class Survey:
         columns.check(values, observed, self.names[view], called)
         encoded = columns.encode(values)
         self.likelihoods[view].check(encoded, observed, self.names[view], called, self._titles[view], self._advice)
+        if self._scales:
+            self._scales[view].add(encoded, observed)
         there = values[observed]
         if len(there):
             self._least[view] = np.fmin(self._least[view], np.fmin.reduce(there, axis=0))
             self._most[view] = np.fmax(self._most[view], np.fmax.reduce(there, axis=0))
             self._counts[view] += (~np.isnan(there)).sum(axis=0)
+
+    @property
+    def ends(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The least and the largest value of every table column, (p,) and (p,), of each view."""
+        return list(zip(self._least, self._most, strict=True))
+
+    def scaling(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Location and scale (c_i,) of each view. Raises ViewError."""
+        found = [each.scaling() for each in self._scales]
+        for name, columns, (location, scale) in zip(self.names, self.columns, found, strict=True):
+            for column in np.flatnonzero(~(np.isfinite(location) & np.isfinite(scale))):
+                title = columns.title(columns.sources[column])
+                raise ViewError(f"view {name!r}, column {title!r} is too large to have a variance; rescale the column")
+        return found
 
     def warn_of_constant_columns(self) -> None:
         """Warn of measured columns that never vary: there is nothing to learn, and their density rises without bound."""
@@ -55,16 +69,3 @@ class Survey:
                     JPVAEWarning,
                     stacklevel=3,
                 )
-
-
-def scaling_of(likelihoods: Sequence[Likelihood], data: Views) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Location and scale (c_i,) of each view. Raises ViewError."""
-    scaling: list[tuple[Any, Any]] = []
-    for i, (likelihood, columns) in enumerate(zip(likelihoods, data.columns, strict=True)):
-        with np.errstate(over="ignore", invalid="ignore"):
-            location, scale = likelihood.scaling(columns.encode(data.read(i)), data.observed[:, i])
-        for column in np.flatnonzero(~(np.isfinite(location) & np.isfinite(scale))):
-            title = columns.title(columns.sources[column])
-            raise ViewError(f"view {data.names[i]!r}, column {title!r} is too large to have a variance; rescale the column")
-        scaling.append((location, scale))
-    return scaling

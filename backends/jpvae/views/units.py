@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import ViewError
 from ..model.likelihoods import Likelihood
 from .columns import Columns
+from .memory_map import is_mapped
 from .reading import Views
 
 
@@ -67,13 +68,13 @@ class Units:
         there = observed[:, None]
         return self.columns.encode(values if observed.all() else np.where(there, values, values.dtype.type(np.nan)))
 
-    def prepare(self, values: np.ndarray, observed: np.ndarray, dtype: str, first: int) -> Prepared:
-        """Rows of the table (R, p), of which the first is row ``first``, in ``dtype``. Raises ViewError naming the first value
-        that ``dtype`` cannot hold."""
+    def prepare(self, values: np.ndarray, observed: np.ndarray, dtype: str, at: range | np.ndarray) -> Prepared:
+        """Rows of the table (R, p), whose places in it are ``at``, in ``dtype``. Raises ViewError naming the first value that
+        ``dtype`` cannot hold."""
         targets = self.likelihood.targets(self.known(values, observed), self.location, self.scale)
         inputs = self.likelihood.inputs(targets, self.location, self.scale)
-        held = self._held(inputs, values, dtype, first)
-        return Prepared(held, held if targets is inputs else self._held(targets, values, dtype, first))
+        held = self._held(inputs, values, dtype, at)
+        return Prepared(held, held if targets is inputs else self._held(targets, values, dtype, at))
 
     def log_units(self, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Rows of the table (R, p) -> (R,): a row's log-density in the data's units is less than in the target's by this."""
@@ -82,7 +83,7 @@ class Units:
             return np.zeros(len(observed))
         return ~np.isnan(self.known(values, observed)) @ per_column
 
-    def _held(self, made: np.ndarray, values: np.ndarray, dtype: str, first: int) -> np.ndarray:
+    def _held(self, made: np.ndarray, values: np.ndarray, dtype: str, at: range | np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             held = made.astype(dtype, copy=False)
         if np.isfinite(held).all():
@@ -92,7 +93,7 @@ class Units:
             row, column = (int(k) for k in np.argwhere(~np.isfinite(held))[0])
             source, scale = self.columns.sources[column], self.scale[column]
             raise ViewError(
-                f"view {self.view!r}, row {first + row}, column {self.columns.title(source)!r} is {values[row, source]:g}, "
+                f"view {self.view!r}, row {at[row]}, column {self.columns.title(source)!r} is {values[row, source]:g}, "
                 f"beyond {dtype} once scaled by {scale:g}; rescale the column, or take dtype='float64'"
             )
         return held
@@ -107,10 +108,16 @@ class Scaled:
     units: Units
     dtype: str
 
-    def __getitem__(self, rows: slice) -> Prepared:
-        """Rows in ``dtype``. Raises ViewError naming the first value that ``dtype`` cannot hold."""
+    def __getitem__(self, rows: slice | np.ndarray) -> Prepared:
+        """Rows, a slice or places, in ``dtype``. Raises ViewError naming the first value that ``dtype`` cannot hold."""
         values, observed = self.data.read(self.view, rows), self.data.observed[rows, self.view]
-        return self.units.prepare(values, observed, self.dtype, rows.start or 0)
+        at = range(*rows.indices(len(self.data.observed))) if isinstance(rows, slice) else rows
+        return self.units.prepare(values, observed, self.dtype, at)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the table is a memory-mapped file, whose rows are better left there."""
+        return is_mapped(self.data.tables[self.view])
 
 
 def overflow_is_found() -> np.errstate:
