@@ -56,10 +56,11 @@ def _try(path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60 + size / 2**22)
     except subprocess.TimeoutExpired as error:
         raise ValueError("reading it does not come to an end") from error
-    if done.returncode < 0 or done.returncode > 3:
+    if done.returncode not in (0, 1, 3):
         raise ValueError("it is damaged such that the HDF5 library crashes")
     if done.returncode:
-        raise ValueError(done.stdout.strip() or "the HDF5 library does not read it")
+        lines = (done.stdout if done.returncode == 3 else done.stderr).strip().splitlines()
+        raise ValueError(lines[-1] if lines else "the HDF5 library does not read it")
 
 
 def _texts_of_python() -> Any:
