@@ -1,6 +1,6 @@
 """The report page at 20,000 columns: seconds to make it, to open it in a headless Chromium, to search and to sort.
 
-python benchmarks/wide_report.py --columns 20000        about a minute; needs pip install 'jpvae[report]' playwright, and Chromium
+python benchmarks/wide_report.py --columns 20000        about a minute; needs pip install "jpvae[report]" playwright, Chromium
 """
 
 from __future__ import annotations
