@@ -85,8 +85,8 @@ def one_view():
 
 
 def many_columns():
-    views, has = numbers(12, 300, 200)
-    has[:3, 0] = False
+    views, has = numbers(40, 300, 200)
+    has[:5, 0] = False
     return views, has, "gaussian"
 
 
