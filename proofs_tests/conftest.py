@@ -49,10 +49,12 @@ def xp(library: Library, dtype: str) -> Backend:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what only ``make thorough`` runs of ``xp``."""
+    """Mark what only ``make thorough`` runs of ``xp`` and of ``backend``."""
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
-        if params.get("library") in (Library.JAX, Library.STRICT) and params.get("dtype") == "float64":
+        named = params.get("backend")
+        where = named if isinstance(named, Backend) else Backend(params.get("library"), params.get("dtype"))
+        if where.library in (Library.JAX, Library.STRICT) and where.dtype == "float64":
             item.add_marker(pytest.mark.thorough)
 
 

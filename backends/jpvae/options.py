@@ -29,6 +29,7 @@ RateSchedule = Literal["cosine", "constant"]
 Dtype = Literal["float32", "float64"]
 
 _MOST_DRAWS = 10_000  # of a cross term
+_MOST_THREADS = 1_024
 BEFORE = {  # what files have that are older than the option
     "posterior": "factorised",
     "coordinates": "latent",
@@ -97,8 +98,8 @@ class Options:
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction is {self.validation_fraction}; expected 0 < validation_fraction < 1")
         at_least("patience", self.patience, 1)
-        if self.threads is not None:
-            at_least("threads", self.threads, 1)
+        if self.threads is not None and at_least("threads", self.threads, 1) > _MOST_THREADS:
+            raise ConfigError(f"threads is {self.threads}; expected at most {_MOST_THREADS:,}")
         if at_least("cross_draws", self.cross_draws, 1) > _MOST_DRAWS:
             raise ConfigError(f"cross_draws is {self.cross_draws}; expected at most {_MOST_DRAWS:,}")
         if not 0 <= self.calibration < 1:

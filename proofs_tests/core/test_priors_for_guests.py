@@ -115,7 +115,7 @@ def test_another_device():
     assert {x.dtype for x in independent.arrays} == {torch.float64}
 
 
-@pytest.mark.parametrize("kind", ["orthogonal", "svd", "canonical"])
+@pytest.mark.parametrize("kind", ["orthogonal", pytest.param("svd", marks=pytest.mark.thorough), "canonical"])
 def test_a_jax_prior_is_an_argument_a_result_a_carry_and_a_vmap_axis(kind):
     """In float64 to 1e-13: the same formulas compiled in another order."""
     with jax.enable_x64(True):

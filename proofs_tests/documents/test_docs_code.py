@@ -32,6 +32,10 @@ ELSEWHERE = {  # page, how the block begins -> where it is executed instead
     ("docs/error-analysis.md", "pytest "): "make test",
     ("docs/reproduction.md", "jpvae reproduce"): "hours; test_reproduce.py runs it small",
     ("docs/six-views.md", "python examples/"): ".ci/run",
+    ("docs/scale.md", "jpvae impute"): "test_partitions.py",
+    ("docs/scale.md", "from jpvae import Filler"): "test_partitions.py; Spark and Ray are not installed",
+    ("docs/scale.md", "torchrun "): "test_processes.py starts the same processes",
+    ("docs/scale.md", "#!/bin/bash"): "a cluster's",
     **{
         (f"docs/{page}.md", "python benchmarks/"): "hours of measuring; its --check, or a test, holds the page"
         for page in ("accuracy", "multiple-imputation", "real-tables", "six-views")
@@ -42,7 +46,8 @@ PRELUDES = {  # before the block of a page that begins so
 import numpy as np, pandas as pd, torch
 rng = np.random.default_rng(0)
 n, skew = 3, torch.nn.Parameter(torch.zeros(3))
-mu1, mu2, logvar1, logvar2 = torch.randn(4, 5, n)
+mu1, mu2 = torch.randn(2, 5, n)
+logvar1, logvar2 = -torch.rand(2, 5, n)
 noise = torch.randn(5, 2 * n)
 mask = torch.tensor([True, False])
 hidden = rng.standard_normal((60, 2))

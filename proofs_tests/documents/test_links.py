@@ -8,6 +8,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)|href=\"([^\"]+)\"")
 OUTSIDE = {  # what each should be
     "https://arxiv.org/abs/2411.03097": "the paper, as CITATION.cff has it",
     "https://semver.org": "in CHANGELOG.md",
+    "https://distributed.dask.org": "in scale.md, the documentation of the scheduler",
 }
 MADE = {"report.html": "docs/example/report.html", "../report.html": "docs/example/report.html"}  # html_extra_path of conf.py
 

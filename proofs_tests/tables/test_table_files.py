@@ -261,7 +261,7 @@ ARCHIVES = {
 
 @pytest.mark.parametrize(("members", "message"), ARCHIVES.values(), ids=ARCHIVES.keys())
 def test_archives_that_hold_something_else(tmp_path, monkeypatch, members, message):
-    monkeypatch.setattr(text_files, "_MOST", 2**20)
+    monkeypatch.setattr(text_files, "MOST", 2**20)
     archive(tmp_path / "t.npz", members)
     with pytest.raises(ViewError, match=message):
         join([source(tmp_path / "t.npz")], NOBODY)

@@ -24,7 +24,6 @@ class Standardiser:
     def __init__(self, likelihood: Likelihood, rows: int, columns: int) -> None:
         self.likelihood, self._left = likelihood, rows
         self._size = rows_of_a_piece(rows, columns)
-        self._in_pieces = self._size < rows
         self._values, self._observed, self._filled = np.empty((0, columns)), np.empty(0, bool), 0
         self._found: list[np.ndarray] = []  # of each piece (4, c): cells, whether they vary, location, scale
 
@@ -47,8 +46,7 @@ class Standardiser:
     def _close(self) -> None:
         values, observed, self._filled = self._values[: self._filled], self._observed[: self._filled], 0
         with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
-            if self._in_pieces:
-                warnings.simplefilter("ignore", RuntimeWarning)  # of a piece that has nothing of a column
+            warnings.simplefilter("ignore", RuntimeWarning)  # of nothing: in a piece; of a whole column it is refused later
             location, scale = self.likelihood.scaling(values, observed)
         there = values[observed]
         known = ~np.isnan(there)
