@@ -12,7 +12,8 @@ from sklearn.base import clone
 
 from jpvae import JPVAE
 from jpvae.errors import ConfigError, NotFitted
-from jpvae.figures import notebook
+from jpvae.figures import axes, notebook
+from jpvae.figures.calibration import LEVELS, Calibration
 
 EVIL = "<b onclick='x'>$\\frac$</b>"
 
@@ -97,6 +98,10 @@ def test_each_figure_is_an_axis_with_what_it_shows(fitted):
     assert [t.get_text() for t in axis.get_yticklabels()] == ["rna alone", "clinic alone", "all others"]
     assert len(axis.texts) == 4
     assert [line.get_label() for line in plot.calibration(views, has).lines[1:]] == ["rna", "clinic"]
+    nothing = Calibration(("rna",), LEVELS, np.full((1, len(LEVELS)), np.nan), np.zeros(1, dtype=int))
+    axis = axes.draw_calibration(nothing, plt.subplots()[1])
+    assert [t.get_text() for t in axis.texts] == ["no hidden numbers to check"]
+    assert axis.get_legend() is None
     colours = plot.latents(views, has, colour=("clinic", "age")).collections[1].get_array()
     assert np.asarray(colours) == pytest.approx(views["clinic"]["age"][has[:, 1]].to_numpy())
     bars = plot.distribution(views, has, view="clinic", column="sex").patches

@@ -123,8 +123,12 @@ def test_the_charts_are_vega_lite(folder):
 def test_what_the_page_shows_is_what_was_computed(command, folder, monkeypatch):
     monkeypatch.chdir(folder)
     data = json.loads(Parsed((folder / "r.html").read_text(encoding="utf-8")).scripts[0])
-    _, out, _ = command("evaluate", "m.safetensors", *VIEWS, "--method", "ridge", "--json", "--report", "e.html")
+    evaluate = ("evaluate", "m.safetensors", *VIEWS, "--method", "ridge", "--json")
+    _, out, _ = command(*evaluate, "--report", "e.html", "--figure", "e.svg")
     assert "subjects that the model had not seen" in (folder / "e.html").read_text(encoding="utf-8")
+    drawn = re.findall(r"<!-- ([abc]) -->", (folder / "e.svg").read_text(encoding="utf-8"))  # texts of the legend
+    assert drawn == list(dict.fromkeys(p["view"] for p in data["charts"]["calibration"]["layer"][1]["data"]["values"]))
+    assert drawn
     found = json.loads(out)
     for point in data["charts"]["rivals"]["data"]["values"]:
         assert point["error"] == pytest.approx(found["views"][point["view"]]["error"][point["method"]], rel=1e-3)

@@ -84,7 +84,23 @@ def one_view():
     return views, has, "gaussian"
 
 
-CASES = [one_column, only_categories, three_rows, no_pairs, twelve_views, strange_names, constant_columns, one_view]
+def many_columns():
+    views, has = numbers(40, 300, 200)
+    has[:5, 0] = False
+    return views, has, "gaussian"
+
+
+CASES = [
+    one_column,
+    only_categories,
+    three_rows,
+    no_pairs,
+    twelve_views,
+    strange_names,
+    constant_columns,
+    one_view,
+    many_columns,
+]
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +134,19 @@ def data_of(path):
 
 @pytest.mark.filterwarnings("ignore::jpvae.errors.JPVAEWarning")
 def test_every_page_opens(pages):
-    """Without a complaint, no wider than a phone; every figure drawn."""
+    """Without a complaint, no wider than a phone; every figure drawn; however many columns, 20 at a time."""
     with chromium() as browser:
         for name, (_, path) in pages.items():
             with opened(browser, path, 390) as (shown, said):
                 assert said == [], name
                 assert shown.evaluate("document.documentElement.scrollWidth") == 390, name
                 assert shown.evaluate("document.body.dataset.error") is None, name
+                rows = "#column-table tbody tr"
+                assert shown.locator(rows).count() == min(20, len(data_of(path)["columns"])), name
+                if name == "many_columns":
+                    first = shown.locator(rows).first.inner_text()
+                    shown.click("#column-after")
+                    assert (shown.locator(rows).count(), shown.locator(rows).first.inner_text() == first) == (20, False)
 
 
 def test_no_page_has_a_number_that_is_not_one(pages):

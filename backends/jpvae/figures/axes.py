@@ -114,9 +114,13 @@ def draw_calibration(found: Calibration, ax: Any) -> Any:
     ax.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
     for k, (name, parts) in enumerate(zip(found.names, found.found, strict=True)):
         if np.isfinite(parts).any():
-            ax.plot(found.levels, parts, marker=MARKERS[k % len(MARKERS)], markersize=4, label=text(name))
+            marker = MARKERS[k % len(MARKERS)]
+            ax.plot(found.levels, parts, marker=marker, markersize=4, label=text(name), clip_on=False)  # a marker at 1 is whole
     ax.set(xlabel="the interval promises", ylabel="true values inside it", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    ax.legend(frameon=False)
+    if found.cells.any():
+        ax.legend(frameon=False)
+    else:
+        ax.text(0.5, 0.75, "no hidden numbers to check", ha="center", bbox={"color": "white"})
     return _plain(ax)
 
 
