@@ -60,9 +60,12 @@ $(LOWEST)/dev.stamp: pyproject.toml constraints.txt .ci/lowest_versions.py
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/constraints.txt -e '.[dev]'
 	touch $@
 
+# torchvision is a dependency of multivae; beside a torch of another build it cannot be imported, and neither can torchmetrics
+ONE_INDEX := torch and torchvision are of different builds (CPU, CUDA): install both from one index, then run make guests again
 $(GUESTS)/guests.stamp: pyproject.toml constraints.txt
 	test -x $(GUESTS)/bin/python || $(PYTHON) -m venv $(GUESTS)
 	$(GUESTS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[guests]'
+	$(GUESTS)/bin/python -c 'import torchvision' || { echo '$(ONE_INDEX)'; exit 1; }
 	touch $@
 
 clean:
