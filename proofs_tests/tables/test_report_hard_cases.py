@@ -16,6 +16,8 @@ from jpvae.report.content import content
 from jpvae.report.page import render
 from jpvae.report.provenance import Provenance
 
+pytestmark = pytest.mark.filterwarnings("ignore::jpvae.errors.JPVAEWarning")  # of the fixture's fits, whoever asks first
+
 LONG = "a_very_long_name" * 9
 STRANGE = ["\"quoted\" 'names'", "🫀 heart", LONG, "السن", "a\tb\u2028c", "{{ 7 * 7 }}"]
 OLD = Path(__file__).parents[1] / "files" / "written_by_0.1.0.safetensors"
@@ -132,7 +134,6 @@ def data_of(path):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text)[1], parse_constant=refuse)
 
 
-@pytest.mark.filterwarnings("ignore::jpvae.errors.JPVAEWarning")
 def test_every_page_opens(pages):
     """Without a complaint, no wider than a phone; every figure drawn; however many columns, 20 at a time."""
     with chromium() as browser:
@@ -174,7 +175,6 @@ def test_what_cannot_be_known_is_not_claimed(pages):
     assert all("do not vary" in v.text for v in pages["constant_columns"][0].verdicts if v.view == "v1")
 
 
-@pytest.mark.filterwarnings("ignore::jpvae.errors.JPVAEWarning")
 def test_tables_without_rows_to_test_on_still_have_a_page(tmp_path, monkeypatch, capsys):
     """The page gives the reason; and a view of few rows is tested on those that there are."""
     monkeypatch.chdir(tmp_path)
