@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+import numpy as np
+
 from .engines import AUTO, engine_name
 from .errors import ConfigError
 from .model.likelihoods import Likelihood
@@ -94,7 +96,9 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, plain in KINDS.items():
-            object.__setattr__(self, name, plain(name, getattr(self, name)))
+            given = getattr(self, name)
+            single = isinstance(given, np.ndarray) and given.ndim == 0
+            object.__setattr__(self, name, plain(name, given.item() if single else given))
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction is {self.validation_fraction}; expected 0 < validation_fraction < 1")
         at_least("patience", self.patience, 1)

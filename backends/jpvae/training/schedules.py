@@ -125,7 +125,7 @@ class LearningRate:
     def __post_init__(self) -> None:
         if self.shape not in ("constant", "cosine"):
             raise ConfigError(f"learning_rate_schedule is {self.shape!r}; expected 'constant' or 'cosine'")
-        if not self.peak > 0:
+        if not 0 < self.peak < math.inf:
             raise ConfigError(f"learning_rate is {self.peak}; expected a positive number")
 
     def at(self, step: int, steps: int) -> float:
