@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from linear_gaussian import ROWS, tables, world
+from linear_gaussian import ROWS, tables, world, write
 from suites import made_with
 
 from jpvae import JPVAE
@@ -100,9 +100,7 @@ def main() -> None:
             numbers = [f"{np.mean([run[key] for run in own]):.3f}" for key in list(own[0])[2:]]
             print(f"| {name} | {proposals or '–'} | {' | '.join(numbers)} |", flush=True)
     if chosen.out is not None:
-        others = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
-        kept = [run for run in others if run["setting"] not in {line["setting"] for line in lines}]
-        chosen.out.write_text(json.dumps(kept + lines, indent=1) + "\n")
+        write(lines, chosen.out)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,13 @@ def set_by_hand(model: Exact, seed: int, rows: int = 2000, draws: int = 200) -> 
     }
 
 
+def write(lines: list[dict[str, Any]], path: Path) -> None:
+    """Every run to a JSON file; what it has of other settings stays."""
+    others = json.loads(path.read_text()) if path.exists() else []
+    kept = [run for run in others if run["setting"] not in {line["setting"] for line in lines}]
+    path.write_text(json.dumps(kept + lines, indent=1) + "\n")
+
+
 def main() -> None:
     """Every setting, every seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -138,9 +145,7 @@ def main() -> None:
             lines += [about | {"seed": seed} | run for seed, run in enumerate(runs)]
             print(f"| {name} |", " | ".join(f"{np.mean([r[key] for r in runs]):.3f}" for key in runs[0]), "|", flush=True)
     if chosen.out is not None:
-        others = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
-        kept = [run for run in others if run["setting"] not in {line["setting"] for line in lines}]
-        chosen.out.write_text(json.dumps(kept + lines, indent=1) + "\n")
+        write(lines, chosen.out)
 
 
 if __name__ == "__main__":
