@@ -16,3 +16,13 @@ def invoke(monkeypatch, capsys, *arguments, columns=200):
         cli.run()
     captured = capsys.readouterr()
     return ended.value.code or 0, captured.out, captured.err
+
+
+def assert_refused(command, arguments, message):
+    """The command ends with code 2 and one message on stderr."""
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+    assert len([line for line in err.splitlines() if line.strip()]) <= 5  # typer's frame around one line of message

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import invoke
+from commands import assert_refused, invoke
 
 from jpvae.commands.fit_options import Entries, PriorName
 from jpvae.engines import ENGINES
@@ -67,12 +67,7 @@ REFUSED = {
 def test_refused_with_one_message_and_exit_code_2(command, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("a file")
-    code, out, err = command(*arguments)
-    assert code == 2
-    assert out == ""
-    assert message in " ".join(err.split())
-    assert "Traceback" not in err
-    assert len([line for line in err.splitlines() if line.strip()]) <= 5  # typer's frame around one line of message
+    assert_refused(command, arguments, message)
     assert os.listdir(tmp_path) == ["taken"]
 
 

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from commands import assert_refused
 from table_files import write
 from table_session import MIXED_WORDS, OUT, TABLES, WORDS, M, X, views
 
@@ -149,12 +150,7 @@ REFUSED = {
 def test_refused_with_one_message_before_any_work(command, spoilt, monkeypatch, arguments, message):
     monkeypatch.chdir(spoilt)
     before = sorted(os.listdir(spoilt))
-    code, out, err = command(*arguments)
-    assert code == 2
-    assert out == ""
-    assert message in " ".join(err.split())
-    assert "Traceback" not in err
-    assert len([line for line in err.splitlines() if line.strip()]) <= 5  # typer's frame around one line of message
+    assert_refused(command, arguments, message)
     assert sorted(os.listdir(spoilt)) == before
 
 
