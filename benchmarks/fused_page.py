@@ -85,8 +85,8 @@ the central 95 % of the draws. The models "set by hand" are the truth, not train
 ## Single cells
 
 The same world; training rows lack cells at random, test rows show one cell of five in each view, and the empty ones are drawn.
-The exact conditional mean's correlation with the truth is {best:.3f}. `proposals` is importance resampling of the draws; by default
-rows that lack single cells have as many as twice the draws.
+The exact conditional mean's correlation with the truth is {best:.3f}. `proposals` is importance resampling of the draws: by
+default twice as many as draws where single cells are missing.
 `python benchmarks/empty_cells.py --out benchmarks/results/empty_cells.json`
 
 | training | slope | error | correlation | cover | seeds |

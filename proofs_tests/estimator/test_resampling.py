@@ -89,7 +89,7 @@ def test_cells_are_corrected():
 
 
 def test_by_default_rows_that_lack_single_cells_are_resampled_where_it_pays():
-    """Row by row the result is that of 2 n_draws proposals where these are worth 8 and cells are missing of a view that is there,
+    """Row by row the result is that of 2 n_draws proposals where these are worth 8 and a view that is there lacks cells,
     else that without: the same draws, to the bit."""
     one, columns = spoilt(0.3, 2.5, entries="marginalise", posterior="fused"), np.ones((ROWS, sum(COLUMNS)), bool)
     columns[:40, [1, 2, 6]] = False  # single cells
