@@ -124,8 +124,8 @@ def test_in_frames_means_draws_and_covariances_keep_their_digits(
     xp: Backend, structure: Structure, gap: float, reach: float
 ) -> None:
     """However small the gap. The weights of u^ = sum (a_i/(N_i tau)) m_i and of the mean's two terms are at most 1, so an error
-    is what the loadings' own and at most 100 further roundings make of the sizes. In the KL m_i - a_i (1 - sigma_i^2) u^ cancels,
-    in the density z_i - mean_i: r_i/N_i, or N_i^(1/2)/(r_i sigma_i), times eps, squared, comes on top."""
+    is what the loadings' own and at most 100 further roundings make of the sizes. m_i - a_i (1 - sigma_i^2) u^ cancels in the KL
+    and z_i - mean_i in the density: r_i/N_i, or N_i^(1/2)/(r_i sigma_i), times eps, squared, comes on top."""
     given, wanted = prepared("frame", structure, gap, reach)
     parameters, means, log_vars, mask, noise, latents = given
     kind, parameter = structure.kind, parameters.get("alpha", parameters.get("logits"))
