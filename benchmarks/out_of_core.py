@@ -5,8 +5,8 @@
 
 Two views of 60 float32 columns, 480 bytes a row; every tenth row lacks the second. Each number has a process of its own. The
 measure is RssAnon of /proc/self/status, looked at every 5 ms: memory that no file stands behind and that cannot be let go of.
-The pages of the files themselves, which the kernel takes back whenever it needs them, are no part of it. Parquet files have 50,000
-rows each, with ids: `jpvae fit` trains on the folders, `jpvae impute --rows 20000` fills the first file of each view.
+The pages of the files themselves, which the kernel takes back whenever it needs them, are no part of it. Parquet files have
+50,000 rows each, with ids: `jpvae fit` trains on the folders, `jpvae impute --rows 20000` fills the first file of each view.
 """
 
 from __future__ import annotations
