@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._checks import dtype_name
-from ._xp import Array, Namespace, eye_like, solve_lower
+from ._xp import Array, Namespace, cholesky, eye_like, solve_lower
 from .bounds import LIMIT
 from .pytrees import pytree
 from .remainder import remainder
@@ -101,7 +101,7 @@ def inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:
     """L^{-1} and L of S = L L^T. A matrix that is not finite counts as I: libraries raise on it, each in its own way, and what
     made it so, a mean or a variance that is not finite, stands beside it in every result."""
     identity = xp.broadcast_to(eye_like(xp, S, S.shape[-1]), S.shape)
-    L = xp.linalg.cholesky(xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
+    L = cholesky(xp, xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
     return solve_lower(xp, L, identity), L
 
 
