@@ -47,7 +47,10 @@ class Engine(Protocol):
         """A NumPy copy."""
 
     def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None) -> Any:
-        """A training state from parameters and, to resume, Adam's moments (``m.<name>``, ``v.<name>``)."""
+        """A training state from parameters and, to resume, Adam's moments (``m.<name>``, ``v.<name>``).
+
+        The order of the mappings changes no bit of what follows: a file gives them back in another.
+        """
 
     def parameters(self, state: Any) -> dict[str, Array]:
         """The state's parameters as native arrays without gradients."""

@@ -49,7 +49,8 @@ class State:
     ) -> None:
         self.within: tuple[State, int] | None = None  # the stack that makes its steps, and its place there
         self.parameters = parameters
-        self.trained = {name: x for name, x in parameters.items() if x.requires_grad}
+        # By name, not in the mapping's order: a file has another, and |g| is summed in this one.
+        self.trained = {name: x for name, x in sorted(parameters.items()) if x.requires_grad}
         slow, groups = model.coupling_parameters, list[dict[str, Any]]()
         kinds = {name: (model.decay(name, x.ndim - stacked), name in slow) for name, x in self.trained.items()}
         for decay, couples in sorted(set(kinds.values()), key=lambda kind: (kind[1], -kind[0])):
