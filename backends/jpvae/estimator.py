@@ -156,6 +156,13 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
     threads : int, optional
         Of the engine's products; by default one where they are small, and never more than its library was left with by
         threadpoolctl, joblib or OMP_NUM_THREADS.
+    ensemble : int, default 1
+        So many models, alike but for their seeds, are trained, on a GPU as one program. What is imputed is their mean;
+        standard deviations have what they disagree by; draws are shared out among them. Latents, scores and reports are the
+        first one's.
+    bootstrap : bool, default False
+        Each model is trained on as many rows drawn with replacement. With ``ensemble=m`` and m draws each comes with
+        parameters of its own, as proper multiple imputation needs.
 
     Attributes
     ----------
@@ -240,6 +247,8 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         calibration: float = 0.2,
         networks: Mapping[str, tuple[Any, Any]] | None = None,
         threads: int | None = None,
+        ensemble: int = 1,
+        bootstrap: bool = False,
     ) -> None:
         self.latent_dims = latent_dims
         self.prior = prior
@@ -283,6 +292,8 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         self.calibration = calibration
         self.networks = networks
         self.threads = threads
+        self.ensemble = ensemble
+        self.bootstrap = bootstrap
 
     def fit(
         self,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import memory
 from .engines import Engine, limited
 from .errors import ConfigError
 from .files import saving
@@ -20,7 +21,7 @@ from .fitted import Fitted
 from .inference.calibration import calibrated
 from .inference.latent_report import diagnose
 from .inference.predictor import Predictor
-from .option_values import seed_of
+from .option_values import member_seed, seed_of
 from .options import Options
 from .planning import engine_of, model_of, plan_of, warn_of_idle_latents, with_networks
 from .processes import share
@@ -50,6 +51,7 @@ def begin(options: Options, opened: Opened, missing: str, slices: Slices | None)
     """The model, the plan, the views read and checked, and their scaling, before any step. Raises ConfigError, ViewError."""
     seed, model = seed_of(options.seed), model_of(options, opened.columns, opened.names, len(opened.observed))
     plan = plan_of(options, model, len(opened.observed), opened.names, seed)
+    memory.check(model, min(plan.batch_size, len(opened.observed)), options.dtype)
     survey = Survey(opened, model.likelihoods)
     data = checked(opened, missing=missing, entries=options.entries, visit=survey)
     scaling = survey.scaling()
@@ -70,9 +72,35 @@ class Begun(NamedTuple):
 
 
 def run(begun: Begun) -> tuple[Fitted, Predictor]:
-    """Train what has begun. Raises CheckpointError, ViewError, TrainingDiverged (see ``JPVAE.fit``)."""
-    (found,) = run_together([begun])
-    return found
+    """Train what has begun, of an ensemble every model. Raises CheckpointError, ViewError, TrainingDiverged (see ``JPVAE.fit``).
+
+    An ensemble's file holds the first model's training; those of the others lie beside it until all have ended, and their
+    parameters then go into the one file.
+    """
+    count, file = begun.start.options.ensemble, begun.file
+    ended = saving.read(file.path).others if count > 1 and file is not None and os.path.exists(file.path) else ()
+    every = [_member(begun, k) for k in range(1 if ended else count)]
+    (fitted, predictor), *rest = run_together(every)
+    if count == 1:
+        return fitted, predictor
+    others = ended or tuple(each.parameters for each, _ in rest)
+    natives = [{name: predictor.engine.asarray(x) for name, x in p.items()} for p in others]
+    if file is not None and not ended and share()[0] == 0:
+        saving.add_members(file.path, others)
+        for each in every[1:]:
+            if each.file is not None:
+                os.unlink(each.file.path)
+    whole = Predictor(predictor.engine, fitted.model, predictor.p, fitted.seed, natives)
+    return replace(fitted, others=others), whole
+
+
+def _member(begun: Begun, k: int) -> Begun:
+    """The training of an ensemble's k-th model; only the first one's is listened to."""
+    if k == 0:
+        return begun
+    seed, file = member_seed(begun.start.seed, k), begun.file
+    beside = None if file is None else File(f"{os.fspath(file.path)}.member-{k}", file.every)
+    return Begun(replace(begun.start, seed=seed), begun.data, replace(begun.plan, seed=seed), beside, ())
 
 
 def run_together(every: Sequence[Begun]) -> list[tuple[Fitted, Predictor]]:
@@ -111,7 +139,7 @@ def _trained(
     views = [Scaled(data, i, units, options.dtype) for i, units in enumerate(start.units)]
     (rank, ranks), mapped = share(), any(view.mapped for view in views)
     held = [view if view.mapped else view[:] for view in views]
-    batches = Batches(held, data.observed, model, plan, data.names, (rank, ranks))
+    batches = Batches(held, data.observed, model, plan, data.names, (rank, ranks), data.index)
     # A pass over what is mapped finds now, not in the training, what does not fit.
     fingerprint = batches.fingerprint() if file or mapped or ranks > 1 else None
     any_of: Callable[[bool], bool] = bool

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,8 @@ class Batches:
     ``calibrating`` those that the first part of a training in two parts does not.
 
     Which these are is a function of the seed and the number of rows. views: prepared, or (``Scaled``) read from their tables
-    batch by batch. names: of the views, for messages. share: (k, n) for every n-th row of each batch, from the k-th on, where
-    n processes have one batch. Raises ViewError where too few rows are left to train on.
+    batch by batch. names, index: of the views and of their rows, for messages. share: (k, n) for every n-th row
+    of each batch, from the k-th on, where n processes have one batch. Raises ViewError where too few rows are left to train on.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class Batches:
         plan: Plan,
         names: Sequence[str] | None = None,
         share: tuple[int, int] = (0, 1),
+        index: Any = None,
     ) -> None:
         self.views = [view if isinstance(view, Scaled) else prepared(view) for view in views]
         self.observed, self.model, self.plan, self._share = observed, model, plan, share
-        self.names = names or [f"view{i}" for i in range(model.views)]
+        self.names, self.index = names or [f"view{i}" for i in range(model.views)], index
         self._all = Rest(len(observed), np.arange(0))
         self._held_out = self.calibrating = np.arange(0)
         if plan.calibration is not None:
@@ -63,6 +65,7 @@ class Batches:
         self.trained = Rest(len(observed), self._held_out if plan.validation_fraction > 0 else self.calibrating)
         self.size = min(plan.batch_size, len(self.trained))
         self._passes: dict[tuple[int, int], Shuffled] = {}
+        self._drawn: dict[int, np.ndarray] = {}
         self._weights, self._two_views = _weights(model, plan)
 
     def at(self, step: int) -> Batch:
@@ -148,7 +151,19 @@ class Batches:
             (part, k): known.get((part, k)) or Shuffled(generator(self.plan.seed, Stream.SHUFFLE, k, part), len(trained))
             for k in np.unique(passes).tolist()
         }
-        return trained[np.concatenate([order[at[passes == k]] for (_, k), order in self._passes.items()])]
+        chosen = np.concatenate([order[at[passes == k]] for (_, k), order in self._passes.items()])
+        return trained[self._drawn_rows(part, trained)[chosen] if self.plan.bootstrap else chosen]
+
+    def _drawn_rows(self, part: int, trained: Rest) -> np.ndarray:
+        """Places in ``trained``, as many as it has, drawn with replacement so that each view is in one of them at least."""
+        attempt = 0
+        while part not in self._drawn:
+            rng = generator(self.plan.seed, Stream.BOOTSTRAP, attempt, part)
+            drawn = rng.integers(len(trained), size=len(trained))
+            if self.observed[trained[drawn]].any(axis=0).all():
+                self._drawn[part] = drawn
+            attempt += 1
+        return self._drawn[part]
 
     def _chosen(self, count: int) -> np.ndarray:
         """So many rows, sorted."""

@@ -56,7 +56,7 @@ def train(
             **chosen,
         }
         report = yield Step(step, state, batches.at(step), settings)
-        check_report(report, f"step {step}", batches.rows(step), batches.names)
+        check_report(report, f"step {step}", batches.rows(step), batches.names, batches.index)
         if on_step is not None:
             try:
                 on_step(step, report)
