@@ -72,7 +72,7 @@ class Begun(NamedTuple):
 
 
 def run(begun: Begun) -> tuple[Fitted, Predictor]:
-    """Train what has begun, of an ensemble every model. Raises CheckpointError, ViewError, TrainingDiverged (see ``JPVAE.fit``).
+    """Train what has begun, of an ensemble every model. Raises CheckpointError, ViewError, TrainingDiverged (``JPVAE.fit``).
 
     An ensemble's file holds the first model's training; those of the others lie beside it until all have ended, and their
     parameters then go into the one file.
