@@ -215,9 +215,7 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=300)
     parser.add_argument("--truth", nargs="+", default=list(TRUTHS), choices=list(TRUTHS))
     parser.add_argument("--method", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument(
-        "--seeds", type=int, nargs=2, help="only replicates FIRST to LAST - 1, printed as JSON lines"
-    )
+    parser.add_argument("--seeds", type=int, nargs=2, help="only replicates FIRST to LAST - 1, printed as JSON lines")
     parser.add_argument("--lines", type=Path, nargs="+", help="measure nothing; keep what such lines, of all these files, give")
     parser.add_argument("--page", action="store_true", help="measure nothing; write the page")
     asked = parser.parse_args()

@@ -214,11 +214,12 @@ def solve(xp: Namespace, A: Any, B: Any) -> Any:
 
 
 def cholesky(xp: Namespace, S: Any) -> Array:
-    """L of S = L L^T, S positive definite; on CUDA as ``solve``."""
+    """L of S = L L^T; where S is not positive definite the library's own error, on CUDA NaN, for the host does not wait."""
     if library_of(S) == "torch" and S.is_cuda:
         import torch
 
-        return torch.linalg.cholesky_ex(S)[0]
+        L, failed = torch.linalg.cholesky_ex(S)
+        return torch.where(failed[..., None, None] == 0, L, torch.nan)
     return xp.linalg.cholesky(S)
 
 
