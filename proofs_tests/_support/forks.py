@@ -1,7 +1,8 @@
-"""Work in forked processes: as many at a time as the slots that several programs share, each silent and with a limit."""
+"""Work in forked processes: as many at a time as there are slots, which another program may add to; each silent."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import resource
@@ -20,7 +21,7 @@ GLANCE = 0.05  # seconds between two looks at the slots while children run
 
 @dataclass(frozen=True)
 class Slots:
-    """A pipe that holds one byte for every process that may still be started; programs that inherit it share them."""
+    """A pipe that holds one byte for every process that may still be started."""
 
     reader: int
     writer: int
@@ -43,6 +44,13 @@ class Slots:
     def give(self) -> None:
         """Free a slot."""
         os.write(self.writer, bytes(1))
+
+    def hand_over(self, others: Iterable[Slots]) -> None:
+        """Give the free slots to the others in turn."""
+        for other in itertools.cycle(list(others)):
+            if not self.take():
+                return
+            other.give()
 
 
 @dataclass

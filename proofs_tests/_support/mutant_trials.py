@@ -47,13 +47,13 @@ class Measured:
     """What the unmutated run found: the tests that fail, the lines that each test function reaches (together for its cases: JAX
     traces a line for one case only), each test's seconds."""
 
-    failures: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)  # with the last line of each
     reach: dict[str, set[tuple[str, int]]] = field(default_factory=lambda: defaultdict(set))
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: Measured) -> None:
         """Take over what another process found."""
-        self.failures += other.failures
+        self.failures |= other.failures
         self.seconds |= other.seconds
         for function, lines in other.reach.items():
             self.reach[function] |= lines
@@ -68,6 +68,12 @@ class Verdict:
     passed: tuple[str, ...]  # where none failed: for another turn
     met: int
     seconds: float  # of processor time
+
+
+def last_line(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Of what a failure prints, the line that names the error."""
+    lines = [line for line in report.longreprtext.splitlines() if line.startswith("E ")]
+    return " ".join(lines[-1:])[:200]
 
 
 def function_of(item: pytest.Item) -> str:
@@ -117,8 +123,8 @@ class Mutation:
         self.found = Measured()
         self.kills: dict[str, Counter[str]] = defaultdict(Counter)  # by file
         self.passed: dict[int, set[str]] = defaultdict(set)  # by mutant, in its first turn
-        self.failed = False
-        self.uncollected: list[str] = []
+        self.failure: str | None = None
+        self.uncollected: dict[str, str] = {}
 
     def pytest_configure(self) -> None:
         """A failing example is not shrunk: that it fails is all we ask."""
@@ -130,11 +136,13 @@ class Mutation:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember a file that cannot be imported here."""
-        self.uncollected += [report.nodeid] * report.failed
+        if report.failed:
+            self.uncollected[report.nodeid] = last_line(report)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember a failure, of a fixture too."""
-        self.failed |= report.failed
+        if report.failed:
+            self.failure = last_line(report)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Measure, warm the oracles' caches, then a process for every mutant."""
@@ -146,11 +154,10 @@ class Mutation:
         warmed = time.time()
         rest = [item for item in session.items if item.nodeid not in self.found.seconds]
         for ended in in_children(self.groups(rest), self.measure, self.slots, self.end):
-            crashed = [item.nodeid for item in ended.job]
+            crashed = {item.nodeid: f"signal {ended.signal}{ended.raised[-200:]}" for item in ended.job}
             self.found.add(ended.answer or Measured(crashed))
-        failures = set(self.found.failures)
-        self.items = [item for item in session.items if item.nodeid in self.found.seconds.keys() - failures]
-        dropped = sorted({*self.uncollected, *failures})
+        dropped = self.uncollected | self.found.failures
+        self.items = [item for item in session.items if item.nodeid in self.found.seconds.keys() - dropped.keys()]
         self.tell(tests=len(self.items), dropped=dropped, warm=round(warmed - began), seconds=round(time.time() - began))
         forget()
         gc.freeze()
@@ -203,9 +210,9 @@ class Mutation:
 
     def run(self, item: pytest.Item, following: pytest.Item | None) -> bool:
         """Whether a test fails."""
-        self.failed = False
+        self.failure = None
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-        return self.failed
+        return self.failure is not None
 
     def measure(self, items: list[pytest.Item]) -> Measured:
         """Run the tests once; note their seconds and the lines their functions reach (in float64); the tests that fail."""
@@ -219,7 +226,8 @@ class Mutation:
             failed = self.run(item, None)
             sys.settrace(None)
             found.seconds[item.nodeid] = time.process_time() - start
-            found.failures += [item.nodeid] * failed
+            if failed:
+                found.failures[item.nodeid] = self.failure or ""
         return found
 
     def trial(self, patience: float, number: int) -> Verdict:

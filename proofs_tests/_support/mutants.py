@@ -6,8 +6,9 @@
     python proofs_tests/_support/mutants.py REPORT.json --of core --rows ROWS.json    those of [[file, old text, new text], ...]
     ... --workers 15 --minutes 12                                             as many at a time; what is left then is not tried
 
-Each target has a pytest of its own (mutant_trials.py); both share the workers. REPORT.json is written every few seconds and
-holds the commit, the date and the machine, the tests that were dropped because they fail unmutated here, and every mutant:
+Each target has a pytest of its own (mutant_trials.py) and half of the workers, until the other has ended. REPORT.json is
+written every few seconds and holds the commit, the date and the machine, the tests that were dropped because they fail
+unmutated here, and every mutant:
     killed       by the test named
     timeout      a test ran far too long, which counts as killed; crashed likewise
     survived     every test that reaches its line has passed
@@ -29,8 +30,9 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from mutant_targets import ROOT, TARGETS
 TRIALS = Path(__file__).parent / "mutant_trials.py"
 EVERY = 5.0  # seconds between two writes of the report
 TARGET = 0.95
+PACKAGES = ("numpy", "scipy", "torch", "jax", "hypothesis", "pytest")  # whose versions the report has
 DIED = ("killed", "timeout", "crashed")
 LIVED = ("survived", "outlived")
 ALONE = {
@@ -63,7 +66,7 @@ class Run:
             "commit": options.commit or commit(),
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            "packages": {name: version(name) for name in ("numpy", "torch", "jax", "hypothesis", "pytest")},
+            "packages": {p.name: p.version for p in distributions() if p.name in PACKAGES},
             "workers": options.workers,
             "minutes": options.minutes,
             "seed": options.seed,
@@ -71,8 +74,8 @@ class Run:
             "targets": {},
         }
 
-    def listen(self, of: str, program: subprocess.Popen[str]) -> None:
-        """Take down what one program tells, to its end."""
+    def listen(self, of: str, program: subprocess.Popen[str]) -> int:
+        """Take down what one program tells, to its end; its exit status."""
         assert program.stdout
         for line in program.stdout:
             fact = json.loads(line)
@@ -86,6 +89,7 @@ class Run:
                     self.report["targets"][of] = fact | self.report["targets"][of]
                 if time.time() > self.written + EVERY:
                     self.write()
+        return program.wait()
 
     def write(self) -> None:
         """The report as it is so far, in place of the last one at once: the machine may be taken away."""
@@ -98,15 +102,21 @@ class Run:
         beside.replace(self.path)
 
 
+def started(plan: dict[str, Any], slots: Slots) -> subprocess.Popen[str]:
+    """The program that carries out a plan."""
+    command = [sys.executable, str(TRIALS), json.dumps(plan | {"slots": [slots.reader, slots.writer]})]
+    pipes = {"stdout": subprocess.PIPE, "text": True, "pass_fds": (slots.reader, slots.writer)}
+    return subprocess.Popen(command, env=os.environ | ALONE, cwd=ROOT, **pipes)
+
+
 def summary(rows: list[dict[str, Any]]) -> tuple[str, bool]:
     """A target's score in words, and whether it is high enough and nothing was left untried."""
     counts = Counter(row["verdict"] for row in rows)
     died, lived = sum(counts[verdict] for verdict in DIED), sum(counts[verdict] for verdict in LIVED)
     share = died / max(1, died + lived)
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-    return f"{died} of {died + lived} died, {share:.1%} ({words})", share >= TARGET and not counts["not tried"] + counts[
-        "fault"
-    ]
+    whole = counts["not tried"] + counts["fault"] == 0
+    return f"{died} of {died + lived} died, {share:.1%} ({words})", whole and share >= TARGET
 
 
 def main() -> None:
@@ -123,27 +133,27 @@ def main() -> None:
     parser.add_argument("--commit", help="which commit this is, outside of a checkout")
     parser.add_argument("-k", default="not jax and not compile", help="which tests, as pytest's -k")
     options = parser.parse_args()
-    slots, run = Slots.of(options.workers), Run(options.report, options)
-    plan = {key: getattr(options, key) for key in ("files", "sample", "seed", "k")}
-    plan |= {"slots": [slots.reader, slots.writer], "end": run.began + 60 * options.minutes}
+    run = Run(options.report, options)
+    plan = {key: getattr(options, key) for key in ("files", "sample", "seed", "k")} | {"end": run.began + 60 * options.minutes}
     plan["rows"] = json.loads(options.rows.read_text()) if options.rows else None
-    listeners, programs = [], []
-    for of in options.of or TARGETS:
-        command = [sys.executable, str(TRIALS), json.dumps(plan | {"of": of})]
-        pipes = {"stdout": subprocess.PIPE, "text": True, "pass_fds": (slots.reader, slots.writer)}
-        programs.append(subprocess.Popen(command, env=os.environ | ALONE, cwd=ROOT, **pipes))
-        listeners.append(threading.Thread(target=run.listen, args=(of, programs[-1])))
-        listeners[-1].start()
-    for listener, program in zip(listeners, programs, strict=True):
-        listener.join()
-        program.wait()
+    names = options.of or list(TARGETS)
+    slots = {of: Slots.of(len(range(k, options.workers, len(names)))) for k, of in enumerate(names)}
+    programs = {of: started(plan | {"of": of}, slots[of]) for of in names}
+    statuses = []
+    with ThreadPoolExecutor() as listeners:
+        ends = {listeners.submit(run.listen, of, program): of for of, program in programs.items()}
+        for end in as_completed(ends):
+            statuses.append(end.result())
+            del programs[ends[end]]
+            slots[ends[end]].hand_over(slots[of] for of in programs)
     run.write()
-    good = [program.returncode == 0 for program in programs]
+    good = [status == 0 for status in statuses]
     for of, found in run.report["targets"].items():
         words, high = summary(found["mutants"])
         good.append(high)
         print(f"{of}: {words}")
-        print("".join(f"  dropped, because it fails unmutated: {test}\n" for test in found.get("dropped", ())), end="")
+        for test, why in found.get("dropped", {}).items():
+            print(f"  dropped, because it fails unmutated: {test} {why}")
     sys.exit(not all(good))
 
 
