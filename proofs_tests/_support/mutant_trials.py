@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import importlib
-import inspect
 import itertools
 import json
 import os
@@ -25,16 +23,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
 from forks import Ended, Slots, in_children
+from mutant_code import forget_entries, install
 from mutant_targets import TARGETS, TESTS, Target, packages
 from mutations import Mutant, Source
-
-from jpvae_core._checks import _NAMES
-from jpvae_core.skew import _KEPT
 
 PATIENCE = (4.0, 60.0)  # seconds of processor time that a mutant has for its first turn, and for its second
 QUICK = 0.004  # seconds that count as nothing: such tests are tried before any other
@@ -88,29 +83,6 @@ def forget() -> None:
         if TESTS in path.parents and {"jpvae_core", "jpvae"} & packages(path):
             for function in filter(lambda value: hasattr(value, "cache_clear"), vars(module).values()):
                 function.cache_clear()
-
-
-def code_objects(code: CodeType) -> Iterator[CodeType]:
-    """A code object and all inside it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from code_objects(constant)
-
-
-def install(mutant: Mutant, module: str) -> None:
-    """Give the live function its mutated code: whoever has imported the function has the mutant."""
-    live: Any = importlib.import_module(module)
-    path = live.__file__
-    for name in mutant.function.split("."):
-        live = vars(live)[name]
-    live = getattr(live, "fget", None) or getattr(live, "__func__", live)  # properties and static methods
-    live = inspect.unwrap(live)
-    assert isinstance(live, FunctionType)
-    for kept in (_KEPT, _NAMES):  # what the unmutated core has made
-        kept.clear()
-    codes = code_objects(compile(mutant.source, path, "exec", dont_inherit=True))
-    live.__code__ = next(code for code in codes if code.co_qualname == mutant.function)
 
 
 class Mutation:
@@ -218,8 +190,7 @@ class Mutation:
         """Run the tests once; note their seconds and the lines their functions reach (in float64); the tests that fail."""
         found, known = Measured(), set(self.found.reach)
         for item in items:
-            for kept in (_KEPT, _NAMES):  # every test that needs such an entry shall meet the lines that make it
-                kept.clear()
+            forget_entries()
             start = time.process_time()
             if function_of(item) not in known and "float32" not in item.nodeid:
                 sys.settrace(functools.partial(_trace, found.reach[function_of(item)], self.names))
