@@ -1,21 +1,24 @@
 """Anonymous memory of a fit and of an imputation from memory-mapped files to memory-mapped files, by the number of rows.
 
-    python benchmarks/out_of_core.py 100000 400000 1000000        one line per number; kept as results/out_of_core.json
+    python benchmarks/out_of_core.py 100000 400000 1000000               one line per number; kept as results/out_of_core.json
+    python benchmarks/out_of_core.py --parquet 100000 400000 1000000     from Parquet files; results/out_of_core_parquet.json
 
 Two views of 60 float32 columns, 480 bytes a row; every tenth row lacks the second. Each number has a process of its own. The
 measure is RssAnon of /proc/self/status, looked at every 5 ms: memory that no file stands behind and that cannot be let go of.
-The pages of the files themselves, which the kernel takes back whenever it needs them, are no part of it.
+The pages of the files themselves, which the kernel takes back whenever it needs them, are no part of it. Parquet files have
+50,000 rows each, with ids: `jpvae fit` trains on the folders, `jpvae impute --rows 20000` fills the first file of each view.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,8 @@ import numpy as np
 COLUMNS, STEPS = 60, 300
 ROWS = (100_000, 400_000, 1_000_000)
 MOST, FLAT = 300 * 2**20, 1.10  # bytes above what the process had before; the largest peak over the smallest
-RESULTS = Path(__file__).parent / "results/out_of_core.json"
+PART = 50_000  # rows that are made at a time, and those of a Parquet file
+RESULTS = {kind: Path(__file__).parent / f"results/out_of_core{kind}.json" for kind in ("", "_parquet")}
 
 
 def anonymous() -> int:
@@ -53,19 +57,57 @@ def peak() -> Iterator[dict[str, int]]:
 
 def write_tables(folder: Path, rows: int) -> None:
     """Two tables that share four numbers a row, so many rows at a time as fit in memory easily."""
-    loadings = np.random.default_rng(0).standard_normal((2, 4, COLUMNS))
     shape = (rows, COLUMNS)
     files = [np.lib.format.open_memmap(folder / f"{i}.npy", "w+", np.float32, shape) for i in range(2)]
-    for start in range(0, rows, 50_000):
-        rng = np.random.default_rng(1 + start)
-        shared = rng.standard_normal((min(50_000, rows - start), 4))
-        for i, file in enumerate(files):
-            made = shared @ loadings[i] + 0.5 * rng.standard_normal((len(shared), COLUMNS))
-            if i:
-                made[::10] = np.nan
+    for start in range(0, rows, PART):
+        for file, made in zip(files, tables(start, min(PART, rows - start)), strict=True):
             file[start : start + len(made)] = made
     for file in files:
         file.flush()
+
+
+def tables(start: int, rows: int) -> list[np.ndarray]:
+    """So many rows of both, from ``start`` on."""
+    loadings = np.random.default_rng(0).standard_normal((2, 4, COLUMNS))
+    rng = np.random.default_rng(1 + start)
+    shared = rng.standard_normal((rows, 4))
+    made = [(shared @ loadings[i] + 0.5 * rng.standard_normal((rows, COLUMNS))).astype(np.float32) for i in range(2)]
+    made[1][::10] = np.nan
+    return made
+
+
+def write_parquet(folder: Path, rows: int) -> None:
+    """The same with ids, in files of PART rows, each view in its folder."""
+    import pandas as pd
+
+    for i in range(2):
+        (folder / f"v{i}").mkdir()
+    for start in range(0, rows, PART):
+        for i, made in enumerate(tables(start, min(PART, rows - start))):
+            frame = pd.DataFrame(made, columns=[f"v{i}.{j}" for j in range(COLUMNS)])
+            frame.insert(0, "id", [f"s{start + k:09}" for k in range(len(made))])
+            frame.to_parquet(folder / f"v{i}" / f"{start:09}.parquet", index=False, row_group_size=PART // 5)
+
+
+def from_parquet(rows: int) -> dict[str, Any]:
+    """One process's numbers, in bytes."""
+    from jpvae import JPVAE
+    from jpvae.commands.main import app
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        done = subprocess.run([sys.executable, __file__, "--write", str(rows), name], check=True)
+        assert done.returncode == 0
+        JPVAE(2, likelihood="gaussian", steps=2, backend="numpy", progress=False).fit([np.eye(9, 3), np.eye(9, 3)])  # imports
+        options = ["--id", "id", "--latent-dims", "8", "--steps", str(STEPS), "--backend", "numpy", "--json"]
+        with peak() as fitting, redirect_stdout(io.StringIO()):
+            words = [f"--view=v{i}={folder}/v{i}" for i in range(2)]
+            app(["fit", *words, "--out", f"{folder}/model.safetensors", *options], standalone_mode=False)
+        with peak() as imputing, redirect_stdout(io.StringIO()):
+            words = [f"--view=v{i}={folder}/v{i}/{0:09}.parquet" for i in range(2)]
+            words += ["--out", f"{folder}/filled", "--rows", "20000", "--json"]
+            app(["impute", f"{folder}/model.safetensors", *words], standalone_mode=False)
+    return {"rows": rows, "data": rows * 2 * COLUMNS * 4, "fit": fitting, "impute": imputing}
 
 
 def measured(rows: int) -> dict[str, Any]:
@@ -87,11 +129,11 @@ def measured(rows: int) -> dict[str, Any]:
     return {"rows": rows, "data": rows * 2 * COLUMNS * 4, "fit": fitting, "impute": imputing}
 
 
-def run(numbers: tuple[int, ...]) -> list[dict[str, Any]]:
+def run(numbers: tuple[int, ...], kind: str) -> list[dict[str, Any]]:
     """Each in a process of its own."""
     found = []
     for rows in numbers:
-        done = subprocess.run([sys.executable, __file__, "--one", str(rows)], check=True, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, __file__, f"--one{kind}", str(rows)], check=True, capture_output=True, text=True)
         found.append(json.loads(done.stdout.splitlines()[-1]))
     return found
 
@@ -116,9 +158,14 @@ def line(one: dict[str, Any]) -> str:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(measured(int(sys.argv[2]))))
+    elif sys.argv[1:2] == ["--one_parquet"]:
+        print(json.dumps(from_parquet(int(sys.argv[2]))))
+    elif sys.argv[1:2] == ["--write"]:
+        write_parquet(Path(sys.argv[3]), int(sys.argv[2]))
     else:
-        results = run(tuple(map(int, sys.argv[1:])) or ROWS)
+        kind = "_parquet" if "--parquet" in sys.argv else ""
+        results = run(tuple(int(word) for word in sys.argv[1:] if word.isdecimal()) or ROWS, kind)
         print("\n".join(map(line, results)))
-        RESULTS.write_text("[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
+        RESULTS[kind].write_text("[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
         if wrong := check(results):
             raise SystemExit("; ".join(wrong))

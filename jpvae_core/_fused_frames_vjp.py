@@ -41,7 +41,8 @@ def fused_in_frames(q: FusedInFrames, noise: Array, kl_bar: Array, drawn_bar: Se
         rr, weaker, own = one.r * one.r, one.a * gained, weight * one.bit
         off, spread = (one.m - weaker * u) / N, weaker / N
         off_bar, spread_bar = 2.0 * own * rr * off, 2.0 * own * rr * spread / tau
-        tau_bar = tau_bar - own * (one.r * spread / tau) ** 2
+        moved = one.r * spread / tau
+        tau_bar = tau_bar - own * (moved * moved)
         u_bar = u_bar - weaker * off_bar / N
         weaker_bar = (spread_bar - u * off_bar) / N
         # The draw: (a sigma^2 u + r^2 m)/N + r rho^{1/2} e where observed, a u + r e where not

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
@@ -47,7 +48,10 @@ class Engine(Protocol):
         """A NumPy copy."""
 
     def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None) -> Any:
-        """A training state from parameters and, to resume, Adam's moments (``m.<name>``, ``v.<name>``)."""
+        """A training state from parameters and, to resume, Adam's moments (``m.<name>``, ``v.<name>``).
+
+        The order of the mappings changes no bit of what follows: a file gives them back in another.
+        """
 
     def parameters(self, state: Any) -> dict[str, Array]:
         """The state's parameters as native arrays without gradients."""
@@ -130,9 +134,10 @@ def engine(
         raise ConfigError(
             f"backend is {backend!r}, which is no engine ({error}); expected a name or an Engine class"
         ) from error
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ModuleNotFoundError) as error:
         what = "device" if networks is None else "device, or one of networks,"
-        raise ConfigError(f"{what} is {device!r}, which backend={called!r} cannot use here: {error}") from error
+        reason = textwrap.shorten(str(error), 250, placeholder=" ...")  # torch adds lists of all that it has elsewhere
+        raise ConfigError(f"{what} is {device[:80]!r}, which backend={called!r} cannot use here: {reason}") from error
 
 
 def limited(made: Engine, rows: int) -> AbstractContextManager[None]:

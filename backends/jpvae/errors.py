@@ -27,7 +27,7 @@ class TrainingDiverged(JPVAEError, ArithmeticError):
 
 
 class ProcessLost(JPVAEError, RuntimeError):
-    """One of the processes that train together has ended, and so do the others."""
+    """One of the processes that train together has ended, and so do the others; or those that fill a dataset have."""
 
 
 class MissingDependency(JPVAEError, ImportError):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import memory
 from .engines import Engine, limited
 from .errors import ConfigError
 from .files import saving
@@ -50,6 +51,7 @@ def begin(options: Options, opened: Opened, missing: str, slices: Slices | None)
     """The model, the plan, the views read and checked, and their scaling, before any step. Raises ConfigError, ViewError."""
     seed, model = seed_of(options.seed), model_of(options, opened.columns, opened.names, len(opened.observed))
     plan = plan_of(options, model, len(opened.observed), opened.names, seed)
+    memory.check(model, min(plan.batch_size, len(opened.observed)), options.dtype)
     survey = Survey(opened, model.likelihoods)
     data = checked(opened, missing=missing, entries=options.entries, visit=survey)
     scaling = survey.scaling()
@@ -89,7 +91,7 @@ def _trained(
     views = [Scaled(data, i, units, options.dtype) for i, units in enumerate(start.units)]
     (rank, ranks), mapped = share(), any(view.mapped for view in views)
     held = [view if view.mapped else view[:] for view in views]
-    batches = Batches(held, data.observed, model, plan, data.names, (rank, ranks))
+    batches = Batches(held, data.observed, model, plan, data.names, (rank, ranks), data.index)
     # A pass over what is mapped finds now, not in the training, what does not fit.
     fingerprint = batches.fingerprint() if file or mapped or ranks > 1 else None
     any_of: Callable[[bool], bool] = bool

@@ -12,7 +12,7 @@ from .errors import ConfigError, ViewError
 from .fitted import Fitted
 from .inference.predictor import Predictor
 from .option_values import at_least, seed_of
-from .views.dataframes import identities
+from .views.dataframes import identities, row_titles
 from .views.impossible import Impossible
 from .views.opening import open_views
 from .views.reading import Views, Visit, checked, impossible_rows
@@ -88,7 +88,7 @@ class Reading:
 
         def visit(view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
             survey(view, rows, values, observed)
-            units[view].prepare(values, observed, dtype, range(rows.start, rows.stop))
+            units[view].prepare(values, observed, dtype, row_titles(opened.index, rows))
             if also is not None:
                 also(view, rows, values, observed)
 

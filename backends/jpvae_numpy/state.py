@@ -23,7 +23,7 @@ class State:
         def group(name: str) -> tuple[bool, float]:  # what decays most first, the slow ones last
             return name in model.coupling_parameters, -model.decay(name, parameters[name].ndim)
 
-        order = sorted(parameters, key=group)
+        order = sorted(sorted(parameters), key=group)  # not the mapping's: a file has another, and |g| is summed in this one
         shapes = {name: parameters[name].shape for name in order}
         self.parameters, self.gradients = Flat(shapes, dtype), Flat(shapes, dtype)
         for name, x in parameters.items():

@@ -35,7 +35,8 @@ class State:
         self, model: Model, parameters: Tensors, moments: Mapping[str, torch.Tensor] | None, make: MakeOptimizer
     ) -> None:
         self.parameters = parameters
-        self.trained = {name: x for name, x in parameters.items() if x.requires_grad}
+        # By name, not in the mapping's order: a file has another, and |g| is summed in this one.
+        self.trained = {name: x for name, x in sorted(parameters.items()) if x.requires_grad}
         slow, groups = model.coupling_parameters, list[dict[str, Any]]()
         kinds = {name: (model.decay(name, x.ndim), name in slow) for name, x in self.trained.items()}
         for decay, couples in sorted(set(kinds.values()), key=lambda kind: (kind[1], -kind[0])):

@@ -278,7 +278,7 @@ class Namespace:
         return [Balls(x) for x in np.broadcast_arrays(*(x.data for x in arrays))]
 
     @staticmethod
-    def tril(x: Balls, *, k: int) -> Balls:
+    def tril(x: Balls, *, k: int = 0) -> Balls:
         """The entries on the k-th diagonal and below it; zeros above."""
         return Namespace.where(Balls(np.tri(*x.shape[-2:], k=k, dtype=bool)), x, Namespace.zeros_like(x))
 

@@ -17,6 +17,11 @@ from rounded import Rounded, inverse_root, log1p_or_log, where
 of = Rounded.of
 
 
+def flat(x: Rounded, axes: int) -> Rounded:
+    """The last axes as one."""
+    return Rounded(*(part.reshape(*part.shape[:-axes], -1) for part in (x.value, x.error)))
+
+
 def loadings(c: Coupling) -> list[tuple[Rounded, Rounded]]:
     """a_i and r_i, each (1, d)."""
     if c.source:
@@ -47,6 +52,21 @@ class View:
 
     def expand(self, y: Rounded) -> Rounded:
         return y @ self.Q.T
+
+    @property
+    def outer(self) -> Rounded:
+        """q q^T of every row q of the frame, (n, d, d)."""
+        return self.Q[:, :, None] * self.Q[:, None, :]
+
+    def gram(self, x: Rounded) -> Rounded:
+        """Q^T diag(x) Q of every row, (B, d, d)."""
+        products = x @ flat(self.outer, 2)
+        d = self.Q.value.shape[1]
+        return Rounded(*(part.reshape(-1, d, d) for part in (products.value, products.error)))
+
+    def across(self, X: Rounded) -> Rounded:
+        """The diagonal of Q X Q^T of every row, (B, n)."""
+        return flat(X, 2) @ flat(self.outer, 2).T
 
     def shrinkage(self) -> Rounded:
         """-log rho, where 1/sigma^2 is finite."""
@@ -85,8 +105,8 @@ def in_frames(evidence: Sequence[View], noise: Floats, latents: Sequence[Floats]
     drawn, pairs, covariance = [], [], []
     for i, v in enumerate(evidence):
         weaker = v.a * v.gained
-        off, spread = (v.m - weaker * u) / N[i], weaker / N[i]
-        kl = kl + v.bit * ((-v.shrinkage()).remainder() + v.r * v.r * (off * off + spread * spread / tau))
+        off, spread = v.r * ((v.m - weaker * u) / N[i]), v.r * (weaker / N[i])
+        kl = kl + v.bit * ((-v.shrinkage()).remainder() + (off * off + spread * spread / tau))
         drawn.append(v.expand(given(i, drawn_u) + std[i] * of(noise[:, (i + 1) * d : (i + 2) * d])))
         e = v.bit * ((of(latents[i]) @ v.Q - given(i, u)) / std[i])
         pairs.append((e, v.bit * (slope[i] / std[i]), v.bit * (2.0 * std[i].log() + np.log(2 * np.pi))))
@@ -122,18 +142,7 @@ class Alone:
 
 def alone(v: View, uniform: bool) -> Alone:
     """N^-1, log|N| and twice the KL given the source."""
-    variance, gained, (n, d) = v.log_var.exp(), v.gained, v.Q.value.shape
-    outer = v.Q[:, :, None] * v.Q[:, None, :]
-
-    def gram(x: Rounded) -> Rounded:
-        flat = x @ Rounded(outer.value.reshape(n, d * d), outer.error.reshape(n, d * d))
-        return Rounded(*(part.reshape(-1, d, d) for part in (flat.value, flat.error)))
-
-    def shared(X: Rounded) -> Rounded:
-        """The diagonal of Q X Q^T, (B, n)."""
-        rows, columns = (Rounded(*(part.reshape(-1, d * d) for part in (y.value, y.error))) for y in (X, outer))
-        return rows @ columns.T
-
+    variance, gained, gram, (n, d) = v.log_var.exp(), v.gained, v.gram, v.Q.value.shape
     if uniform and n == d:
         a, r = v.a[:, :1], v.r[:, :1]
         diagonal = r * r + a * a * variance
@@ -149,7 +158,7 @@ def alone(v: View, uniform: bool) -> Alone:
     precision = X.T @ X
     lacking = (scale * D).diagonal + L.below
     logs = log1p_or_log(-lacking, -2.0 * X.diagonal.log())
-    log_det, through = logs.sum(-1), shared(scale * precision)
+    log_det, through = logs.sum(-1), v.across(scale * precision)
     far = log_det + (variance * gained * through).sum(-1)
     near = ((-logs).remainder() + X.below).sum(-1) - (gained * gained * through).sum(-1)
     spread = v.log_var.remainder().sum(-1) + where(weak, near, far)

@@ -51,6 +51,9 @@ class Rounded:
     def __sub__(self, other: Any) -> Rounded:
         return self + -Rounded.of(other)
 
+    def __rsub__(self, other: Any) -> Rounded:
+        return -self + other
+
     def __radd__(self, other: Any) -> Rounded:
         return self + other
 

@@ -45,16 +45,21 @@ def fused(static: Static, parameters: Any, means: Any, log_vars: Any, mask: Any,
     return found | {"covariance": [q.covariance()]}
 
 
-@functools.cache
-def problems(static: Static, dtype: str) -> list[tuple[Any, Any, Any]]:
-    """Arguments, exact results and bounds: gaps to 1e-6 (float64: 1e-12), means to 1e6, log-variances from -1e-6 to -80.
+def chosen(static: Static, dtype: str) -> list[tuple[Problem, float]]:
+    """Gaps to 1e-6 (float64: 1e-12), means to 1e6, log-variances from -1e-6 to -80.
 
     In the latents the bounds are honest while eps/gap^2 < 1: gaps to 1e-3 and 1e-7.
     """
     coordinates, structure = static
     least = {"frame": {"float32": 1e-6, "float64": 1e-12}, "latent": {"float32": 1e-3, "float64": 1e-7}}[coordinates][dtype]
-    chosen = (0.1, 1.0, 3.0), (1e-3, 1e-6, 0.3), (least, 1.0, 80.0), (1e-2, 1e6, 8.0), (0.3, 1e-6, 1e-6)
-    return [prepared(static, Problem(structure, gap, seed, mean=mean), reach) for seed, (gap, mean, reach) in enumerate(chosen)]
+    kinds = (0.1, 1.0, 3.0), (1e-3, 1e-6, 0.3), (least, 1.0, 80.0), (1e-2, 1e6, 8.0), (0.3, 1e-6, 1e-6)
+    return [(Problem(structure, gap, seed, mean=mean), reach) for seed, (gap, mean, reach) in enumerate(kinds)]
+
+
+@functools.cache
+def problems(static: Static, dtype: str) -> list[tuple[Any, Any, Any]]:
+    """Arguments, exact results and bounds."""
+    return [prepared(static, *one) for one in chosen(static, dtype)]
 
 
 def prepared(static: Static, problem: Problem, reach: float) -> tuple[Any, Any, Any]:

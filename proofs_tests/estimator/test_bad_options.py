@@ -92,6 +92,12 @@ OPTION_ERRORS = {
         r"early_stopping=True holds out every row \(validation_fraction 0\.99\); expected more rows, or False",
     ),
     "device": ({"device": "abacus"}, r"device is 'abacus', which backend='torch' cannot use here"),
+    "a device that is not built in": ({"device": "maia"}, r"^device is 'maia', which backend='torch' cannot use.{,300}$"),
+    "a device of a package that is not there": ({"device": "hpu"}, r"^device is 'hpu', which backend='torch' cannot use"),
+    "networks beyond the memory": (
+        {"hidden": (2**24, 2**24)},
+        r"training takes at least [0-9,]{7,} GiB of memory, and this machine has .* GiB; expected a smaller network",
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 found and what was expected."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_matrix
@@ -34,7 +35,30 @@ VIEW_ERRORS = {
     "1-D": (([A, B[:, 0], C], None), r"view 'view1' has shape \(20,\); expected \(N, c\)"),
     "no columns": (([A, B[:, :0], C], None), r"view 'view1' has shape \(20, 0\); expected \(N, c\).*at least one column"),
     "text": (([A, [["a"]] * 20, C], None), r"view 'view1' is not numeric .*expected an \(N, c\) table of numbers"),
-    "half precision": (([A, torch.ones(20, 4, dtype=torch.bfloat16), C], None), r"view 'view1' is not numeric"),
+    "sparse tensor": (([A, torch.ones(20, 4).to_sparse(), C], None), r"view 'view1' is a sparse Tensor; .*\.to_dense\(\)"),
+    "no values": (([A, torch.ones(20, 4, device="meta"), C], None), r"view 'view1' is a tensor on the device 'meta'"),
+    "generator": (([A, (row for row in B), C], None), r"view 'view1' is a generator; .*a NumPy array, DataFrame"),
+    "set": (([A, {1, 2}, C], None), r"view 'view1' is a set; expected"),
+    "dict": (([A, {"x": B[:, 0]}, C], None), r"view 'view1' is a dict; .*pandas\.DataFrame\(\.\.\.\)"),
+    "path": (([A, "b.csv", C], None), r"view 'view1' is a text, 'b\.csv'; .*read it first"),
+    "series": (([A, pd.Series(B[:, 0]), C], None), r"view 'view1' is a Series, which is one column; .*\.to_frame\(\)"),
+    "records": (
+        ([A, np.zeros(20, [("x", float), ("y", float)]), C], None),
+        r"view 'view1' is an array of records with the fields \['x', 'y'\]",
+    ),
+    "mask of a generator": (([A, B, C], (row for row in ONES)), "mask is a generator; expected"),
+    "mask of text": (([A, B, C], "all"), "mask is a text, 'all'; expected"),
+    "sparse mask": (([A, B, C], csr_matrix(ONES)), r"mask is a sparse csr_matrix; .*\.toarray\(\)"),
+    "turned mask": (([A, B, C], ONES.T), r"mask has shape \(3, 20\); expected \(20, 3\): .*pass mask\.T"),
+    "mask of one name": (([A, B, C], {"view0": ONES[:, 0]}), r"mask has the columns \['view0'\]; expected one for each"),
+    "short column of a mask": (
+        ([A, B, C], {"view0": ONES[:, 0], "view1": ONES[:5, 0], "view2": ONES[:, 0]}),
+        r"mask\['view1'\] has shape \(5,\); expected \(20,\)",
+    ),
+    "empty cells of a mask": (
+        ([A, B, C], pd.DataFrame(ONES).astype("boolean").mask(~cells(3, 1))),
+        r"mask has 1 empty cells; .*fillna",
+    ),
     "one array": (
         (np.zeros((3, 20, 2)), None),
         r"views is a ndarray; expected a list or dict of .*JPVAE\(view_slices=\.\.\.\)",
@@ -60,12 +84,12 @@ VIEW_ERRORS = {
         r"view 'c', row 1, column 0 is -inf; expected a finite number\. Correct the value, or mark the row missing",
     ),
     "one row": (([A[:1], B[:1], C[:1]], None), r"views have one row \(n_samples = 1\); expected at least two"),
-    "sparse": (([A, csr_matrix(B), C], None), r"view 'view1' is a sparse csr_matrix; expected a dense .*\.toarray\(\)"),
+    "sparse": (([A, csr_matrix(B), C], None), r"view 'view1' is a sparse csr_matrix; expected .*pass \.toarray\(\)"),
     "too large to scale": (([A * 1e200, B, C], None), r"view 'view0', column 0 is too large to have a variance"),
     "keys": (({0: A, 1: B, 2: C}, None), r"views has the keys \[0, 1, 2\]; expected names"),
     "masked": (
         ([A, np.ma.masked_greater(B, 0), C], None),
-        r"^view 'view1' is a masked array with masked entries; mark ",
+        r"^view 'view1' is a masked array with masked entries; expected .*mark ",
     ),
 }
 
@@ -105,6 +129,14 @@ IMPUTE_ERRORS = {
     "beyond float32": (
         lambda _: JPVAE(**OPTIONS | {"steps": 1, "dtype": "float32"}).fit([A, B, C]).impute([A * 1e40, B, None]),
         r"view 'view0', row 0, column 0 is .*, beyond float32",
+    ),
+    "beyond float32, of a person": (
+        lambda _: (
+            JPVAE(**OPTIONS | {"steps": 1, "dtype": "float32"})
+            .fit([A, B, C])
+            .impute([pd.DataFrame(cell(A, 5, 1, 1e300), index=[f"P{i}" for i in range(20)]), B, None])
+        ),
+        r"view 'view0', row P5, column 1 is 1e\+300, beyond float32",
     ),
     "masked array": (lambda m: m.impute([np.ma.masked_array(A, mask=A > 1), B, C]), r"view 'view0' is a masked array"),
     "complex": (lambda m: m.impute([A + 1j, B, C]), r"view 'view0' has dtype complex128; expected real numbers"),

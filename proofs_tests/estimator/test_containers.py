@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from synthetic import OPTIONS, fitted, three_views
@@ -30,6 +31,7 @@ FORMS = {
     "pandas": pd.DataFrame,
     "torch": torch.as_tensor,
     "torch, with gradient": lambda v: torch.as_tensor(v).requires_grad_(),
+    "numpy's own masked type, all there": np.ma.array,
     "every other row of a larger table": lambda v: np.repeat(v, 2, axis=0)[::2],
 }
 
@@ -42,11 +44,22 @@ def test_every_kind_of_table(form):
 MASKS = {"int": MASK.astype(int), "float": MASK.astype(float), "lists": MASK.tolist(), "torch": torch.as_tensor(MASK)}
 MASKS["pandas"] = pd.DataFrame(MASK, columns=[f"view{i}" for i in range(3)])
 MASKS["pandas, by place"] = pd.DataFrame(MASK)
+MASKS["polars, lazy"] = pl.DataFrame(MASK[:, ::-1], schema=["view2", "view1", "view0"]).lazy()
+MASKS["a dict"] = {f"view{i}": MASK[:, i].tolist() for i in (2, 0, 1)}
+MASKS["a dict of series"] = {f"view{i}": pd.Series(MASK[::-1, i], index=range(39, -1, -1)) for i in (2, 0, 1)}
 
 
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS.keys())
 def test_every_kind_of_mask(mask):
     assert same(impute(VIEWS, mask), impute(VIEWS, MASK))
+
+
+def test_forms_that_numpy_lacks():
+    """bfloat16 holds no more than float32; a lazy frame is what it collects to."""
+    halves = [torch.as_tensor(v).bfloat16() for v in VIEWS]
+    assert same(impute(halves, MASK), impute([v.float().numpy() for v in halves], MASK))
+    lazy = [pl.DataFrame(v).lazy() for v in VIEWS]
+    assert same([v.to_numpy() for v in fitted().impute(lazy, MASK, n_draws=3)], impute(VIEWS, MASK))
 
 
 def test_dtypes():

@@ -1,10 +1,12 @@
 """Texts that are no categories: numbers, dates, one level written twice. And those that are."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from jpvae.errors import ViewError
+from jpvae.errors import JPVAEWarning, ViewError
 from jpvae.views.dataframes import read_table
 from jpvae.views.inferring import columns_of
 
@@ -39,9 +41,9 @@ WRONG = {
     "times": (["10:30", "11:45", "09:15"], "holds times"),
     "two numbers": (["120/80", "130/85", "110/70"], "holds two numbers in each cell"),
     "plus or minus": (["1.5±0.2", "1.7±0.3", "2.1±0.1"], "holds two numbers in each cell"),
-    "powers of ten": (["1.2x10^3", "3.4x10^5", "1.1x10^2"], r"expected of powers of ten: 1\.2e3"),
-    "brackets": (["(5.2)", "3.1", "(4.4)"], r"expected of numbers in brackets: -5\.2"),
-    "minus behind": ([f"{k}.5-" for k in range(12)], "holds 12 different numbers with signs about them"),
+    "powers of ten": (["1.2x10^3", "3.4x10^5", "1.1x10^2"], r"holds powers of ten .*write them as 1\.2e3"),
+    "brackets": (["(5.2)", "3.1", "(4.4)"], "holds numbers with brackets or a minus behind"),
+    "minus behind": ([f"{k}.5-" for k in range(12)], "holds numbers with brackets or a minus behind"),
     "full width": (
         [f"{k}.5".translate({46: 0xFF0E, **{48 + d: 0xFF10 + d for d in range(10)}}) for k in range(12)],
         "signs about|written as texts",
@@ -58,11 +60,39 @@ WRONG = {
         "has the levels 'male' and 'male ', which differ in case or blanks alone",
     ),
     "case": (["Yes", "no", "yes"], "has the levels 'Yes' and 'yes'"),
+    "a few with the minus behind": (["12-", "7.5-", "3"], "with brackets or a minus behind"),
+    "to base 16": (["0x1F", "0x2A", "0x33"], "holds numbers to base 16.*write them to base 10"),
+    "weeks and days": (["12w3d", "13w", "20w0d"], "parts of several units .*numbers of one unit"),
+    "feet and inches": (["5'10\"", "6'1\"", "5'7\""], "parts of several units"),
+    "hours and minutes": (["1h30", "2h", "45 min"], "parts of several units"),
+    "degrees": (["48°51'N", "2°21'E", "51°30'N"], "parts of several units"),
+    "durations": (["P1DT2H", "PT30M", "P2D"], "parts of several units"),
+    "fractions": (["½", "1¼", "2"], "holds fractions .*0.5"),
+    "superscripts": (["1.2×10³", "3.4×10⁵", "7"], "holds powers of ten"),
+    "weeks plus days": (["38+4", "40+0", "39+6"], "holds two numbers in each cell"),
+    "points out of ten": (["3 of 10", "4 of 10", "7 out of 10"], "holds two numbers in each cell"),
+    "mean and deviation": (["5.1 (1.2)", "6.2 (1.1)", "7.3 (0.9)"], "holds two numbers in each cell"),
+    "titres": (["1:40", "1:80", "1:160"], "two numbers in each cell .*or one number"),
+    "quarters": (["2021Q1", "Q2 2021", "2022-Q4"], "holds dates"),
+    "months of another language": (["4. März 2021", "12. Mai 2020", "1. Juni 2021"], "holds dates"),
+    "days of a week": (["Mon, 4 Mar 2021", "Tue, 5 Mar 2021", "Wed, 6 Mar 2021"], "holds dates"),
+    "forms side by side": (["10:30", "1h30", "90"], "holds times"),
+    "marks between digits": (["1_000", "2_500", "3_000"], "written as texts"),
+    "a word among fractions": (["trace", "1.2", "3.4", "4.5"], r"is not numeric \('trace'\), yet 3 of its 4"),
+}
+UNSURE = {
+    "codes": ["1", "2", "3", "X"],
+    "numbers as codes": ["0", "1"],
+    "two doses": ["5 mg", "10 mg"],
+    "two dates": ["2021-01-01", "2021-06-01"],
+    "a sign before": ["#1", "#12", "#7"],
+    "words and titres": ["neg", "1:40", "1:80", "1:160"],
+    "a word before fractions": ["pH 7.1", "pH 7.2", "pH 7.4"],
+    "a word before many": [f"score {k}" for k in range(12)],
+    "a limit beside one value": ["<0.5", "1.2"],
 }
 RIGHT = {
     "words": ["low", "middle", "high"],
-    "codes": ["1", "2", "3", "X"],
-    "numbers as codes": ["0", "1"],
     "bands": ["<18", "18-30", "31-50", "50+"],
     "classes": [f"{k}{letter}" for k in range(5, 13) for letter in "ab"],
     "grades": ["1a", "1b", "2a"],
@@ -71,9 +101,15 @@ RIGHT = {
     "genotypes": ["0/0", "0/1", "1/1"],
     "places in an order": ["1st", "2nd", "3rd", "4th"],
     "numbers with words": ["1 - low", "2 - middle", "3 - high"],
-    "two doses": ["5 mg", "10 mg"],
     "two incomes": ["<=50", ">50"],
     "codes of places": ["A-1", "A-2", "B-1"],
+    "pluses": ["1+", "2+", "3+"],
+    "sites": ["site 1", "site 2", "site 3"],
+    "Roman numbers": ["I", "II", "III", "IV"],
+    "numbers in words": ["one", "two", "three"],
+    "letters and digits": ["1A", "0C", "F3"],
+    "blood groups": ["A+", "A-", "0+", "0-"],
+    "points": ["v1", "v2", "v2b"],
 }
 
 
@@ -100,3 +136,24 @@ def test_texts_that_are_no_categories(levels, message):
 def test_texts_that_are_categories(levels):
     columns = columns_of("infer", read_table(table(levels), "clinic"), np.ones(N, dtype=bool))
     assert columns.texts[0] == tuple(sorted(levels))
+
+
+@pytest.mark.parametrize("levels", UNSURE.values(), ids=UNSURE.keys())
+def test_texts_that_may_be_numbers(levels):
+    """A category, with a warning that names the column and how to say what it is; without one where it is said."""
+    everyone, doubtful = np.ones(N, dtype=bool), read_table(table(levels), "clinic")
+    with pytest.warns(JPVAEWarning, match=r"view 'clinic': 1 of its .* may be numbers \('x': .*clinic:x=categorical"):
+        columns = columns_of("infer", doubtful, everyone)
+    assert columns.texts[0] == tuple(sorted(levels))
+    assert columns_of({"x": "categorical"}, doubtful, everyone) == columns
+
+
+def test_numbers_that_are_days():
+    """Of eight digits, all of a calendar; one more month is none."""
+    days = 20210100 + np.arange(N) % 28 + 1
+    for values, suspected in ((days, True), (np.where(np.arange(N) == 0, 20211301, days), False)):
+        frame = pd.DataFrame({"seen": values, "y": np.arange(N) / 7})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            columns_of("infer", read_table(frame, "clinic"), np.ones(N, dtype=bool))
+        assert [("'seen'" in str(w.message), "look like dates" in str(w.message)) for w in caught] == [(True, True)] * suspected

@@ -17,6 +17,11 @@ FEW = range(len(KINDS))  # one moment of every kind
 EVERY_MOMENT = [FEW, pytest.param(range(len(KINDS), MOMENTS), marks=pytest.mark.thorough)]
 
 
+def timeless(history):
+    """The records without the seconds."""
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
+
+
 @pytest.fixture(scope="module", params=EVERY_MOMENT, ids=str)
 def killed(request, tmp_path_factory):
     """The folder where the killed fits left what they left, and by moment what became of each."""
@@ -53,6 +58,5 @@ def test_they_go_on_to_the_same_bits(killed, whole):
         for name, x in whole.parameters_.items():
             assert np.array_equal(resumed.parameters_[name], x), (moment, name)
         assert all(np.array_equal(a, b) for a, b in zip(resumed.moments_, whole.moments_, strict=True))
-        evaluations = [[r["held_out"] for r in model.history_ if "held_out" in r] for model in (resumed, whole)]
-        assert evaluations[0] == evaluations[1]
+        assert timeless(resumed.history_) == timeless(whole.history_)
         assert os.listdir(path.parent) == ["c"]  # a fit begins by removing such pieces

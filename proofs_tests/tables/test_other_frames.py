@@ -72,7 +72,7 @@ def test_tables_come_back_in_their_own_type(make, kind):
 
 def test_a_category_is_known_again_whatever_type_it_comes_in():
     grade = pd.DataFrame({"grade": ["1", "2", "3", "X"] * 10, "z": RNG.normal(size=40)})
-    model = JPVAE(**OPTIONS | {"likelihood": {"a": "infer", "b": "gaussian"}}).fit(
+    model = JPVAE(**OPTIONS | {"likelihood": {"a": {"grade": "categorical"}, "b": "gaussian"}}).fit(
         {"a": grade, "b": RNA.reset_index(drop=True)}
     )
     new = pd.DataFrame({"z": [0.5, 0.25], "grade": [3, 1]})

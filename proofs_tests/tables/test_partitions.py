@@ -17,7 +17,7 @@ from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE, Filler
 from jpvae.commands import main as cli
-from jpvae.errors import ConfigError, ViewError
+from jpvae.errors import ConfigError, ProcessLost, ViewError
 from jpvae.tables import on_dask, partitions, results
 from jpvae.tables.partitions import Partition, Task
 from jpvae.views.reading import BLOCK
@@ -192,19 +192,31 @@ def test_a_filler_of_frames_gives_the_same_bits(folder, expected):
 
 
 @pytest.mark.thorough  # two processes of Dask's take longer to start than all else here
-def test_a_killed_worker_loses_nothing(folder, expected, tmp_path):
-    """Two worker processes; one is killed once the first partition is done, while both have more to do."""
-    distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+def test_killed_workers_lose_nothing(folder, expected, tmp_path):
+    """Two worker processes; both are killed, one after the other, while there is more to do."""
+    pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
     todo, out = partitions.partitions(words(folder)), task(folder, tmp_path / "o")
     partitions.begin(out)
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
-    with cluster, distributed.Client(cluster) as client:
+    with on_dask.local_workers(2) as client:
         workers = list(client.run(os.getpid).values())
-        filled = on_dask.fill_with(client, todo, out, distributed.as_completed)
-        next(filled)
-        before = {file: file.stat().st_mtime_ns for file in (tmp_path / "o/_done").glob("*.json")}
-        os.kill(workers[0], signal.SIGKILL)
-        assert len(list(filled)) == PARTS - 1
+        filled = on_dask.fill_with(client, todo, out)
+        found, times = [], {}
+        for worker in workers:
+            found.append(next(filled))
+            os.kill(worker, signal.SIGKILL)
+            times |= {file: file.stat().st_mtime_ns for file in (tmp_path / "o/_done").glob("*.json")}
+        found += filled
+    assert sorted(part.name for part in found) == [part.name for part in todo]
     partitions.tidy(out)
-    assert all(file.stat().st_mtime_ns == at for file, at in before.items())
+    assert all(file.stat().st_mtime_ns == at for file, at in times.items())
     check(tmp_path / "o", expected)
+
+
+@pytest.mark.thorough
+def test_without_workers_a_run_ends(folder, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+    monkeypatch.setattr(on_dask, "_ALONE", 0.2)
+    monkeypatch.setattr(on_dask, "_SECONDS", 0.1)
+    cluster = distributed.LocalCluster(n_workers=0, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client, pytest.raises(ProcessLost, match="no worker has been there"):
+        list(on_dask.fill_with(client, partitions.partitions(words(folder)), task(folder, tmp_path)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -66,21 +67,32 @@ def command(
     Arrays (.npy, .npz) have no id column: rows are matched by position, and a
     row of NaN marks a missing view.
 
+    A view may also be a folder or a pattern of files, such as
+    --view rna='rna/*.parquet', which may be larger than memory. Files that have
+    the same name in every view hold the same subjects. Their numbers are first
+    copied into the folder MODEL.cache, which is deleted after the training.
+
     Started by torchrun, the processes train one model together.
     """
     from ..estimator import JPVAE
+    from ..tables.cache import cached, remove
     from ..tables.dialect import Dialect, dialects
     from ..tables.joining import join
-    from ..tables.sources import sources
+    from ..tables.partitions import is_dataset, partitions
+    from ..tables.sources import Source, sources, split_word
 
     check_folder(out)
     reporting.check(report)
-    given = sources(view)
+    parts = partitions(view) if is_dataset(view) else []
+    if parts and report is not None:
+        raise ConfigError("--report looks at all rows, and the views are datasets; expected one file for each view")
+    given = [Source(name, Path(path)) for name, path in map(split_word, view)] if parts else sources(view)
     how = dialects(words, {source.view: Dialect() for source in given})
     if write_config is not None:
         check_folder(write_config)
         to_file(context, write_config)
-    joined = join(given, how)
+    kept_rows = out.with_name(f"{out.name}.cache")
+    joined = cached(parts, how, kept_rows) if parts else join(given, how)
     how |= {name: table.dialect for name, table in joined.tables.items()}
     dims = () if latent_dims is None else _integers("--latent-dims", latent_dims)
     if epochs is not None and steps is not None:
@@ -116,6 +128,8 @@ def command(
     with together(device) as own_device:
         model = JPVAE(**chosen | {"device": own_device}, progress=False)
         model.fit(joined.views, joined.observed, **options_of_fit)
+    if parts:
+        remove(kept_rows)
     if launched():
         return
     if report is not None:
@@ -195,8 +209,6 @@ def _integers(option: str, text: str) -> tuple[int, ...]:
 
 def _likelihoods(words: Sequence[str], joined: Joined) -> dict[str, Any]:
     """By view, from kind (for all), view=kind or view:column=kind; other columns take their view's kind."""
-    from ..tables.annotated import has_counts
-
     names = joined.names
     chosen: dict[str, Any] = dict.fromkeys(names, INFER)
     columns: dict[str, dict[str, str]] = {}
@@ -217,8 +229,7 @@ def _likelihoods(words: Sequence[str], joined: Joined) -> dict[str, Any]:
                 f"--likelihood sets view {name!r} to {chosen[name]!r} and also sets its columns {list(given)}; expected one "
                 "or the other (a view's remaining columns are inferred)"
             )
-    cells = {name: table.frame for name, table in joined.tables.items() if table.annotated is not None}
-    counts = [name for name, frame in cells.items() if (chosen | columns)[name] == INFER and has_counts(frame)]
+    counts = [name for name in names if name in joined.counts and (chosen | columns)[name] == INFER]
     return chosen | columns | dict.fromkeys(counts, "negative_binomial")
 
 

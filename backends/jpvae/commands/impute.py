@@ -19,6 +19,7 @@ from .arguments import AsJson, Engine, ModelFile, Threads, ViewFiles, console
 from .reading_options import reads_tables
 
 if TYPE_CHECKING:
+    from ..inference.importance import Proposals
     from ..tables.results import Wanted
 
 EXAMPLE = "jpvae impute model.safetensors --view rna=new.csv --out filled --draws 20"
@@ -55,9 +56,10 @@ def command(
     proposals: Annotated[
         int | None,
         typer.Option(
-            min=2,
+            min=0,
             metavar="N",
-            help="Take the draws from N proposals by importance resampling, which corrects for inaccurate encoders.",
+            help="Take the draws from N proposals by importance resampling, which corrects for inaccurate encoders. By default "
+            "for subjects with single empty cells alone; 0 for none.",
         ),
     ] = None,
     bounds: Annotated[
@@ -94,6 +96,15 @@ def command(
         typer.Option(metavar="DEVICE", help="Device of the engine: cpu, cuda, ... By default the one used in training."),
     ] = None,
     threads: Threads = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Fill N rows at a time, which is all that is held in memory: .parquet, .csv or .tsv files that have the same "
+            "subjects in the same order. Numbers come back as floats.",
+        ),
+    ] = None,
     dask: Annotated[
         str | None,
         typer.Option(
@@ -126,18 +137,26 @@ def command(
     if match is not None and not draws:
         raise ConfigError(f"--match is {match} without --draws; expected both: donors' values are draws")
     limits = bounds_of.from_words(bounds or [], whole or [])
-    wanted = results.Wanted(draws, std, probabilities, proposals, *limits, match)
-    if is_dataset(view):
+    resampled: Proposals = "auto" if proposals is None else proposals or None
+    wanted = results.Wanted(draws, std, probabilities, resampled, *limits, match)
+    options = {"impossible": impossible.value, "backend": backend, "device": device, "threads": threads}
+    if is_dataset(view) or rows is not None:
         for option, value in (("--report", report), ("--match", match)):
             if value is not None:
-                raise ConfigError(f"{option} looks at all rows, and the views are datasets; expected one file for each view")
-        options = {"impossible": impossible.value, "backend": backend, "device": device, "threads": threads}
+                expected = "one file for each view, without --rows"
+                raise ConfigError(f"{option} looks at all rows, which are not in memory together here; expected {expected}")
+    if is_dataset(view):
+        if rows is not None:
+            raise ConfigError(f"--rows is {rows} and the views are datasets; expected one file for each view")
         _fill_dataset(model, view, words, out, wanted, options, dask, as_json=as_json)
         return
     if dask is not None:
         raise ConfigError(
             f"--dask is {dask!r} with one file for each view; expected folders or patterns, such as rna='rna/*.csv'"
         )
+    if rows is not None:
+        _fill_rows(model, view, words, out, wanted, options, rows, as_json=as_json)
+        return
     from ..estimator import JPVAE
     from ..tables import writing
     from ..tables.dialect import dialects, stored
@@ -177,6 +196,33 @@ def command(
         console().print(f"report: [bold]{escape(str(report))}[/]")
 
 
+def _fill_rows(
+    model: Path,
+    view: Sequence[str],
+    words: Mapping[str, Sequence[str]],
+    out: Path,
+    wanted: Wanted,
+    options: Mapping[str, Any],
+    rows: int,
+    *,
+    as_json: bool,
+) -> None:
+    from ..tables.blockwise import fill
+    from ..tables.partitions import Task
+    from ..tables.sources import sources
+
+    found = fill(sources(view), Task(str(model.resolve()), str(out), dict(words), wanted, **options), rows)
+    if as_json:
+        typer.echo(json.dumps({"folder": str(out), "files": sorted(path.name for path in out.iterdir()), **found}))
+        return
+    console().print(f"{found['subjects']:,} subjects, {rows:,} rows at a time, in the folder {escape(str(out))}")
+    console().print(_counts(found["imputed"]))
+
+
+def _counts(imputed: Mapping[str, int]) -> str:
+    return "rows in which at least one cell was filled: " + ", ".join(f"{name} {k:,}" for name, k in imputed.items())
+
+
 def _fill_dataset(
     model: Path,
     view: Sequence[str],
@@ -214,4 +260,4 @@ def _fill_dataset(
         return
     also = f" ({before:,} of them before)" if before else ""
     console().print(f"{subjects:,} subjects in {len(parts):,} files of each view{also}, in the folder {escape(str(out))}")
-    console().print("rows in which at least one cell was filled: " + ", ".join(f"{n} {k:,}" for n, k in counts.items()))
+    console().print(_counts(counts))

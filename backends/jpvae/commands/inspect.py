@@ -11,8 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..figures import saving
-from ..inference import inspection
-from ..inference.latent_report import largest
 from ..training.progress import families_table
 from .arguments import AsJson, ModelFile, console
 
@@ -42,6 +40,7 @@ def command(
     from ..estimator import JPVAE
     from ..figures.axes import draw_correlations
     from ..figures.correlations import correlations
+    from ..inference import inspection
 
     saving.check(figure)
     fitted = JPVAE.load(model, backend="numpy", device="cpu")
@@ -59,6 +58,8 @@ def command(
 
 
 def _report(fitted: JPVAE, prior: Any) -> dict[str, Any]:
+    from ..inference import inspection  # (--help needs none of it, and takes half a second as it is)
+
     names, views = fitted.view_names_, {}
     latents = {} if fitted.report_ is None else fitted.report_.views  # none before the end of a training
     for name, columns, n in zip(names, fitted.table_columns_, fitted.model_.latent_dims, strict=True):
@@ -85,6 +86,8 @@ def _report(fitted: JPVAE, prior: Any) -> dict[str, Any]:
 
 
 def _print(report: dict[str, Any], file: str) -> None:
+    from ..inference.latent_report import largest
+
     screen = console()
     views = Table(title=escape(file), title_justify="left")
     for heading in ("view", "columns", "latents", "active", "KL of each latent in nats, largest first"):

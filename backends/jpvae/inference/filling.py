@@ -50,7 +50,7 @@ def plug_in(
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Iterator[Filling]:
     """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12."""
-    for block, holes in _blocks_with_holes(predictor, views, whole, observed, drawing=False):
+    for block, holes, _ in _blocks_with_holes(predictor, views, whole, observed, drawing=False):
         latents = predictor.conditional_latents(block) if moments is None else predictor.regressed_latents(block, *moments)
         for j, rows in holes.items():
             mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j]))[rows]
@@ -68,9 +68,9 @@ def predictive(
     resampling: Resampling | None = None,
 ) -> Iterator[Filling]:
     """Mean of the decoded means over draws of the missing latents, and their std: with the noise, the value's own."""
-    for block, holes in _blocks_with_holes(predictor, views, whole, observed):
+    for block, holes, lacking in _blocks_with_holes(predictor, views, whole, observed):
         statistics = {j: DrawStatistics() for j in holes}
-        for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling):
+        for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
             kept = means[:, holes[j]]
             statistics[j].update(kept, predictor.noise_variance(j, kept) if observation_noise else None)
         for j, rows in holes.items():
@@ -89,10 +89,10 @@ def completed_draws(
     matching: bool = False,
 ) -> Iterator[Draws]:
     """The draws themselves, with the likelihood's own noise where asked for; matching: with uniform numbers beside them."""
-    for block, holes in _blocks_with_holes(predictor, views, whole, observed):
+    for block, holes, lacking in _blocks_with_holes(predictor, views, whole, observed):
         noise = {j: predictor.noise(block, Stream.OBSERVATION, j) for j in holes}
         chances = {j: predictor.noise(block, Stream.DONORS, j) for j in holes} if matching else {}
-        for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling):
+        for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
             values = predictor.observations(j, means, noise[j]) if observation_noise else means
             chance = chances[j].each(lambda mean, rng: rng.random(mean.shape), means)[:, holes[j]] if matching else None
             yield Draws(j, which, block.rows.start + holes[j], values[:, holes[j]], means[:, holes[j]], chance)
@@ -100,12 +100,13 @@ def completed_draws(
 
 def _blocks_with_holes(
     predictor: Predictor, views: Sequence[Rows], whole: np.ndarray, observed: np.ndarray, *, drawing: bool = True
-) -> Iterator[tuple[Block, dict[int, np.ndarray]]]:
+) -> Iterator[tuple[Block, dict[int, np.ndarray], np.ndarray]]:
+    """Blocks, the rows of each view that lack something, and which rows (R,) lack cells of a view that they have."""
     for block in predictor.blocks(views, observed, drawing=drawing):
         missing = {j: np.flatnonzero(~there) for j, there in enumerate(whole[block.rows].T)}
         holes = {j: rows for j, rows in missing.items() if rows.size}
         if holes:
-            yield block, holes
+            yield block, holes, (observed[block.rows] & ~whole[block.rows]).any(axis=1)
 
 
 def checked(fillings: Iterator[Filling], views: Sequence[Scaled]) -> Iterator[Filling]:

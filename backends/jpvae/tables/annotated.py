@@ -84,8 +84,16 @@ def _open(source: Source) -> Any:
             if source.format == ".h5ad":
                 from anndata import read_h5ad
 
-                _try(source.path)
-                return read_h5ad(source.path)
+                if source.rows is None:
+                    _try(source.path)
+                    return read_h5ad(source.path)
+                if source.rows[0] == 0:  # of the other parts the file is the same
+                    _try(source.path)
+                whole = read_h5ad(source.path, backed="r")
+                try:
+                    return whole[slice(*source.rows)].to_memory()
+                finally:
+                    whole.file.close()
             from mudata import read_h5mu
 
             _try(source.path)

@@ -18,8 +18,9 @@ import pandas as pd
 from ..errors import JPVAEWarning, ViewError
 from ..views.columns import Columns
 from ..views.memory_map import let_go
+from ..views.pieces import pieces
 from ..views.reading import blocks
-from .annotated import OBS_NAMES, is_annotated
+from .annotated import OBS_NAMES, has_counts, is_annotated
 from .arrays import open_arrays
 from .dialect import Dialect
 from .ids import warn_of_near_ids
@@ -44,6 +45,7 @@ class Joined:
     ids: pd.Index | None
     tables: dict[str, Table]
     how: Mapping[str, Dialect]
+    counts: frozenset[str] = frozenset()  # the given views of cells in which all numbers are whole
 
     def rows(self, which: np.ndarray) -> dict[str, Any]:
         """The views at some of the rows, (R, c_i)."""
@@ -51,15 +53,20 @@ class Joined:
 
     def empty_cells(self) -> int:
         """How many cells are empty in rows that have others of the view."""
-        partial, total = self.observed & ~self.whole, 0
-        for name, view in self.rows(partial.any(axis=1)).items():
-            j = self.names.index(name)
-            total += int(pd.DataFrame(view)[partial[partial.any(axis=1), j]].isna().to_numpy().sum())
+        total = 0
+        for name, view in self.views.items():
+            partial = (self.observed & ~self.whole)[:, self.names.index(name)]
+            for rows in pieces(*view.shape) if partial.any() else ():
+                part = view.iloc[rows] if isinstance(view, pd.DataFrame) else view[rows]
+                total += int(pd.DataFrame(part)[partial[rows]].isna().to_numpy().sum())
         return total
 
     def patterns(self) -> list[tuple[tuple[bool, ...], int]]:
         """Which views a row has, and how many rows do, the most frequent first."""
-        counts = Counter(map(tuple, self.observed.tolist()))
+        counts: Counter[tuple[bool, ...]] = Counter()
+        for rows in pieces(*self.observed.shape):
+            found, times = np.unique(self.observed[rows], axis=0, return_counts=True)
+            counts.update(dict(zip(map(tuple, found.tolist()), times.tolist(), strict=True)))
         return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
@@ -69,8 +76,11 @@ def join(
     *,
     names: Sequence[str] | None = None,
     columns: Sequence[Columns] | None = None,
+    part: bool = False,
 ) -> Joined:
-    """Read and join. how: each view's dialect. names, columns: of a fitted model, in its order; other views are a ViewError."""
+    """Read and join. how: each view's dialect. names, columns: of a fitted model, in its order; other views are a ViewError.
+
+    part: of larger tables, of which without ``columns`` all are taken for numbers."""
     order = tuple(names or (source.view for source in given))
     unknown = [source.view for source in given if source.view not in order]
     if unknown:
@@ -95,7 +105,7 @@ def join(
     tables, lacking = {}, []
     for source in given:
         try:
-            tables[source.view] = read(source, how[source.view], of.get(source.view))
+            tables[source.view] = read(source, how[source.view], of.get(source.view), numbers=part and columns is None)
         except NoId as error:
             lacking.append((source, error))
     for source, failed in lacking:
@@ -113,8 +123,11 @@ def join(
         there = view.notna().to_numpy()
         observed[:, order.index(name)], whole[:, order.index(name)] = there.any(axis=1), there.all(axis=1)
     _check_rows(observed, lambda row: f"{id_column} {ids[row]!r}")
-    _warn_of_strangers(observed, list(tables), order)
-    return Joined(views, observed, whole, order, ids, tables, how)
+    if not part:
+        _warn_of_strangers(observed, list(tables), order)
+    cells = {name: table.frame for name, table in tables.items() if table.annotated is not None}
+    counts = frozenset(name for name, frame in cells.items() if columns is None and has_counts(frame))
+    return Joined(views, observed, whole, order, ids, tables, how, counts)
 
 
 def _check_turned(source: Source, names: Iterable[Any], others: Mapping[str, Table]) -> None:

@@ -23,7 +23,7 @@ from ..errors import ViewError
 from . import results
 from .dialect import dialects, stored
 from .filler import loaded
-from .joining import join
+from .joining import Joined, join
 from .sources import Source, sources, split_word
 
 DONE, RUN = "_done", "_run.json"
@@ -31,16 +31,27 @@ DONE, RUN = "_done", "_run.json"
 
 @dataclass(frozen=True)
 class Partition:
-    """The files of one name, by view."""
+    """The files of one name, by view. size: how many subjects they have, of ranges of larger files."""
 
     name: str
     sources: tuple[Source, ...]
+    size: int | None = None
 
     @property
     def state(self) -> dict[str, list[int]]:
         """Size and time of each file: a partition whose files have changed is filled again."""
         found = {str(source.path): source.path.stat() for source in self.sources}
         return {path: [each.st_size, each.st_mtime_ns] for path, each in found.items()}
+
+    def check(self, joined: Joined) -> None:
+        """Raise ViewError where the views have different subjects in one range of larger files."""
+        if self.size is not None and len(joined.observed) > self.size:
+            files = ", ".join(str(source.path) for source in self.sources)
+            raise ViewError(
+                f"{files} are read {self.size} rows at a time, and those from {self.name} on have different subjects; expected "
+                "the same ids in the same order, an empty row where a view is missing: sort the files by the id, or split them "
+                "into files of the same name for the same subjects"
+            )
 
 
 @dataclass(frozen=True)
@@ -72,8 +83,11 @@ def is_dataset(words: Sequence[str]) -> bool:
 
 
 def partitions(words: Sequence[str]) -> list[Partition]:
-    """In the order of their names. Raises ConfigError, ViewError."""
+    """In the order of their names; views that have one file each are one partition, whatever their names.
+
+    Raises ConfigError, ViewError."""
     by_name: dict[str, list[str]] = {}
+    alone = True
     for word in words:
         view, path = split_word(word)
         found = sorted(glob.glob(os.path.join(glob.escape(path), "*") if os.path.isdir(path) else path))
@@ -86,8 +100,11 @@ def partitions(words: Sequence[str]) -> list[Partition]:
         if len(set(own)) < len(own):
             twice = next(name for name in own if own.count(name) > 1)
             raise ViewError(f"view {view!r}: {path!r} has two files named {twice!r}; expected different names, one a partition")
+        alone = alone and len(files) == 1
         for name, file in zip(own, files, strict=True):
             by_name.setdefault(name, []).append(f"{view}={file}")
+    if alone:
+        by_name = {next(iter(by_name)): [file for files in by_name.values() for file in files]}
     return [Partition(name, tuple(sources(files))) for name, files in sorted(by_name.items())]
 
 
@@ -131,19 +148,11 @@ def fill(partition: Partition, task: Task) -> dict[str, Any]:
     if (known := done(partition, task)) is not None:
         return known
     state = partition.state
-    fitted = loaded(task.model, task.backend, task.device, task.threads)
-    how = stored(fitted.metadata_, fitted.view_names_, task.model, fitted.index_name_)
-    joined = join(partition.sources, dialects(task.words, how), names=fitted.view_names_, columns=fitted.table_columns_)
-    results.check_names(fitted, draws=task.wanted.draws > 0)
-    if task.impossible == "missing":
-        fitted.set_params(impossible=task.impossible)
-        joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False
     out = Path(task.out)
     folder = beside(out / DONE / partition.name)
     folder.mkdir()
     try:
-        ending, wanted = partition.sources[0].format, replace(task.wanted, uniform=True)
-        imputed = results.write_tables(folder, fitted, joined, ending, wanted)
+        rows = write(folder, partition, task)
         for file in sorted(folder.iterdir()):
             ending = Source("", file).ending
             stem = file.name.removesuffix(ending)
@@ -151,13 +160,29 @@ def fill(partition: Partition, task: Task) -> dict[str, Any]:
             os.replace(file, out / stem / f"{partition.name}{ending}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    rows = {"subjects": len(joined.observed), "imputed": {name: int(each.sum()) for name, each in imputed.items()}}
     mark = json.dumps({"of": state, "rows": rows}).encode()
     write_atomically(out / DONE / f"{partition.name}.json", mark)
     return rows
 
 
-def here(parts: Sequence[Partition], task: Task) -> Iterator[dict[str, Any]]:
-    """One after the other, in this process."""
+def write(folder: Path, partition: Partition, task: Task) -> dict[str, Any]:
+    """Its filled tables as files in the folder: what ``fill`` returns."""
+    fitted = loaded(task.model, task.backend, task.device, task.threads)
+    how = stored(fitted.metadata_, fitted.view_names_, task.model, fitted.index_name_)
+    own = {"names": fitted.view_names_, "columns": fitted.table_columns_, "part": partition.size is not None}
+    joined = join(partition.sources, dialects(task.words, how), **own)
+    partition.check(joined)
+    results.check_names(fitted, draws=task.wanted.draws > 0)
+    if task.impossible == "missing":
+        fitted.set_params(impossible=task.impossible)
+        joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False
+    wanted = replace(task.wanted, uniform=True)
+    imputed = results.write_tables(folder, fitted, joined, partition.sources[0].format, wanted)
+    return {"subjects": len(joined.observed), "imputed": {name: int(each.sum()) for name, each in imputed.items()}}
+
+
+def here(parts: Sequence[Partition], task: Task) -> Iterator[Partition]:
+    """One after the other, in this process: each once it is done."""
     for partition in parts:
-        yield fill(partition, task)
+        fill(partition, task)
+        yield partition

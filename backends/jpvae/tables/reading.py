@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,10 @@ def check_format(source: Source) -> None:
         raise MissingDependency(f"{source} needs {package} for {source.format}: pip install {package}, or 'jpvae[tables]'")
 
 
-def read(source: Source, dialect: Dialect, columns: Columns | None = None) -> Table:
+def read(source: Source, dialect: Dialect, columns: Columns | None = None, *, numbers: bool = False) -> Table:
     """Read and check one table. columns: of the fit, whose reading of each cell is taken; without them it is decided.
+
+    numbers: a part of a larger table, of which all columns are taken for numbers.
 
     Raises ViewError, naming view, file, column and row (by id), and what to do.
     """
@@ -88,12 +91,18 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None) -> Ta
     kept = {name: cells for name, cells in zip(names, raw, strict=True) if name not in dialect.drop}
     place = list(kept).index(id_column)
     ids, whole_ids = ids_of(source, kept.pop(id_column), id_column)
-    kinds = {} if columns is None else _kinds(columns)
+    kinds = dict.fromkeys(kept, "number") if numbers else {} if columns is None else _kinds(columns)
     made: dict[str, Any] = {}
     for name, cells in kept.items():
         try:
             made[name] = cells if isinstance(cells, pd.Series) else column(cells, name, dialect, kinds.get(name))
         except NotNumbers as wrong:
+            if numbers:
+                raise ViewError(
+                    f"{source}: column {name!r} is {wrong.text!r} at {id_column} {ids[wrong.row]!r}; a dataset of files is "
+                    f"trained on numbers alone: {way_out(wrong.text, f'{source.view}:{name}')}, or --drop "
+                    f"'{source.view}:{name}'"
+                ) from wrong
             raise ViewError(
                 f"{source}: column {name!r} was one of numbers in the fit, and is {wrong.text!r} at {id_column} "
                 f"{ids[wrong.row]!r}; correct or empty the cell, or in a file: {way_out(wrong.text, f'{source.view}:{name}')}"
@@ -103,7 +112,7 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None) -> Ta
                 f"{source}: column {name!r} has {wrong}; expected values, not codes: --drop '{source.view}:{name}'"
             ) from wrong
     frame = _frame(made, ids)
-    if columns is None:
+    if columns is None and not numbers:
         frame, dialect = _without_empty(source, frame, dialect)
         _warn(source, frame)
     return Table(source, frame, place, whole_ids, dialect, annotated)
@@ -133,12 +142,23 @@ def _parquet(source: Source) -> tuple[list[str], list[Any]]:
     with pyarrow.parquet.ParquetFile(source.path) as file:
         shape = file.metadata
         text_files.check_packing(source.path.stat().st_size, 8 * shape.num_rows * shape.num_columns)
-    frame = pd.read_parquet(source.path, engine="pyarrow")
+    frame = pd.read_parquet(source.path, engine="pyarrow") if source.rows is None else _some_rows(source.path, *source.rows)
     if any(name is not None for name in frame.index.names):  # pandas wrote its index as columns
         frame = frame.reset_index()
     elif type(frame.index).__name__ != "RangeIndex":
         frame = frame.rename_axis(ROW_NAMES).reset_index()
     return [str(name) for name in frame.columns], [_texts(one) for _, one in frame.items()]
+
+
+def _some_rows(path: Path, first: int, end: int) -> pd.DataFrame:
+    """Of a .parquet, by the row groups that have them."""
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        ends = np.cumsum([file.metadata.row_group(k).num_rows for k in range(file.metadata.num_row_groups)])
+        groups = range(int(np.searchsorted(ends, first, side="right")), int(np.searchsorted(ends, end - 1, side="right")) + 1)
+        before = int(ends[groups[0] - 1]) if groups[0] else 0
+        return file.read_row_groups(list(groups)).slice(first - before, end - first).to_pandas()
 
 
 def _texts(one: pd.Series) -> Any:

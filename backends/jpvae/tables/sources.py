@@ -34,10 +34,11 @@ TABLES, ARRAYS = (".csv", ".tsv", ".parquet", ".xlsx", *ANNOTATED), (".npy", ".n
 
 @dataclass(frozen=True)
 class Source:
-    """One view's file."""
+    """One view's file. rows: of a .parquet or .h5ad, those from the first number on and before the second alone."""
 
     view: str
     path: Path
+    rows: tuple[int, int] | None = None
 
     @property
     def format(self) -> str:

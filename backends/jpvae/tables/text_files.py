@@ -6,6 +6,7 @@ import codecs
 import csv
 import gzip
 import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .dialect import Dialect
@@ -28,7 +29,7 @@ def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[
     separator, content = dialect.sep or separator, _content(path)
     if content.startswith(b"PK\x03\x04"):
         raise ValueError("it is a zip file, as an .xlsx is: give it the ending that it should have")
-    encoding = dialect.encoding or next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    encoding = encoding_of(content, dialect)
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -37,20 +38,11 @@ def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[
         raise ValueError(
             "it has NUL characters, as UTF-16 does in another encoding; name its encoding, such as --encoding utf-16-le"
         )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows: list[list[str]] = []
     lines: list[int] = []
-    last = 0
-    for row in reader:
-        if reader.line_num > last + 1 and any("\n" in cell and separator in cell for cell in row):
-            raise ValueError(
-                f"a quotation mark in line {last + 1} takes everything up to line {reader.line_num} into one cell; "
-                "double it or remove it"
-            )
-        last = reader.line_num
-        if row:  # an empty line is no row
-            rows.append(row)
-            lines.append(last)
+    for line, row in records(io.StringIO(text, newline=""), separator):
+        rows.append(row)
+        lines.append(line)
     first = sum(line < dialect.header for line in lines)
     if first >= len(rows):
         raise ValueError(f"it has no line {dialect.header} with names")
@@ -76,6 +68,25 @@ def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[
         if len(row) != len(names) and len(names) > 1:  # (a single name is of another separator, which names complain about)
             raise ValueError(f"line {line} has {len(row)} cells; expected {len(names)}, as there are names")
     return names, [list(row if len(names) > 1 else row[:1]) for row in rows]
+
+
+def encoding_of(beginning: bytes, dialect: Dialect) -> str:
+    """The dialect's, or what the first bytes of a file indicate."""
+    return dialect.encoding or next((name for mark, name in _MARKS.items() if beginning.startswith(mark)), "utf-8")
+
+
+def records(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Every row that is not empty, and the line where it ends. Raises ValueError at a quotation mark that does not close."""
+    reader, last = csv.reader(lines, delimiter=separator), 0
+    for row in reader:
+        if reader.line_num > last + 1 and any("\n" in cell and separator in cell for cell in row):
+            raise ValueError(
+                f"a quotation mark in line {last + 1} takes everything up to line {reader.line_num} into one cell; "
+                "double it or remove it"
+            )
+        last = reader.line_num
+        if row:  # an empty line is no row
+            yield last, row
 
 
 def _content(path: Path) -> bytes:

@@ -15,7 +15,8 @@ from .report import Report
 
 
 def check_guard(report: Report, made: Engine, model: Model, dtype: str) -> None:
-    """max_gradient_norm above the norm changes no bit, half the norm halves the gradient, and NaN moves nothing.
+    """max_gradient_norm above the norm changes no bit, half the norm halves the gradient, and NaN moves nothing; nor does the
+    order in which the parameters come change a bit.
 
     The gradient g is that of a step without it, which check_engine compares with the dense loss; so is its norm, in float64:
     the dense loss' derivative along g/|g|.
@@ -23,8 +24,8 @@ def check_guard(report: Report, made: Engine, model: Model, dtype: str) -> None:
     p, batch, eps = parameters(model), batches(model, "holes").at(0), float(np.finfo(dtype).eps)
     rates = {"beta": BETA, "learning_rate": RATES[0], "coupling_rate": COUPLING_RATE}
 
-    def step(most: float | None, batch: Batch = batch) -> tuple[Arrays, Any]:
-        state = made.start(p, None)
+    def step(most: float | None, batch: Batch = batch, start: Arrays = p) -> tuple[Arrays, Any]:
+        state = made.start(start, None)
         return made.train_step(state, batch, **rates, max_gradient_norm=most), made.to_arrays(state)
 
     _, free = step(None)
@@ -39,6 +40,11 @@ def check_guard(report: Report, made: Engine, model: Model, dtype: str) -> None:
     for one, other in zip(above, free, strict=True):
         same(report, "max_gradient_norm", one, other, "above the norm, changed")
     _, half = step(0.5 * norm)
+    turned, clipped = step(0.5 * norm, start=dict(sorted(p.items(), reverse=True)))
+    exactly = {"gradient_norm": np.asarray(found["gradient_norm"])}
+    same(report, "start", {"gradient_norm": np.asarray(turned["gradient_norm"])}, exactly, "depends on the parameters' order")
+    for one, other in zip(clipped, half, strict=True):
+        same(report, "start", one, other, "a step depends on the parameters' order")
     check_step(report, p, half, dtype, 1)
     for name, x in g.items():
         report.compare("max_gradient_norm", half[1][f"m.{name}"] / (1.0 - FIRST), 0.5 * x, (size + 16) * eps * np.abs(x))

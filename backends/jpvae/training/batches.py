@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,8 @@ class Batches:
     ``calibrating`` those that the first part of a training in two parts does not.
 
     Which these are is a function of the seed and the number of rows. views: prepared, or (``Scaled``) read from their tables
-    batch by batch. names: of the views, for messages. share: (k, n) for every n-th row of each batch, from the k-th on, where
-    n processes have one batch. Raises ViewError where too few rows are left to train on.
+    batch by batch. names, index: of the views and of their rows, for messages. share: (k, n) for every n-th row
+    of each batch, from the k-th on, where n processes have one batch. Raises ViewError where too few rows are left to train on.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class Batches:
         plan: Plan,
         names: Sequence[str] | None = None,
         share: tuple[int, int] = (0, 1),
+        index: Any = None,
     ) -> None:
         self.views = [view if isinstance(view, Scaled) else prepared(view) for view in views]
         self.observed, self.model, self.plan, self._share = observed, model, plan, share
-        self.names = names or [f"view{i}" for i in range(model.views)]
+        self.names, self.index = names or [f"view{i}" for i in range(model.views)], index
         self._all = Rest(len(observed), np.arange(0))
         self._held_out = self.calibrating = np.arange(0)
         if plan.calibration is not None:

@@ -13,14 +13,16 @@ from ..errors import TrainingDiverged
 _REMEDY = "Lower learning_rate, set max_gradient_norm (for example to 1.0), or look for extreme values in the data."
 
 
-def check_report(report: Mapping[str, Any], when: str, rows: np.ndarray, names: Sequence[str]) -> None:
+def check_report(report: Mapping[str, Any], when: str, rows: np.ndarray, names: Sequence[str], index: Any = None) -> None:
     """Raise TrainingDiverged where the loss of a batch, or its gradient's norm, is not finite.
 
     report: of Engine.train_step; rows (B,): the batch's rows in the data; names: of the views.
     """
     parts = f"(loss {report['loss']}, reconstruction {report['reconstruction']}, KL {report['kl']})"
     if not math.isfinite(report["loss"]):
-        raise TrainingDiverged(f"the loss is {report['loss']} at {when} {parts}: {_offender(report, rows, names)}. {_REMEDY}")
+        raise TrainingDiverged(
+            f"the loss is {report['loss']} at {when} {parts}: {_offender(report, rows, names, index)}. {_REMEDY}"
+        )
     if not math.isfinite(report.get("gradient_norm", 0.0)):
         norm = report["gradient_norm"]
         raise TrainingDiverged(f"the gradient's norm is {norm} at {when} {parts}; that step was not taken. {_REMEDY}")
@@ -34,14 +36,15 @@ def check_finite(arrays: Mapping[str, np.ndarray], done: int, names: Sequence[st
             raise TrainingDiverged(f"{view}{name} is not finite after step {done - 1}, though the loss was. {_REMEDY}")
 
 
-def _offender(report: Mapping[str, Any], rows: np.ndarray, names: Sequence[str]) -> str:
+def _offender(report: Mapping[str, Any], rows: np.ndarray, names: Sequence[str], index: Any) -> str:
     """The first row of the data that is not finite, and what went first in it: a posterior, a reconstruction, or the prior."""
     posterior, reconstruction, kl = (report["rows"][part] for part in ("posterior", "reconstruction", "kl"))
     finite = np.isfinite(posterior).all(axis=1) & np.isfinite(reconstruction).all(axis=1) & np.isfinite(kl)
     if finite.all():
         return "every row is finite, but not their sum; the parameters have become too large"
     k = min(np.flatnonzero(~finite), key=lambda k: rows[k])
+    row = rows[k] if index is None else index[rows[k]]
     for term, values in (("KL (mean^2 + var of its posterior)", posterior[k]), ("reconstruction", reconstruction[k])):
         for i in np.flatnonzero(~np.isfinite(values)):
-            return f"view {names[int(i)]!r}, row {rows[k]} is the first: its {term} is {values[i]}"
-    return f"row {rows[k]} is the first: its KL is {kl[k]}, by the joint prior's parameters"
+            return f"view {names[int(i)]!r}, row {row} is the first: its {term} is {values[i]}"
+    return f"row {row} is the first: its KL is {kl[k]}, by the joint prior's parameters"

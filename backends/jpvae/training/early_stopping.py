@@ -64,6 +64,7 @@ class HeldOut:
         still = {"learning_rate": 0.0, "coupling_rate": 0.0, "max_gradient_norm": math.inf}
         for rows, batch in self.batches.held_out():
             report = self.engine.train_step(copy, batch, beta=1.0, **still)
-            check_report({**report, "gradient_norm": 0.0}, f"the evaluation after step {done - 1}", rows, self.batches.names)
+            when, names, index = f"the evaluation after step {done - 1}", self.batches.names, self.batches.index
+            check_report({**report, "gradient_norm": 0.0}, when, rows, names, index)
             total, count = total + len(rows) * report["loss"], count + len(rows)
         return total / count

@@ -38,7 +38,7 @@ def train(
             coupling_rate=plan.coupling_rate,
             **chosen,
         )
-        check_report(report, f"step {step}", batches.rows(step), batches.names)
+        check_report(report, f"step {step}", batches.rows(step), batches.names, batches.index)
         if on_step is not None:
             try:
                 on_step(step, report)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingDependency, ViewError
+from .arrays import as_array, is_foreign, to_pandas
 from .columns import Codes, Columns, Label, unknown_category
 
 EXACT = 2**53  # integers up to here are the same as float64
@@ -105,10 +106,11 @@ class Table:
     def number(self, j: int) -> np.ndarray:
         """Column j as float64 (N,), NaN where it has nothing. Raises ViewError where it is not numeric."""
         column = self.column(j)
-        if getattr(column.dtype, "kind", "O") in "Mmc":
+        if (kind := getattr(column.dtype, "kind", "O")) in "Mmc":
+            instead = "make its real and imaginary parts two columns" if kind == "c" else "make dates days since a day"
             raise ViewError(
-                f"view {self.view!r}, column {self.title(j)!r} has dtype {column.dtype}; expected real numbers: make dates "
-                f"days since a day, or leave the column out: --drop {self.view}:{self.title(j)}"
+                f"view {self.view!r}, column {self.title(j)!r} has dtype {column.dtype}; expected real numbers: {instead}, "
+                f"or leave the column out: --drop {self.view}:{self.title(j)}"
             )
         try:
             made = np.asarray(column.to_numpy(np.float64, na_value=np.nan) if self.frame is not None else column, np.float64)
@@ -146,7 +148,7 @@ class Table:
 
 def read_table(table: Any, view: str) -> Table:
     """Look at what was handed in. Raises ViewError for what is no (N, c) table, or has two columns of one name."""
-    if type(table).__module__.partition(".")[0] in ("polars", "pyarrow") and hasattr(table, "to_pandas"):
+    if is_foreign(table) and (hasattr(table, "collect") or hasattr(table, "columns")):
         return _read_foreign(table, view)
     if hasattr(table, "iloc") and hasattr(table, "columns"):
         names = table.columns.tolist()
@@ -154,32 +156,29 @@ def read_table(table: Any, view: str) -> Table:
         if twice:
             raise ViewError(f"view {view!r} has the columns {twice} more than once; expected different names")
         if not all(isinstance(n, str | int) for n in names):
-            raise ViewError(f"view {view!r} has columns named {names}; expected texts or integers")
+            raise ViewError(
+                f"view {view!r} has columns named {names[:5]}; expected texts or integers: if they have several levels, join "
+                "them, as in table.columns.map('_'.join)"
+            )
         if table.shape[1] == 0:
             raise ViewError(f"view {view!r} has shape {table.shape}; expected (N, c): one row per subject, at least one column")
         whole = [j for j, dtype in enumerate(table.dtypes) if dtype in (np.dtype(np.int64), np.dtype(np.uint64))]
         check_exact(table.iloc[:, whole].to_numpy(), view, [names[j] for j in whole])
         numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in table.dtypes)
         return Table(view, np.asarray(table) if numeric or set(table.dtypes) == {np.dtype(bool)} else None, table)
-    if np.ma.is_masked(table):
-        raise ViewError(f"view {view!r} is a masked array with masked entries; mark missing rows with mask or NaN instead")
-    if hasattr(table, "toarray"):
-        raise ViewError(f"view {view!r} is a sparse {type(table).__name__}; expected a dense (N, c) table: pass .toarray()")
-    try:
-        a = np.asarray(table.detach().cpu() if hasattr(table, "detach") else table)
-    except (TypeError, ValueError) as error:
-        raise ViewError(f"view {view!r} is not numeric ({error}); expected an (N, c) table of numbers") from error
+    a = as_array(table, f"view {view!r}", "an (N, c) table of numbers")
     if a.dtype.kind in "cMm":
         raise ViewError(f"view {view!r} has dtype {a.dtype}; expected real numbers")
     if a.ndim != 2 or a.shape[1] == 0:
-        raise ViewError(f"view {view!r} has shape {a.shape}; expected (N, c): one row per subject, at least one column")
+        alone = "; if it is one column, pass it as x[:, None]" if a.ndim == 1 else ""
+        raise ViewError(f"view {view!r} has shape {a.shape}; expected (N, c): one row per subject, at least one column{alone}")
     return Table(view, a if a.dtype.kind in "biuf" else a.astype(object))
 
 
 def _read_foreign(table: Any, view: str) -> Table:
     """A polars DataFrame or an Arrow Table, by way of pandas; results come back in its type."""
     try:
-        frame = table.collect().to_pandas() if hasattr(table, "collect") else table.to_pandas()
+        frame = to_pandas(table)
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"view {view!r} is a {type(table).__name__}, which needs pandas and pyarrow: {error}"

@@ -10,12 +10,13 @@ say {"visits": "negative_binomial_unscaled"}, without size factors, which a sing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, ViewError
+from ..errors import ConfigError, JPVAEWarning, ViewError
 from ..model.likelihoods import Likelihood, UnknownLikelihood
 from ..model.likelihoods.registry import name_of, names, title
 from .columns import Columns, Group, as_text
@@ -23,11 +24,12 @@ from .dataframes import Table
 from .kinds import Column, Summary, are_counts, flags, summaries
 from .memory_map import let_go
 from .pieces import pieces
-from .texts import complaint
+from .texts import complaint, doubt
 
 INFER = "infer"
 _COUNTS = ("poisson", "negative_binomial")
 _MOST_LEVELS = 100
+_DAYS = (19000101, 21001231)
 
 
 def per_view(likelihood: Any, views: Sequence[str]) -> list[Any]:
@@ -123,12 +125,12 @@ def _position(table: Table, positions: Mapping[Any, int], column: Any) -> int:
 def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dict[int, str]:
     plain = set(table.plain)
     found = {j: "categorical" for j in columns if j not in plain and table.is_text(j)}
-    for j in found:
-        _check_texts(table, j, observed)
+    _check_texts(table, found, observed)
     found |= {j: "bernoulli" for j in columns if j not in found and table.is_flag(j)}
     numbers = dict(_summaries(table, [j for j in columns if j not in found], observed))
     if len(numbers) == table.count and are_counts(list(numbers.values()), known=table.counts):
         return dict.fromkeys(columns, "negative_binomial")
+    _warn_of_dates(table, numbers, observed)
     zero_or_one = flags(numbers)
     return found | {j: "bernoulli" if j in zero_or_one else "gaussian" for j in numbers}
 
@@ -147,15 +149,48 @@ def _summaries(table: Table, columns: Sequence[int], observed: np.ndarray) -> It
         yield j, summaries(table.number(j)[observed][:, None])[0]
 
 
-def _check_texts(table: Table, j: int, observed: np.ndarray) -> None:
-    if hasattr(table.column(j).dtype, "categories"):
-        return
-    wrong = complaint(table.labels(j, observed), f"{table.view}:{table.title(j)}")
-    if wrong is not None:
-        column = table.title(j)
-        raise ViewError(
-            f"view {table.view!r}, column {column!r} {wrong}. If it is a category as it is, say so: "
-            f'likelihood={{{table.view!r}: {{{column!r}: "categorical"}}}}, or --likelihood {table.view}:{column}=categorical'
+def _check_texts(table: Table, columns: Iterable[int], observed: np.ndarray) -> None:
+    """Raise ViewError for the first column of texts that are no categories, and warn once of those that may be none."""
+    unsure = {}
+    for j in columns:
+        if hasattr(table.column(j).dtype, "categories"):
+            continue
+        title, levels = table.title(j), table.labels(j, observed)
+        if wrong := complaint(levels, f"{table.view}:{title}"):
+            raise ViewError(
+                f"view {table.view!r}, column {title!r} {wrong}. If it is a category as it is, say so: "
+                f'likelihood={{{table.view!r}: {{{title!r}: "categorical"}}}}, or --likelihood {table.view}:{title}=categorical'
+            )
+        if len(levels) <= min(_MOST_LEVELS, observed.sum() - 1) and (reason := doubt(levels)):  # others are refused below
+            unsure[title] = reason
+    if unsure:
+        some = "; ".join(f"{title!r}: {reason}" for title, reason in list(unsure.items())[:5])
+        said = ", ".join(f'{title!r}: "categorical"' for title in list(unsure)[:5])
+        options = " ".join(f"--likelihood '{table.view}:{title}=categorical'" for title in list(unsure)[:5])
+        warnings.warn(
+            f"view {table.view!r}: {len(unsure)} of its columns are taken for categories that may be numbers ({some}"
+            f"{'; ...' if len(unsure) > 5 else ''}). If they are numbers, write them as such; if they are categories, say so: "
+            f"likelihood={{{table.view!r}: {{{said}}}}}, or {options}",
+            JPVAEWarning,
+            stacklevel=5,
+        )
+
+
+def _warn_of_dates(table: Table, numbers: Mapping[int, Column], observed: np.ndarray) -> None:
+    """Whole numbers of eight digits that are days of a calendar are no measurements."""
+    found = []
+    for j in (j for j, c in numbers.items() if c.whole and _DAYS[0] <= c.low < c.high <= _DAYS[1]):
+        values = table.number(j)[observed]
+        month, day = np.divmod(values[~np.isnan(values)] % 10_000, 100)
+        if ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all():
+            found.append(table.title(j))
+    if found:
+        options = " ".join(f"--drop '{table.view}:{title}'" for title in found[:5])
+        warnings.warn(
+            f"view {table.view!r}: the numbers of columns {found[:5]} look like dates, such as {_DAYS[0]}: make them days "
+            f"since a day, or leave them out: {options}",
+            JPVAEWarning,
+            stacklevel=5,
         )
 
 

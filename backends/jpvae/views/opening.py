@@ -19,6 +19,7 @@ from . import single_cell
 from .columns import Columns
 from .dataframes import Table
 from .inferring import columns_of, per_view
+from .masks import has_names, read_mask
 from .names import unfit
 
 
@@ -72,7 +73,7 @@ def open_views(
     index = frames.shared_index(tables)
     if columns is None and N == 1:
         raise ViewError("views have one row (n_samples = 1); expected at least two, to learn how rows differ")
-    observed = _mask(_by_labels(mask, order, index, keyed), N, len(order))
+    observed = read_mask(mask, order, N, index, keyed)
     if has is not None:
         observed[:, [order.index(name) for name in views]] &= has
     if columns is not None:
@@ -99,7 +100,7 @@ def _tables(
         unknown = sorted(set(given) - set(order))
         if unknown:
             raise ViewError(f"views has unknown names {unknown}; expected names among {list(order)}")
-        if mask is not None and not hasattr(mask, "iloc") and list(given) != [name for name in order if name in given]:
+        if mask is not None and not has_names(mask) and list(given) != [name for name in order if name in given]:
             raise ViewError(
                 f"views come in the order {list(given)}, but mask's columns are those of {list(order)}; use that order"
             )
@@ -124,38 +125,3 @@ def _tables(
 def _read(table: Any, view: str, layer: Any) -> Table:
     annotated = isinstance(table, single_cell.Modality) or single_cell.is_annotated(table)
     return single_cell.read(table, view, layer) if annotated else frames.read_table(table, view)
-
-
-def _by_labels(mask: Any, order: Sequence[str], index: Any, keyed: bool) -> Any:
-    """A DataFrame's mask (pandas, polars, Arrow) in the order of the views and rows, by its labels. Raises ViewError."""
-    if foreign := type(mask).__module__.partition(".")[0] in ("polars", "pyarrow") and hasattr(mask, "to_pandas"):
-        mask = mask.to_pandas()  # without labels of rows
-    if not (hasattr(mask, "iloc") and hasattr(mask, "columns")):
-        return mask
-    names = mask.columns.tolist()
-    if sorted(map(str, names)) == sorted(order):
-        mask = mask[list(order)]
-    elif names != list(range(len(names))):
-        called = f"{list(order)}, in any order" if keyed else "a list's have no names: pass them in a dict, or mask.to_numpy()"
-        raise ViewError(f"mask has the columns {names}; expected one for each view: {called}")
-    if foreign or (index is None and type(mask.index).__name__ == "RangeIndex") or mask.index.equals(index):
-        return mask.to_numpy()
-    if index is None:  # arrays have positions
-        whole = mask.index.is_unique and mask.index.isin(range(len(mask))).all()
-        return (mask.sort_index() if whole else mask).to_numpy()
-    if len(mask) != len(index) or not mask.index.is_unique or not index.is_unique or not index.isin(mask.index).all():
-        raise ViewError("mask has another index than the views; expected the same subjects: mask.reindex(views' index)")
-    return mask.loc[index].to_numpy()
-
-
-def _mask(mask: Any, N: int, M: int) -> np.ndarray:
-    if mask is None:
-        return np.ones((N, M), dtype=bool)
-    if np.ma.is_masked(mask):
-        raise ViewError("mask is a masked array with masked entries; expected True (observed) or False (missing) in each")
-    m = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
-    if m.shape != (N, M):
-        raise ViewError(f"mask has shape {m.shape}; expected {(N, M)}: one row per subject, one column per view")
-    if m.dtype != np.bool_ and not np.isin(m, (0, 1)).all():
-        raise ViewError(f"mask has dtype {m.dtype} and values other than 0 and 1; expected True (observed) or False (missing)")
-    return m.astype(bool)

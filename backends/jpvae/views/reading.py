@@ -67,6 +67,12 @@ class Views:
         """float32 for a table of float32, float64 for any other: what ``read`` and an imputation have."""
         return _dtype(self.tables[view])
 
+    def titles(self, rows: slice | np.ndarray) -> Sequence[Any]:
+        """What the person calls these rows."""
+        places: Any = range(*rows.indices(len(self.observed))) if isinstance(rows, slice) else rows
+        called: Sequence[Any] = places if self.index is None else self.index[rows]
+        return called
+
     def read(self, view: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Rows of a view in the data's units, (R, c_i), zeros where missing; may share memory with the table."""
         table, observed, dtype = self.tables[view], self.observed[rows, view], self.dtype(view)

@@ -68,13 +68,13 @@ class Units:
         there = observed[:, None]
         return self.columns.encode(values if observed.all() else np.where(there, values, values.dtype.type(np.nan)))
 
-    def prepare(self, values: np.ndarray, observed: np.ndarray, dtype: str, at: range | np.ndarray) -> Prepared:
-        """Rows of the table (R, p), whose places in it are ``at``, in ``dtype``. Raises ViewError naming the first value that
+    def prepare(self, values: np.ndarray, observed: np.ndarray, dtype: str, called: Sequence[Any]) -> Prepared:
+        """Rows of the table (R, p), which are ``called`` so, in ``dtype``. Raises ViewError naming the first value that
         ``dtype`` cannot hold."""
         targets = self.likelihood.targets(self.known(values, observed), self.location, self.scale)
         inputs = self.likelihood.inputs(targets, self.location, self.scale)
-        held = self._held(inputs, values, dtype, at)
-        return Prepared(held, held if targets is inputs else self._held(targets, values, dtype, at))
+        held = self._held(inputs, values, dtype, called)
+        return Prepared(held, held if targets is inputs else self._held(targets, values, dtype, called))
 
     def log_units(self, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Rows of the table (R, p) -> (R,): a row's log-density in the data's units is less than in the target's by this."""
@@ -83,7 +83,7 @@ class Units:
             return np.zeros(len(observed))
         return ~np.isnan(self.known(values, observed)) @ per_column
 
-    def _held(self, made: np.ndarray, values: np.ndarray, dtype: str, at: range | np.ndarray) -> np.ndarray:
+    def _held(self, made: np.ndarray, values: np.ndarray, dtype: str, called: Sequence[Any]) -> np.ndarray:
         with np.errstate(over="ignore"):
             held = made.astype(dtype, copy=False)
         if np.isfinite(held).all():
@@ -93,7 +93,7 @@ class Units:
             row, column = (int(k) for k in np.argwhere(~np.isfinite(held))[0])
             source, scale = self.columns.sources[column], self.scale[column]
             raise ViewError(
-                f"view {self.view!r}, row {at[row]}, column {self.columns.title(source)!r} is {values[row, source]:g}, "
+                f"view {self.view!r}, row {called[row]}, column {self.columns.title(source)!r} is {values[row, source]:g}, "
                 f"beyond {dtype} once scaled by {scale:g}; rescale the column, or take dtype='float64'"
             )
         return held
@@ -111,8 +111,7 @@ class Scaled:
     def __getitem__(self, rows: slice | np.ndarray) -> Prepared:
         """Rows, a slice or places, in ``dtype``. Raises ViewError naming the first value that ``dtype`` cannot hold."""
         values, observed = self.data.read(self.view, rows), self.data.observed[rows, self.view]
-        at = range(*rows.indices(len(self.data.observed))) if isinstance(rows, slice) else rows
-        return self.units.prepare(values, observed, self.dtype, at)
+        return self.units.prepare(values, observed, self.dtype, self.data.titles(rows))
 
     @property
     def mapped(self) -> bool:
@@ -134,11 +133,12 @@ def check_imputed(views: Sequence[Scaled], view: int, rows: np.ndarray, values: 
     if finite.all():
         return
     row, names = int(rows[np.argmin(finite)]), views[0].data.names
+    called = views[0].data.titles(np.array([row]))[0]
     inputs = [np.abs(v[slice(row, row + 1)].inputs[0][: len(v.units.location)]) for v in views]  # 0 where missing
     largest = int(np.argmax([x.max() for x in inputs]))
     columns, column = views[largest].units.columns, int(inputs[largest].argmax())
     raise ViewError(
-        f"view {names[view]!r}, row {row} cannot be imputed: the result is not finite, because view {names[largest]!r}, "
+        f"view {names[view]!r}, row {called} cannot be imputed: the result is not finite, because view {names[largest]!r}, "
         f"column {columns.title(columns.sources[column])!r} of that row is {inputs[largest][column]:.3g} times its scale away "
         "from its mean in training. Correct that value, or mark that view missing in the row."
     )
