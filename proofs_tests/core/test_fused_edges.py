@@ -152,6 +152,6 @@ def test_in_frames_means_draws_and_covariances_keep_their_digits(
 
 @pytest.mark.parametrize("library", [Library.NUMPY, Library.TORCH, Library.STRICT])
 def test_a_factorisation_that_fails_is_refused_by_name(library: Library) -> None:
-    xp, given = Backend(library, "float32"), arguments(FRAME[2], 1e-20, 3.0, 1)
+    xp, given = Backend(library, "float32"), arguments(FRAME[2], 1e-20, 80.0, 1)
     with pytest.raises(jc.NotAContraction, match=r"coordinates='latent'.*in float32: .*Use float64, coordinates='frame'"):
         jc.fuse(FRAME[2].prior(xp.array(given[0])), *xp.array(given[1:3]))
