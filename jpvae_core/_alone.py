@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._checks import dtype_name
-from ._xp import Array, Namespace, eye_like, solve_lower
+from ._xp import Array, Namespace, cholesky, eye_like, solve_lower
 from .bounds import LIMIT
 from .errors import NotAContraction
 from .pytrees import pytree
@@ -103,7 +103,7 @@ def inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:
     made it so, a mean or a variance that is not finite, stands beside it in every result."""
     identity = xp.broadcast_to(eye_like(xp, S, S.shape[-1]), S.shape)
     try:
-        L = xp.linalg.cholesky(xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
+        L = cholesky(xp, xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
     except (ValueError, RuntimeError) as error:  # NumPy's and torch's own; JAX gives NaN
         if "positive" not in str(error):
             raise

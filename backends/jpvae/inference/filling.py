@@ -12,7 +12,7 @@ depend on where other rows have holes. What follows is done entry by entry.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,7 +67,35 @@ def predictive(
     observation_noise: bool = False,
     resampling: Resampling | None = None,
 ) -> Iterator[Filling]:
-    """Mean of the decoded means over draws of the missing latents, and their std: with the noise, the value's own."""
+    """Mean of the decoded means over draws of the missing latents, and their std: with the noise, the value's own.
+
+    Of an ensemble the draws are shared out: means are those over its models, and variances have what these disagree by.
+    """
+    members = predictor.members
+    each = draws if len(members) == 1 else max(2, -(-draws // len(members)))
+    options: dict[str, Any] = {"observation_noise": observation_noise, "resampling": resampling}
+    every = [_predictive(one, views, whole, observed, each, **options) for one in members]
+    for found in zip(*every, strict=True):
+        yield found[0] if len(found) == 1 else _mixed(found)
+
+
+def _mixed(found: Sequence[Filling]) -> Filling:
+    """Of the members' fillings of the same rows that of all: the mean of means, of variances with the variance of means."""
+    means, stds = (np.stack([getattr(one, name) for one in found]) for name in ("mean", "std"))
+    std = np.sqrt(np.mean(stds**2, axis=0) + np.var(means, axis=0, ddof=1))
+    return Filling(found[0].view, found[0].rows, np.mean(means, axis=0), std)
+
+
+def _predictive(
+    predictor: Predictor,
+    views: Sequence[Rows],
+    whole: np.ndarray,
+    observed: np.ndarray,
+    draws: int,
+    *,
+    observation_noise: bool,
+    resampling: Resampling | None,
+) -> Iterator[Filling]:
     for block, holes, lacking in _blocks_with_holes(predictor, views, whole, observed):
         statistics = {j: DrawStatistics() for j in holes}
         for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
@@ -88,7 +116,31 @@ def completed_draws(
     resampling: Resampling | None = None,
     matching: bool = False,
 ) -> Iterator[Draws]:
-    """The draws themselves, with the likelihood's own noise where asked for; matching: with uniform numbers beside them."""
+    """The draws themselves, with the likelihood's own noise where asked for; matching: with uniform numbers beside them.
+
+    Of an ensemble each model gives its share of them, one after the other.
+    """
+    members, first = predictor.members, 0
+    options: dict[str, Any] = {"observation_noise": observation_noise, "resampling": resampling, "matching": matching}
+    for k, one in enumerate(members):
+        count = draws // len(members) + (k < draws % len(members))
+        for found in _completed_draws(one, views, whole, observed, count, **options) if count else ():
+            start, stop, _ = found.which.indices(count)
+            yield found._replace(which=slice(first + start, first + stop))
+        first += count
+
+
+def _completed_draws(
+    predictor: Predictor,
+    views: Sequence[Rows],
+    whole: np.ndarray,
+    observed: np.ndarray,
+    draws: int,
+    *,
+    observation_noise: bool,
+    resampling: Resampling | None,
+    matching: bool,
+) -> Iterator[Draws]:
     for block, holes, lacking in _blocks_with_holes(predictor, views, whole, observed):
         noise = {j: predictor.noise(block, Stream.OBSERVATION, j) for j in holes}
         chances = {j: predictor.noise(block, Stream.DONORS, j) for j in holes} if matching else {}

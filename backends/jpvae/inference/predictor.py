@@ -19,6 +19,7 @@ import jpvae_core as jc
 from ..engines import Array, Engine
 from ..model.model import Model
 from ..model.posterior import Posterior, posterior
+from ..option_values import member_seed
 from ..streams import Stream, generator
 from ..views.pieces import spread
 from ..views.reading import BLOCK, blocks
@@ -68,8 +69,17 @@ class Block:
 class Predictor:
     """A model with fixed parameters: what turns blocks of rows into latents, draws and decoded views."""
 
-    def __init__(self, engine: Engine, model: Model, parameters: dict[str, Array], seed: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        model: Model,
+        parameters: dict[str, Array],
+        seed: int,
+        others: Sequence[dict[str, Array]] = (),
+    ) -> None:
+        """others: the parameters of an ensemble's other models."""
         self.engine, self.model, self.p, self.seed = engine, model, parameters, seed
+        self._others = tuple(Predictor(engine, model, p, member_seed(seed, k)) for k, p in enumerate(others, 1))
         self.index: Any = None
         self.prior = model.joint_prior(parameters)
         self.own = [model.own_parameters(parameters, i) for i in range(model.views)]
@@ -110,7 +120,13 @@ class Predictor:
         """This predictor for rows that have names of their own (``index``; None: they are known by their content)."""
         other = copy.copy(self)
         other.index, other.seed = index, self.seed if seed is None else seed
+        other._others = tuple(one.for_rows(index, member_seed(other.seed, k)) for k, one in enumerate(self._others, 1))
         return other
+
+    @property
+    def members(self) -> tuple[Predictor, ...]:
+        """This one, and an ensemble's others."""
+        return (self, *self._others)
 
     def noise(self, block: Block, stream: Stream = Stream.DRAWS, part: int = 0) -> RowNoise:
         """The noise of the block's rows, each of its own. Raises ValueError for a block that was made without keys."""
