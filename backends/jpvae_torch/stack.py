@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,16 +21,13 @@ from jpvae.model.objective import Objective, negative_elbo
 
 from .state import State, Tensors, adam, adam_in_graphs
 
-if TYPE_CHECKING:
-    from .engine import Engine
-
 _MOVING = ("views", "targets", "masks", "weights", "posterior_noise", "completion_noise", "row_weights", "shares")
 
 
 class Stack:
-    """States of one engine that make their steps together. graphs: whether steps are replayed CUDA graphs."""
+    """States of one engine (engine.py imports this file) that make their steps together. graphs: whether steps are replayed CUDA graphs."""
 
-    def __init__(self, engine: Engine, states: Sequence[State], *, graphs: bool) -> None:
+    def __init__(self, engine: Any, states: Sequence[State], *, graphs: bool) -> None:
         self.engine, self.members, self.graphs = engine, list(states), graphs
         for state in states:
             state.settle()
@@ -140,7 +137,7 @@ class Stacks:
         return reports
 
 
-def stack_of(engine: Engine, states: Sequence[State]) -> Stack | Stacks:
+def stack_of(engine: Any, states: Sequence[State]) -> Stack | Stacks:
     """The states as one program; on CUDA one that is replayed, of at most ``_CAPTURED`` members each."""
     if engine.device.type != "cuda":
         return Stack(engine, states, graphs=False)
