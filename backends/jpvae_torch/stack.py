@@ -25,7 +25,7 @@ _MOVING = ("views", "targets", "masks", "weights", "posterior_noise", "completio
 
 
 class Stack:
-    """States of one engine (engine.py imports this file) that make their steps together. graphs: whether steps are replayed CUDA graphs."""
+    """States of one engine that make their steps together. graphs: whether steps are replayed CUDA graphs."""
 
     def __init__(self, engine: Any, states: Sequence[State], *, graphs: bool) -> None:
         self.engine, self.members, self.graphs = engine, list(states), graphs
