@@ -11,26 +11,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from jpvae.model.batch import Batch, Inputs
+from jpvae.model.model import Model
 from jpvae.model.objective import Objective, negative_elbo
 
 from .state import State, Tensors, adam, adam_in_graphs
 
-if TYPE_CHECKING:
-    from .engine import Engine
-
 _MOVING = ("views", "targets", "masks", "weights", "posterior_noise", "completion_noise", "row_weights", "shares")
+
+
+class Computing(Protocol):
+    """What a stack uses of the engine (engine.py)."""
+
+    model: Model
+    device: torch.device
+
+    @property
+    def xp(self) -> Any:
+        """The array namespace."""
+
+    def asarray(self, x: np.ndarray) -> torch.Tensor:
+        """A tensor of the engine's."""
+
+    def numpy(self, x: torch.Tensor) -> np.ndarray:
+        """A NumPy copy."""
+
+    def encode(self, p: Mapping[str, torch.Tensor], view: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Posterior means and log-variances."""
+
+    def decode(self, p: Mapping[str, torch.Tensor], view: int, z: torch.Tensor) -> torch.Tensor:
+        """The likelihood's outputs."""
 
 
 class Stack:
     """States of one engine that make their steps together. graphs: whether steps are replayed CUDA graphs."""
 
-    def __init__(self, engine: Engine, states: Sequence[State], *, graphs: bool) -> None:
+    def __init__(self, engine: Computing, states: Sequence[State], *, graphs: bool) -> None:
         self.engine, self.members, self.graphs = engine, list(states), graphs
         for state in states:
             state.settle()
@@ -140,7 +161,7 @@ class Stacks:
         return reports
 
 
-def stack_of(engine: Engine, states: Sequence[State]) -> Stack | Stacks:
+def stack_of(engine: Computing, states: Sequence[State]) -> Stack | Stacks:
     """The states as one program; on CUDA one that is replayed, of at most ``_CAPTURED`` members each."""
     if engine.device.type != "cuda":
         return Stack(engine, states, graphs=False)
