@@ -111,9 +111,8 @@ def cayley() -> list[dict[str, Any]]:
             params, make = METHODS[method](X)
             calls[method] = lambda params=params, make=make: torch.autograd.grad((G * make()).sum(), [params])  # noqa: B023
         least = minima(calls)
-        found.append(
-            line(f"orthogonal matrix, value + gradient, ours / torch's Cayley map, n = {n}", least[OURS] / least[CAYLEY], 1.0)
-        )
+        what = f"orthogonal matrix, value + gradient, ours / torch's Cayley map, n = {n}"
+        found.append(line(what, least[OURS] / least[CAYLEY], 1.0))
     return found
 
 
@@ -121,7 +120,7 @@ def section(found: Sequence[dict[str, Any]], made_with: dict[str, Any]) -> str:
     """What stands between the marks."""
     met = sum(one["value"] <= one["target"] for one in found)
     lines = [
-        f"{met} of {len(found)} targets are met. Commit {made_with['commit']}, {made_with['machine']}; load {made_with['load']}.",
+        f"{met} of {len(found)} targets met. Commit {made_with['commit']}, {made_with['machine']}, load {made_with['load']}.",
         "",
         "| quantity | measured | at most | |",
         "|---|---|---|---|",
