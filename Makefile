@@ -38,9 +38,12 @@ thorough: $(VENV)/dev.stamp  ## odd values, more cases, fifty times the examples
 	$(BIN)/python -m pytest proofs_tests -m thorough $(PARALLEL)
 	$(BIN)/python proofs_tests/_support/odd_calls.py
 	$(BIN)/python proofs_tests/_support/thorough.py
+	$(MAKE) mutants
 
-mutants: $(VENV)/dev.stamp  ## every slip in the core that no test would notice (an hour)
-	$(BIN)/python proofs_tests/_support/mutants.py
+MUTANTS := .mutants.json
+mutants: $(VENV)/dev.stamp  ## every slip in core and backends that no test would notice (two to three hours of processor time)
+	$(BIN)/python proofs_tests/_support/mutants.py $(MUTANTS) || test -s $(MUTANTS)
+	$(BIN)/python proofs_tests/_support/mutants_document.py $(MUTANTS)
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -31,7 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "no cross terms": {"cross_weight": 0.0},
 }
-PROPOSALS = (None, 1000)
+PROPOSALS: tuple[str | int | None, ...] = ("auto", None, 1000)
 
 
 def with_gaps(views: list[np.ndarray], seed: int, *, four_of_five: bool) -> list[np.ndarray]:
@@ -55,7 +55,7 @@ def exact_means(x: np.ndarray) -> np.ndarray:
 
 
 def measure(options: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-    """Train once; impute with and without importance resampling."""
+    """Train once; impute as by default, without importance resampling and with much of it."""
     base: dict[str, Any] = {"likelihood": "gaussian", "entries": "marginalise", "seed": seed, "progress": False}
     model = JPVAE(**base | options).fit(with_gaps(tables(ROWS, 10 + seed), seed, four_of_five=False))
     true = tables(TEST, 1000 + seed)
@@ -98,7 +98,7 @@ def main() -> None:
         for proposals in PROPOSALS:
             own = [run for run in runs if run["proposals"] == proposals]
             numbers = [f"{np.mean([run[key] for run in own]):.3f}" for key in list(own[0])[2:]]
-            print(f"| {name} | {proposals or '–'} | {' | '.join(numbers)} |", flush=True)
+            print(f"| {name} | {proposals or 'none'} | {' | '.join(numbers)} |", flush=True)
     if chosen.out is not None:
         write(lines, chosen.out)
 

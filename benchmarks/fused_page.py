@@ -85,7 +85,8 @@ the central 95 % of the draws. The models "set by hand" are the truth, not train
 ## Single cells
 
 The same world; training rows lack cells at random, test rows show one cell of five in each view, and the empty ones are drawn.
-The exact conditional mean's correlation with the truth is {best:.3f}. `proposals` is importance resampling of the draws.
+The exact conditional mean's correlation with the truth is {best:.3f}. `proposals` is importance resampling of the draws: by
+default twice as many as draws where single cells are missing.
 `python benchmarks/empty_cells.py --out benchmarks/results/empty_cells.json`
 
 | training | slope | error | correlation | cover | seeds |
@@ -126,7 +127,7 @@ def page() -> str:
     """The page."""
     ours = sorted(path.name for path in (RESULTS / "paper" / "ours").iterdir())
     cells = [
-        run | {"setting": run["setting"] + (f", `proposals={run['proposals']}`" if run["proposals"] else "")}
+        run | {"setting": run["setting"] + ("" if run["proposals"] == "auto" else f", `proposals={run['proposals']}`")}
         for run in read("empty_cells.json")
     ]
     lines = {

@@ -43,8 +43,8 @@ def page(found: Mapping[tuple[str, str], Sequence[Mapping[str, str]]]) -> str:
         "# Speed over time",
         "",
         "The targets of the benchmark suites, run by run: ratios within one run, of minimal times. `make bench` adds a line",
-        "for each to `benchmarks/results/history.csv`; `python benchmarks/history.py` makes this page. Before 2026-11-23",
-        "they are of the results that were committed. Where a target's wording changed, its line begins anew.",
+        "for each to `benchmarks/results/history.csv`; `python benchmarks/history.py` makes this page. Lines before",
+        "2026-11-23 are those of the results that were committed. Where a target's wording changed, its line begins anew.",
         "",
         "![A curve for each quantity over the runs](history.png)",
         "",
@@ -62,16 +62,19 @@ def draw(found: Mapping[tuple[str, str], Sequence[Mapping[str, str]]], path: Pat
     from matplotlib.figure import Figure
 
     suites = sorted({suite for suite, _ in found})
-    figure = Figure(figsize=(10, 3.2 * len(suites)), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.2 * len(suites)), layout="constrained")
     for axes, suite in zip(figure.subplots(len(suites), squeeze=False)[:, 0], suites, strict=True):
         for (of, quantity), runs in found.items():
             if of == suite:
                 axes.plot(
                     [f"{r['date']}\n{r['commit']}" for r in runs], [float(r["value"]) for r in runs], "o-", label=quantity
                 )
-        axes.set(title=suite, yscale="log")
-        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.savefig(path, dpi=110)
+        low, high = axes.get_ylim()
+        axes.set(title=suite, yscale="log" if low < 0 or high > 10 * low else "linear")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.tick_params("x", labelsize=8)
+        axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.14))
+    figure.savefig(path, dpi=160)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from jpvae.files import checkpoints
 from jpvae.inference.predictor import Predictor
 from jpvae.model.model import Model
 from jpvae.training.batches import Batches
-from jpvae.training.loop import train
+from jpvae.training.loop import alone, train
 from jpvae.training.plan import Plan
 from jpvae.training.schedules import Constant, LearningRate
 
@@ -48,6 +48,6 @@ for k in range(TIMES + 1):
     found.append(losses / len(observed))
     print(f"step {first + k * EVERY}: {found[-1][0]:.2f} / {found[-1][1]:.2f}", flush=True)
     if k < TIMES:
-        train(torch_engine, state, batches, first=first + k * EVERY, last=first + (k + 1) * EVERY)
+        alone(torch_engine, train(state, batches, first=first + k * EVERY, last=first + (k + 1) * EVERY))
 mean, deviation = np.mean(found, axis=0), np.std(found, axis=0, ddof=1)
 print(f"mean {mean[0]:.2f} / {mean[1]:.2f}, standard deviation {deviation[0]:.2f} / {deviation[1]:.2f}")

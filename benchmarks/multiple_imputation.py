@@ -15,7 +15,8 @@ of b, slopes across the views in both directions, and correlations across them (
     bayes           the proper answer where it is linear: multivariate regression of b on a, its covariance and coefficients
                     drawn from their posterior (Jeffreys' prior), then the values
     fixed           the same regression with its parameters fixed at their estimates, which is not proper
-    JPVAE           fitted once, sample_imputations(observation_noise=True), options as in examples/multiple_imputation.py
+    JPVAE           fitted once: its parameters are fixed
+    JPVAE, ensemble as many models as imputations, each fitted to a bootstrap resample of the rows: ensemble=20, bootstrap=True
 
 Variances of slopes and correlations are those that need no normal residuals (the sandwich, the influence function): with them
 the analysis of the full data covers under both truths.
@@ -30,8 +31,9 @@ import argparse
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,14 +49,9 @@ BEGIN, END = "<!-- measured: benchmarks/multiple_imputation.py -->", "<!-- end o
 ROWS, COLUMNS, M, PART = 300, 4, 20, 0.4
 JPVAE_OPTIONS: dict[str, Any] = {
     "latent_dims": 4,
-    "prior": "canonical",
-    "alpha": 0.8,
-    "coupling_rate": 1.0,
+    "coordinates": "frame",
     "likelihood": "gaussian",
-    "objective": "elbo",
-    "hidden": (64,),
-    "epochs": 100,
-    "learning_rate": 5e-3,
+    "steps": 600,
     "backend": "numpy",
     "missing": "nan",
     "progress": False,
@@ -136,10 +133,11 @@ def by_regression(a: np.ndarray, b: np.ndarray, lost: np.ndarray, rng: np.random
     return draws
 
 
-def by_jpvae(a: np.ndarray, b: np.ndarray, lost: np.ndarray, rng: np.random.Generator) -> Draws:
-    """One model, M draws."""
+def by_jpvae(a: np.ndarray, b: np.ndarray, lost: np.ndarray, rng: np.random.Generator, *, proper: bool) -> Draws:
+    """M draws of one model; proper: of M models on bootstrap resamples."""
     views = {"a": a, "b": np.where(lost[:, None], np.nan, b)}
-    model = JPVAE(**JPVAE_OPTIONS, seed=int(rng.integers(2**31))).fit(views)
+    members = {"ensemble": M, "bootstrap": True} if proper else {}
+    model = JPVAE(**JPVAE_OPTIONS | members, seed=int(rng.integers(2**31))).fit(views)
     return list(np.asarray(model.sample_imputations(views, n_draws=M, observation_noise=True)["b"]))
 
 
@@ -151,31 +149,35 @@ def intervals(method: str, truth: str, seed: int) -> tuple[np.ndarray, np.ndarra
     if method in ("full data", "complete cases"):
         rows = ~lost if method == "complete cases" else np.ones(ROWS, bool)
         draws, a = [b[rows]] * 2, a[rows]
-    elif method == "JPVAE":
-        draws = by_jpvae(a, b, lost, rng)
+    elif method.startswith("JPVAE"):
+        draws = by_jpvae(a, b, lost, rng, proper=method == METHODS[-1])
     else:
         draws = by_regression(a, b, lost, rng, proper=method == "bayes")
     pooled = pool(*map(np.array, zip(*(estimates(a, draw) for draw in draws), strict=True)), complete_df=len(a) - 3)
     return pooled.estimate, pooled.std_error, *pooled.confidence_interval()
 
 
-METHODS = ("full data", "complete cases", "bayes", "fixed", "JPVAE")
+METHODS = ("full data", "complete cases", "bayes", "fixed", "JPVAE", "JPVAE, ensemble")
 
 
-def measure(method: str, truth: str, replicates: int) -> dict[str, Any]:
-    """Coverage, standard errors and bias by kind of estimate, over the replicates."""
+def replicate(method: str, truth: str, seed: int) -> dict[str, Any]:
+    """One replicate as a line of JSON: ``intervals``, and CPU seconds."""
     began = time.process_time()
-    big = TRUTHS[truth](1_000_000, np.random.default_rng(0))
-    true, unit = estimates(*big)[0], units(*big)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        estimate, error, low, high = (
-            np.array(x) for x in zip(*(intervals(method, truth, k) for k in range(replicates)), strict=True)
-        )
+        found = dict(zip(("estimate", "error", "low", "high"), map(list, intervals(method, truth, seed)), strict=True))
+    return {"method": method, "truth": truth, "seed": seed, "seconds": time.process_time() - began} | found
+
+
+def measure(method: str, truth: str, replicates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Coverage, standard errors and bias by kind of estimate, over the replicates."""
+    big = TRUTHS[truth](1_000_000, np.random.default_rng(0))
+    true, unit = estimates(*big)[0], units(*big)
+    estimate, error, low, high = (np.array([one[part] for one in replicates]) for part in ("estimate", "error", "low", "high"))
     inside, spread = (low <= true) & (true <= high), estimate.std(axis=0, ddof=1)
     bias = (estimate.mean(axis=0) - true) / unit
     kinds = np.array(KINDS)
-    found: dict[str, Any] = {"truth": truth, "method": method, "replicates": replicates}
+    found: dict[str, Any] = {"truth": truth, "method": method, "replicates": len(replicates)}
     for kind in ("all", *dict.fromkeys(KINDS)):
         at = np.ones(len(kinds), bool) if kind == "all" else kinds == kind
         found[kind] = {
@@ -183,7 +185,7 @@ def measure(method: str, truth: str, replicates: int) -> dict[str, Any]:
             "se_over_true": round(float((error.mean(axis=0) / spread)[at].mean()), 3),
             "largest_bias": round(float(np.abs(bias[at]).max()), 3),
         }
-    return {**found, "seconds": round(time.process_time() - began, 1)}
+    return {**found, "seconds": round(sum(one["seconds"] for one in replicates), 1)}
 
 
 def page() -> str:
@@ -213,13 +215,24 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=300)
     parser.add_argument("--truth", nargs="+", default=list(TRUTHS), choices=list(TRUTHS))
     parser.add_argument("--method", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--seeds", type=int, nargs=2, help="only replicates FIRST to LAST - 1, printed as JSON lines")
+    parser.add_argument("--lines", type=Path, nargs="+", help="measure nothing; keep what such lines, of all these files, give")
     parser.add_argument("--page", action="store_true", help="measure nothing; write the page")
     asked = parser.parse_args()
     if asked.page:
         PAGE.write_text(page())
         return
+    if asked.seeds:
+        for seed, truth, method in product(range(*asked.seeds), asked.truth, asked.method):
+            print(json.dumps(replicate(method, truth, seed)), flush=True)
+        return
+    lines_of = [json.loads(line) for path in asked.lines or () for line in path.read_text().splitlines()]
     for truth, method in product(asked.truth, asked.method):
-        found = {**measure(method, truth, asked.replicates), "commit": suites.made_with()["commit"]}
+        given = [one for one in lines_of if (one["truth"], one["method"]) == (truth, method)]
+        if asked.lines and len(given) < 2:
+            continue
+        made = given or [replicate(method, truth, seed) for seed in range(asked.replicates)]
+        found = {**measure(method, truth, made), "commit": suites.made_with()["commit"]}
         print(found, flush=True)
         kept = json.loads(KEPT.read_text())["cases"] if KEPT.is_file() else []
         cases = [c for c in kept if (c["truth"], c["method"]) != (truth, method)] + [found]

@@ -81,7 +81,7 @@ def table(score: str, mechanism: str, methods: Sequence[str]) -> list[str]:
             x, error, count = found[method]
             shown = form.format(x)
             mark = "**" if shown == best else ""
-            cells.append(f"{mark}{shown}{mark}" + (f" ± {form.format(error)}" if count > 1 else ""))
+            cells.append(f"{mark}{shown}{mark}" + (f"\u00a0±\u00a0{form.format(error)}" if count > 1 else ""))
         text.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*text, ""]
 
@@ -106,11 +106,14 @@ def verdict(mechanism: str, methods: Sequence[str]) -> list[str]:
                 won.append(name)
             elif found[ours] > NEAR * found[other]:
                 lost.append(f"{name} ({other} is {100 * (1 - found[other] / found[ours]):.0f} % below)")
-        text += [
-            f"- {ours}, missing {mechanism}: smallest error on {len(won)} sets ({', '.join(won) or 'none'}); another is more "
-            f"than 2 % better on {len(lost)}: {'; '.join(lost) or 'nowhere'}."
-        ]
+        best = f"{_sets(won)} ({', '.join(won)})" if won else "no set"
+        worse = f"{_sets(lost)}: {'; '.join(lost)}" if lost else "no set"
+        text += [f"- {ours}, missing {mechanism}: smallest error on {best}; another is more than 2 % better on {worse}."]
     return text
+
+
+def _sets(names: Sequence[str]) -> str:
+    return f"{len(names)} set{'' if len(names) == 1 else 's'}"
 
 
 def tables() -> str:

@@ -128,7 +128,7 @@ def run_engine(backend: str, clock: Clock) -> None:
     from jpvae.options import Options
     from jpvae.planning import model_of, plan_of
     from jpvae.training.batches import Batches
-    from jpvae.training.loop import train
+    from jpvae.training.loop import alone, train
     from jpvae.views.reading import read_views
 
     data, test = read_views(halves(mnist("train")[0][:TRAINING])), halves(mnist("test")[0][:TEST])
@@ -151,7 +151,7 @@ def run_engine(backend: str, clock: Clock) -> None:
         return {"negative_elbo": float(-predictor.elbo(test, observed).mean()), "predictive": predictive}
 
     for first, last in pairwise(stops(plan.steps)):
-        train(runner, state, batches, first=first, last=last)
+        alone(runner, train(state, batches, first=first, last=last))
         clock.report(last, measure)
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._checks import dtype_name
-from ._xp import Array, Namespace, eye_like, solve_lower
+from ._xp import Array, Namespace, cholesky, eye_like, solve_lower
 from .bounds import LIMIT
+from .errors import NotAContraction
 from .pytrees import pytree
 from .remainder import remainder
 from .rotated import Frame, rotate, square
@@ -101,7 +102,16 @@ def inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:
     """L^{-1} and L of S = L L^T. A matrix that is not finite counts as I: libraries raise on it, each in its own way, and what
     made it so, a mean or a variance that is not finite, stands beside it in every result."""
     identity = xp.broadcast_to(eye_like(xp, S, S.shape[-1]), S.shape)
-    L = xp.linalg.cholesky(xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
+    try:
+        L = cholesky(xp, xp.where(xp.all(xp.isfinite(S), axis=(-2, -1), keepdims=True), S, identity))
+    except (ValueError, RuntimeError) as error:  # NumPy's and torch's own; JAX gives NaN
+        if "positive" not in str(error):
+            raise
+        raise NotAContraction(
+            "in coordinates='latent' a factor of the fused posterior is not positive definite in "
+            f"{dtype_name(S.dtype)}: evidence and coupling are so strong that its condition number is beyond 1/eps. Use "
+            "float64, coordinates='frame' (square frames), or a weaker coupling: prior.max_singular_value() has its strength."
+        ) from error
     return solve_lower(xp, L, identity), L
 
 

@@ -173,7 +173,54 @@ def eye_like(xp: Namespace, x: Array, n: int, d: int | None = None) -> Array:
 
 def asarray_like(xp: Namespace, x: Array, value: Any) -> Array:
     """A constant ``value`` (never a user's differentiable array) as an array like ``x``."""
-    return xp.asarray(value, dtype=x.dtype, device=device(x))
+    return _kept(x, value, x.dtype) if _on_cuda(x, value) else xp.asarray(value, dtype=x.dtype, device=device(x))
+
+
+def indices_like(xp: Namespace, x: Array, value: Any) -> Array:
+    """Constant integers as int32, where ``x`` is."""
+    dtype = xp.int32
+    return _kept(x, value, dtype) if _on_cuda(x, value) else xp.asarray(value, dtype=dtype, device=device(x))
+
+
+_KEPT: dict[tuple[Any, ...], Any] = {}  # constants on CUDA devices
+
+
+def _on_cuda(x: Any, value: Any) -> bool:
+    """Whether a constant that the host has is wanted on a CUDA device now, and not in a program that is being traced."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not isinstance(x, torch.Tensor) or isinstance(value, torch.Tensor):
+        return False
+    return bool(x.is_cuda) and not torch.compiler.is_compiling()
+
+
+def _kept(x: Any, value: Any, dtype: Any) -> Any:
+    """The same tensor each time: a copy from the host would wait for the device, and a CUDA graph cannot contain one."""
+    import torch
+
+    array = np.asarray(value)
+    key = (array.dtype.str, array.shape, array.tobytes(), dtype, x.device)
+    if key not in _KEPT:
+        _KEPT[key] = torch.asarray(array, dtype=dtype, device=x.device)
+    return _KEPT[key]
+
+
+def solve(xp: Namespace, A: Any, B: Any) -> Any:
+    """X of A X = B, A never singular. On CUDA without a look at whether it was, for which the host would have to wait."""
+    if library_of(A) == "torch" and A.is_cuda:
+        import torch
+
+        return torch.linalg.solve_ex(A, B)[0]
+    return xp.linalg.solve(A, B)
+
+
+def cholesky(xp: Namespace, S: Any) -> Array:
+    """L of S = L L^T; where S is not positive definite the library's own error, on CUDA NaN, for the host does not wait."""
+    if library_of(S) == "torch" and S.is_cuda:
+        import torch
+
+        L, failed = torch.linalg.cholesky_ex(S)
+        return torch.where(failed[..., None, None] == 0, L, torch.nan)
+    return xp.linalg.cholesky(S)
 
 
 def solve_lower(xp: Namespace, L: Any, B: Any) -> Array:

@@ -7,7 +7,7 @@ eigenvalues of a skew matrix are imaginary: |1 - i w| >= 1. Its condition number
 from __future__ import annotations
 
 from ._checks import check_dtype, check_square
-from ._xp import X, eye_like, namespace, public
+from ._xp import X, eye_like, namespace, public, solve
 
 
 @public
@@ -22,7 +22,7 @@ def cayley(A: X) -> X:
     xp = namespace(A)
     check_dtype(A=A)
     identity = eye_like(xp, A, check_square("A", A))
-    return xp.linalg.solve(identity - A, identity + A)
+    return solve(xp, identity - A, identity + A)
 
 
 @public

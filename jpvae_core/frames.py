@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ._checks import check_dtype, check_frame, check_last, values_of
-from ._xp import Array, X, asarray_like, device, eye_like, namespace, public
+from ._xp import Array, X, asarray_like, device, eye_like, namespace, public, solve
 from .cayley import inverse_cayley
 from .errors import NotOrthogonal, ShapeError
 from .skew import skew, skew_entries
@@ -49,7 +49,7 @@ def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
     xp = namespace(params)
     identity = eye_like(xp, A, n)
     columns = identity + A
-    Q = xp.linalg.solve(identity - A, columns if d == n else columns[..., :, :d])
+    Q = solve(xp, identity - A, columns if d == n else columns[..., :, :d])
     if signs is None:
         return Q
     # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.

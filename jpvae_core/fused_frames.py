@@ -115,10 +115,9 @@ class FusedInFrames:
         for one in self.views:
             _, gained, N = one.terms(xp)
             less, weaker = one.shrinkage(xp), one.a * gained
-            off = (one.m - weaker * u) / N
-            spread = weaker / N
-            moved = one.r * one.r * (off * off + spread * spread / (1.0 + added))
-            total = total + one.bit * (remainder(xp, -less) + moved)
+            off = one.r * ((one.m - weaker * u) / N)  # 1/N^2 alone would overflow
+            spread = one.r * (weaker / N)
+            total = total + one.bit * (remainder(xp, -less) + off * off + spread * spread / (1.0 + added))
         return self.form.rows(0.5 * xp.sum(total, axis=-1))
 
     @public

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._checks import check_dtype, check_last, check_square
-from ._xp import X, asarray_like, device, exporting, namespace, public
+from ._xp import X, asarray_like, device, exporting, indices_like, namespace, public
 from .errors import ShapeError
 
 
@@ -36,7 +36,7 @@ def skew(params: X, n: int) -> X:
         return xp.zeros((*params.shape[:-1], 1, 1), dtype=params.dtype, device=device(params))
     places = _places(n)
     at, signs = (places.entries, places.signs) if not exporting() else (places.entry_list, places.sign_list)
-    entries = xp.take(params, xp.asarray(at, dtype=xp.int32, device=device(params)), axis=-1)
+    entries = xp.take(params, indices_like(xp, params, at), axis=-1)
     return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, signs)
 
 
@@ -54,7 +54,7 @@ def skew_entries(A: X) -> X:
     check_dtype(A=A)
     n = check_square("A", A)
     places = _places(n)
-    at = xp.asarray(places.param_list if exporting() else places.params, dtype=xp.int32, device=device(A))
+    at = indices_like(xp, A, places.param_list if exporting() else places.params)
     return xp.take(xp.reshape(A, (*A.shape[:-2], n * n)), at, axis=-1)
 
 

@@ -24,7 +24,7 @@ from ._bits import bits_of, keep
 from ._checks import check_dtype, check_frame, check_last, check_square, check_views
 from ._fused_frames_vjp import fused_in_frames
 from ._fused_vjp import fused
-from ._xp import Array, Namespace, asarray_like, device, eye_like, namespace, public, sum_to
+from ._xp import Array, Namespace, asarray_like, device, eye_like, indices_like, namespace, public, solve, sum_to
 from .bounds import Bounded, within
 from .conditioning import check_latents, door
 from .coupling import Arrays
@@ -65,7 +65,7 @@ def skew(cotangent: Array, n: int) -> Array:
     cotangent: A_bar (..., n, n)  ->  (..., n(n-1)/2). Error: 1/2 eps.
     """
     xp = namespace(cotangent)
-    upper = xp.asarray(_places(n).params, dtype=xp.int32, device=device(cotangent))
+    upper = indices_like(xp, cotangent, _places(n).params)
     twist = cotangent - xp.matrix_transpose(cotangent)
     return xp.take(xp.reshape(twist, (*twist.shape[:-2], n * n)), upper, axis=-1)
 
@@ -102,7 +102,7 @@ def frame(params: Array, Q: Array, cotangent: Array, signs: Signs | None = None)
     else:
         # (I - A) F = (I + A) E with E = I[:, :d], so dF = M dA (F + E) and A_bar = M^T F_bar (F + E)^T, M^T = (I + A)^{-1}
         identity = eye_like(xp, Q, n)
-        solved = xp.linalg.solve(identity + skew_matrix(params, n), cotangent)
+        solved = solve(xp, identity + skew_matrix(params, n), cotangent)
         A_bar = solved @ xp.matrix_transpose(Q + identity[:, :d])
     return sum_to(xp, skew(A_bar, n), params)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from .errors import ConfigError, NotFitted
 from .figures.shown import Shown
 from .files.model_files import ModelFiles
 from .fitted import Fitted
+from .fitting import Begun
 from .inference.generation import Generation
 from .inference.imputations import Imputations
 from .inference.predictor import Predictor
@@ -155,6 +156,13 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
     threads : int, optional
         Of the engine's products; by default one where they are small, and never more than its library was left with by
         threadpoolctl, joblib or OMP_NUM_THREADS.
+    ensemble : int, default 1
+        So many models, alike but for their seeds, are trained, on a GPU as one program. What is imputed is their mean;
+        standard deviations have what they disagree by; draws are shared out among them. Latents, scores and reports are the
+        first one's.
+    bootstrap : bool, default False
+        Each model is trained on as many rows drawn with replacement. With ``ensemble=m`` and m draws each comes with
+        parameters of its own, as proper multiple imputation needs.
 
     Attributes
     ----------
@@ -239,6 +247,8 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         calibration: float = 0.2,
         networks: Mapping[str, tuple[Any, Any]] | None = None,
         threads: int | None = None,
+        ensemble: int = 1,
+        bootstrap: bool = False,
     ) -> None:
         self.latent_dims = latent_dims
         self.prior = prior
@@ -282,6 +292,8 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         self.calibration = calibration
         self.networks = networks
         self.threads = threads
+        self.ensemble = ensemble
+        self.bootstrap = bootstrap
 
     def fit(
         self,
@@ -346,6 +358,26 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
         >>> model.fit({"rna": rna, "protein": protein}, mask).view_names_
         ('rna', 'protein')
         """
+        given = {"y": y, "missing": missing, "checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
+        with self._begun(views, mask, **given, on_log=on_log, callbacks=callbacks, metadata=metadata) as begun:
+            self._become(*fitting.run(begun))
+        return self
+
+    @contextmanager
+    def _begun(
+        self,
+        views: Any,
+        mask: Any = None,
+        *,
+        y: Any = None,
+        missing: Missing | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1000,
+        on_log: Callable[[dict[str, Any]], None] | None = None,
+        callbacks: Sequence[Callback] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Iterator[Begun]:
+        """All of ``fit`` before its first step; the checkpoint is this process's own meanwhile."""
         check(callbacks)
         if on_log is not None and not callable(on_log):
             raise ConfigError(f"on_log is {on_log!r}; expected a function that takes a record, or None")
@@ -367,8 +399,7 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
             start, plan, data = fitting.begin(options, opened, missing, slices)
             show_families(families(data.names, data.columns), options.likelihood, options.progress and not rank)
             listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])] if not rank else []
-            self._become(*fitting.run(replace(start, metadata=metadata), data, plan, file, listeners))
-        return self
+            yield Begun(replace(start, metadata=metadata), data, plan, file, listeners)
 
     def fit_transform(self, views: Any, mask: Any = None, **options: Any) -> np.ndarray:
         """``fit(views, mask, **options)``, then ``transform(views, mask)``.

@@ -26,7 +26,7 @@ class Fitted:
     slices: of one wide matrix, which columns are whose; None where the views come as tables of their own.
     metadata: what the caller keeps with the model, plain JSON.  steps: that were made.
     history: the records of training.  moments: mean and covariance of the training latents, None where too few rows have every
-    view.  report: which latents are used, None before the end of a training.
+    view.  report: which latents are used, None before the end of a training.  others: parameters of an ensemble's other models.
     """
 
     options: Options
@@ -43,6 +43,7 @@ class Fitted:
     moments: tuple[np.ndarray, np.ndarray] | None = None
     report: LatentReport | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[Arrays, ...] = ()
 
     @property
     def units(self) -> list[Units]:

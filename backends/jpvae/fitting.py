@@ -21,7 +21,7 @@ from .fitted import Fitted
 from .inference.calibration import calibrated
 from .inference.latent_report import diagnose
 from .inference.predictor import Predictor
-from .option_values import seed_of
+from .option_values import member_seed, seed_of
 from .options import Options
 from .planning import engine_of, model_of, plan_of, warn_of_idle_latents, with_networks
 from .processes import share
@@ -30,7 +30,7 @@ from .training.callbacks import Callback, Run, StopTraining, listening
 from .training.divergence import check_finite
 from .training.early_stopping import HeldOut
 from .training.history import Recorder
-from .training.loop import train
+from .training.loop import Training, alone, together, train
 from .training.plan import Plan
 from .views.opening import Opened
 from .views.reading import Views, checked
@@ -61,13 +61,60 @@ def begin(options: Options, opened: Opened, missing: str, slices: Slices | None)
     return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan, data
 
 
-def run(start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Sequence[Callback]) -> tuple[Fitted, Predictor]:
-    """Train what ``begin`` made of ``data``. Raises CheckpointError, ViewError, TrainingDiverged (see ``JPVAE.fit``)."""
-    if file is not None:
-        saving.check_families(start)
-    backend = engine_of(start.options, start.model, start.view_names)
-    with limited(backend, plan.batch_size):
-        return _trained(backend, start, data, plan, file, listeners)
+class Begun(NamedTuple):
+    """What ``begin`` made, with the file and the listeners of its training."""
+
+    start: Fitted
+    data: Views
+    plan: Plan
+    file: File | None
+    listeners: Sequence[Callback]
+
+
+def run(begun: Begun) -> tuple[Fitted, Predictor]:
+    """Train what has begun, of an ensemble every model. Raises CheckpointError, ViewError, TrainingDiverged (``JPVAE.fit``).
+
+    An ensemble's file holds the first model's training; those of the others lie beside it until all have ended, and their
+    parameters then go into the one file.
+    """
+    count, file = begun.start.options.ensemble, begun.file
+    ended = saving.read(file.path).others if count > 1 and file is not None and os.path.exists(file.path) else ()
+    every = [_member(begun, k) for k in range(1 if ended else count)]
+    (fitted, predictor), *rest = run_together(every)
+    if count == 1:
+        return fitted, predictor
+    others = ended or tuple(each.parameters for each, _ in rest)
+    natives = [{name: predictor.engine.asarray(x) for name, x in p.items()} for p in others]
+    if file is not None and not ended and share()[0] == 0:
+        saving.add_members(file.path, others)
+        for each in every[1:]:
+            if each.file is not None:
+                os.unlink(each.file.path)
+    whole = Predictor(predictor.engine, fitted.model, predictor.p, fitted.seed, natives)
+    return replace(fitted, others=others), whole
+
+
+def _member(begun: Begun, k: int) -> Begun:
+    """The training of an ensemble's k-th model; only the first one's is listened to."""
+    if k == 0:
+        return begun
+    seed, file = member_seed(begun.start.seed, k), begun.file
+    beside = None if file is None else File(f"{os.fspath(file.path)}.member-{k}", file.every)
+    return Begun(replace(begun.start, seed=seed), begun.data, replace(begun.plan, seed=seed), beside, ())
+
+
+def run_together(every: Sequence[Begun]) -> list[tuple[Fitted, Predictor]]:
+    """``run`` each, several as one stacked program where the engine has such. All must have one model, on one engine."""
+    for one in every:
+        if one.file is not None:
+            saving.check_families(one.start)
+    first = every[0]
+    if any(one.start.model != first.start.model for one in every):
+        raise ConfigError("models that are trained together must be alike but for their seeds")
+    backend = engine_of(first.start.options, first.start.model, first.start.view_names)
+    with limited(backend, first.plan.batch_size * len(every)):
+        trainings = [_trained(backend, *one) for one in every]
+        return together(backend, trainings) if len(every) > 1 else [alone(backend, trainings[0])]
 
 
 def _together(backend: Engine, start: Fitted, fingerprint: int | None) -> Callable[[bool], bool]:
@@ -86,7 +133,8 @@ def _together(backend: Engine, start: Fitted, fingerprint: int | None) -> Callab
 
 def _trained(
     backend: Engine, start: Fitted, data: Views, plan: Plan, file: File | None, listeners: Sequence[Callback]
-) -> tuple[Fitted, Predictor]:
+) -> Training[tuple[Fitted, Predictor]]:
+    """A training (loop.py) from what ``begin`` made to the fit."""
     options, model = start.options, start.model
     views = [Scaled(data, i, units, options.dtype) for i, units in enumerate(start.units)]
     (rank, ranks), mapped = share(), any(view.mapped for view in views)
@@ -141,13 +189,13 @@ def _trained(
     view = Run(options, start.seed, model, start.view_names, start.columns, start.history)
     with listening(listeners, view, done, plan.steps):
         if done <= middle and plan.calibration:
-            done, stopped = train(backend, state, batches, first=done, last=middle, on_step=on_step)
+            done, stopped = yield from train(state, batches, first=done, last=middle, on_step=on_step)
             if not stopped:
                 finite_arrays(done)
                 halfway = Predictor(backend, model, backend.parameters(state), start.seed)
                 kept = calibrated(halfway, [view[rows] for view in batches.views], data.observed[rows])
         if not (stopped or (held_out and held_out.exhausted)):
-            done, _ = train(backend, state, batches, first=done, on_step=on_step)
+            done, _ = yield from train(state, batches, first=done, on_step=on_step)
         with suppress(StopTraining):  # it has come already
             record.close(done)
     parameters, optimizer = finite_arrays(done)

@@ -168,7 +168,7 @@ def _likelihood(name: str, value: Any) -> Any:
 
 
 KINDS: dict[str, Callable[[str, Any], Any]] = {
-    **dict.fromkeys(("batch_size", "patience", "cross_draws"), _integer),
+    **dict.fromkeys(("batch_size", "patience", "cross_draws", "ensemble"), _integer),
     **dict.fromkeys(("steps", "rank", "threads"), _or_none(_integer)),
     "epochs": _or_none(_number),
     **dict.fromkeys(
@@ -197,7 +197,7 @@ KINDS: dict[str, Callable[[str, Any], Any]] = {
         ),
         _text,
     ),
-    **dict.fromkeys(("learn_alpha", "early_stopping", "linear_skip"), flag),
+    **dict.fromkeys(("learn_alpha", "early_stopping", "linear_skip", "bootstrap"), flag),
     "latent_dims": _latent_dims,
     "hidden": _layers,
     "subset_weights": _or_none(_weights),
@@ -226,6 +226,11 @@ def seed_of(seed: Any) -> int:
     if not 0 <= int(seed) < 2**64:
         raise ConfigError(f"seed is {seed}; expected 0 <= seed < 2**64")
     return int(seed)
+
+
+def member_seed(seed: int, k: int) -> int:
+    """The seed of an ensemble's k-th model; of the first it is the ensemble's own."""
+    return seed if k == 0 else int(np.random.SeedSequence([seed, k]).generate_state(1, np.uint64)[0])
 
 
 def at_least(name: str, value: Any, least: int) -> int:

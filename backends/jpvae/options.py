@@ -32,6 +32,7 @@ Dtype = Literal["float32", "float64"]
 
 _MOST_DRAWS = 10_000  # of a cross term
 _MOST_THREADS = 1_024
+_MOST_MEMBERS = 1_000
 BEFORE = {  # what files have that are older than the option
     "posterior": "factorised",
     "coordinates": "latent",
@@ -41,6 +42,8 @@ BEFORE = {  # what files have that are older than the option
     "cross_weight": 1.0,
     "weight_decay": 0.0,
     "calibration": 0.0,
+    "ensemble": 1,
+    "bootstrap": False,
 }
 
 
@@ -93,6 +96,8 @@ class Options:
     calibration: float = 0.2
     networks: Mapping[str, Any] | None = None
     threads: int | None = None
+    ensemble: int = 1
+    bootstrap: bool = False
 
     def __post_init__(self) -> None:
         for name, plain in KINDS.items():
@@ -104,6 +109,8 @@ class Options:
         at_least("patience", self.patience, 1)
         if self.threads is not None and at_least("threads", self.threads, 1) > _MOST_THREADS:
             raise ConfigError(f"threads is {self.threads}; expected at most {_MOST_THREADS:,}")
+        if at_least("ensemble", self.ensemble, 1) > _MOST_MEMBERS:
+            raise ConfigError(f"ensemble is {self.ensemble}; expected at most {_MOST_MEMBERS:,} models")
         if at_least("cross_draws", self.cross_draws, 1) > _MOST_DRAWS:
             raise ConfigError(f"cross_draws is {self.cross_draws}; expected at most {_MOST_DRAWS:,}")
         if not 0 <= self.calibration < 1:

@@ -154,6 +154,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         view_weights=_weight_of_each(options.view_weights, names),
         weight_decay=_decay(options.weight_decay, model, rows),
         calibration=_calibration(options, model, rows, steps),
+        bootstrap=options.bootstrap,
     )
 
 

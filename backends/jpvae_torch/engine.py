@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from jpvae.model.model import Model
 from jpvae.model.objective import negative_elbo
 
 from .networks import Factory, Networks, as_floats
+from .stack import Stack, Stacks, stack_of
 from .state import MakeOptimizer, State, adam
 from .together import add_up, agree, any_of
 
@@ -91,10 +92,12 @@ class Engine:
 
     def parameters(self, state: State) -> Tensors:
         """The parameters (they share memory with the state's)."""
+        state.settle()
         return {name: x.detach() for name, x in state.parameters.items()}
 
     def to_arrays(self, state: State) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Parameters, and the optimiser's arrays: Adam's step count and moments."""
+        state.settle()
         moments = {name: as_floats(x) for name, x in state.moments().items()}
         return {name: as_floats(x) for name, x in state.parameters.items()}, moments
 
@@ -106,6 +109,13 @@ class Engine:
     def decode(self, p: Mapping[str, torch.Tensor], view: int, z: torch.Tensor) -> torch.Tensor:
         """The likelihood's outputs."""
         return self._networks(p, "decoder", view, z)
+
+    def stack(self, states: Sequence[State]) -> Stack | Stacks | None:
+        """These states, all of this engine's model, as one program; None where they cannot be one (networks of the user's own,
+        or an optimiser). CUDA graphs replay its steps on a GPU."""
+        if self.model.own_networks or not all(state.stacks for state in states):
+            return None
+        return stack_of(self, states)
 
     @torch.enable_grad()
     def train_step(
@@ -131,6 +141,7 @@ class Engine:
         def decode(i: int, z: torch.Tensor) -> torch.Tensor:
             return network(p, "decoder", i, z, training=training)
 
+        state.leave()
         with network.randomness(batch.posterior_noise):
             found = self._objective(self.model, p, inputs, encode, decode, beta=beta, xp=self.xp)
             state.optimizer.zero_grad()
@@ -143,7 +154,8 @@ class Engine:
         if max_gradient_norm is not None:
             report["gradient_norm"] = state.limit(max_gradient_norm)
         if math.isfinite(report.get("gradient_norm", 0.0)):
-            state.step(learning_rate, coupling_rate, weight_decay)
+            state.set_rates(learning_rate, coupling_rate, weight_decay)
+            state.optimizer.step()
         loss, kl, *reconstruction = numbers.tolist()
         report |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if not math.isfinite(loss):

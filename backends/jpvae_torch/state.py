@@ -25,25 +25,39 @@ def adam(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, weight_decay=0.0, fused=fused)
 
 
+def adam_in_graphs(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """``adam`` with its rates and counts on the device, where a CUDA graph reads them."""
+    rated = [group | {"lr": torch.zeros((), device=group["params"][0].device)} for group in groups]
+    return torch.optim.AdamW(rated, weight_decay=0.0, fused=True, capturable=True)
+
+
 class State:
     """``parameters`` by name, of which those that require a gradient are trained by ``optimizer``.
 
     Groups: the networks' matrices by how fast they decay; what does not; the couplings, whose rate is another.
+    stacked: whether all have one more axis, the first, for the models of a stack (stack.py).
     """
 
     def __init__(
-        self, model: Model, parameters: Tensors, moments: Mapping[str, torch.Tensor] | None, make: MakeOptimizer
+        self,
+        model: Model,
+        parameters: Tensors,
+        moments: Mapping[str, torch.Tensor] | None,
+        make: MakeOptimizer,
+        *,
+        stacked: bool = False,
     ) -> None:
+        self.within: tuple[State, int] | None = None  # the stack that makes its steps, and its place there
         self.parameters = parameters
         # By name, not in the mapping's order: a file has another, and |g| is summed in this one.
         self.trained = {name: x for name, x in sorted(parameters.items()) if x.requires_grad}
         slow, groups = model.coupling_parameters, list[dict[str, Any]]()
-        kinds = {name: (model.decay(name, x.ndim), name in slow) for name, x in self.trained.items()}
+        kinds = {name: (model.decay(name, x.ndim - stacked), name in slow) for name, x in self.trained.items()}
         for decay, couples in sorted(set(kinds.values()), key=lambda kind: (kind[1], -kind[0])):
             chosen = [x for name, x in self.trained.items() if kinds[name] == (decay, couples)]
             groups.append({"params": chosen, "decay": decay, "couples": couples})
         self.optimizer, self._names = make(groups), {id(x): name for name, x in self.trained.items()}
-        self._adam = make is adam
+        self._adam = make in (adam, adam_in_graphs)
         if moments:
             self._resume(moments)
 
@@ -57,13 +71,18 @@ class State:
                 kept = {key.removeprefix("state.").removesuffix(f".{name}"): value.clone() for key, value in saved.items()}
             self.optimizer.state[x] = kept
 
-    def step(self, rate: float, coupling_rate: float, weight_decay: float) -> None:
-        """One step of the optimiser."""
+    @property
+    def stacks(self) -> bool:
+        """Whether it can be one of a stack: its optimiser works number by number."""
+        return self._adam
+
+    def set_rates(self, rate: float, coupling_rate: float, weight_decay: float) -> None:
+        """Of the optimiser's next steps."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * coupling_rate if group["couples"] else rate
+            now = rate * coupling_rate if group["couples"] else rate
+            group["lr"] = group["lr"].fill_(now) if isinstance(group["lr"], torch.Tensor) else now
             if weight_decay and group["decay"]:
                 group["weight_decay"] = weight_decay * group["decay"]
-        self.optimizer.step()
 
     def gradients(self) -> list[torch.Tensor]:
         """Of all that is trained: zeros where nothing of a batch needed it."""
@@ -80,6 +99,46 @@ class State:
             for g in gradients:
                 g.mul_(most / norm)
         return norm
+
+    def limit_each(self, most: float) -> torch.Tensor:
+        """``limit`` of each model of a stack, (K,), without waiting for the device."""
+        gradients = [x.grad for x in self.trained.values() if x.grad is not None]
+        norms = torch.stack([torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1, dtype=torch.float64) for g in gradients])
+        length = torch.linalg.vector_norm(norms, dim=0)
+        factor = torch.where(torch.isfinite(length) & (length > most), most / length, 1.0)
+        for g in gradients:
+            g.mul_(factor.to(g.dtype).reshape(-1, *[1] * (g.ndim - 1)))
+        found: torch.Tensor = length
+        return found
+
+    def settle(self) -> None:
+        """Take over, from the stack that has made its steps, where it stands."""
+        if self.within is None:
+            return
+        (stack, k), self.within = self.within, None
+        with torch.no_grad():
+            for name, x in self.parameters.items():
+                x.copy_(stack.parameters[name][k])
+        self._resume({name: x if name == "step" else x[k] for name, x in stack.moments().items()})
+        self.within = stack, k
+
+    def leave(self) -> None:
+        """Make its next steps alone, from where its stack is."""
+        self.settle()
+        self.within = None
+
+    def snapshot(self) -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
+        """Copies of all that a step changes."""
+        kept = [{key: value.clone() for key, value in self.optimizer.state.get(x, {}).items()} for x in self.trained.values()]
+        return [x.detach().clone() for x in self.trained.values()], kept
+
+    def restore(self, saved: tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]) -> None:
+        """Bring it back, in place; what the optimiser did not have yet is 0."""
+        with torch.no_grad():
+            for x, before, kept in zip(self.trained.values(), *saved, strict=True):
+                x.copy_(before)
+                for key, value in self.optimizer.state[x].items():
+                    value.copy_(kept.get(key, torch.zeros_like(value)))
 
     def moments(self) -> Tensors:
         """The optimiser's arrays by name: what ``State`` takes."""

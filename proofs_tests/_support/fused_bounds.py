@@ -105,8 +105,8 @@ def in_frames(evidence: Sequence[View], noise: Floats, latents: Sequence[Floats]
     drawn, pairs, covariance = [], [], []
     for i, v in enumerate(evidence):
         weaker = v.a * v.gained
-        off, spread = (v.m - weaker * u) / N[i], weaker / N[i]
-        kl = kl + v.bit * ((-v.shrinkage()).remainder() + v.r * v.r * (off * off + spread * spread / tau))
+        off, spread = v.r * ((v.m - weaker * u) / N[i]), v.r * (weaker / N[i])
+        kl = kl + v.bit * ((-v.shrinkage()).remainder() + (off * off + spread * spread / tau))
         drawn.append(v.expand(given(i, drawn_u) + std[i] * of(noise[:, (i + 1) * d : (i + 2) * d])))
         e = v.bit * ((of(latents[i]) @ v.Q - given(i, u)) / std[i])
         pairs.append((e, v.bit * (slope[i] / std[i]), v.bit * (2.0 * std[i].log() + np.log(2 * np.pi))))

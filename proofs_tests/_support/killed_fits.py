@@ -82,8 +82,8 @@ def die_in_write(kind: str, count: int) -> None:
     """Arrange for death in the ``count``-th write of a checkpoint: half written, before it is renamed, or after."""
     written, replace, opened = itertools.count(1), os.replace, Path.open
 
-    def open_half(path: Path, mode: str = "r") -> Any:
-        return Half(path, mode) if mode == "xb" and next(written) == count else opened(path, mode)
+    def open_half(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        return Half(path, mode) if mode == "xb" and next(written) == count else opened(path, mode, *rest, **named)
 
     def replace_or_die(source: Any, target: Any) -> None:
         now = next(written) == count

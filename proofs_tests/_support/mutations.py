@@ -46,6 +46,7 @@ class Mutant:
 
     file: str
     function: str  # the qualified name of the outermost function around it: what is compiled anew
+    line: int
     lines: range  # of the statement's head: a test that runs one of them can meet the mutant
     before: str
     after: str
@@ -88,7 +89,7 @@ class Source:
         heads = (_head(s) for s in ast.walk(function) if isinstance(s, ast.stmt) and s is not function)
         line = self.text.count(b"\n", 0, start) + 1
         lines = min((head for head in heads if line in head), key=len)
-        return Mutant(self.file, name, lines, _squeezed(before), _squeezed(after), source.decode())
+        return Mutant(self.file, name, line, lines, _squeezed(before), _squeezed(after), source.decode())
 
     def _at(self, node: ast.AST) -> tuple[int, int]:
         return self.starts[node.lineno - 1] + node.col_offset, self.starts[node.end_lineno - 1] + node.end_col_offset

@@ -1,10 +1,8 @@
-"""The long check: every hypothesis test with fifty times as many examples, then mutants of core and backends, in one report.
+"""The long check: every hypothesis test with fifty times as many examples. (The mutants are the other half: mutants.py.)
 
-    python proofs_tests/_support/thorough.py            all of it (under an hour of one core), or what a stopped run left
+    python proofs_tests/_support/thorough.py            all of it (a quarter of an hour of one core), or what a stopped run left
     python proofs_tests/_support/thorough.py NAME ...   only the test files whose paths contain one of these
 
-All mutants of the core are tried, except survivors that have a reason in docs/mutants.md: they count as survivors untried.
-Of the backends, whose tests train models, a sample is tried: SAMPLE mutants, drawn with a seed that comes from the commit.
 Hypothesis tests run on NumPy, PyTorch and JAX in float32 and float64: 150 examples each, or as many as SECONDS of processor
 time allow (JAX compiles for every new shape), which the report counts. array-api-strict is NumPy behind a narrower interface,
 the same bits: the examples of `make test` find a call that it lacks. The seed of the examples comes from the commit too.
@@ -26,7 +24,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mutants
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -35,7 +32,6 @@ ROOT = HERE.parents[1]
 REPORT = ROOT / "benchmarks" / "results" / "thorough.json"
 SECONDS = 3.0
 OUT_OF_TIME = "out of time"
-SAMPLE = 100
 
 
 def commit() -> str:
@@ -44,9 +40,8 @@ def commit() -> str:
 
 
 def changed() -> str:
-    """What differs from the commit, but for the files that this script writes."""
-    reports = (REPORT, *(target().report for target in mutants.TARGETS.values()))
-    command = ["git", "status", "--porcelain", "--", ".", *(f":!{path.relative_to(ROOT)}" for path in reports)]
+    """What differs from the commit, but for the file that this script writes."""
+    command = ["git", "status", "--porcelain", "--", ".", f":!{REPORT.relative_to(ROOT)}"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -56,7 +51,7 @@ def started() -> dict[str, Any]:
         return dict(found)
     machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     about = {"commit": commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine, "seed": int(commit()[:8], 16)}
-    return about | {"examples": {}, "mutants": {}}
+    return about | {"examples": {}}
 
 
 def write(report: dict[str, Any]) -> None:
@@ -158,44 +153,19 @@ def draw(report: dict[str, Any], names: list[str]) -> bool:
         return pytest.main([*options, f"--hypothesis-seed={report['seed']}", *map(str, files)], plugins=[plugin]) == 0
 
 
-def mutate(report: dict[str, Any], of: str, options: list[str]) -> bool:
-    """In a process of its own, which forks: the mutants; whether each is killed or has its reason."""
-    document, start = mutants.TARGETS[of]().report, time.monotonic()
-    before = document.stat().st_mtime_ns
-    command = [sys.executable, str(HERE / "mutants.py"), "--of", of, *options]
-    subprocess.run(command, cwd=ROOT, check=False)
-    if document.stat().st_mtime_ns == before:
-        sys.exit("the mutants' process ended before it wrote its report; its own message stands above")
-    sections = mutants.read_report(document)
-    report["mutants"][of] = {
-        "options": options,
-        "minutes": round((time.monotonic() - start) / 60, 1),
-        "unjudged": sum(reason == mutants.UNJUDGED for section in sections.values() for reason in section.reasons.values()),
-        "files": {name: {"killed": section.killed, "total": section.total} for name, section in sections.items()},
-    }
-    write(report)
-    return report["mutants"][of]["unjudged"] == 0
-
-
 def main() -> None:
     """See the top of the file."""
-    parser = argparse.ArgumentParser(description="Fifty times the examples, and the mutants.")
+    parser = argparse.ArgumentParser(description="Fifty times the examples.")
     parser.add_argument("names", nargs="*", help="parts of test files' paths; everything without any")
     options = parser.parse_args()
     if changed():
         sys.exit(f"these files differ from the commit; commit or stash them first:\n{changed()}")
     report = started()
-    plans = {"core": ["--new"], "backends": ["--sample", str(SAMPLE), "--seed", str(report["seed"])]}
-    good = [draw(report, options.names)]
-    good += [mutate(report, of, plan) for of, plan in plans.items() if of not in report["mutants"] and not options.names]
+    good = draw(report, options.names)
     failed = [name for name, unit in report["examples"].items() if unit["failed"]]
-    failed += [of for of, unit in report["mutants"].items() if unit["unjudged"]]
-    for of, unit in report["mutants"].items():
-        killed, total = (sum(file[key] for file in unit["files"].values()) for key in ("killed", "total"))
-        print(f"{of}: {killed} of {total} mutants killed")
     passed, examples = (sum(unit[key] for unit in report["examples"].values()) for key in ("passed", "examples"))
     print(f"{passed} tests passed with {examples:.0f} examples; failures in: {', '.join(failed) or 'no file'}")
-    sys.exit(bool(failed) or not all(good))
+    sys.exit(bool(failed) or not good)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,14 +92,13 @@ NOTICING = (  # the tests of which one fails for each: others may notice too, an
 
 def test_every_slip_fails_a_test(tmp_path):
     """In a process of its own, which forks: this one may have threads."""
-    rows, verdicts = tmp_path / "rows.json", tmp_path / "verdicts.json"
+    rows, report = tmp_path / "rows.json", tmp_path / "report.json"
     rows.write_text(json.dumps([row[:3] for row in SAMPLE]))
     quick = f"numpy and float64 and ({' or '.join(NOTICING)})"
-    command = [sys.executable, TOOL, "-k", quick, "--rows", rows, verdicts]
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    run = subprocess.run(command, env=os.environ | one_thread, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, TOOL, report, "--of", "core", "--workers", "1", "--rows", rows, "-k", quick]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
-    killers = json.loads(verdicts.read_text())
-    assert len(killers) == len(SAMPLE) == 31
-    unnoticed = [row for row, killer in zip(SAMPLE, killers, strict=True) if "::test_" not in str(killer)]
+    found = json.loads(report.read_text())["targets"]["core"]
+    assert (found["dropped"], len(found["mutants"]), len(SAMPLE)) == ({}, 31, 31)
+    unnoticed = [row for row, tried in zip(SAMPLE, found["mutants"], strict=True) if tried["verdict"] != "killed"]
     assert not unnoticed

@@ -11,7 +11,7 @@ from jpvae.testing.examples import MODELS, parameters
 from jpvae.training.batches import Batches
 from jpvae.training.callbacks import Callback, StopTraining
 from jpvae.training.divergence import check_finite
-from jpvae.training.loop import train
+from jpvae.training.loop import alone, train
 from jpvae.training.plan import Plan
 from jpvae.training.schedules import Constant, LearningRate
 
@@ -38,7 +38,7 @@ def test_the_row_view_term_and_step_are_named(backend, row, view):
     made = engine(backend, model, "float64")
     place = f"at step {step} .*view '{('rna', 'protein')[view]}', row {row} is the first: its KL .* is inf"
     with pytest.raises(TrainingDiverged, match=place):
-        train(made, made.start(parameters(model), None), batches)
+        alone(made, train(made.start(parameters(model), None), batches))
 
 
 def blind(model, view, column):
@@ -54,7 +54,7 @@ def test_a_reconstruction_is_named_where_the_posterior_is_finite(backend):
     step = next(k for k in range(50) if 23 in batches.rows(k))
     made = engine(backend, model, "float64")
     with pytest.raises(TrainingDiverged, match=f"at step {step} .*'protein', row 23 is the first: its reconstruction is inf"):
-        train(made, made.start(blind(model, 1, 1), None), batches, first=step)
+        alone(made, train(made.start(blind(model, 1, 1), None), batches, first=step))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -66,7 +66,7 @@ def test_a_gradient_that_is_not_finite_makes_no_step_where_there_is_a_limit(back
     state = made.start(blind(model, 0, 1), None)
     before = made.to_arrays(state)
     with pytest.raises(TrainingDiverged, match=rf"the gradient's norm is inf at step {step} .*e\+30.*step was not taken"):
-        train(made, state, batches, first=step)
+        alone(made, train(state, batches, first=step))
     for one, other in zip(before, made.to_arrays(state), strict=True):
         assert all(np.array_equal(one[name], x) for name, x in other.items())
 

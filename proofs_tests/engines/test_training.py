@@ -10,7 +10,7 @@ from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, TrainingDiverged
-from jpvae.training.loop import train
+from jpvae.training.loop import alone, train
 
 SHORT = OPTIONS | {"steps": 100, "hidden": (), "latent_dims": 2, "prior": "orthogonal", "learn_alpha": True, "dtype": "float32"}
 
@@ -96,7 +96,7 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         row = int(batches().at(first + 2).views[0][2:].min())  # the view holds the row's number
         place = rf"view 'view1', row {row} is the first: its reconstruction is inf\. Lower learning_rate"
         with pytest.raises(TrainingDiverged, match=f"the loss is nan at step {first + 2} .*{place}"):
-            train(Stub(), seen, batches(), first=first)
+            alone(Stub(), train(seen, batches(), first=first))
         assert same(seen[-1], batches().at(first + 2))
 
 

@@ -1,14 +1,23 @@
 """The likelihoods' own parameters, learned on rows that the networks have not seen.
 
-Oracles: a model that is one Gaussian (exact.py), whose noise variances are numbers set by hand; and coverage of new rows.
+Oracles: a model that is one Gaussian (exact.py), whose noise variances are numbers set by hand; coverage of new rows; and a
+decoder that ignores its latents, whose likelihood is SciPy's, on the same grids:
+
+    d_view = argmax_d sum_c L_c(d),    d_c = argmax_d L_c(d) - (d - d_view)^2 / (2 tau^2),    then one e for the whole view
+
+e is found by counting draws; how many cells lie between ranks 2 and 78 of 79 draws, ties halved, is computed.
 """
+
+import functools
 
 import numpy as np
 import pytest
 from exact import COLUMNS, exact
+from scipy import stats
 
 from jpvae import JPVAE
 from jpvae.errors import ConfigError
+from jpvae.inference import calibration
 from jpvae.inference.calibration import DRAWS, LEVEL, SHIFTS, WIDER, calibrated
 from jpvae.inference.predictor import Predictor
 from jpvae.training.callbacks import Callback, StopTraining
@@ -119,3 +128,141 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
 def test_odd_fractions_are_refused(value):
     with pytest.raises(ConfigError, match="calibration"):
         JPVAE(calibration=value).fit(wide(30, 0))
+
+
+MEANS = np.array([0.4, 1.0, 2.5, 6.0])
+SPREADS = np.array([-0.5, 0.25, 1.0, 1.75])  # of the data, around what the model believes
+
+
+class Normal:
+    name, parameter, believed = "gaussian", "log_var", -1.0
+
+    @staticmethod
+    def drawn(rng, rows):
+        return MEANS + np.exp((Normal.believed + SPREADS) / 2) * rng.standard_normal((rows, 4))
+
+    @staticmethod
+    def law(c, log_var):
+        return stats.norm(MEANS[c], np.exp(log_var / 2))
+
+    @staticmethod
+    def bias(units):  # targets are standardised
+        return (MEANS - units.location) / units.scale
+
+    @staticmethod
+    def learned(units):
+        return Normal.believed - 2.0 * np.log(units.scale)
+
+    density, tie = staticmethod(lambda law, x: law.logpdf(x)), staticmethod(lambda _, x: 0.0 * x)
+
+
+class NegativeBinomial:
+    name, parameter, believed = "negative_binomial_unscaled", "log_dispersion", -1.0
+
+    @staticmethod
+    def drawn(rng, rows):
+        r = np.exp(-(NegativeBinomial.believed + SPREADS))
+        return rng.negative_binomial(r, r / (r + MEANS), (rows, 4)).astype(float)
+
+    @staticmethod
+    def law(c, log_phi):
+        r = np.exp(-log_phi)
+        return stats.nbinom(r, r / (r + MEANS[c]))
+
+    @staticmethod
+    def bias(_):
+        return 30.0 * np.arctanh(np.log(MEANS) / 30.0)
+
+    @staticmethod
+    def learned(_):
+        return np.full(4, NegativeBinomial.believed)
+
+    density, tie = staticmethod(lambda law, x: law.logpmf(x)), staticmethod(lambda law, x: law.pmf(x))
+
+
+def inside(below, equal):
+    """P(1.5 <= #{draws < x} + #{draws = x}/2 <= 77.5) of 79 independent draws, (n,): twice it is a sum of 79 terms
+    0, 1 or 2, whose law is the 79th power of a polynomial."""
+    w = np.exp(-2j * np.pi * np.arange(256) / 256)
+    one = (1.0 - below - equal)[:, None] + equal[:, None] * w + below[:, None] * w**2
+    return np.fft.ifft(one**DRAWS, axis=1).real[:, 3:156].sum(axis=1)
+
+
+@functools.cache
+def found(family, rows, gaps):
+    """The two views' data, NaN where a cell is empty; the second view's learned parameter, and what becomes of it."""
+    rng = np.random.default_rng(rows)
+    x = family.drawn(rng, rows)
+    x[rng.random(x.shape) < 0.3 * gaps] = np.nan
+    x[np.isnan(x).all(axis=1)] = 1.0
+    first = rng.standard_normal((rows, 2))
+    options = {"hidden": (), "steps": 1, "latent_dims": 2, "progress": False, "backend": "numpy", "dtype": "float64"}
+    likelihood = {"view0": "gaussian", "view1": family.name}
+    model = JPVAE(likelihood=likelihood, entries="marginalise" if gaps else "error", missing="nan", **options).fit([first, x])
+    units, own = model._fitted.units, model.predictor()
+    p = {name: np.array(value) for name, value in own.p.items()}
+    p["decoder.1.0.weight"][:], p["decoder.1.0.bias"][:] = 0.0, family.bias(units[1])
+    p[f"likelihood.1.{family.parameter}"][:] = family.learned(units[1])
+    there = np.ones(rows, dtype=bool)
+    views = [u.prepare(v, there, "float64", range(rows)) for u, v in zip(units, (first, x), strict=True)]
+    predictor = Predictor(own.engine, own.model, p, own.seed)
+    made = calibrated(predictor, views, np.ones((rows, 2), dtype=bool))
+    return x, made[f"likelihood.1.{family.parameter}"] - family.learned(units[1])
+
+
+CASES = [
+    (Normal, 12, False),
+    (Normal, 1500, False),
+    (Normal, 500, True),
+    (NegativeBinomial, 12, False),
+    (NegativeBinomial, 500, False),
+]
+
+
+@pytest.mark.parametrize(("family", "rows", "gaps"), CASES, ids=lambda x: getattr(x, "name", str(x)))
+def test_the_view_s_shift_each_column_s_own_and_the_last_one_for_all(family, rows, gaps):
+    x, moved = found(family, rows, gaps)
+    cells = [column[~np.isnan(column)] for column in x.T]
+    fits = np.array(
+        [[family.density(family.law(c, family.believed + d), v).sum() for c, v in enumerate(cells)] for d in SHIFTS]
+    )
+    middle = SHIFTS[fits.sum(axis=1).argmax()]
+    own = SHIFTS[(fits - (SHIFTS[:, None] - middle) ** 2 / (2 * 0.5**2)).argmax(axis=0)]
+    assert len(set(own)) > (1 if rows > 100 else 0)
+    assert np.any(own != SHIFTS[fits.argmax(axis=0)]) or rows > 100  # the penalty is met
+    e = moved - own
+    assert np.allclose(e, e[0], atol=1e-9)
+    assert np.isclose(WIDER, e[0], atol=1e-9).any()
+    shares, count = [], sum(map(len, cells))
+    for wider in WIDER:
+        laws = [family.law(c, family.believed + own[c] + wider) for c in range(4)]
+        total = 0.0
+        for law, column in zip(laws, cells, strict=True):
+            v, times = np.unique(column, return_counts=True)
+            total += times @ inside(law.cdf(v) - family.tie(law, v), family.tie(law, v))
+        shares.append(total / count)
+    missed = np.abs(np.array(shares) - 0.95)
+    # Each cell's 79 draws decide whether it is inside: a count with a standard error of at most that of all cells together.
+    assert missed[np.isclose(WIDER, e[0])][0] <= missed.min() + 3 * np.sqrt(0.95 * 0.05 / count)
+
+
+def test_how_many_rows_are_looked_at():
+    """About 40,000 cells of a view for its shifts, but at least 20 rows, and all rows where there are fewer."""
+    assert (calibration._CELLS, calibration._FEWEST) == (40_000, 20)
+
+    class Seen(calibration._Hidden):
+        def __init__(self, features):
+            self.features, self.columns, self.asked = features, {"a": np.arange(features)}, []
+            self.predictor = self.own = self.family = None
+
+        def _decoded(self, draws, most):
+            self.asked.append((draws, most))
+            raise StopIteration
+
+    for features, rows in ((10, 4000), (2000, 20), (3000, 20), (40_000, 20)):
+        one = Seen(features)
+        one.predictor = type("P", (), {"xp": np, "own": {None: {}}})()
+        one.view, one.own = None, {}
+        with pytest.raises(StopIteration):
+            one.shifts()
+        assert one.asked == [(16, rows)]

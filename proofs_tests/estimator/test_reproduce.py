@@ -165,8 +165,8 @@ def test_stacked_or_one_by_one_the_classifiers_are_the_same(whole, tmp_path):
     images, which roundings of float32 could move by an image where two classes tie: none do."""
     train, test = splits()
     folder = whole / "trainings" / "published" / "orthogonal-0"
-    options = {"epochs": TINY.epochs, "seed": 0}
-    stacked = classifiers.of_model(folder, train, test, tmp_path, device="cpu:0", **options)
+    options = {"epochs": TINY.epochs, "seeds": [0]}
+    (stacked,) = classifiers.of_models([folder], train, test, tmp_path, device="cpu:0", **options)
     kept = json.loads((whole / "raw" / "published" / "orthogonal-0" / "classifiers.json").read_text())
     assert stacked["accuracy"] == kept["accuracy"]
 

@@ -88,6 +88,27 @@ def test_cells_are_corrected():
     assert miss(None) > 10
 
 
+def test_by_default_rows_that_lack_single_cells_are_resampled_where_it_pays():
+    """Row by row the result is that of 2 n_draws proposals where these are worth 8 and a view that is there lacks cells,
+    else that without: the same draws, to the bit."""
+    one, columns = spoilt(0.3, 2.5, entries="marginalise", posterior="fused"), np.ones((ROWS, sum(COLUMNS)), bool)
+    columns[:40, [1, 2, 6]] = False  # single cells
+    columns[20:, -COLUMNS[2] :] = False  # a view, and of rows 20 to 39 both
+    gaps = split(np.where(columns, np.concatenate(one.sample(ROWS, 9), axis=1), np.nan))
+
+    def drawn(proposals, draws):
+        options = {"n_draws": draws, "observation_noise": False, "missing": "nan"}
+        return np.concatenate(one.model.sample_imputations(gaps, **options, **proposals), axis=-1)
+
+    for draws, many in ((20, 40), (4, 32)):
+        found, plain, chosen = drawn({}, draws), drawn({"proposals": None}, draws), drawn({"proposals": many}, draws)
+        worth = one.model.effective_draws(gaps, n_draws=many, missing="nan")
+        pays = (np.arange(ROWS) < 40) & (worth >= 8)
+        assert 8 < pays.sum() < 32
+        assert np.array_equal(found, np.where(pays[:, None], chosen, plain))
+        assert not np.any(np.all(chosen == plain, axis=(0, 2)))
+
+
 def test_right_encoders_are_left_alone():
     """Every weight is p(x_O): all draws are worth K, and those taken have the same law as those without weights."""
     one, columns = exact(), np.repeat(TWO, COLUMNS)
@@ -154,7 +175,7 @@ def test_collapsed_weights_are_reported_with_what_to_do():
     one.model.impute(views, mask, n_draws=4)  # no proposals, no warning
 
 
-@pytest.mark.parametrize("proposals", [0, 1, True, 2.5, "all"])
+@pytest.mark.parametrize("proposals", [0, 1, True, 2.5, "all", 100_001])
 def test_what_proposals_cannot_be(proposals):
     one = exact()
     for call in (one.model.impute, one.model.sample_imputations):

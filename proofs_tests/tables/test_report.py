@@ -236,3 +236,8 @@ def test_the_best_of_each_line_is_marked():
     ((where, who, by),) = found.lost()
     assert (where, who) == ("a", "ridge")
     assert by == pytest.approx(0.2)
+
+
+def test_two_decimals_have_no_minus_before_zeros():
+    found = [page.fixed(value) for value in (-0.004, -0.0, 0.004, -0.4, 12.347, float("nan"))]
+    assert found == ["0.00", "0.00", "0.00", "\u22120.40", "12.35", "–"]

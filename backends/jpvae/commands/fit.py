@@ -50,6 +50,8 @@ def command(
     early_stopping: options.EarlyStopping = None,
     max_gradient_norm: options.MaxGradientNorm = None,
     weight_decay: options.WeightDecay = None,
+    ensemble: options.Ensemble = None,
+    bootstrap: options.Bootstrap = False,
     seed: Seed = 0,
     backend: options.Backend = None,
     device: options.Device = "cpu",
@@ -108,6 +110,7 @@ def command(
         "learning_rate": learning_rate,
         "max_gradient_norm": max_gradient_norm,
         "weight_decay": weight_decay,
+        "ensemble": ensemble,
         "backend": backend,
         "threads": threads,
     }
@@ -119,6 +122,7 @@ def command(
         "missing": "nan",
         "seed": seed,
         "device": device,
+        "bootstrap": bootstrap,
         **_early_stopping(early_stopping),
     }
     announcement = Announcement(joined, given, silent=as_json)

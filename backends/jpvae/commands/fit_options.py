@@ -130,6 +130,20 @@ EarlyStopping = Annotated[
         _TRAINING,
     ),
 ]
+Ensemble = Annotated[
+    int | None,
+    _option(
+        "K", "Train K models that differ by their seeds; imputations are their mean, draws are shared out.", _TRAINING, min=1
+    ),
+]
+Bootstrap = Annotated[
+    bool,
+    typer.Option(
+        "--bootstrap",
+        help="Train each model of the ensemble on rows drawn with replacement, for proper multiple imputation.",
+        rich_help_panel=_TRAINING,
+    ),
+]
 MaxGradientNorm = Annotated[
     float | None,
     _option("G", "Rescale longer gradients to this norm. By default twice the root of the number of columns.", _TRAINING),

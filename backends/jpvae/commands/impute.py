@@ -19,6 +19,7 @@ from .arguments import AsJson, Engine, ModelFile, Threads, ViewFiles, console
 from .reading_options import reads_tables
 
 if TYPE_CHECKING:
+    from ..inference.importance import Proposals
     from ..tables.results import Wanted
 
 EXAMPLE = "jpvae impute model.safetensors --view rna=new.csv --out filled --draws 20"
@@ -55,9 +56,10 @@ def command(
     proposals: Annotated[
         int | None,
         typer.Option(
-            min=2,
+            min=0,
             metavar="N",
-            help="Take the draws from N proposals by importance resampling, which corrects for inaccurate encoders.",
+            help="Take the draws from N proposals by importance resampling, which corrects for inaccurate encoders. By default "
+            "for subjects with single empty cells alone; 0 for none.",
         ),
     ] = None,
     bounds: Annotated[
@@ -135,7 +137,8 @@ def command(
     if match is not None and not draws:
         raise ConfigError(f"--match is {match} without --draws; expected both: donors' values are draws")
     limits = bounds_of.from_words(bounds or [], whole or [])
-    wanted = results.Wanted(draws, std, probabilities, proposals, *limits, match)
+    resampled: Proposals = "auto" if proposals is None else proposals or None
+    wanted = results.Wanted(draws, std, probabilities, resampled, *limits, match)
     options = {"impossible": impossible.value, "backend": backend, "device": device, "threads": threads}
     if is_dataset(view) or rows is not None:
         for option, value in (("--report", report), ("--match", match)):

@@ -11,6 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..atomic import write_atomically
+from ..ensembles import fit_together
 from ..errors import ConfigError
 from ..estimator import JPVAE
 from ..source import source_commit
@@ -46,6 +48,43 @@ def run(
     A finished run in ``out`` is returned as it is; a folder with another configuration is refused. steps: fewer, to try out.
     alpha: another than the protocol's, or "learned".
     """
+    about = {"alpha": alpha, "steps": steps, "backend": backend, "device": device}
+    return run_together(variant, protocol, {seed: out}, progress=progress, **about)[seed]
+
+
+def run_together(
+    variant: str,
+    protocol: str,
+    outs: Mapping[int, Path],
+    *,
+    progress: bool | Literal["auto"] = "auto",
+    **about: Any,
+) -> dict[int, dict[str, Any]]:
+    """``run`` of several seeds, each into its folder, as one stacked program where the backend has such.
+
+    about: the other arguments of ``run``.
+    """
+    begun = {seed: _begin(variant, protocol, out, seed=seed, **about) for seed, out in outs.items()}
+    found = {seed: one for seed, one in begun.items() if isinstance(one, dict)}
+    todo = {seed: one for seed, one in begun.items() if isinstance(one, _Begun)}
+    if todo:
+        train_views, test_views = halves(mnist("train")[0][:TRAINING_IMAGES]), halves(mnist("test")[0])
+        models = {seed: one.model(progress=progress if seed == min(todo) else False) for seed, one in todo.items()}
+        fit_together(
+            list(models.values()),
+            train_views,
+            checkpoints=[one.out / "checkpoint.safetensors" for one in todo.values()],
+            checkpoint_every=500,
+            callbacks=[[Metrics(one)] for one in todo.values()],
+        )
+        found |= {seed: todo[seed].measured(model, train_views, test_views) for seed, model in models.items()}
+    return {seed: found[seed] for seed in outs}
+
+
+def _begin(
+    variant: str, protocol: str, out: Path, *, seed: int, alpha: Any, steps: int | None, device: str, backend: str = "torch"
+) -> dict[str, Any] | _Begun:
+    """The result of a finished run, or one that is to be made or gone on with. Raises ConfigError."""
     config: dict[str, Any] = {"variant": variant, "protocol": protocol, "seed": seed, "backend": backend, "device": device}
     config |= {"options": options(variant, protocol, alpha)}
     if steps is not None:
@@ -61,50 +100,66 @@ def run(
         if result_file.exists():
             return _read_json(result_file)
 
-    train_views = halves(mnist("train")[0][:TRAINING_IMAGES])
-    test_views = halves(mnist("test")[0])
-    model = JPVAE(**of_estimator(config["options"]), seed=seed, backend=backend, device=device, progress=progress)
-    metrics = out / "metrics.jsonl"
+    return _Begun(out, stored, config["options"])
 
-    class Metrics(Callback):
-        """The history in a file; a resumed run first brings it back to its checkpoint."""
 
-        def on_start(self, run: Run, step: int, steps: int) -> None:
-            self.records = list(run.history)
+@dataclass(frozen=True)
+class _Begun:
+    """A run without a result yet. config: as it is stored; options: of the estimator."""
 
-        def on_log(self, record: Mapping[str, Any]) -> None:
-            if not config_file.exists():  # not sooner: a mistake before the first step leaves the folder free
-                _write_json(config_file, stored)
-            self.records.append(record)
-            write_atomically(metrics, "".join(json.dumps(r) + "\n" for r in self.records).encode())
+    out: Path
+    config: Mapping[str, Any]
+    options: Mapping[str, Any]
 
-    model.fit(train_views, checkpoint=out / "checkpoint.safetensors", checkpoint_every=500, callbacks=[Metrics()])
-    begin = time.perf_counter()
-    test = measure(model, test_views)
-    latents = latent_report(model, train_views)
-    result = {
-        "variant": variant,
-        "protocol": protocol,
-        "seed": seed,
-        "table_1": {
-            "reconstruction": test["reconstruction_alone"],
-            "imputation": test["published_imputation"],
-        },
-        "table_2": {"active_units_percent": latents["active_units_percent"]},
-        "reconstruction_given_both": test["reconstruction"],
-        "plug_in": test["plug_in"],
-        "plug_in_training": test["plug_in_training"],
-        "predictive": test["predictive"],
-        "conditional_nll": test["conditional_nll"],
-        "negative_elbo": test["negative_elbo"],
-        "cross_correlation_norm": latents["cross_correlation_norm"],
-        "largest_singular_value": float(np.asarray(model.predictor().prior.max_singular_value())),
-        "seconds": {"training": model.history_[-1]["seconds"], "measuring": time.perf_counter() - begin},
-        "made_by": provenance(backend),
-        "options": stored["options"],
-    }
-    _write_json(result_file, result)
-    return result
+    def model(self, *, progress: bool | Literal["auto"]) -> JPVAE:
+        """To be trained."""
+        about = {name: self.config[name] for name in ("seed", "backend", "device")}
+        return JPVAE(**of_estimator(self.options), **about, progress=progress)
+
+    def measured(self, model: JPVAE, train_views: list[np.ndarray], test_views: list[np.ndarray]) -> dict[str, Any]:
+        """The result, written down."""
+        begin = time.perf_counter()
+        test, latents = measure(model, test_views), latent_report(model, train_views)
+        largest: Any = model.predictor().prior.max_singular_value()  # of the independent prior NumPy's
+        result = {
+            **{name: self.config[name] for name in ("variant", "protocol", "seed")},
+            "table_1": {
+                "reconstruction": test["reconstruction_alone"],
+                "imputation": test["published_imputation"],
+            },
+            "table_2": {"active_units_percent": latents["active_units_percent"]},
+            "reconstruction_given_both": test["reconstruction"],
+            "plug_in": test["plug_in"],
+            "plug_in_training": test["plug_in_training"],
+            "predictive": test["predictive"],
+            "conditional_nll": test["conditional_nll"],
+            "negative_elbo": test["negative_elbo"],
+            "cross_correlation_norm": latents["cross_correlation_norm"],
+            "largest_singular_value": float(np.asarray(largest.cpu() if hasattr(largest, "cpu") else largest)),
+            "seconds": {"training": model.history_[-1]["seconds"], "measuring": time.perf_counter() - begin},
+            "made_by": provenance(self.config["backend"]),
+            "options": self.config["options"],
+        }
+        _write_json(self.out / "result.json", result)
+        return result
+
+
+class Metrics(Callback):
+    """The history in a file; a resumed run first brings it back to its checkpoint."""
+
+    def __init__(self, begun: _Begun) -> None:
+        self._begun = begun
+
+    def on_start(self, run: Run, step: int, steps: int) -> None:
+        """Of a resumed run: what there is."""
+        self.records = list(run.history)
+
+    def on_log(self, record: Mapping[str, Any]) -> None:
+        """The configuration, not sooner than with the first: a mistake before it leaves the folder free; and all records."""
+        if not (config := self._begun.out / "config.json").exists():
+            _write_json(config, self._begun.config)
+        self.records.append(record)
+        write_atomically(self._begun.out / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in self.records).encode())
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -115,7 +170,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 

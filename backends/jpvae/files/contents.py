@@ -29,11 +29,18 @@ def fits(tensors: Arrays, model: Model) -> bool:
     if any(name.startswith("moments.") for name in tensors):
         n = sum(model.latent_dims)
         expected |= {"moments.mean": (n,), "moments.covariance": (n, n)}
-    own = {head: _own(tensors, head, model) for head in ("parameters.", "best.")}
-    if own["best."] not in ({}, own["parameters."]):
+    heads = [f"member.{k}." for k in range(1, members_in(tensors) + 1)]
+    expected |= {f"{head}{name}": shape for head in heads for name, shape in shapes.items()}
+    own = {head: _own(tensors, head, model) for head in ("parameters.", "best.", *heads)}
+    if own["best."] not in ({}, own["parameters."]) or any(own[head] != own["parameters."] for head in heads):
         return False
     left = {f"{head}{name}" for head, shapes in own.items() for name in shapes}
     return {n: x.shape for n, x in tensors.items() if not n.startswith("adam.") and n not in left} == expected
+
+
+def members_in(tensors: Arrays) -> int:
+    """How many further models of an ensemble there are: member.1, member.2, ..."""
+    return len({name.split(".")[1] for name in tensors if name.startswith("member.")})
 
 
 def _own(tensors: Arrays, head: str, model: Model) -> dict[str, tuple[int, ...]]:
@@ -60,6 +67,7 @@ def check_numbers(tensors: Arrays, model: Model, path: str) -> None:
     """Raise CheckpointError for an array that is not of finite real numbers, or a scale that is not positive."""
     for name, x in tensors.items():
         kind, _, rest = name.partition(".")
+        rest = rest.partition(".")[2] if kind == "member" else rest
         if (kind == "adam" and (rest.startswith("state.") or model.is_own(rest[2:]))) or model.is_own(rest):
             continue  # of the user's own networks and optimisers anything may be
         if x.dtype not in (np.float32, np.float64):

@@ -102,7 +102,7 @@ class ModelFiles:
         options = fitted.options
         self = cls(**{field.name: getattr(options, field.name) for field in fields(options)})
         made = engine_of(options, fitted.model, fitted.view_names)
-        parameters = with_networks(made, fitted.model, fitted.parameters, fitted.seed)
-        native = {name: made.asarray(x) for name, x in parameters.items()}
-        self._become(fitted, Predictor(made, fitted.model, native, fitted.seed))
+        every = [with_networks(made, fitted.model, p, fitted.seed) for p in (fitted.parameters, *fitted.others)]
+        first, *others = ({name: made.asarray(x) for name, x in p.items()} for p in every)
+        self._become(fitted, Predictor(made, fitted.model, first, fitted.seed, others))
         return self

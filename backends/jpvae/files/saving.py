@@ -27,7 +27,7 @@ from ..views.inferring import per_view
 from ..views.names import unfit
 from ..views.slices import Slices
 from . import checkpoints
-from .contents import check_history, check_numbers, check_window, fits
+from .contents import check_history, check_numbers, check_window, fits, members_in
 
 Reports = Sequence[Mapping[str, Any]]
 
@@ -57,6 +57,7 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
     if fitted.moments is not None:
         tensors |= {"moments.mean": fitted.moments[0], "moments.covariance": fitted.moments[1]}
     tensors |= {f"best.{name}": x for name, x in best.parameters.items()} if best else {}
+    tensors |= {f"member.{k}.{name}": x for k, p in enumerate(fitted.others, 1) for name, x in p.items()}
     tensors |= {f"calibrated.{name}": x for name, x in progress.calibrated.items()}
     header = identity(fitted) | {"step": progress.step, "history": fitted.history, "fingerprint": fingerprint}
     header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
@@ -66,6 +67,13 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
     if progress.window:
         header["window"] = progress.window
     header |= {"families": sources} if (sources := _sources(fitted.model)) else {}
+    checkpoints.save(path, tensors, header, check=lambda written: _fitted(written, *checkpoints.load(written)))
+
+
+def add_members(path: str | os.PathLike[str], others: Sequence[Arrays]) -> None:
+    """Add the parameters of an ensemble's other models to the file of the first one's finished training."""
+    tensors, header = checkpoints.load(path)
+    tensors = {**tensors, **{f"member.{k}.{name}": x for k, p in enumerate(others, 1) for name, x in p.items()}}
     checkpoints.save(path, tensors, header, check=lambda written: _fitted(written, *checkpoints.load(written)))
 
 
@@ -116,7 +124,9 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             raise CheckpointError(f"{damaged} (its metadata)")
         check_history(history, header["step"], model.views, str(path))
         check_window(header.get("window", []), header["step"], model.views, str(path))
-        moments = checkpoints.select(tensors, "moments.")
+        moments, others = checkpoints.select(tensors, "moments."), members_in(tensors)
+        if others not in (0, options.ensemble - 1):
+            raise CheckpointError(f"{damaged} (it has {1 + others} models of an ensemble of {options.ensemble})")
         return Fitted(
             options=options,
             seed=seed_of(options.seed),
@@ -135,6 +145,7 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             history=tuple(history),
             moments=(moments["mean"], moments["covariance"]) if moments else None,
             report=LatentReport.from_json(header.get("report"), latents),
+            others=tuple(checkpoints.select(tensors, f"member.{k}.") for k in range(1, others + 1)),
         )
     except CheckpointError:
         raise

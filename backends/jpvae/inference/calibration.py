@@ -93,7 +93,7 @@ class _Hidden:
             count += int(known.sum())
             for k, wider in enumerate(WIDER):
                 own = {name: self.own[name] + shifts[at] + wider for name, at in self.columns.items()}
-                drawn = self.family.draw(means, own, rng)[..., learned]
+                drawn = self.family.draw_many(means, own, rng)[..., learned]
                 rank = (drawn < truth).sum(axis=0) + 0.5 * (drawn == truth).sum(axis=0)
                 inside[k] += ((rank >= _LOWEST - 0.5) & (rank <= DRAWS - _LOWEST + 0.5) & known).sum()
         return float(WIDER[np.abs(inside / max(1, count) - LEVEL).argmin()])

@@ -12,7 +12,7 @@ depend on where other rows have holes. What follows is done entry by entry.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def plug_in(
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Iterator[Filling]:
     """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12."""
-    for block, holes in _blocks_with_holes(predictor, views, whole, observed, drawing=False):
+    for block, holes, _ in _blocks_with_holes(predictor, views, whole, observed, drawing=False):
         latents = predictor.conditional_latents(block) if moments is None else predictor.regressed_latents(block, *moments)
         for j, rows in holes.items():
             mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j]))[rows]
@@ -67,10 +67,38 @@ def predictive(
     observation_noise: bool = False,
     resampling: Resampling | None = None,
 ) -> Iterator[Filling]:
-    """Mean of the decoded means over draws of the missing latents, and their std: with the noise, the value's own."""
-    for block, holes in _blocks_with_holes(predictor, views, whole, observed):
+    """Mean of the decoded means over draws of the missing latents, and their std: with the noise, the value's own.
+
+    Of an ensemble the draws are shared out: means are those over its models, and variances have what these disagree by.
+    """
+    members = predictor.members
+    each = draws if len(members) == 1 else max(2, -(-draws // len(members)))
+    options: dict[str, Any] = {"observation_noise": observation_noise, "resampling": resampling}
+    every = [_predictive(one, views, whole, observed, each, **options) for one in members]
+    for found in zip(*every, strict=True):
+        yield found[0] if len(found) == 1 else _mixed(found)
+
+
+def _mixed(found: Sequence[Filling]) -> Filling:
+    """Of the members' fillings of the same rows that of all: the mean of means, of variances with the variance of means."""
+    means, stds = (np.stack([getattr(one, name) for one in found]) for name in ("mean", "std"))
+    std = np.sqrt(np.mean(stds**2, axis=0) + np.var(means, axis=0, ddof=1))
+    return Filling(found[0].view, found[0].rows, np.mean(means, axis=0), std)
+
+
+def _predictive(
+    predictor: Predictor,
+    views: Sequence[Rows],
+    whole: np.ndarray,
+    observed: np.ndarray,
+    draws: int,
+    *,
+    observation_noise: bool,
+    resampling: Resampling | None,
+) -> Iterator[Filling]:
+    for block, holes, lacking in _blocks_with_holes(predictor, views, whole, observed):
         statistics = {j: DrawStatistics() for j in holes}
-        for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling):
+        for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
             kept = means[:, holes[j]]
             statistics[j].update(kept, predictor.noise_variance(j, kept) if observation_noise else None)
         for j, rows in holes.items():
@@ -88,11 +116,35 @@ def completed_draws(
     resampling: Resampling | None = None,
     matching: bool = False,
 ) -> Iterator[Draws]:
-    """The draws themselves, with the likelihood's own noise where asked for; matching: with uniform numbers beside them."""
-    for block, holes in _blocks_with_holes(predictor, views, whole, observed):
+    """The draws themselves, with the likelihood's own noise where asked for; matching: with uniform numbers beside them.
+
+    Of an ensemble each model gives its share of them, one after the other.
+    """
+    members, first = predictor.members, 0
+    options: dict[str, Any] = {"observation_noise": observation_noise, "resampling": resampling, "matching": matching}
+    for k, one in enumerate(members):
+        count = draws // len(members) + (k < draws % len(members))
+        for found in _completed_draws(one, views, whole, observed, count, **options) if count else ():
+            start, stop, _ = found.which.indices(count)
+            yield found._replace(which=slice(first + start, first + stop))
+        first += count
+
+
+def _completed_draws(
+    predictor: Predictor,
+    views: Sequence[Rows],
+    whole: np.ndarray,
+    observed: np.ndarray,
+    draws: int,
+    *,
+    observation_noise: bool,
+    resampling: Resampling | None,
+    matching: bool,
+) -> Iterator[Draws]:
+    for block, holes, lacking in _blocks_with_holes(predictor, views, whole, observed):
         noise = {j: predictor.noise(block, Stream.OBSERVATION, j) for j in holes}
         chances = {j: predictor.noise(block, Stream.DONORS, j) for j in holes} if matching else {}
-        for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling):
+        for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
             values = predictor.observations(j, means, noise[j]) if observation_noise else means
             chance = chances[j].each(lambda mean, rng: rng.random(mean.shape), means)[:, holes[j]] if matching else None
             yield Draws(j, which, block.rows.start + holes[j], values[:, holes[j]], means[:, holes[j]], chance)
@@ -100,12 +152,13 @@ def completed_draws(
 
 def _blocks_with_holes(
     predictor: Predictor, views: Sequence[Rows], whole: np.ndarray, observed: np.ndarray, *, drawing: bool = True
-) -> Iterator[tuple[Block, dict[int, np.ndarray]]]:
+) -> Iterator[tuple[Block, dict[int, np.ndarray], np.ndarray]]:
+    """Blocks, the rows of each view that lack something, and which rows (R,) lack cells of a view that they have."""
     for block in predictor.blocks(views, observed, drawing=drawing):
         missing = {j: np.flatnonzero(~there) for j, there in enumerate(whole[block.rows].T)}
         holes = {j: rows for j, rows in missing.items() if rows.size}
         if holes:
-            yield block, holes
+            yield block, holes, (observed[block.rows] & ~whole[block.rows]).any(axis=1)
 
 
 def checked(fillings: Iterator[Filling], views: Sequence[Scaled]) -> Iterator[Filling]:

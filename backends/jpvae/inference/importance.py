@@ -14,7 +14,7 @@ than 1.
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from ..option_values import at_least
 
 _MOST_PROPOSALS = 100_000
 COLLAPSED, ENOUGH = 1.5, 32  # effective draws in the middle row, of at least so many
+# What "auto" takes: twice as many proposals as draws; a row keeps plain draws where they are worth less (docs/experiments.md).
+_PER_DRAW, _FEWEST, _MANY, WORTH = 2, 32, 2_000, 8.0
+Proposals = int | Literal["auto"] | None
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -54,24 +57,36 @@ class Weights:
 
 
 class Resampling:
-    """Draws of the posterior out of ``proposals`` weighted ones, and what these were worth in every row that was asked for."""
+    """Draws of the posterior out of weighted ones, and what these were worth in every row that was asked for.
 
-    def __init__(self, proposals: int) -> None:
-        self.proposals = proposals
+    proposals: how many; None for "auto": as many as pay, of rows that lack cells of a view that is there.
+    """
+
+    def __init__(self, proposals: int | None) -> None:
+        self._proposals = proposals
         self._effective: list[Floats] = []
 
-    def take(self, log_weights: Floats, uniform: Floats, draws: int, rows: int) -> np.ndarray:
-        """``resample``; the first ``rows`` rows are counted."""
+    def rows(self, lacking: np.ndarray) -> np.ndarray:
+        """Which rows may be resampled. lacking: (R,), whether cells are missing of an observed view."""
+        return lacking if self._proposals is None else np.ones_like(lacking)
+
+    def proposals(self, draws: int) -> int:
+        """How many for so many draws."""
+        return max(_FEWEST, min(_PER_DRAW * draws, _MANY)) if self._proposals is None else self._proposals
+
+    def take(self, log_weights: Floats, uniform: Floats, draws: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """``resample``, and which rows' weights are worth it (R,); the first ``rows`` rows are counted."""
         weights = Weights(log_weights.shape[1])
         weights.add(log_weights)
-        self._effective.append(weights.evidence().effective_draws[:rows])
-        return resample(log_weights, uniform, draws)
+        effective = weights.evidence().effective_draws
+        self._effective.append(effective[:rows])
+        return resample(log_weights, uniform, draws), effective >= (WORTH if self._proposals is None else 0.0)
 
     def warn(self) -> None:
-        """Warn where the weights collapsed."""
-        if self._effective:
+        """Warn where the weights collapsed of proposals that were asked for."""
+        if self._effective and self._proposals is not None:
             warn_of_collapse(
-                np.concatenate(self._effective), self.proposals, "the imputations hang on single draws. Take more proposals"
+                np.concatenate(self._effective), self._proposals, "the imputations hang on single draws. Take more proposals"
             )
 
 
@@ -99,12 +114,16 @@ def warn_of_collapse(effective: Floats, draws: int, consequence: str) -> None:
         )
 
 
-def resampling_of(proposals: int | None, method: str = "predictive") -> Resampling | None:
+def resampling_of(proposals: Proposals, method: str = "predictive") -> Resampling | None:
     """Of the option ``proposals``. Raises ConfigError."""
+    if isinstance(proposals, str) and proposals == "auto":
+        return None if method == "plug-in" else Resampling(None)
     if proposals is None:
         return None
     if method == "plug-in":
         raise ConfigError("proposals needs method='predictive': a plug-in imputation draws nothing")
+    if isinstance(proposals, str):
+        raise ConfigError(f"proposals is {proposals!r}; expected 'auto', a whole number or None")
     if at_least("proposals", proposals, 2) > _MOST_PROPOSALS:
         raise ConfigError(
             f"proposals is {proposals}; expected at most {_MOST_PROPOSALS:,}: their weights are kept for every row"

@@ -16,7 +16,7 @@ from ..views import outputs
 from ..views.units import check_imputed, overflow_is_found
 from . import filling
 from .bounds import bounds_of
-from .importance import resampling_of, warn
+from .importance import Proposals, resampling_of, warn
 from .matching import Donors
 from .predictor import Predictor
 from .threads import with_its_threads
@@ -48,7 +48,7 @@ class Imputations:
         moments: Literal["prior", "training"] = "prior",
         missing: Missing | None = None,
         return_std: bool | Literal["mean"] = False,
-        proposals: int | None = None,
+        proposals: Proposals = "auto",
         bounds: Mapping[str, Mapping[Any, tuple[float | None, float | None]]] | None = None,
         whole: Mapping[str, Sequence[Any]] | None = None,
         seed: int | None = None,
@@ -72,11 +72,12 @@ class Imputations:
         return_std : bool or "mean", default False
             True: add the standard deviation of the missing value itself given what is observed, the likelihood's noise
             included (the law of total variance over the draws). "mean": that of its decoded mean alone, without the noise.
-        proposals : int, optional
+        proposals : "auto", int or None, default "auto"
             Take the draws from so many by importance resampling: of the encoders' posterior, weighted by what the model itself
             gives them, so that draws come from the model's own p(x_missing | x_observed) as proposals grow, however wrong the
-            encoders. None: draws of the encoders' posterior. Warns where the weights collapse; ``effective_draws`` has each
-            row's.
+            encoders. Warns where the weights collapse; ``effective_draws`` has each row's. None: draws of the encoders'
+            posterior. "auto": twice ``n_draws`` (at least 32) for rows that lack cells of a view that is there, which encoders
+            know least about, and where those are worth at least 8; None for all other rows.
         bounds : dict, optional
             ``{view: {column: (low, high)}}``, None for no bound: imputations beyond a bound become the bound. (Standard
             deviations stay those without bounds.)
@@ -167,7 +168,7 @@ class Imputations:
         n_draws: int = 64,
         missing: Missing | None = None,
         observation_noise: bool = True,
-        proposals: int | None = None,
+        proposals: Proposals = "auto",
         bounds: Mapping[str, Mapping[Any, tuple[float | None, float | None]]] | None = None,
         whole: Mapping[str, Sequence[Any]] | None = None,
         matching: int | None = None,
@@ -186,7 +187,7 @@ class Imputations:
         observation_noise : bool, default True
             Whether x is drawn from its likelihood too, as multiple imputation wants (zeros and ones, counts, categories); else
             a draw is the decoded mean of one draw of the latents.
-        proposals : int, optional
+        proposals : "auto", int or None, default "auto"
             As for ``impute``; take several times ``n_draws``, for one proposal may be taken more than once.
         bounds, whole : dict, optional
             As for ``impute``, of every draw: a bound gets the probability of all that lies beyond it.

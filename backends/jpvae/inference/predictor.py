@@ -19,6 +19,7 @@ import jpvae_core as jc
 from ..engines import Array, Engine
 from ..model.model import Model
 from ..model.posterior import Posterior, posterior
+from ..option_values import member_seed
 from ..streams import Stream, generator
 from ..views.pieces import spread
 from ..views.reading import BLOCK, blocks
@@ -68,8 +69,17 @@ class Block:
 class Predictor:
     """A model with fixed parameters: what turns blocks of rows into latents, draws and decoded views."""
 
-    def __init__(self, engine: Engine, model: Model, parameters: dict[str, Array], seed: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        model: Model,
+        parameters: dict[str, Array],
+        seed: int,
+        others: Sequence[dict[str, Array]] = (),
+    ) -> None:
+        """others: the parameters of an ensemble's other models."""
         self.engine, self.model, self.p, self.seed = engine, model, parameters, seed
+        self._others = tuple(Predictor(engine, model, p, member_seed(seed, k)) for k, p in enumerate(others, 1))
         self.index: Any = None
         self.prior = model.joint_prior(parameters)
         self.own = [model.own_parameters(parameters, i) for i in range(model.views)]
@@ -110,7 +120,13 @@ class Predictor:
         """This predictor for rows that have names of their own (``index``; None: they are known by their content)."""
         other = copy.copy(self)
         other.index, other.seed = index, self.seed if seed is None else seed
+        other._others = tuple(one.for_rows(index, member_seed(other.seed, k)) for k, one in enumerate(self._others, 1))
         return other
+
+    @property
+    def members(self) -> tuple[Predictor, ...]:
+        """This one, and an ensemble's others."""
+        return (self, *self._others)
 
     def noise(self, block: Block, stream: Stream = Stream.DRAWS, part: int = 0) -> RowNoise:
         """The noise of the block's rows, each of its own. Raises ValueError for a block that was made without keys."""
@@ -168,32 +184,49 @@ class Predictor:
         return self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view])
 
     def decoded_draws(
-        self, block: Block, views: Sequence[int], draws: int, resampling: Resampling | None = None
+        self,
+        block: Block,
+        views: Sequence[int],
+        draws: int,
+        resampling: Resampling | None = None,
+        lacking: np.ndarray | None = None,
     ) -> Iterator[tuple[int, slice, np.ndarray]]:
         """(view, which draws, decoded means (s, R, c), padding included), as many draws at a time as fit in memory.
 
-        resampling: take the draws from its proposals, by their importance weights.
+        resampling: take the draws of its rows from its proposals, by their importance weights; lacking (R,): which of the real
+        rows lack cells of a view that they have.
         """
         noise, size = self.noise(block), self.group(max(self.model.features))
-        chosen = None if resampling is None else self._resampled(block, noise, draws, resampling)
+        rows, chosen = np.ones(len(block.observed), dtype=bool), None
+        if resampling is not None:
+            rows[: block.size] = resampling.rows(np.zeros(block.size, dtype=bool) if lacking is None else lacking)
+            if rows[: block.size].any():
+                worth, chosen = self._resampled(block, self.noise(block), draws, resampling)
+                rows &= worth
+        here = self.engine.asarray(rows[:, None])
         for start in range(0, draws, size):
             which = slice(start, min(start + size, draws))
-            z = self.draw_latents(block, noise, which.stop - start) if chosen is None else chosen(which)
+            z = chosen(which) if chosen is not None else ()
+            if chosen is None or not rows.all():
+                plain = self.draw_latents(block, noise, which.stop - start)
+                z = plain if chosen is None else [self.xp.where(here, *pair) for pair in zip(z, plain, strict=True)]
             for j in views:
                 yield j, which, self.engine.numpy(self.decoded_mean(j, z[j], block.views[j]))
 
     def _resampled(
         self, block: Block, noise: RowNoise, draws: int, resampling: Resampling
-    ) -> Callable[[slice], Sequence[Array]]:
-        """Latents of the observed views by importance resampling, and for each of them a fresh draw of the missing ones."""
+    ) -> tuple[np.ndarray, Callable[[slice], Sequence[Array]]]:
+        """Which rows' weights are worth it (R,); and latents of the observed views by importance resampling, for each of them a
+        fresh draw of the missing ones."""
         kept, log_weights, size = [], [], self.group(max(self.model.features))
-        for start in range(0, resampling.proposals, size):
-            z, weights = self._weighted(block, noise, min(size, resampling.proposals - start))
+        proposals = resampling.proposals(draws)
+        for start in range(0, proposals, size):
+            z, weights = self._weighted(block, noise, min(size, proposals - start))
             kept.append([self.engine.numpy(one) for one in z])
             log_weights.append(weights)
         latents = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
         again = self.noise(block, Stream.RESAMPLE)
-        taken = resampling.take(np.concatenate(log_weights), again.uniform(), draws, block.size)
+        taken, worth = resampling.take(np.concatenate(log_weights), again.uniform(), draws, block.size)
 
         def of(which: slice) -> Sequence[Array]:
             at = taken[which][..., None]
@@ -201,7 +234,7 @@ class Predictor:
             eps = again.normal(len(at), self.prior.noise_dim)
             return jc.complete(self.prior, z, block.observed, self.engine.asarray(eps))
 
-        return of
+        return worth, of
 
     def observations(self, view: int, means: np.ndarray, noise: RowNoise) -> np.ndarray:
         """Draws of x_i given its decoded means (s, R, c), every row's from its own noise."""

@@ -12,7 +12,7 @@ from ..options import Missing
 from ..views import outputs
 from ..views.reading import blocks
 from . import filling
-from .importance import resampling_of, warn
+from .importance import Proposals, resampling_of, warn
 from .threads import with_its_threads
 
 
@@ -31,7 +31,7 @@ class Probabilities:
         method: Literal["predictive", "plug-in"] = "predictive",
         n_draws: int = 64,
         missing: Missing | None = None,
-        proposals: int | None = None,
+        proposals: Proposals = "auto",
         seed: int | None = None,
     ) -> Any:
         """How probable each level of each coded or text category is; ``impute`` gives the most probable one.

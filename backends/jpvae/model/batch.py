@@ -69,11 +69,21 @@ class Batch:
         """Whether every subset has latents of its own."""
         return self.posterior_noise.ndim == 3
 
-    def decoded(self, view: int, *, ragged: bool = True) -> Decoded:
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all rows have one pattern of subsets."""
+        return bool((self.subsets == self.subsets[:, :1]).all())
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether the loss reads which views are where."""
+        return self.fused or len(self.subsets) > 1 or not bool(self.observed.all())
+
+    def decoded(self, view: int, *, ragged: bool = True, always: bool = False) -> Decoded:
         """What the view's decoder decodes in this step.
 
         ragged=False: of each z^k all rows, those that are not asked for with weight 0: shapes that are the same in every batch,
-        for engines that compile.
+        for engines that compile. always: each z^k, be it asked for or not: the same in batches of any patterns.
         """
         inside, subsets = self.subsets[:, :, view], range(1, len(self.subsets))
         own: list[tuple[int, Rows]] = [(0, slice(None))]
@@ -81,7 +91,7 @@ class Batch:
         crossed: list[tuple[int, Rows]] = []
 
         def decode(into: list[tuple[int, Rows]], k: int, wanted: np.ndarray, weight: float) -> None:
-            if not wanted.any():
+            if not (always or wanted.any()):
                 return
             rows: Rows = slice(None) if not ragged or wanted.all() else np.flatnonzero(wanted)
             into.append((k, rows))
@@ -94,11 +104,13 @@ class Batch:
         joined = np.concatenate(weights)
         return Decoded(own, crossed, joined if self.view_weights is None else self.view_weights[view] * joined)
 
-    def inputs(self, asarray: Callable[[np.ndarray], Array], *, ragged: bool = True) -> Inputs:
-        """The batch as native arrays. asarray: the engine's."""
-        uniform = bool((self.subsets == self.subsets[:, :1]).all())
-        masked = self.fused or len(self.subsets) > 1 or not self.observed.all()
-        decoded = [self.decoded(i, ragged=ragged) for i in range(len(self.views))]
+    def inputs(
+        self, asarray: Callable[[np.ndarray], Array], *, ragged: bool = True, form: tuple[bool, bool] | None = None
+    ) -> Inputs:
+        """The batch as native arrays. asarray: the engine's; form: (uniform, masked) of all the batches of a stack, to which
+        this one is brought; by default its own."""
+        uniform, masked = (self.is_uniform, self.is_masked) if form is None else form
+        decoded = [self.decoded(i, ragged=ragged, always=form is not None) for i in range(len(self.views))]
         views = tuple(asarray(v) for v in self.views)
         shares = self.observed.T / np.maximum(self.observed.sum(axis=0), 1)[:, None]
         completion = self.completion_noise if self.completion_noise.ndim == 4 else self.completion_noise[None]
@@ -123,6 +135,7 @@ class Batch:
         log_probs: Sequence[np.ndarray],
         *,
         ragged: bool = True,
+        always: bool = False,
     ) -> dict[str, np.ndarray]:
         """The loss row by row, to find the one that is not finite.
 
@@ -132,5 +145,6 @@ class Batch:
         rows = len(self.observed)
         with np.errstate(all="ignore"):
             sizes = [(m.astype(np.float64) ** 2 + np.exp(v)).sum(axis=-1) for m, v in zip(means, log_vars, strict=True)]
-            fits = [-self.decoded(i, ragged=ragged).by_row(log_prob, rows) for i, log_prob in enumerate(log_probs)]
+            decoded = [self.decoded(i, ragged=ragged, always=always) for i in range(len(log_probs))]
+            fits = [-one.by_row(log_prob, rows) for one, log_prob in zip(decoded, log_probs, strict=True)]
             return {"posterior": np.stack(sizes, axis=1), "kl": kl.sum(axis=0), "reconstruction": np.stack(fits, axis=1)}

@@ -44,10 +44,12 @@ class Objective(NamedTuple):
     kl_by_row: Array  # (K, B)
     log_probs: tuple[Array, ...]  # of each view: the own terms, then the cross terms, as in ``Decoded``
 
-    def by_row(self, batch: Batch, numpy: Callable[[Array], np.ndarray], *, ragged: bool = True) -> dict[str, np.ndarray]:
-        """``Batch.by_row`` of these terms. numpy: the engine's; ragged: as the batch's inputs were made."""
+    def by_row(
+        self, batch: Batch, numpy: Callable[[Array], np.ndarray], *, ragged: bool = True, always: bool = False
+    ) -> dict[str, np.ndarray]:
+        """``Batch.by_row`` of these terms. numpy: the engine's; ragged, always: as the batch's inputs were made."""
         means, log_vars, log_probs = ([numpy(x) for x in each] for each in (self.means, self.log_vars, self.log_probs))
-        return batch.by_row(means, log_vars, numpy(self.kl_by_row), log_probs, ragged=ragged)
+        return batch.by_row(means, log_vars, numpy(self.kl_by_row), log_probs, ragged=ragged, always=always)
 
 
 def negative_elbo(

@@ -165,7 +165,7 @@ def _of_rivals(rivals: Rivals | None) -> list[Caution]:
 
 def _of_overfitting(cross: CrossView, on_trained: Sequence[float] | None, rivals: Rivals | None) -> list[Caution]:
     both = zip(cross.names, cross.together, on_trained or [float("nan")] * len(cross.names), strict=True)
-    found = [(name, f"{name} is {own:.2f} there and {new:.2f} here") for name, new, own in both if own - new > MEMORISED]
+    found = [(name, f"{name} is {own:z.2f} there and {new:z.2f} here") for name, new, own in both if own - new > MEMORISED]
     if not found:
         return []
     return [

@@ -48,7 +48,7 @@ def render(content: Content) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "percent": percent, "size": size}
+    environment.filters |= {"number": number, "fixed": fixed, "percent": percent, "size": size}
     library, script = _library(), (HERE / "page.js").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(
         content=content,
@@ -79,6 +79,11 @@ def number(value: Any, digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}g}"
+
+
+def fixed(value: float) -> str:
+    """A number to two decimals, without a minus before zeros; a dash for none."""
+    return "–" if math.isnan(value) else f"{value:z.2f}".replace("-", "\u2212")
 
 
 def size(count: int) -> str:

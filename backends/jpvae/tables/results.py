@@ -27,6 +27,7 @@ from .sources import ANNOTATED, Source
 
 if TYPE_CHECKING:
     from ..estimator import JPVAE
+    from ..inference.importance import Proposals
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Wanted:
     draws: int = 0
     std: bool = False
     probabilities: bool = False
-    proposals: int | None = None  # of importance resampling
+    proposals: Proposals = "auto"  # of importance resampling
     bounds: Mapping[str, Any] | None = None
     whole: Mapping[str, Any] | None = None
     matching: int | None = None

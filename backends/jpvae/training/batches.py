@@ -65,6 +65,7 @@ class Batches:
         self.trained = Rest(len(observed), self._held_out if plan.validation_fraction > 0 else self.calibrating)
         self.size = min(plan.batch_size, len(self.trained))
         self._passes: dict[tuple[int, int], Shuffled] = {}
+        self._drawn: dict[int, np.ndarray] = {}
         self._weights, self._two_views = _weights(model, plan)
 
     def at(self, step: int) -> Batch:
@@ -150,7 +151,19 @@ class Batches:
             (part, k): known.get((part, k)) or Shuffled(generator(self.plan.seed, Stream.SHUFFLE, k, part), len(trained))
             for k in np.unique(passes).tolist()
         }
-        return trained[np.concatenate([order[at[passes == k]] for (_, k), order in self._passes.items()])]
+        chosen = np.concatenate([order[at[passes == k]] for (_, k), order in self._passes.items()])
+        return trained[self._drawn_rows(part, trained)[chosen] if self.plan.bootstrap else chosen]
+
+    def _drawn_rows(self, part: int, trained: Rest) -> np.ndarray:
+        """Places in ``trained``, as many as it has, drawn with replacement so that each view is in one of them at least."""
+        attempt = 0
+        while part not in self._drawn:
+            rng = generator(self.plan.seed, Stream.BOOTSTRAP, attempt, part)
+            drawn = rng.integers(len(trained), size=len(trained))
+            if self.observed[trained[drawn]].any(axis=0).all():
+                self._drawn[part] = drawn
+            attempt += 1
+        return self._drawn[part]
 
     def _chosen(self, count: int) -> np.ndarray:
         """So many rows, sorted."""

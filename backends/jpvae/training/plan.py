@@ -24,6 +24,7 @@ class Plan:
 
     validation_fraction: of the rows, held out of all steps for early stopping; 0 without.
     calibration: of the likelihoods' own parameters, if any.
+    bootstrap: whether the rows are as many that are drawn with replacement.
     cell_dropout: the share of rows that are trained on with only a part of their cells, uniform on [0, 1], in every batch.
     """
 
@@ -43,6 +44,7 @@ class Plan:
     cross_weight: float = 1.0
     weight_decay: float = 0.0
     calibration: Calibration | None = None
+    bootstrap: bool = False
 
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):

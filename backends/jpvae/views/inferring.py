@@ -29,6 +29,7 @@ from .texts import complaint, doubt
 INFER = "infer"
 _COUNTS = ("poisson", "negative_binomial")
 _MOST_LEVELS = 100
+_SURELY_READS = 50  # columns: clinical counts, of which a table has fewer, look no different
 _DAYS = (19000101, 21001231)
 
 
@@ -129,6 +130,14 @@ def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dic
     found |= {j: "bernoulli" for j in columns if j not in found and table.is_flag(j)}
     numbers = dict(_summaries(table, [j for j in columns if j not in found], observed))
     if len(numbers) == table.count and are_counts(list(numbers.values()), known=table.counts):
+        if table.count < _SURELY_READS and not table.counts:
+            warnings.warn(
+                f"view {table.view!r}: its {table.count} columns are taken for counts, such as sequencing reads, of which each "
+                f"row has its own total. If they are measurements: likelihood={{{table.view!r}: 'gaussian'}}, or --likelihood "
+                f"{table.view}=gaussian; if they are counts, say so: 'negative_binomial' in its place",
+                JPVAEWarning,
+                stacklevel=4,
+            )
         return dict.fromkeys(columns, "negative_binomial")
     _warn_of_dates(table, numbers, observed)
     zero_or_one = flags(numbers)

@@ -20,8 +20,8 @@ table is one of counts if all columns are whole numbers of at least 0; at least 
 not mostly 0 and below 5, of which nothing can be said; a fifth of the columns have a zero; and no half of them has one and
 the same largest value, as the items of a questionnaire do. A column is none of counts if most of its values from 10 up are
 multiples of five (a fifth of any count's are): minutes, money and doses are rounded so. Ten or more columns of numbers that
-are not rounded, costs to the unit for instance, look like a table of counts, and are to be called "gaussian"; fewer than ten
-columns of reads, "negative_binomial".
+are not rounded, costs to the unit for instance, look like a table of counts: below fifty columns that is said by a warning, and
+they are to be called "gaussian"; fewer than ten columns of reads, "negative_binomial".
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ that it is made of. Five classifiers per model: on each single view and on [X1; 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,17 +32,22 @@ TESTED = {"1": ("1", "1|2"), "1|2": ("1|2",), "2": ("2", "2|1"), "2|1": ("2|1",)
 BOTH = (("1", "2"), ("1", "2|1"), ("1|2", "2"), ("1|2", "2|1"))  # what the classifier of [1; 2] is tested on
 
 
-def of_model(folder: Path, train: Split, test: Split, work: Path, *, epochs: int, seed: int, device: str) -> dict[str, Any]:
-    """Accuracies {"trained on > tested on": part}, and the seconds they took. work: where a stopped training goes on."""
-    seen, new = (logits_of(folder, split) for split in (train, test))
-    return _trained(SINGLE, TESTED, BOTH, (seen, train.labels), (new, test.labels), work, epochs, seed, device)
+def of_models(
+    folders: Sequence[Path], train: Split, test: Split, work: Path, *, epochs: int, seeds: Sequence[int], device: str
+) -> list[dict[str, Any]]:
+    """Of each trained model: accuracies {"trained on > tested on": part}, and the seconds they took.
+
+    work: where a stopped training goes on; one model's, or that of these models together.
+    """
+    inputs = [tuple(logits_of(folder, split) for split in (train, test)) for folder in folders]
+    return _trained(SINGLE, TESTED, BOTH, inputs, train.labels, test.labels, work, epochs, seeds, device)
 
 
 def of_originals(train: Split, test: Split, work: Path, *, epochs: int, seed: int, device: str) -> dict[str, Any]:
     """The same on the images themselves, raw bytes 0 to 255."""
-    seen, new = ({"1": x[:, :392], "2": x[:, 392:]} for x in (_flat(train), _flat(test)))
+    inputs = tuple({"1": x[:, :392], "2": x[:, 392:]} for x in (_flat(train), _flat(test)))
     tested = {"1": ("1",), "2": ("2",)}
-    return _trained(("1", "2"), tested, BOTH[:1], (seen, train.labels), (new, test.labels), work, epochs, seed, device)
+    return _trained(("1", "2"), tested, BOTH[:1], [inputs], train.labels, test.labels, work, epochs, [seed], device)[0]
 
 
 def _flat(split: Split) -> np.ndarray:
@@ -63,53 +68,69 @@ def _trained(
     single: tuple[str, ...],
     tested: Mapping[str, tuple[str, ...]],
     both: tuple[tuple[str, str], ...],
-    train: tuple[Inputs, np.ndarray],
-    test: tuple[Inputs, np.ndarray],
+    inputs: Sequence[tuple[Inputs, ...]],
+    labels: np.ndarray,
+    new_labels: np.ndarray,
     work: Path,
     epochs: int,
-    seed: int,
+    seeds: Sequence[int],
     device: str,
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
+    """inputs: of each model, for training and new; -> of each model its accuracies."""
     import torch
 
-    (seen, seen_labels), (new, new_labels) = _mixed(*train), test
-    labels = torch.as_tensor(seen_labels.astype(np.int64), device=device)
-    targets = torch.nn.functional.one_hot(labels, CLASSES).float()
+    order = _order(labels)
+    seen_labels = torch.as_tensor(labels[order].astype(np.int64), device=device)
+    targets = torch.nn.functional.one_hot(seen_labels, CLASSES).float()
     truth = torch.as_tensor(new_labels.astype(np.int64), device=device)
+    accuracy: list[dict[str, float]] = [{} for _ in seeds]
 
-    def stacked(inputs: list[np.ndarray]) -> torch.Tensor:
-        return torch.as_tensor(np.stack(inputs), device=device)
+    def joined(which: int, jobs: Sequence[tuple[int, tuple[str, ...]]]) -> torch.Tensor:
+        """Inputs of each job, a model and the names of its parts, for training (0) or new (1)."""
+        parts = [np.concatenate([inputs[m][which][name] for name in names], axis=1) for m, names in jobs]
+        return torch.as_tensor(np.stack([x if which else x[order] for x in parts]), device=device)
 
-    accuracy: dict[str, float] = {}
-    seconds = 0.0
+    def judged(jobs: Sequence[tuple[int, tuple[str, ...]]], numbers: Sequence[int], others: Any, path: Path) -> float:
+        """Train a classifier for each job and note what it gets right; the seconds."""
+        x = joined(0, jobs)
+        models, spent = _fit(x, targets, [(seeds[m], n) for (m, _), n in zip(jobs, numbers, strict=True)], epochs, path)
+        on_training = models.accuracy(x, seen_labels)
+        for k, (m, names) in enumerate(jobs):
+            accuracy[m][f"{_title(names)} > train"] = on_training[k]
+        for parts in others:  # on all classifiers of the stack at once; those that are meant are kept
+            found = models.accuracy(joined(1, [(m, parts.get(names, names)) for m, names in jobs]), truth)
+            for k, (m, names) in enumerate(jobs):
+                if names in parts:
+                    accuracy[m][f"{_title(names)} > {_title(parts[names])}"] = found[k]
+        return spent
+
     # One by one on a CPU, whose cache holds the weights of one (benchmarks/stacked_classifiers.py); a GPU wants them stacked.
     groups = [(name,) for name in single] if device == "cpu" else [single]
+    most = max(map(len, tested.values()))
+    on = [{(name,): (others[k],) for name, others in tested.items() if k < len(others)} for k in range(most)]
+    every, seconds = range(len(seeds)), 0.0
     for g, group in enumerate(groups):
-        x = stacked([seen[name] for name in group])
-        models, spent = _fit(x, targets, [(seed, single.index(name)) for name in group], epochs, work / f"{g}.safetensors")
-        seconds += spent
-        on_training = models.accuracy(x, labels)
-        for k, name in enumerate(group):
-            accuracy[f"{name} > train"] = on_training[k]
-            for other in tested[name]:  # every model of the stack sees the images; the one that is meant is kept
-                accuracy[f"{name} > {other}"] = models.accuracy(stacked([new[other]] * len(group)), truth)[k]
-    x = stacked([np.concatenate([seen["1"], seen["2"]], axis=1)])
-    model, spent = _fit(x, targets, [(seed, len(SINGLE))], epochs, work / "both.safetensors")
-    accuracy["[1; 2] > train"] = model.accuracy(x, labels)[0]
-    for parts in both:
-        tested_on = stacked([np.concatenate([new[part] for part in parts], axis=1)])
-        accuracy[f"[1; 2] > [{parts[0]}; {parts[1]}]"] = model.accuracy(tested_on, truth)[0]
-    return {"accuracy": accuracy, "epochs": epochs, "cpu_seconds": seconds + spent}
+        jobs = [(m, (name,)) for m in every for name in group]
+        numbers = [single.index(name) for _ in every for name in group]
+        chosen = [{names: other for names, other in parts.items() if names[0] in group} for parts in on]
+        seconds += judged(jobs, numbers, filter(None, chosen), work / f"{g}.safetensors")
+    pairs = [{("1", "2"): parts} for parts in both]
+    numbers = [len(single)] * len(seeds)
+    seconds += judged([(m, ("1", "2")) for m in every], numbers, pairs, work / "both.safetensors")
+    return [{"accuracy": each, "epochs": epochs, "cpu_seconds": seconds / len(seeds)} for each in accuracy]
 
 
-def _mixed(inputs: Inputs, labels: np.ndarray) -> tuple[Inputs, np.ndarray]:
-    """The images in one fixed random order, for every seed the same.
+def _title(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"[{'; '.join(names)}]"
+
+
+def _order(labels: np.ndarray) -> np.ndarray:
+    """One fixed random order of the images, for every seed the same.
 
     The published program goes through tensorflow-datasets' MNIST in that file's order, which is mixed. In the order of the
     original files plain SGD is slower to learn view 2, by up to 4 % of the images (docs/reproduction.md).
     """
-    order = generator(0, Stream.CLASSIFIER, _ORDER).permutation(len(labels))
-    return {name: x[order] for name, x in inputs.items()}, labels[order]
+    return generator(0, Stream.CLASSIFIER, _ORDER).permutation(len(labels))
 
 
 def _fit(
@@ -122,9 +143,12 @@ def _fit(
         arrays, header = checkpoints.load(path)
         models.restore(arrays)
         first, seconds = int(header["epoch"]), float(header["cpu_seconds"])
+    if first >= epochs:
+        return models, seconds
+    one_epoch = models.repeated_epoch(x, targets)
     for epoch in range(first, epochs):
         begin = time.process_time()
-        models.epoch(x, targets)
+        one_epoch()
         seconds += time.process_time() - begin
         checkpoints.save(path, models.arrays(), {"epoch": epoch + 1, "cpu_seconds": seconds})
     return models, seconds

@@ -68,6 +68,15 @@ class Run:
         return hvdmnist.run(self.variant, self.protocol, folder, **about)
 
 
+def train_together(
+    runs: Sequence[Run], folders: Sequence[Path], settings: Settings, *, device: str, progress: bool | str
+) -> None:
+    """Train runs that differ by their seeds alone as one stacked program."""
+    first, outs = runs[0], {run.seed: folder for run, folder in zip(runs, folders, strict=True)}
+    about = {"alpha": first.alpha, "steps": first.options(settings)["steps"], "device": device, "progress": progress}
+    hvdmnist.run_together(first.variant, first.protocol, outs, **about)
+
+
 def fitted(folder: Path) -> JPVAE:
     """The trained model of a finished run."""
     return JPVAE.load(folder / "checkpoint.safetensors")

@@ -130,6 +130,10 @@ class Counts(Likelihood):
             result[row] = self.distribution.draw(mean[row], own, np.random.Generator(np.random.Philox(key=int(key))))
         return result
 
+    def draw_many(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
+        """All at once: a generator for each row takes a hundred times as long."""
+        return self.distribution.draw(mean, own, rng).astype(mean.dtype, copy=False)
+
 
 def _log_rate(xp: Any, outputs: Array, x: Array | None) -> Array:
     log_rate = _BOUND * xp.tanh(outputs / _BOUND)

@@ -22,7 +22,7 @@ Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 class Likelihood:
-    """A family. The last five methods, from ``log_prob`` on, have no default; the others suit entries without units."""
+    """A family. Five methods, ``log_prob`` to ``draw``, have no default; the others suit entries without units."""
 
     name: str
     width: int | None = None  # c, where the family has a fixed number of columns
@@ -130,6 +130,10 @@ class Likelihood:
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """One draw of x given its mean: (..., B, c) -> (..., B, c), in the target's units."""
         raise NotImplementedError
+
+    def draw_many(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
+        """As ``draw``, all from one stream of random numbers, for statistics of many draws."""
+        return self.draw(mean, own, rng)
 
 
 def over_rows(xp: Any, entries: Array) -> Array:

@@ -108,3 +108,7 @@ class Marginal(Likelihood):
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """The family's."""
         return self.family.draw(mean, own, rng)
+
+    def draw_many(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
+        """The family's."""
+        return self.family.draw_many(mean, own, rng)

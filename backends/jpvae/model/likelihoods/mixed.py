@@ -139,3 +139,8 @@ class Mixed(Likelihood):
         """Part by part."""
         drawn = [family.draw(mean[..., c], self._own(k, own), rng) for k, family, c, _ in self._parts()]
         return np.concatenate(drawn, axis=-1)
+
+    def draw_many(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
+        """Part by part."""
+        drawn = [family.draw_many(mean[..., c], self._own(k, own), rng) for k, family, c, _ in self._parts()]
+        return np.concatenate(drawn, axis=-1)

@@ -19,7 +19,7 @@
     if (Math.abs(x) >= 1e5 || (x !== 0 && Math.abs(x) < 1e-3)) return x.toExponential(digits - 1);
     return Number(x.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits }).replace("-", "\u2212");
   };
-  const fixed = (x) => (x === null ? "–" : x.toFixed(2).replace("-", "\u2212"));
+  const fixed = (x) => (x === null ? "–" : x.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "\u2212"));
   const draw = async (place, spec) => {
     if (window.innerWidth < 640) Object.assign(spec.config, { axis: { ...spec.config.axis, labelLimit: 100 }, legend: { ...spec.config.legend, columns: 2 } });
     if (place.classList.contains("square")) spec.height = Math.round(0.92 * place.clientWidth);

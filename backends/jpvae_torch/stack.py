@@ -1,0 +1,196 @@
+"""Many models of one architecture as one program: every array has the models for its first axis, and products are batched.
+
+The loss is that of one model under ``torch.func.vmap``; the sum of all losses is differentiated once, so that each model gets
+the gradient of its own. On CUDA a step is captured once as a graph and then replayed: its hundreds of small kernels start
+without the host.
+
+A member's own tensors stand still meanwhile; ``settle`` brings them to where the stack is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from jpvae.model.batch import Batch, Inputs
+from jpvae.model.objective import Objective, negative_elbo
+
+from .state import State, Tensors, adam, adam_in_graphs
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+_MOVING = ("views", "targets", "masks", "weights", "posterior_noise", "completion_noise", "row_weights", "shares")
+
+
+class Stack:
+    """States of one engine that make their steps together. graphs: whether steps are replayed CUDA graphs."""
+
+    def __init__(self, engine: Engine, states: Sequence[State], *, graphs: bool) -> None:
+        self.engine, self.members, self.graphs = engine, list(states), graphs
+        for state in states:
+            state.settle()
+        first, moments = states[0], [state.moments() for state in states]
+        parameters = {
+            name: torch.stack([state.parameters[name].detach() for state in states]).requires_grad_(x.requires_grad)
+            for name, x in first.parameters.items()
+        }
+        started = bool(moments[0]) and float(moments[0]["step"]) > 0
+        joined = {name: torch.stack([each[name] for each in moments]) for name in moments[0] if name != "step"}
+        joined |= {"step": moments[0]["step"]}
+        make = adam_in_graphs if graphs else adam
+        self.state = State(engine.model, parameters, joined if started else None, make, stacked=True)
+        self._steps: dict[Any, _Replayed] = {}
+        for k, state in enumerate(states):
+            state.within = (self.state, k)
+
+    def step(
+        self,
+        batches: Sequence[Batch],
+        *,
+        beta: float,
+        learning_rate: float,
+        coupling_rate: float = 1.0,
+        weight_decay: float = 0.0,
+        max_gradient_norm: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """One step of each member on its own batch; what ``Engine.train_step`` reports of each."""
+        inputs = self._inputs(batches)
+        beta_tensor = self.engine.asarray(np.asarray(beta))
+        self.state.set_rates(learning_rate, coupling_rate, weight_decay)
+        if self.graphs:
+            found, lengths = self._replayed(inputs, beta_tensor, max_gradient_norm)
+        else:
+            found, lengths = self._computed(inputs, beta_tensor, max_gradient_norm)
+        columns = [found.loss[:, None], found.kl[:, None], found.reconstruction, lengths[:, None].to(found.loss.dtype)]
+        reports = []
+        for k, (loss, kl, *reconstruction, length) in enumerate(torch.cat(columns, dim=1).detach().tolist()):
+            report: dict[str, Any] = {"gradient_norm": length} if max_gradient_norm is not None else {}
+            report |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+            if not math.isfinite(loss):
+                report["rows"] = _member(found, k).by_row(batches[k], self.engine.numpy, ragged=False, always=True)
+            reports.append(report)
+        return reports
+
+    def _inputs(self, batches: Sequence[Batch]) -> Inputs:
+        """The batches side by side, all in the form that the most irregular of them needs."""
+        form = all(batch.is_uniform for batch in batches), any(batch.is_masked for batch in batches)
+        each = [batch.inputs(np.asarray, ragged=False, form=form) for batch in batches]
+
+        def side_by_side(parts: Sequence[Any]) -> Any:
+            if parts[0] is None:
+                return None
+            if isinstance(parts[0], tuple):
+                return tuple(side_by_side(part) for part in zip(*parts, strict=True))
+            return self.engine.asarray(np.stack(parts))
+
+        moving = {name: side_by_side([getattr(one, name) for one in each]) for name in _MOVING}
+        return each[0]._replace(**moving)
+
+    def _computed(self, inputs: Inputs, beta: torch.Tensor, most: float | None) -> tuple[Objective, torch.Tensor]:
+        """The step itself: the objectives before it, and the lengths of the gradients."""
+        engine = self.engine
+
+        def one(p: Tensors, moving: Mapping[str, Any]) -> Objective:
+            batch = inputs._replace(**moving)
+            return negative_elbo(
+                engine.model,
+                p,
+                batch,
+                lambda i, x: engine.encode(p, i, x),
+                lambda i, z: engine.decode(p, i, z),
+                beta=beta,
+                xp=engine.xp,
+            )
+
+        moving = {name: getattr(inputs, name) for name in _MOVING if getattr(inputs, name) is not None}
+        with torch.enable_grad():
+            self.state.optimizer.zero_grad()
+            found = torch.func.vmap(one)(self.state.parameters, moving)
+            found.loss.sum().backward()
+        lengths = torch.zeros_like(found.loss) if most is None else self.state.limit_each(most)
+        self.state.optimizer.step()
+        return found, lengths
+
+    def _replayed(self, inputs: Inputs, beta: torch.Tensor, most: float | None) -> tuple[Objective, torch.Tensor]:
+        """The same by a CUDA graph, captured for the first batch of its form."""
+        key = (most, *(_shape(getattr(inputs, name)) for name in _MOVING))
+        if key not in self._steps:
+            self._steps[key] = _Replayed(self, inputs, beta, most)
+        return self._steps[key](inputs, beta)
+
+
+class Stacks:
+    """A stack that is too large for one CUDA graph, in parts: batched solves of more than some matrices cannot be captured."""
+
+    def __init__(self, parts: Sequence[Stack]) -> None:
+        self.parts = parts
+
+    def step(self, batches: Sequence[Batch], **settings: Any) -> list[dict[str, Any]]:
+        """As ``Stack.step``."""
+        reports, start = list[dict[str, Any]](), 0
+        for part in self.parts:
+            count = len(part.members)
+            reports += part.step(batches[start : start + count], **settings)
+            start += count
+        return reports
+
+
+def stack_of(engine: Engine, states: Sequence[State]) -> Stack | Stacks:
+    """The states as one program; on CUDA one that is replayed, of at most ``_CAPTURED`` members each."""
+    if engine.device.type != "cuda":
+        return Stack(engine, states, graphs=False)
+    parts = [Stack(engine, states[k : k + _CAPTURED], graphs=True) for k in range(0, len(states), _CAPTURED)]
+    return parts[0] if len(parts) == 1 else Stacks(parts)
+
+
+_CAPTURED = 8
+
+
+class _Replayed:
+    """A captured step, with the tensors that it reads and those that it writes."""
+
+    def __init__(self, stack: Stack, inputs: Inputs, beta: torch.Tensor, most: float | None) -> None:
+        self.inputs, self.beta = inputs, beta.clone()
+        saved = stack.state.snapshot()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # what libraries allocate at first use is allocated now
+            for _ in range(3):
+                stack._computed(self.inputs, self.beta, most)
+        torch.cuda.current_stream().wait_stream(side)
+        stack.state.restore(saved)
+        self.graph = torch.cuda.CUDAGraph()
+        stack.state.optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(self.graph):
+            self.found, self.lengths = stack._computed(self.inputs, self.beta, most)
+
+    def __call__(self, inputs: Inputs, beta: torch.Tensor) -> tuple[Objective, torch.Tensor]:
+        for name in _MOVING:
+            _copy(getattr(self.inputs, name), getattr(inputs, name))
+        self.beta.copy_(beta)
+        self.graph.replay()
+        return self.found, self.lengths
+
+
+def _copy(into: Any, given: Any) -> None:
+    if isinstance(into, tuple):
+        for one, other in zip(into, given, strict=True):
+            _copy(one, other)
+    elif into is not None and into is not given:
+        into.copy_(given)
+
+
+def _shape(x: Any) -> Any:
+    if x is None:
+        return None
+    return tuple(map(_shape, x)) if isinstance(x, tuple) else tuple(x.shape)
+
+
+def _member(found: Objective, k: int) -> Objective:
+    """One model's part."""
+    return Objective(*(tuple(x[k] for x in part) if isinstance(part, tuple) else part[k] for part in found))

@@ -1,0 +1,42 @@
+"""A mutant put in the place of the live function."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+from mutations import Mutant
+
+from jpvae_core._checks import _NAMES
+from jpvae_core.skew import _KEPT
+
+
+def forget_entries() -> None:
+    """Empty what the core keeps between calls: every test that needs an entry shall meet the lines that make it."""
+    for kept in (_KEPT, _NAMES):
+        kept.clear()
+
+
+def code_objects(code: CodeType) -> Iterator[CodeType]:
+    """A code object and all inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from code_objects(constant)
+
+
+def install(mutant: Mutant, module: str) -> None:
+    """Give the live function its mutated code: whoever has imported the function has the mutant."""
+    live: Any = importlib.import_module(module)
+    path = live.__file__
+    for name in mutant.function.split("."):
+        live = vars(live)[name]
+    live = getattr(live, "fget", None) or getattr(live, "__func__", live)  # properties and static methods
+    live = inspect.unwrap(live)
+    assert isinstance(live, FunctionType)
+    forget_entries()
+    codes = code_objects(compile(mutant.source, path, "exec", dont_inherit=True))
+    live.__code__ = next(code for code in codes if code.co_qualname == mutant.function)

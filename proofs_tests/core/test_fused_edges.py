@@ -1,0 +1,157 @@
+"""The fused posterior down to the smallest gap 1 - a^2 that a dtype can say: in frame coordinates within the bounds of
+fused_bounds.py, in the latents within 8 n^2 w eps of its size (docs/error-analysis.md) or refused.
+
+Frames are columns of Hadamard's matrix of order 4 over 2, signed and permuted: orthonormal to the last bit, for a frame that is
+off by eps is itself an answer's error of w eps.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import balls
+import error_bounds
+import flint
+import numpy as np
+import pytest
+from bound_problems import on_balls
+from libraries import Backend, Library
+from strategies import Structure, float32, holes
+from test_fused_bounds import fused
+
+import jpvae_core as jc
+
+HADAMARD = np.asarray([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2.0
+ROWS, N = 4, 4
+GAPS = {"float32": (1e-4, 6e-8, 1e-12, 1e-38), "float64": (1e-8, 1.2e-16, 1e-30, 1e-307)}
+LATENT = Structure("orthogonal", (N, N), N), Structure("svd-sigmoid", (N, N), 2), Structure("canonical", (N, N, N), 2)
+FRAME = Structure("orthogonal", (N, N), N), Structure("svd-sigmoid", (N, N), N), Structure("canonical", (N, N, N), N)
+BITS = {True: 800, False: 4500}  # of the balls, for gaps above 1e-40 and below: w^2 has up to 2,040 before the point
+
+
+def arguments(structure: Structure, gap: float, reach: float, noise_dim: int) -> Any:
+    """One direction at least has the gap. Rows: all views, one missing, one alone, all views."""
+    kind, dims, d, rng = structure.kind, structure.dims, structure.rank, np.random.default_rng(3)
+    frames = [(HADAMARD[rng.permutation(N)] * rng.choice([-1.0, 1.0], (N, 1)))[:, rng.permutation(N)[:d]] for _ in dims]
+    if kind == "orthogonal":
+        parameters: dict[str, Any] = {"frames": frames, "alpha": float32(1.0 - gap) if gap > 5e-8 else np.asarray(1.0 - gap)}
+    else:
+        strongest = np.log1p(-gap) - np.log(gap)
+        logits = strongest * rng.choice([1.0, 1.0, 0.5, -0.5, -1.0], (len(dims), d) if kind == "canonical" else (d,))
+        logits.flat[0] = strongest
+        parameters = {"frames": frames, "logits": float32(logits)}
+    means, log_vars = (
+        [float32(f(n)) for n in dims]
+        for f in (lambda n: rng.standard_normal((ROWS, n)), lambda n: -reach * rng.random((ROWS, n)))
+    )
+    mask = np.ones((ROWS, len(dims)), dtype=bool)
+    mask[1, 1], mask[2, 1:] = False, False
+    noise = float32(rng.standard_normal((ROWS, noise_dim)))
+    latents = [float32(m + 0.1 * rng.standard_normal(m.shape)) for m in means]
+    return parameters, means, log_vars, mask, noise, latents
+
+
+@functools.cache
+def prepared(coordinates: str, structure: Structure, gap: float, reach: float) -> Any:
+    """Arguments and exact results."""
+    views, d = len(structure.dims), structure.rank
+    noise_dim = sum(structure.dims) + d * (1 + views * (coordinates == "latent"))
+    parameters, means, log_vars, mask, noise, latents = arguments(structure, gap, reach, noise_dim)
+    with flint.ctx.workprec(BITS[gap > 1e-40]):
+        exact = on_balls(fused, (coordinates, structure), parameters, means, log_vars, mask, noise, latents)
+        wanted = {name: [balls.floats(x) for x in parts] for name, parts in exact.items()}
+    return (parameters, means, log_vars, mask, noise, latents), wanted
+
+
+def least(structure: Structure, parameters: Any) -> float:
+    """The smallest r^2 of a direction; a pair's two are (1 - s^2)/2 and that over a_1^2."""
+    if structure.kind == "canonical":
+        return float(1.0 / (1.0 + np.exp(parameters["logits"].max())))
+    if structure.kind == "orthogonal":
+        return float((1.0 - parameters["alpha"]) * (1.0 + parameters["alpha"]) / 2.0)
+    rest = 1.0 / (1.0 + np.exp(parameters["logits"]))  # 1 - s
+    return float((rest * (2.0 - rest) / 2.0).min())
+
+
+def cases(structures: tuple[Structure, ...], libraries: tuple[Library, ...]) -> list[Any]:
+    """A gap below eps is none of an alpha."""
+    return [
+        pytest.param(Backend(library, dtype), structure, gap, id=f"{library.name.lower()}-{dtype}-{structure.kind}-{gap}")
+        for library in libraries
+        for dtype, gaps in GAPS.items()
+        if library is Library.NUMPY or dtype == "float32"
+        for structure in structures
+        for gap in gaps
+        if structure.kind != "orthogonal" or gap > np.finfo(dtype).eps / 2
+    ]
+
+
+@pytest.mark.parametrize("reach", [3.0, 80.0])
+@pytest.mark.parametrize(("xp", "structure", "gap"), cases(LATENT, (Library.NUMPY, Library.TORCH)))
+def test_in_the_latents_the_error_is_that_of_the_condition_number_or_the_posterior_is_refused(
+    xp: Backend, structure: Structure, gap: float, reach: float
+) -> None:
+    """Everything that fits into the dtype is finite; its error grows as w, and beyond 8 n^2 w eps = 1 no digit is promised."""
+    given, wanted = prepared("latent", structure, gap, reach)
+    parameters, means, log_vars, mask, noise, latents = given
+    r2, smallest = least(structure, parameters), np.exp(min(v.min() for v in log_vars))
+    room = 8 * N**2 * xp.eps / (r2 + (1 - r2) * smallest)
+    views = [list(holes(x, mask)) for x in (means, log_vars, latents)]
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = xp.call(fused, ("latent", structure), parameters, *views[:2], mask, noise, views[2])
+    except jc.NotAContraction:
+        found = None
+    if found is None:
+        assert room > 1, "refused although the bound promises digits"
+        return
+    size = 1 + max(np.abs(x).max() for x in (*means, noise))
+    total = size**2 * sum(structure.dims)
+    rooms = {"mean": size, "drawn": size, "covariance": 1.0, "kl": total}
+    with np.errstate(over="ignore"):
+        rooms["log_density"] = total * (1 + np.abs(wanted["log_density"][0]))
+    for name, scale in rooms.items():
+        for value, want in zip(found[name], wanted[name], strict=True):
+            fits = np.abs(want) < np.finfo(xp.dtype).max / 8
+            assert np.all(np.isfinite(value[fits])), name
+            with np.errstate(over="ignore"):  # of the room
+                assert np.all((np.abs(value - want) <= room * scale)[fits]), name
+
+
+@pytest.mark.parametrize("reach", [3.0, 80.0])
+@pytest.mark.parametrize(("xp", "structure", "gap"), cases(FRAME, (Library.NUMPY, Library.TORCH)))
+def test_in_frames_means_draws_and_covariances_keep_their_digits(
+    xp: Backend, structure: Structure, gap: float, reach: float
+) -> None:
+    """However small the gap. The weights of u^ = sum (a_i/(N_i tau)) m_i and of the mean's two terms are at most 1, so an error
+    is what the loadings' own and at most 100 further roundings make of the sizes. m_i - a_i (1 - sigma_i^2) u^ cancels in a KL
+    and z_i - mean_i in the density: r_i/N_i, or N_i^(1/2)/(r_i sigma_i), times eps, squared, comes on top."""
+    given, wanted = prepared("frame", structure, gap, reach)
+    parameters, means, log_vars, mask, noise, latents = given
+    kind, parameter = structure.kind, parameters.get("alpha", parameters.get("logits"))
+    coupling = error_bounds.Coupling(kind, parameter, len(structure.dims), N)
+    error = coupling.a_error if coupling.source else coupling.s_error + coupling.x_error
+    size = len(means) * (1 + max(np.abs(x).max() for x in (*means, noise)))
+    room = (100 + 8 * error) * xp.eps
+    views = [list(holes(x, mask)) for x in (means, log_vars, latents)]
+    with np.errstate(over="ignore"):
+        found = xp.call(fused, ("frame", structure), parameters, *views[:2], mask, noise, views[2])
+    for name, scale in {"mean": size, "drawn": size, "covariance": 1.0}.items():
+        for value, want in zip(found[name], wanted[name], strict=True):
+            assert np.all(np.abs(value - want) <= room * scale), name
+    r2, smallest = least(structure, parameters), np.exp(min(v.min() for v in log_vars))
+    sharpest = {"kl": 1 / (r2 + (1 - r2) * smallest), "log_density": 1 / r2 + 1 / smallest}
+    for name, w in sharpest.items():
+        value, want = found[name][0], wanted[name][0]
+        fits = np.abs(want) < np.finfo(xp.dtype).max / 8
+        assert np.all(np.isfinite(value[fits])), name
+        allowed = room * size**2 * N * (1 + np.abs(want)) + 4 * w * xp.eps**2 * size**2 * N
+        assert np.all((np.abs(value - want) <= allowed)[fits]), name
+
+
+@pytest.mark.parametrize("library", [Library.NUMPY, Library.TORCH, Library.STRICT])
+def test_a_factorisation_that_fails_is_refused_by_name(library: Library) -> None:
+    xp, given = Backend(library, "float32"), arguments(FRAME[2], 1e-20, 80.0, 1)
+    with pytest.raises(jc.NotAContraction, match=r"coordinates='latent'.*in float32: .*Use float64, coordinates='frame'"):
+        jc.fuse(FRAME[2].prior(xp.array(given[0])), *xp.array(given[1:3]))

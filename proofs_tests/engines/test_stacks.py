@@ -1,0 +1,142 @@
+"""A stack of models makes the steps that each of them would make alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from synthetic import three_views
+
+from jpvae import JPVAE
+from jpvae.ensembles import fit_together
+from jpvae.errors import ConfigError, TrainingDiverged
+from jpvae.testing.examples import MODELS, batches, parameters
+from jpvae.training.callbacks import Callback, StopTraining
+from jpvae_torch.engine import Engine
+
+STEP = {"beta": 0.7, "coupling_rate": 0.25, "weight_decay": 0.3}
+# In float64 a gradient's roundings, some 1e-16 of it, are multiplied by 1/(|g| + 1e-8) at most in each of Adam's steps of 1e-2:
+# fifty of them move two trainings apart by 5e-9 at worst.
+TOLERANCE = 5e-9
+
+
+def starts(model, count):
+    rng = np.random.default_rng(0)
+    return [{name: x + 0.05 * rng.standard_normal(x.shape) for name, x in parameters(model).items()} for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "steps", "limit"),
+    [
+        ("svd", ("complete", "elbo"), 50, None),
+        ("orthogonal", ("holes", "subset"), 50, 1.0),
+        ("every likelihood", ("holes", "subset"), 10, 1.0),
+        ("missing cells", ("holes", "subset"), 10, None),
+        ("fused, orthogonal", ("complete", "subset"), 10, 1.0),
+        ("fused, canonical", ("holes", "subset"), 10, 1.0),
+        ("fused in frames, canonical, linear paths", ("holes", "elbo"), 10, None),
+    ],
+)
+def test_a_stack_equals_its_members_alone(name, pattern, steps, limit):
+    made, data = Engine(MODELS[name], "float64"), batches(MODELS[name], *pattern)
+    alone, side_by_side = ([made.start(p, None) for p in starts(MODELS[name], 3)] for _ in range(2))
+    stack = made.stack(side_by_side)
+    for t in range(steps):
+        given = [data.at(3 * t + k) for k in range(3)]
+        step = STEP | {"learning_rate": 0.01 / (1 + t), "max_gradient_norm": limit}
+        reports = [made.train_step(state, batch, **step) for state, batch in zip(alone, given, strict=True)]
+        for one, found in zip(reports, stack.step(given, **step), strict=True):
+            assert found.keys() == one.keys()
+            for key, value in one.items():
+                assert found[key] == pytest.approx(value, rel=1e-8, abs=1e-8)  # as the parameters, times a slope of tens
+    for one, other in zip(alone, side_by_side, strict=True):
+        for found, wanted in zip(made.to_arrays(other), made.to_arrays(one), strict=True):
+            assert found.keys() == wanted.keys()
+            for key, x in wanted.items():
+                np.testing.assert_allclose(found[key], x, rtol=0, atol=TOLERANCE * max(1.0, np.abs(x).max()))
+
+
+def test_a_member_leaves_its_stack_and_goes_on_alone():
+    made, data = Engine(MODELS["svd"], "float64"), batches(MODELS["svd"], "holes")
+    first, second = (made.start(p, None) for p in starts(MODELS["svd"], 2))
+    reference = made.start(starts(MODELS["svd"], 1)[0], None)
+    stack = made.stack([first, second])
+    step = STEP | {"learning_rate": 0.01}
+    for t in range(6):
+        made.train_step(reference, data.at(t), **step)
+        if t < 3:
+            stack.step([data.at(t), data.at(t + 9)], **step)
+        else:
+            made.train_step(first, data.at(t), **step)
+    for found, wanted in zip(made.to_arrays(first), made.to_arrays(reference), strict=True):
+        for key, x in wanted.items():
+            np.testing.assert_allclose(found[key], x, rtol=0, atol=TOLERANCE)
+
+
+class StopAt(Callback):
+    def __init__(self, last):
+        self.last = last
+
+    def on_step(self, step, report):
+        if step == self.last:
+            raise StopTraining
+
+
+OPTIONS = {"latent_dims": 2, "hidden": (8,), "likelihood": "gaussian", "steps": 12, "dtype": "float64", "progress": False}
+
+
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_fitted_together_or_one_by_one_models_are_the_same(backend):
+    """One of them is stopped early: the others go on."""
+    views, mask = three_views(60, seed=0)
+    one_by_one, together = ([JPVAE(**OPTIONS, seed=seed, backend=backend) for seed in range(3)] for _ in range(2))
+    heard = [(), [StopAt(5)], ()]
+    for model, callbacks in zip(one_by_one, heard, strict=True):
+        model.fit(views, mask, callbacks=callbacks)
+    fit_together(together, views, mask, callbacks=heard)
+    for found, wanted in zip(together, one_by_one, strict=True):
+        assert found.n_iter_ == wanted.n_iter_
+        for key, x in wanted.parameters_.items():
+            np.testing.assert_allclose(found.parameters_[key], x, rtol=0, atol=TOLERANCE)
+        assert [record["loss"] for record in found.history_] == pytest.approx([r["loss"] for r in wanted.history_], rel=1e-8)
+
+
+def test_members_that_were_killed_at_different_steps_go_on_together(tmp_path):
+    views, mask = three_views(60, seed=0)
+    options = OPTIONS | {"backend": "torch"}
+    whole = fit_together([JPVAE(**options, seed=seed) for seed in range(2)], views, mask)
+    files = [tmp_path / f"{seed}.safetensors" for seed in range(2)]
+    for seed, last in ((0, 4), (1, 7)):
+        JPVAE(**options, seed=seed).fit(views, mask, checkpoint=files[seed], callbacks=[StopAt(last)])
+    resumed = fit_together([JPVAE(**options, seed=seed) for seed in range(2)], views, mask, checkpoints=files)
+    for found, wanted in zip(resumed, whole, strict=True):
+        assert found.n_iter_ == 12
+        for key, x in wanted.parameters_.items():
+            np.testing.assert_allclose(found.parameters_[key], x, rtol=0, atol=TOLERANCE)
+
+
+def test_models_of_other_options_are_refused_and_stay_unfitted():
+    views, mask = three_views(60, seed=0)
+    models = [JPVAE(**OPTIONS), JPVAE(**OPTIONS | {"hidden": (9,)})]
+    with pytest.raises(ConfigError, match="alike but for their seeds"):
+        fit_together(models, views, mask)
+    assert not any(hasattr(model, "parameters_") for model in models)
+
+
+def test_the_row_that_diverges_is_named_in_a_stack_too():
+    made, data = Engine(MODELS["svd"], "float64"), batches(MODELS["svd"], "complete")
+    good, bad = starts(MODELS["svd"], 2)
+    bad["decoder.0.0.bias"] = bad["decoder.0.0.bias"] + np.inf
+    stack = made.stack([made.start(good, None), made.start(bad, None)])
+    reports = stack.step([data.at(0), data.at(0)], **STEP, learning_rate=0.0)
+    alone = made.train_step(made.start(bad, None), data.at(0), **STEP, learning_rate=0.0)
+    assert "rows" not in reports[0]
+    for part, x in alone["rows"].items():
+        np.testing.assert_array_equal(np.isfinite(reports[1]["rows"][part]), np.isfinite(x))
+
+
+def test_one_that_diverges_ends_all_and_nothing_is_fitted():
+    views, mask = three_views(60, seed=0)
+    models = [JPVAE(**OPTIONS, seed=seed, learning_rate=1e200, max_gradient_norm=None, backend="torch") for seed in range(2)]
+    with pytest.raises(TrainingDiverged):
+        fit_together(models, views, mask)
+    assert not any(hasattr(model, "parameters_") for model in models)
