@@ -1,10 +1,11 @@
 """Where the speed targets stand: one run, one table, in docs/performance.md between its marks.
 
-    python benchmarks/speed_table.py           measures, keeps results/speed.json, writes the table
-    python benchmarks/speed_table.py --page    writes the table from what is kept
+    python benchmarks/speed_table.py                     measures, keeps results/speed.json, writes the table
+    python benchmarks/speed_table.py kl steps-32         some of its parts anew
+    python benchmarks/speed_table.py --page              writes the table from what is kept
 
 The methods of a row take turns, call by call, so that whatever else the machine does hits all alike. A number is a ratio of
-minimal CPU times of this process on one thread; the one in ms is such a time itself.
+minimal CPU times of one process on one thread; the one in ms is such a time itself.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ def line(what: str, value: float, target: float, unit: str = "") -> dict[str, An
     return {"what": what, "value": round(value, 3), "target": target, "unit": unit}
 
 
-def steps() -> list[dict[str, Any]]:
+def steps(rows: int) -> list[dict[str, Any]]:
     """Of the paper's model: each engine over the peer, and the fused posterior over the factorised."""
     from test_bench_training import MODEL, first_noise, peer_from
 
@@ -60,31 +62,29 @@ def steps() -> list[dict[str, Any]]:
     from jpvae_numpy import Engine as NumpyEngine
     from jpvae_torch import Engine as TorchEngine
 
-    found = []
-    for rows in ROWS:
-        ink = [(np.random.default_rng(i).random((rows, 392)) < 0.2).astype(np.float32) for i in range(2)]
-        start = MODEL.initial_parameters(0)
-        peer = peer_from(start)
+    ink = [(np.random.default_rng(i).random((rows, 392)) < 0.2).astype(np.float32) for i in range(2)]
+    start = MODEL.initial_parameters(0)
+    peer = peer_from(start)
 
-        def stepper(engine: Any, model: Any, objective: str, noise: np.ndarray | None = None) -> Callable[[], Any]:
-            plan = Plan(1, rows, Constant(), LearningRate(), objective)  # noqa: B023  (called in this turn of the loop)
-            batch = Batches(ink, np.ones((rows, 2), bool), model, plan).at(0)  # noqa: B023
-            batch = batch if noise is None else replace(batch, posterior_noise=noise)
-            state = engine.start(start, None)  # noqa: B023
-            return lambda: float(engine.train_step(state, batch, beta=1.0, learning_rate=1e-3, coupling_rate=1.0)["loss"])
+    def stepper(engine: Any, model: Any, objective: str, **changed: Any) -> Callable[[], Any]:
+        plan = Plan(1, rows, Constant(), LearningRate(), objective)
+        batch = replace(Batches(ink, np.ones((rows, 2), bool), model, plan).at(0), **changed)
+        state = engine.start(start, None)
+        return lambda: float(engine.train_step(state, batch, beta=1.0, learning_rate=1e-3, coupling_rate=1.0)["loss"])
 
-        noise = first_noise(peer, rows)
-        engines = {"torch": TorchEngine(MODEL), "NumPy": NumpyEngine(MODEL, threads=1), "JAX": JaxEngine(MODEL)}
-        calls = {name: stepper(engine, MODEL, "elbo", noise) for name, engine in engines.items()}
-        least = minima(calls | {"peer": lambda: peer.step(tuple(ink))})  # noqa: B023
-        for name, target in (("torch", 0.9), ("NumPy", 1.0), ("JAX", 1.0)):
-            found.append(line(f"step, {name} engine / JAX peer, {rows} rows", least[name] / least["peer"], target))
-        fused = replace(MODEL, posterior="fused")
-        both = {"fused": stepper(TorchEngine(fused), fused, "subset"), "factorised": stepper(engines["torch"], MODEL, "subset")}
-        least = minima(both)
-        what = f"step, torch engine, fused / factorised posterior, {rows} rows"
-        found.append(line(what, least["fused"] / least["factorised"], 1.15))
-    return found
+    noise = first_noise(peer, rows)
+    engines = {"torch": TorchEngine(MODEL), "NumPy": NumpyEngine(MODEL, threads=1), "JAX": JaxEngine(MODEL)}
+    calls = {name: stepper(engine, MODEL, "elbo", posterior_noise=noise) for name, engine in engines.items()}
+    least = minima(calls | {"peer": lambda: peer.step(tuple(ink))})
+    targets = {"torch": 0.9, "NumPy": 1.0, "JAX": 1.0}
+    found = [
+        line(f"step, {name} engine / JAX peer, {rows} rows", least[name] / least["peer"], at) for name, at in targets.items()
+    ]
+    fused = replace(MODEL, posterior="fused")
+    both = {"fused": stepper(TorchEngine(fused), fused, "subset"), "factorised": stepper(engines["torch"], MODEL, "subset")}
+    least = minima(both)
+    what = f"step, torch engine, fused / factorised posterior, {rows} rows"
+    return [*found, line(what, least["fused"] / least["factorised"], 1.15)]
 
 
 def kl() -> list[dict[str, Any]]:
@@ -138,21 +138,27 @@ def written(page: str, kept: dict[str, Any]) -> str:
     return before + BEGIN + section(kept["lines"], kept["made_with"]) + END + rest.partition(END)[2]
 
 
-def main() -> None:
-    """Measures, unless --page is given; writes."""
-    if "--page" not in sys.argv:
-        import suites
-        import torch
+PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "cayley": cayley,
+    "kl": kl,
+    **{f"steps-{rows}": partial(steps, rows) for rows in ROWS},
+}
 
-        torch.set_num_threads(1)
-        load = f"{os.getloadavg()[0]:.1f}"
-        found = [*cayley(), *kl(), *steps()]
+
+def main() -> None:
+    """Measures, unless --page is given; writes after each part."""
+    import suites
+    import torch
+
+    torch.set_num_threads(1)
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"lines": []}
+    for part in [] if "--page" in sys.argv else sys.argv[1:] or PARTS:
+        found = {one["what"]: one for one in [*kept["lines"], *PARTS[part]()]}
         made = suites.made_with()
-        kept = {"made_with": {"commit": made["commit"], "machine": made["machine"], "load": load}, "lines": found}
+        kept["made_with"] = {"commit": made["commit"], "machine": made["machine"], "load": f"{os.getloadavg()[0]:.1f}"}
+        kept["lines"] = list(found.values())
         RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    PAGE.write_text(
-        written(PAGE.read_text(encoding="utf-8"), json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8"
-    )
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), kept), encoding="utf-8")
 
 
 if __name__ == "__main__":
