@@ -138,8 +138,10 @@ class JointGaussian:
         return largest
 
     def check(self, tolerance: float | None = None) -> Self:
-        """The prior itself, after a look at its values: orthonormal frames, and a positive definite Sigma.
+        """The prior itself, after a look at its values: orthonormal frames, and parameters that make Sigma positive definite.
 
+        Frames are orthonormal to within the tolerance only, which moves Sigma's eigenvalues by about as much: under a coupling
+        closer to 1 than that, whether the numbers as stored are positive definite is for ``jpvae verify`` to prove.
         tolerance: the ``orthogonality_defect`` allowed; the square root of the dtype's eps without it.
         It reads values, so it works on concrete arrays only, not under jit or compile, and waits for a GPU: call it once.
         Raises NotOrthogonal; NotAContraction where log|Sigma| is not finite: |alpha| >= 1 or a logit that is not a number.

@@ -216,6 +216,8 @@ def fuse(
 
     noise: (..., B, q.noise_dim), kl_cotangent: (..., B), drawn_cotangents: one array (..., B, n_i) per view
     -> cotangents of means, of log_vars (tuples, shaped as they are), and of the prior. A missing view's rows get exactly 0.
+    Error: derived number by number (docs/error-analysis.md); in "latent" it grows with w^3, w of ``fuse``, and in both
+    coordinates those of log_vars and the prior with squares of means.
     """
     xp = namespace(noise, kl_cotangent, *drawn_cotangents)
     check_views("drawn_cotangents", drawn_cotangents, q.prior.dims)

@@ -80,7 +80,7 @@ def fits(name: str, values: list[Any], views: list[Any], **base: Any) -> Iterato
         options = BASE | base | {name: value}
         options |= {"early_stopping": True} if name in ("validation_fraction", "patience") else {}
         options |= {"steps": None} if name == "epochs" else {}
-        if not (name == "steps" and value is None):  # 30 passes over the rows
+        if not (name in ("steps", "epochs") and value is None):  # 30 passes over the rows
             yield name, value, lambda options=options: JPVAE(**options).fit(views)
 
 

@@ -24,7 +24,7 @@ from jpvae import JPVAE
 from jpvae.errors import JPVAEError
 from jpvae.training.callbacks import Callback, StopTraining
 
-STEPS, DIES, STOPS, EVERY = 200, 17, 9, 10
+STEPS, DIES, STOPS, EVERY = 60, 17, 9, 10
 OPTIONS: dict[str, Any] = {
     "latent_dims": 2,
     "likelihood": "gaussian",
@@ -37,8 +37,8 @@ OPTIONS: dict[str, Any] = {
     "cross_draws": 1,
     "progress": False,
 }
-SHORT: dict[str, Any] = {"steps": 40}
-EARLY: dict[str, Any] = {"early_stopping": True, "steps": 60}
+SHORT: dict[str, Any] = {"steps": 25}
+EARLY: dict[str, Any] = {"early_stopping": True, "steps": 30}
 VIEWS, MASK = three_views(60, 4)
 VIEWS[0][5, 1] = np.nan
 

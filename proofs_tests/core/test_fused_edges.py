@@ -13,12 +13,15 @@ from typing import Any
 import balls
 import error_bounds
 import flint
+import fused_bounds
+import fused_gradient_bounds
 import numpy as np
 import pytest
 from bound_problems import on_balls
 from libraries import Backend, Library
 from strategies import Structure, float32, holes
 from test_fused_bounds import fused
+from test_fused_gradient_bounds import gradients
 
 import jpvae_core as jc
 
@@ -155,3 +158,26 @@ def test_a_factorisation_that_fails_is_refused_by_name(library: Library) -> None
     xp, given = Backend(library, "float32"), arguments(FRAME[2], 1e-20, 80.0, 1)
     with pytest.raises(jc.NotAContraction, match=r"coordinates='latent'.*in float32: .*Use float64, coordinates='frame'"):
         jc.fuse(FRAME[2].prior(xp.array(given[0])), *xp.array(given[1:3]))
+
+
+STEEP = {"float32": (1e-6, 1e-12, 1e-15), "float64": (1e-12, 1e-30)}  # below, squares of 1/gap leave the dtype
+
+
+@pytest.mark.parametrize("reach", [3.0, 80.0])
+@pytest.mark.parametrize(("dtype", "gap"), [(dtype, gap) for dtype, gaps in STEEP.items() for gap in gaps])
+@pytest.mark.parametrize("structure", FRAME[1:], ids=lambda s: s.kind)
+def test_in_frames_gradients_stay_within_their_bounds(structure: Structure, dtype: str, gap: float, reach: float) -> None:
+    """Those of test_fused_gradient_bounds.py, and finite."""
+    given, xp = arguments(structure, gap, reach, structure.rank + sum(structure.dims)), Backend(Library.NUMPY, dtype)
+    (parameters, means, log_vars, mask, noise, _), rng = given, np.random.default_rng(0)
+    weight, bars = float32(rng.standard_normal(ROWS)), [float32(rng.standard_normal((ROWS, N))) for _ in structure.dims]
+    b = error_bounds.Bounds(structure.kind, structure.dims, parameters["frames"], parameters["logits"])
+    evidence = fused_bounds.views(b, means, log_vars, mask.astype(float), parameters["frames"])
+    steps = fused_gradient_bounds.in_frames(evidence, noise, weight, bars)
+    bounds = fused_gradient_bounds.of_parameters(b.coupling, False, steps)
+    everything = "frame", structure
+    found = xp.call(gradients, everything, *given[:5], weight, bars)
+    exact = on_balls(gradients, everything, *given[:5], weight, bars)
+    for name, values in found.items():
+        for value, want, bound in zip(values, exact[name], bounds[name], strict=True):
+            assert np.all(balls.error(value, want) <= bound * xp.eps + np.finfo(dtype).tiny), name

@@ -19,6 +19,7 @@ import jpvae_core._xp
 import jpvae_torch
 from jpvae.engines import ENGINES
 from jpvae.testing import check_engine, check_engines_agree, check_library, library, report
+from jpvae.testing.examples import MODELS
 
 # Compiling takes JAX seconds per prior: a few of two views and of three stand for all.
 LIBRARIES = {
@@ -44,9 +45,19 @@ def test_the_core_works_on(name):
         assert functions - without | {"Moments"} <= lines.keys()  # no other public function is left out
 
 
-@pytest.mark.parametrize("name", sorted(ENGINES))
-def test_is_an_engine(name):
-    assert "gradient" in check_engine(name).lines
+# Of torch, whose gradients test_objective.py compares for every model, a model of each kind; the others thoroughly.
+KINDS = ["every likelihood", "missing cells", "orthogonal, learned", "svd", "fused, canonical"]
+CHECKED = [("numpy", list(MODELS)), ("torch", KINDS)]
+CHECKED += [pytest.param("torch", [name for name in MODELS if name not in KINDS], marks=pytest.mark.thorough)]
+
+
+@pytest.mark.parametrize(("name", "models"), CHECKED)
+def test_is_an_engine(name, models):
+    assert "gradient" in check_engine(name, models=models).lines
+
+
+def test_no_engine_is_left_out():
+    assert {param[0] for param in CHECKED[:2]} == set(ENGINES)
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(sorted(ENGINES), 2)))

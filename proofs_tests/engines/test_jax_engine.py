@@ -25,14 +25,6 @@ from jpvae.testing import check_engine
 VIEWS, MASK = three_views(80, 2)
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """What is compiled here runs a few times."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.mark.parametrize("model", ["orthogonal, learned", pytest.param("missing cells", marks=pytest.mark.thorough)])
 def test_is_an_engine(model):
     assert "gradient" in check_engine(jpvae_jax.Engine, models=[model]).lines
@@ -63,17 +55,14 @@ class Mine(jpvae_jax.Engine):
     """An engine of the user's own."""
 
 
-def test_a_class_in_place_of_a_name(tmp_path):
-    options = OPTIONS | {"steps": 2, "backend": Mine}
-    JPVAE(**options).fit(VIEWS, MASK).save(tmp_path / "m")
+def test_a_class_in_place_of_a_name_and_a_file_of_one_that_is_not_here(tmp_path, monkeypatch):
+    model = JPVAE(**OPTIONS | {"steps": 2, "backend": Mine}).fit(VIEWS, MASK)
+    model.save(tmp_path / "m")
     loaded = JPVAE.load(tmp_path / "m")
     assert loaded.backend == f"{__name__}:Mine"
     assert isinstance(loaded.predictor().engine, Mine)
-
-
-def test_a_file_of_an_engine_that_is_not_here(tmp_path, monkeypatch):
     monkeypatch.setattr(Mine, "__module__", "elsewhere")
-    JPVAE(**OPTIONS | {"steps": 2, "backend": Mine}).fit(VIEWS, MASK).save(tmp_path / "m")
+    model.save(tmp_path / "m")
     with pytest.raises(
         ConfigError, match=r"backend is 'elsewhere:Mine', which is unavailable: import elsewhere, or load\(path, back"
     ):

@@ -93,8 +93,8 @@ def coverage(model, tables):
 
 def test_intervals_cover_where_columns_outnumber_rows():
     """60 rows of 120 columns: the fit knows its rows by heart."""
-    train, new = wide(60, 0), wide(128, 1)
-    options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 600, "backend": "numpy", "progress": False}
+    train, new = wide(60, 0), wide(64, 1)
+    options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 300, "backend": "numpy", "progress": False}
     without = coverage(JPVAE(**options, calibration=0).fit(train), new)
     found = coverage(JPVAE(**options).fit(train), new)
     # Held out: 12 rows of 60 cells, whose residuals vary together; the share inside is known to about 0.02.

@@ -8,12 +8,13 @@ validation.py how a setting is chosen and an interval made; scoring.py has what 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, MissingDependency, ViewError
+from ..errors import ConfigError, JPVAEWarning, MissingDependency, ViewError
 from ..estimator import JPVAE
 from ..training.callbacks import Callback
 from ..training.progress import progress_bar
@@ -116,7 +117,9 @@ def fit(
     """
     if method == JPVAE_NAME:
         observed = np.stack([~np.isnan(table).all(axis=1) for table in tables], axis=1)
-        return FromJPVAE(options, names, tables, observed, columns, callbacks)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* constant columns", JPVAEWarning)  # the model's own fit has named them
+            return FromJPVAE(options, names, tables, observed, columns, callbacks)
     try:
         return FromRival(METHODS[method], tables, columns, seed=seed)
     except ModuleNotFoundError as missing:

@@ -26,7 +26,8 @@ MISSING = {
 _UNITS = {  # that may follow a number at once, of one letter or two; others are longer, or stand after a blank
     *("%", "‰", "g", "l", "L", "m", "s", "h", "d", "w", "y", "V", "K", "J", "W", "mg", "kg", "µg", "μg", "ug", "ng", "pg"),
     *("ml", "dl", "cm", "mm", "km", "nm", "ms", "hz", "iu", "°c", "°f", "lb", "lbs", "oz", "in", "ft", "yr", "yrs", "mo"),
-    *("min", "hr", "wk", "u/l"),
+    *("min", "hr", "wk", "u/l", "year", "years", "month", "months", "week", "weeks", "day", "days", "hour", "hours", "minutes"),
+    *("seconds", "mio", "million", "usd", "eur", "gbp", "chf", "pct", "percent", "bpm", "mmhg"),
 }
 _NUMBER = r"[-+\u2212]?(?:\d[\d.,_'’ \u00a0\u2009\u202f]*\d|\d|\.\d+)(?:e[-+]?\d+)?"
 _MARKED = re.compile(
@@ -38,13 +39,15 @@ _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]{0,6}\.?"
 _DATE = re.compile(
     rf"(?:{_WORD},?\s+)?(?:"
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[ T]\d.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(?:[ T]\d.*)?"
-    r"|(?:19|20)\d\d[-/](?:0?[1-9]|1[0-2])"
+    r"|(?:19|20)\d\d[-/](?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d|\d{2,4}\s?[年년]\s?\d{1,2}\s?[月월].*"
     rf"|\d{{1,2}}[-/ .]*{_MONTH}[-/ ,]*\d{{2,4}}|{_MONTH}[-/ ]*(?:\d{{1,2}}[-/ ,]+)?\d{{2,4}}|\d{{1,2}}[-/ .]{_MONTH}"
     rf"|\d{{1,2}}\.?\s+{_WORD}\.?,?\s+(?:19|20)\d\d|\d{{4}}-?W\d\d(?:-?\d)?"
-    r"|(?:19|20)\d\d[- ]?Q[1-4]|Q[1-4][- /]?(?:19|20)\d\d)",
+    r"|(?:19|20)\d\d[- ]?Q[1-4]|Q[1-4][- /']?(?:19|20)?\d\d)",
     re.IGNORECASE,
 )
-_TIME = re.compile(r"(?:\d+ days?,? )?\d{1,3}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?[ap]\.?m\.?)?", re.IGNORECASE)
+_TIME = re.compile(
+    r"(?:\d+ days?,? )?\d{1,3}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?[ap]\.?m\.?)?|\d{1,2} ?[ap]\.?m\.?", re.IGNORECASE
+)
 _PART = (
     r"(?:years?|yrs?|months?|mos?|weeks?|wks?|days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|feet|foot|ft|inch(?:es)?|in"
     r"|stone|st|pounds?|lbs?|ounces?|oz|kg|g|cm|m|[ymwdhs]|['’](?!\d{3})|[°'\"’′″]{1,2}(?!\d{3}))"
@@ -53,13 +56,16 @@ _PARTS = re.compile(
     rf"(?:{_DECIMAL}\s*{_PART}[\s,]*(?:and\s+)?)+{_DECIMAL}(?:\s*{_PART})?\s*[nsew]?|p(?=.*\d)(?:\d+[ymwd])*(?:t(?:{_DECIMAL}[hms])+)?",
     re.IGNORECASE,
 )
-_PAIR = re.compile(rf"[-+]?{_DECIMAL}\s*(?:(?:[/±:;|+⁄~x×*]|\+/-|(?:out )?of )\s*{_DECIMAL}|\(\s*[-+]?{_DECIMAL}\s*%?\))")
+_PAIR = re.compile(rf"[-+]?{_DECIMAL}\s*(?:(?:[/±:;|+⁄~x×*→\t]|\+/-|(?:out )?of )\s*{_DECIMAL}|[(\[]\s*[-+]?\d[^()\[\]]*[)\]])")
 _ALLELES = re.compile(r"[0-3][/|][0-3]")
 _POWER = re.compile(rf"(?:[-+]?{_DECIMAL}\s*[x×*·]\s*10\s*[\^*]{{0,2}}|[-+]?10\s*[\^*]{{1,2}})\s*[-+\u2212]?\d+", re.IGNORECASE)
 _NEGATIVE = re.compile(r"\(\s*\d[\d.,]*\s*\)|\d[\d.,]*\s*[-\u2212]")
-_BASED = re.compile(r"[-+]?0(?:x[\da-f_]+|b[01_]+|o[0-7_]+)", re.IGNORECASE)
+_BASED = re.compile(r"[-+]?0(?:x[\da-f_.]+(?:p[-+]?\d+)?|b[01_]+|o[0-7_]+)", re.IGNORECASE)
 _FRACTION = re.compile(r"[-+]?(?:\d+\s*)?[¼½¾⅐-⅞]|[-+]?\d+\s+\d+\s*[/⁄]\s*\d+")
-_SIGNS = re.compile(rf"[^\w<>≤≥]*(?:{_DECIMAL}|{_NUMBER})[^\w]{{0,3}}")
+_SIGNS = re.compile(  # about a number; letters only behind a fraction or in a rate; numbers in brackets
+    rf"[^\w<>≤≥]*(?:{_DECIMAL}|{_NUMBER})[^\w]{{0,3}}|[^\w<>≤≥]*\d*[.,]\d+\s?[^\W\d]{{1,2}}|{_DECIMAL}\s*/\s*{_PART}|[\[{{].*\d.*[\]}}]",
+    re.IGNORECASE,
+)
 _BAND = re.compile(rf"{_DECIMAL}\s*(?:[-–+]|to)\s*(?:{_DECIMAL})?", re.IGNORECASE)
 
 
@@ -76,7 +82,7 @@ class Form(NamedTuple):
         return any(self.pattern.fullmatch(one.strip()) for one in written)
 
 
-PAIR = Form("two numbers in each cell", "make them two columns, or one number", _PAIR)
+PAIR = Form("several numbers in each cell", "make them columns of their own, or one number", _PAIR)
 FORMS = (
     Form("dates", "make them days since a day", _DATE),
     Form("times", "make them hours or minutes", _TIME),
@@ -106,7 +112,7 @@ def looks_like_a_number(text: str) -> bool:
     if mark and not mark["limit"] and is_known((mark["unit"] or "%").strip()):
         return True
     if _BAND.fullmatch(text.strip()) and not PAIR.has(text):
-        return False
+        return "." in text  # of fractions
     return _SIGNS.fullmatch(text.strip()) is not None or any(form.has(text) for form in FORMS)
 
 
