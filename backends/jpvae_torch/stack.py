@@ -25,6 +25,7 @@ from .state import State, Tensors, adam, adam_in_graphs
 _MOVING = ("views", "targets", "masks", "weights", "posterior_noise", "completion_noise", "row_weights", "shares")
 
 
+<<<<<<< HEAD
 class Computing(Protocol):
     """What a stack uses of the engine (engine.py)."""
 
@@ -37,6 +38,19 @@ class Computing(Protocol):
 
     def asarray(self, x: np.ndarray) -> torch.Tensor:
         """A tensor of the engine's."""
+=======
+class Owner(Protocol):
+    """What a stack needs of its engine (engine.py)."""
+
+    @property
+    def xp(self) -> Any:
+        """The array-API namespace of tensors."""
+
+    model: Model
+
+    def asarray(self, x: np.ndarray) -> torch.Tensor:
+        """A tensor on the engine's device."""
+>>>>>>> main
 
     def numpy(self, x: torch.Tensor) -> np.ndarray:
         """A NumPy copy."""
@@ -51,7 +65,11 @@ class Computing(Protocol):
 class Stack:
     """States of one engine that make their steps together. graphs: whether steps are replayed CUDA graphs."""
 
+<<<<<<< HEAD
     def __init__(self, engine: Computing, states: Sequence[State], *, graphs: bool) -> None:
+=======
+    def __init__(self, engine: Owner, states: Sequence[State], *, graphs: bool) -> None:
+>>>>>>> main
         self.engine, self.members, self.graphs = engine, list(states), graphs
         for state in states:
             state.settle()
@@ -161,9 +179,13 @@ class Stacks:
         return reports
 
 
+<<<<<<< HEAD
 def stack_of(engine: Computing, states: Sequence[State]) -> Stack | Stacks:
+=======
+def stack_of(engine: Owner, states: Sequence[State], *, graphs: bool) -> Stack | Stacks:
+>>>>>>> main
     """The states as one program; on CUDA one that is replayed, of at most ``_CAPTURED`` members each."""
-    if engine.device.type != "cuda":
+    if not graphs:
         return Stack(engine, states, graphs=False)
     parts = [Stack(engine, states[k : k + _CAPTURED], graphs=True) for k in range(0, len(states), _CAPTURED)]
     return parts[0] if len(parts) == 1 else Stacks(parts)
