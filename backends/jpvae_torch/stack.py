@@ -25,6 +25,20 @@ from .state import State, Tensors, adam, adam_in_graphs
 _MOVING = ("views", "targets", "masks", "weights", "posterior_noise", "completion_noise", "row_weights", "shares")
 
 
+<<<<<<< HEAD
+class Computing(Protocol):
+    """What a stack uses of the engine (engine.py)."""
+
+    model: Model
+    device: torch.device
+
+    @property
+    def xp(self) -> Any:
+        """The array namespace."""
+
+    def asarray(self, x: np.ndarray) -> torch.Tensor:
+        """A tensor of the engine's."""
+=======
 class Owner(Protocol):
     """What a stack needs of its engine (engine.py)."""
 
@@ -36,6 +50,7 @@ class Owner(Protocol):
 
     def asarray(self, x: np.ndarray) -> torch.Tensor:
         """A tensor on the engine's device."""
+>>>>>>> main
 
     def numpy(self, x: torch.Tensor) -> np.ndarray:
         """A NumPy copy."""
@@ -50,7 +65,11 @@ class Owner(Protocol):
 class Stack:
     """States of one engine that make their steps together. graphs: whether steps are replayed CUDA graphs."""
 
+<<<<<<< HEAD
+    def __init__(self, engine: Computing, states: Sequence[State], *, graphs: bool) -> None:
+=======
     def __init__(self, engine: Owner, states: Sequence[State], *, graphs: bool) -> None:
+>>>>>>> main
         self.engine, self.members, self.graphs = engine, list(states), graphs
         for state in states:
             state.settle()
@@ -160,7 +179,11 @@ class Stacks:
         return reports
 
 
+<<<<<<< HEAD
+def stack_of(engine: Computing, states: Sequence[State]) -> Stack | Stacks:
+=======
 def stack_of(engine: Owner, states: Sequence[State], *, graphs: bool) -> Stack | Stacks:
+>>>>>>> main
     """The states as one program; on CUDA one that is replayed, of at most ``_CAPTURED`` members each."""
     if not graphs:
         return Stack(engine, states, graphs=False)
