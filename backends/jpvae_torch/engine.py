@@ -115,7 +115,7 @@ class Engine:
         or an optimiser). CUDA graphs replay its steps on a GPU."""
         if self.model.own_networks or not all(state.stacks for state in states):
             return None
-        return stack_of(self, states)
+        return stack_of(self, states, graphs=self.device.type == "cuda")
 
     @torch.enable_grad()
     def train_step(

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from jpvae.model.batch import Batch, Inputs
+from jpvae.model.model import Model
 from jpvae.model.objective import Objective, negative_elbo
 
 from .state import State, Tensors, adam, adam_in_graphs
@@ -24,10 +25,32 @@ from .state import State, Tensors, adam, adam_in_graphs
 _MOVING = ("views", "targets", "masks", "weights", "posterior_noise", "completion_noise", "row_weights", "shares")
 
 
+class Owner(Protocol):
+    """What a stack needs of its engine (engine.py)."""
+
+    @property
+    def xp(self) -> Any:
+        """The array-API namespace of tensors."""
+
+    model: Model
+
+    def asarray(self, x: np.ndarray) -> torch.Tensor:
+        """A tensor on the engine's device."""
+
+    def numpy(self, x: torch.Tensor) -> np.ndarray:
+        """A NumPy copy."""
+
+    def encode(self, p: Mapping[str, torch.Tensor], view: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Posterior means and log-variances."""
+
+    def decode(self, p: Mapping[str, torch.Tensor], view: int, z: torch.Tensor) -> torch.Tensor:
+        """The likelihood's outputs."""
+
+
 class Stack:
     """States of one engine that make their steps together. graphs: whether steps are replayed CUDA graphs."""
 
-    def __init__(self, engine: Any, states: Sequence[State], *, graphs: bool) -> None:
+    def __init__(self, engine: Owner, states: Sequence[State], *, graphs: bool) -> None:
         self.engine, self.members, self.graphs = engine, list(states), graphs
         for state in states:
             state.settle()
@@ -137,9 +160,9 @@ class Stacks:
         return reports
 
 
-def stack_of(engine: Any, states: Sequence[State]) -> Stack | Stacks:
+def stack_of(engine: Owner, states: Sequence[State], *, graphs: bool) -> Stack | Stacks:
     """The states as one program; on CUDA one that is replayed, of at most ``_CAPTURED`` members each."""
-    if engine.device.type != "cuda":
+    if not graphs:
         return Stack(engine, states, graphs=False)
     parts = [Stack(engine, states[k : k + _CAPTURED], graphs=True) for k in range(0, len(states), _CAPTURED)]
     return parts[0] if len(parts) == 1 else Stacks(parts)

@@ -24,6 +24,7 @@ from jpvae.model.likelihoods import (
     Categorical,
     Gaussian,
     Marginal,
+    Mixed,
     StudentT,
     family,
     likelihood,
@@ -362,3 +363,13 @@ def test_a_constant_column_keeps_scale_1(rows):
     assert scale[:2].tolist() == [1.0, 1.0]
     assert scale[2] == pytest.approx(np.sqrt((rows**2 - 1) / 12), rel=1e-12)
     assert mean[:2] == pytest.approx([0.1, -7.3], rel=1e-14)
+
+
+def test_log_units_are_the_logarithm_of_how_far_a_unit_of_the_target_reaches():
+    """In the data's units, by ``to_data`` at 0 and 1; of a mixed view each column's own family's."""
+    scale, location = np.array([0.5, 3.0, 7.0]), np.array([1.0, -2.0, 0.25])
+    made = [Mixed([(Gaussian(), 1), (likelihood("negative_binomial"), 1), (StudentT(), 1)])]
+    made += [likelihood(name) for name in ("gaussian", "student_t", "poisson", "negative_binomial", "bernoulli")]
+    for one in [*made, *map(Marginal, made)]:
+        reach = one.to_data(np.ones(3), location, scale) - one.to_data(np.zeros(3), location, scale)
+        np.testing.assert_allclose(one.log_units(scale), np.log(reach), rtol=1e-15, atol=1e-15)
