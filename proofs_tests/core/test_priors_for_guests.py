@@ -35,7 +35,16 @@ def test_a_marginal_is_the_sub_block_in_any_order(kind):
     S, ends = prior.covariance(), np.cumsum((0, *prior.dims))
     for views in ([0], [1], [1, 0], list(range(len(prior.dims)))[::-1]):
         at = np.concatenate([np.arange(ends[i], ends[i + 1]) for i in views])
-        np.testing.assert_allclose(prior.marginal(views).covariance(), S[np.ix_(at, at)], rtol=0, atol=1e-15)
+        part, want = prior.marginal(views), S[np.ix_(at, at)]
+        np.testing.assert_allclose(part.covariance(), want, rtol=0, atol=1e-15)
+        drawn = np.concatenate(jc.sample(part, np.eye(part.noise_dim)), axis=1)  # a draw is linear in its noise
+        np.testing.assert_allclose(drawn.T @ drawn, want, rtol=0, atol=1e-14)
+        mu, log_var = RNG.normal(size=(2, len(at)))
+        S_inv, cuts = np.linalg.inv(want), np.cumsum([prior.dims[i] for i in views])[:-1]
+        kl = 0.5 * (np.diag(S_inv) @ np.exp(log_var) + mu @ S_inv @ mu - len(at) - np.linalg.slogdet(S_inv)[1] - log_var.sum())
+        found = jc.kl_divergence(part, *(np.split(x[None], cuts, axis=1) for x in (mu, log_var)))
+        assert found.shape == (1,)
+        assert found[0] == pytest.approx(kl, rel=1e-12)
     names = [f"v{i}" for i in range(len(prior.dims))]
     assert prior.named(*names).marginal([names[1]]).names == ("v1",)
 
@@ -93,6 +102,16 @@ def test_the_smallest_eigenvalue_is_enclosed(kind):
     assert 0 < low <= least + 1e-14
     assert least - 1e-14 <= high <= 1
     assert kind == "canonical" or low == pytest.approx(high, abs=1e-15)
+
+
+def test_a_source_s_bounds_are_the_residual_variances_of_its_loadings():
+    """1 - a^2 = 1/(1 + e^logit): the least of all, and the least of every direction's second; a view alone has Sigma = 1."""
+    logits = np.asarray([[1.0, -2.0], [0.5, 3.0], [2.0, 0.0]])
+    prior = jc.JointPrior.canonical([rotation(n, 2) for n in (3, 2, 4)], logits)
+    rest = np.sort(1.0 / (1.0 + np.exp(logits)), axis=0)
+    np.testing.assert_allclose(prior.coupling.eigenvalue_bounds(np), [rest[0].min(), rest[1].min()], rtol=1e-14)
+    low, high = jc.JointPrior.canonical([rotation(3, 2)], logits[:1]).coupling.eigenvalue_bounds(np)
+    assert (float(low), float(high)) == (pytest.approx(1.0 / (1.0 + np.e), rel=1e-14), 1.0)
 
 
 @pytest.mark.parametrize("logit", [80.0, 500.0])
@@ -155,8 +174,9 @@ def test_entries_and_signs_of_a_given_frame(n, d, dtype):
 
 
 def test_what_is_no_frame_has_no_entries():
-    with pytest.raises(jc.NotOrthogonal, match="Q has columns that are not orthonormal"):
-        jc.inverse_frame(np.ones((2, 2)))
+    for Q in (np.ones((2, 2)), 0.5 * np.eye(2)):
+        with pytest.raises(jc.NotOrthogonal, match="Q has columns that are not orthonormal"):
+            jc.inverse_frame(Q)
 
 
 def test_a_wrapper_of_jax_s_is_its_value_also_beside_tracers(monkeypatch):

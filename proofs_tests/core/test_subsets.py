@@ -95,6 +95,24 @@ REFUSED = {
         "log_probs.0. has shape",
     ),
     "kl": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL[0], jc.subsets(PRIOR, MASK)), r"kl has shape \(3,\)"),
+    "kl of one row": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL[:, 0], jc.subsets(PRIOR, MASK)), r"kl has shape \(4,\)"),
+    "masks": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, MASK), r"masks \(3, 3\)"),
+    "masks of other subsets": (
+        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK)[:2]),
+        r"masks \(2, 3, 3\)",
+    ),
+    "masks of other rows": (
+        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK)[:, :2]),
+        r"masks \(4, 2, 3\)",
+    ),
+    "weights of nothing": (
+        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=[0] * 4),
+        "expected 4 numbers of at least 0",
+    ),
+    "a weight below 0": (
+        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(2, 1, -1, 1)),
+        "expected 4 numbers of at least 0",
+    ),
     "weights": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(1, 0)), "expected 4 numbers"),
 }
 

@@ -362,3 +362,14 @@ def test_a_constant_column_keeps_scale_1(rows):
     assert scale[:2].tolist() == [1.0, 1.0]
     assert scale[2] == pytest.approx(np.sqrt((rows**2 - 1) / 12), rel=1e-12)
     assert mean[:2] == pytest.approx([0.1, -7.3], rel=1e-14)
+
+
+def test_only_a_column_that_is_rescaled_moves_the_log_density():
+    """dx = scale dt, so that log p in the data's units is less by log(scale); counts, levels and flags stay what they are."""
+    scale = np.asarray([2.0, 0.5, 4.0])
+    for name in ("gaussian", "student_t"):
+        np.testing.assert_array_equal(likelihood(name).log_units(scale), np.log(scale))
+    for name in ("poisson", "negative_binomial", "negative_binomial_unscaled"):
+        np.testing.assert_array_equal(likelihood(name).log_units(scale), np.zeros(3))
+    mixed = likelihood([("poisson", 1), ("gaussian", 2)])
+    np.testing.assert_array_equal(mixed.log_units(scale), [0.0, math.log(0.5), math.log(4.0)])
