@@ -25,7 +25,10 @@ logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 
 class PairOfHalves(lightning.LightningModule):
-    """Two VAEs of 32 pixels each, tied by a joint prior; the subset objective with the fused posterior."""
+    """Two VAEs of 32 pixels each, tied by a joint prior; the subset objective with the fused posterior.
+
+    Pixels are normal with a deviation of 0.2 around what is decoded.
+    """
 
     def __init__(self, latents=8, learning_rate=4e-3):
         super().__init__()
@@ -46,7 +49,7 @@ class PairOfHalves(lightning.LightningModule):
         prior, q = self.posterior(halves, masks)
         z = q.draw(torch.randn(len(masks), len(batch[0]), q.noise_dim, device=self.device))
         log_probs = [
-            -nn.functional.binary_cross_entropy_with_logits(decoder(each), half.expand(3, -1, -1), reduction="none").sum(-1)
+            -((decoder(each) - half) / 0.2).square().sum(-1) / 2
             for decoder, each, half in zip(self.decoders, z, halves, strict=True)
         ]
         return jc.subset_loss(prior, log_probs, q.kl(), masks).mean()
@@ -62,7 +65,7 @@ class PairOfHalves(lightning.LightningModule):
     def predict_step(self, batch, batch_idx):
         """The lower halves, from the upper halves alone."""
         _, q = self.posterior(batch[0].chunk(2, dim=1), [True, False])
-        return torch.sigmoid(self.decoders[1](q.mean()[1]))
+        return self.decoders[1](q.mean()[1])
 
     def configure_optimizers(self):
         networks = {"params": [*self.encoders.parameters(), *self.decoders.parameters()]}
@@ -90,10 +93,10 @@ def trainer(folder, epochs, precision):
 
 with tempfile.TemporaryDirectory() as folder:
     model, batches = PairOfHalves(), DataLoader(train, batch_size=128, shuffle=True)
-    trainer(folder, 40, "32-true").fit(model, batches, DataLoader(validation, batch_size=100))
+    trainer(folder, 30, "32-true").fit(model, batches, DataLoader(validation, batch_size=100))
     again = PairOfHalves.load_from_checkpoint(f"{folder}/last.ckpt")
     assert again.prior() == model.prior(), "a checkpoint keeps every bit of the prior"
-    trainer(folder, 55, "bf16-mixed").fit(again, batches, ckpt_path=f"{folder}/last.ckpt")  # 15 epochs more, in mixed precision
+    trainer(folder, 40, "bf16-mixed").fit(again, batches, ckpt_path=f"{folder}/last.ckpt")  # 10 epochs more, in mixed precision
     imputed = torch.cat(trainer(folder, 1, "32-true").predict(again, DataLoader(test, batch_size=397)))
 
 lower, upper = pixels[1400:, 32:], pixels[1400:, :32]
@@ -103,4 +106,4 @@ ours, linear = (
 )
 alpha = float(again.prior().max_singular_value())
 print(f"lower halves from upper halves, variance explained: {ours:.2f} (ridge {linear:.2f}); alpha is now {alpha:.3f}")
-assert ours > linear + 0.03
+assert ours > linear + 0.05  # seeds 0, 1, 2: 0.07 to 0.08 above

@@ -1,6 +1,7 @@
 """A script: one training by one process and by several, for test_processes.py.
 
-    python two_processes.py FOLDER        writes FOLDER/<name>.npz with the parameters, prints what became of each process
+    python two_processes.py FOLDER             writes FOLDER/<name>.npz with the parameters, prints what became of each process
+    python two_processes.py FOLDER four        of one process and of four alone
 
 torch is imported once; the processes are forked from here and meet through a file.
 """
@@ -102,5 +103,12 @@ def main(folder: Path) -> None:
     processes(2, folder, "differing", seeds=[0, 1])
 
 
+def four(folder: Path) -> None:
+    """One process, and four."""
+    torch.set_num_threads(1)
+    np.savez(folder / "one.npz", steps=STEPS, **fit(folder, "one-file").parameters_)
+    processes(4, folder, "four")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (four if sys.argv[2:] == ["four"] else main)(Path(sys.argv[1]))

@@ -96,25 +96,29 @@ REFUSED = {
     ),
     "kl": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL[0], jc.subsets(PRIOR, MASK)), r"kl has shape \(3,\)"),
     "kl of one row": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL[:, 0], jc.subsets(PRIOR, MASK)), r"kl has shape \(4,\)"),
-    "masks": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, MASK), r"masks \(3, 3\)"),
+    "masks of a row": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, MASK), r"kl has shape \(4, 3\) and masks \(3, 3\)"),
     "masks of other subsets": (
         lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK)[:2]),
-        r"masks \(2, 3, 3\)",
+        r"kl has shape \(4, 3\) and masks \(2, 3, 3\)",
     ),
     "masks of other rows": (
         lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK)[:, :2]),
         r"masks \(4, 2, 3\)",
     ),
-    "weights of nothing": (
-        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=[0] * 4),
-        "expected 4 numbers of at least 0",
-    ),
+    "no weight": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(0, 0, 0, 0)), "at least 0"),
     "a weight below 0": (
-        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(2, 1, -1, 1)),
+        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(1, -0.1, 0, 0)),
         "expected 4 numbers of at least 0",
     ),
     "weights": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(1, 0)), "expected 4 numbers"),
 }
+
+
+def test_masks_of_all_rows_at_once():
+    """(K, 1, M): the same subsets of every row."""
+    found = jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR))
+    assert found == pytest.approx(jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, np.ones((B, 3), dtype=bool))), abs=0)
+    assert jc.subsets(PRIOR).dtype == jc.subsets(PRIOR, MASK).dtype == bool
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -24,6 +24,7 @@ from jpvae.model.likelihoods import (
     Categorical,
     Gaussian,
     Marginal,
+    Mixed,
     StudentT,
     family,
     likelihood,
@@ -364,12 +365,11 @@ def test_a_constant_column_keeps_scale_1(rows):
     assert mean[:2] == pytest.approx([0.1, -7.3], rel=1e-14)
 
 
-def test_only_a_column_that_is_rescaled_moves_the_log_density():
-    """dx = scale dt, so that log p in the data's units is less by log(scale); counts, levels and flags stay what they are."""
-    scale = np.asarray([2.0, 0.5, 4.0])
-    for name in ("gaussian", "student_t"):
-        np.testing.assert_array_equal(likelihood(name).log_units(scale), np.log(scale))
-    for name in ("poisson", "negative_binomial", "negative_binomial_unscaled"):
-        np.testing.assert_array_equal(likelihood(name).log_units(scale), np.zeros(3))
-    mixed = likelihood([("poisson", 1), ("gaussian", 2)])
-    np.testing.assert_array_equal(mixed.log_units(scale), [0.0, math.log(0.5), math.log(4.0)])
+def test_log_units_are_the_logarithm_of_how_far_a_unit_of_the_target_reaches():
+    """In the data's units, by ``to_data`` at 0 and 1; of a mixed view each column's own family's."""
+    scale, location = np.array([0.5, 3.0, 7.0]), np.array([1.0, -2.0, 0.25])
+    made = [Mixed([(Gaussian(), 1), (likelihood("negative_binomial"), 1), (StudentT(), 1)])]
+    made += [likelihood(name) for name in ("gaussian", "student_t", "poisson", "negative_binomial", "bernoulli")]
+    for one in [*made, *map(Marginal, made)]:
+        reach = one.to_data(np.ones(3), location, scale) - one.to_data(np.zeros(3), location, scale)
+        np.testing.assert_allclose(one.log_units(scale), np.log(reach), rtol=1e-15, atol=1e-15)

@@ -17,14 +17,18 @@ from two_processes import STOPS
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """The folder, and what was printed: by name, a list."""
-    folder, found = tmp_path_factory.mktemp("processes"), {}
-    command = [sys.executable, two_processes.__file__, str(folder)]
+    folder = tmp_path_factory.mktemp("processes")
+    return folder, run(folder)
+
+
+def run(folder, *which):
+    command, found = [sys.executable, two_processes.__file__, str(folder), *which], {}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     for line in done.stdout.splitlines():
         if line.startswith("{"):
             one = json.loads(line)
             found.setdefault(one.pop("name"), []).append(one)
-    return folder, found
+    return found
 
 
 def parameters(folder, name):
@@ -39,13 +43,20 @@ def check(folder, name, expected):
         assert np.abs(found[key] - x).max(initial=0.0) < 1e-10, key
 
 
-@pytest.mark.parametrize(("name", "expected"), [("two", "one"), ("early-two", "early")])
-def test_two_processes_train_as_one(ended, name, expected):
+@pytest.mark.parametrize(("name", "count", "expected"), [("two", 2, "one"), ("early-two", 2, "early")])
+def test_processes_train_as_one(ended, name, count, expected):
     folder, found = ended
-    assert found[name] == [{"codes": [0, 0]}]
+    assert found[name] == [{"codes": [0] * count}]
     check(folder, f"{name}-0", expected)
-    first, second = parameters(folder, f"{name}-0"), parameters(folder, f"{name}-1")
-    assert all(np.array_equal(first[key], second[key]) for key in first)
+    first = parameters(folder, f"{name}-0")
+    for rank in range(1, count):
+        other = parameters(folder, f"{name}-{rank}")
+        assert all(np.array_equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.thorough  # on two cores four of them wait for each other
+def test_four_processes_train_as_one(tmp_path):
+    test_processes_train_as_one((tmp_path, run(tmp_path, "four")), "four", 4, "one")
 
 
 def test_a_process_that_dies_ends_all_with_one_message(ended):

@@ -8,6 +8,7 @@ from synthetic import OPTIONS
 
 from jpvae import JPVAE
 from jpvae.errors import ConfigError
+from jpvae.inference.bounds import from_words
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -81,9 +82,11 @@ def test_arrays_and_their_out():
         ({"bounds": {"clinic": {"age": (2, 1)}}}, r"is \(2, 1\); expected low <= high"),
         ({"bounds": {"clinic": {"age": 3}}}, r"is 3; expected \(low, high\)"),
         ({"bounds": {"clinic": {"age": (float("nan"), 1)}}}, r"expected \(low, high\)"),
+        ({"bounds": {"clinic": {"age": (-1e301, None)}}}, r"expected \(low, high\)"),
         ({"bounds": {"clinic": {"sex": (0, 1)}}}, "'sex' of view 'clinic', a category; expected columns of numbers"),
         ({"bounds": {"clinic": 3}}, "bounds of view 'clinic' is 3"),
-        ({"bounds": 3}, "bounds is 3; expected"),
+        ({"bounds": 3}, r"bounds is 3; expected \{view: \{column"),
+        ({"whole": 3}, r"whole is 3; expected \{view: \[column"),
         ({"whole": {"clinic": "age"}}, "whole of view 'clinic' is 'age'; expected a list"),
         ({"whole": {"clinic": [["age"]]}}, r"whole names the column \['age'\]"),
         (
@@ -96,6 +99,21 @@ def test_refused(model, said, message):
     for call in (model.impute, model.sample_imputations):
         with pytest.raises(ConfigError, match=message):
             call(VIEWS, **said)
+
+
+def test_a_range_of_one_number_is_that_number(model):
+    filled, holes = (
+        model.impute(VIEWS, bounds={"clinic": {"age": (61.5, 61.5)}})["clinic"]["age"],
+        VIEWS["clinic"]["age"].isna(),
+    )
+    assert (filled[holes] == 61.5).all()
+
+
+@pytest.mark.parametrize("word", ["a:b=nan..3", "a:b=0..inf", "a:b=x..3", "a:b=..", "a:b=3", "b=0..1"])
+def test_words_that_are_no_range(word):
+    with pytest.raises(ConfigError, match=r"--bounds is .*; expected VIEW:COLUMN=LOW\.\.HIGH"):
+        from_words([word], [])
+    assert from_words(["a:b=0..", "a:c=..2.5"], ["a:d"]) == ({"a": {"b": (0.0, None), "c": (None, 2.5)}}, {"a": ["d"]})
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):

@@ -53,6 +53,16 @@ def test_donors_are_the_rows_that_are_predicted_alike(model):
     assert not matched[0].equals(matched[1])
 
 
+def test_who_has_nothing_else_is_no_donor(model):
+    """Of such a row there is nothing to predict by."""
+    alone = {"scan": SCAN.mask(pd.Series(np.arange(N) % 3 == 1, SCAN.index)), "cost": VIEWS["cost"].copy()}
+    silent = np.arange(N) % 3 == 1
+    alone["cost"].loc[silent, ["cost", "other"]] = 7777.0
+    assert silent.sum() == alone["cost"]["cost"].eq(7777.0).sum() == 40
+    for drawn in model.sample_imputations(alone, n_draws=3, matching=5)["cost"]:
+        assert not drawn["cost"][VIEWS["cost"]["cost"].isna()].eq(7777.0).any()
+
+
 def test_draws_keep_the_scale_and_the_relation(model):
     """Costs are whole, positive and skewed, as a Gaussian's draws are not."""
     holes = VIEWS["cost"]["cost"].isna().to_numpy()

@@ -56,6 +56,11 @@ def exact(Q, U, complete_df=None):
     return [mean, W, B, T, df, r, (r + 2 / (old + 3)) / (r + 1)]
 
 
+def test_the_largest_degrees_of_freedom_are_as_good_as_none():
+    largest, none = (pool([1.0, 2.0, 4.0], [0.5, 0.25, 0.5], complete_df=nu) for nu in (np.finfo(float).max, None))
+    assert largest.df == pytest.approx(none.df, rel=1e-15)
+
+
 FIELDS = ("estimate", "within", "between", "total", "df", "relative_increase", "fraction_missing")
 
 

@@ -12,7 +12,10 @@ from synthetic import fitted, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import ConfigError, ViewError
+from jpvae.model.likelihoods import likelihood
 from jpvae.testing import dense
+from jpvae.views.columns import Columns
+from jpvae.views.units import Units
 
 ROWS = 40
 RNG = np.random.default_rng(5)
@@ -192,7 +195,22 @@ def test_a_target_is_a_view(target):
         fitted().score_conditional(views, mask, target=target)
 
 
-@pytest.mark.parametrize("method", ["score", "score_samples", "elbo"])
+@pytest.mark.parametrize("method", ["score", "score_samples", "elbo", "effective_draws", "score_conditional"])
 def test_no_draws_no_score(method):
+    more = {"target": 0} if method == "score_conditional" else {}
     with pytest.raises(ConfigError, match="n_draws is 0; expected at least 1"):
-        getattr(fitted(), method)(three_views(20, 1)[0], n_draws=0)
+        getattr(fitted(), method)(three_views(20, 1)[0], n_draws=0, **more)
+
+
+def test_whether_the_error_is_wanted_is_true_or_false():
+    with pytest.raises(ConfigError, match="return_error is 'yes'"):
+        fitted().score_samples(three_views(20, 1)[0], return_error="yes")
+
+
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (1.0, 2.0), (0.5, 2.0)])
+def test_units_of_columns_of_which_some_have_scale_1(scale):
+    """A density in the data's units is less by the logarithm of the scales of the cells that are there."""
+    columns = Columns.of_one_family("gaussian", 2)
+    units = Units("v", columns, likelihood("gaussian"), np.zeros(2), np.asarray(scale))
+    values, observed = np.asarray([[0.3, -1.0], [0.1, 0.2]]), np.asarray([True, False])
+    assert units.log_units(values, observed) == pytest.approx([np.log(scale).sum(), 0.0], abs=1e-15)

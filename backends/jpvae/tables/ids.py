@@ -62,8 +62,9 @@ def warn_of_near_ids(ids: Mapping[str, pd.Index]) -> None:
     seen: dict[str, tuple[str, str]] = {}
     near: list[str] = []
     everywhere = {view: set(own) for view, own in ids.items()}
+    shared = set.intersection(*everywhere.values()) if everywhere else set()  # by all views: these mean whom they name
     for view, own in ids.items():
-        for one in own:
+        for one in own[~own.isin(shared)]:
             other, where = seen.setdefault(_alike(one), (one, view))
             if other != one and where != view and one not in everywhere[where] and other not in everywhere[view]:
                 near.append(f"{other!r} in {where!r} and {one!r} in {view!r}")
