@@ -135,7 +135,10 @@ def page() -> str:
         "cells": by_setting(cells, ("slope", "rmse", "correlation", "cover")),
         "digits": [
             *(digits("published", run, f"{label}, seed 0") for run, label in RUNS.items()),
-            *(digits("ours", run, f"ours, {run.replace('-', ', seed ')}") for run in ours),
+            *(
+                digits("ours", run, "ours, " + run.replace("-", ", seed ").replace("svd", "σ₁ < 1").replace("zero", "C = 0"))
+                for run in ours
+            ),
         ],
         "peers": [f"| {name} | " + " | ".join(numbers) + " |" for name, numbers in PEERS.items()],
         "cross": cross_terms(),

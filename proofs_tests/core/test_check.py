@@ -91,6 +91,8 @@ def test_a_stack_of_models_has_a_defect_each(xp):
     Q = np.stack([np.eye(2), 2 * np.eye(2)])
     prior = jc.JointPrior.orthogonal(xp.array(Q), 0.5)
     np.testing.assert_array_equal(xp.numpy(prior.orthogonality_defect()), [0.0, 3.0])
+    grid = jc.JointPrior.orthogonal(xp.array(np.stack([Q, Q[::-1], Q])), 0.5)
+    np.testing.assert_array_equal(xp.numpy(grid.orthogonality_defect()), [[0.0, 3.0], [3.0, 0.0], [0.0, 3.0]])
     with pytest.raises(jc.NotOrthogonal):
         prior.check()
 

@@ -121,6 +121,8 @@ def test_without_frames_it_is_that_of_identity_frames():
     qs = [jc.fuse(prior, case.means, case.log_vars, case.mask, "frame") for prior in priors]
     ours, theirs = (vjp.fuse(q, case.noise, case.weight, case.bars) for q in qs)
     assert ours[2].frames == (None, None, None)
+    alone = jc.fuse(jc.JointPrior.independent((2, 2, 2)), case.means, case.log_vars, case.mask)
+    assert vjp.fuse(alone, np.zeros((len(case.mask), alone.noise_dim)), case.weight, case.bars)[2] == ((None,) * 3, None)
     for x, y in zip([*ours[0], *ours[1], ours[2].coupling], [*theirs[0], *theirs[1], theirs[2].coupling], strict=True):
         np.testing.assert_array_equal(x, y)
 

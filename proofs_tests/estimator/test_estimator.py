@@ -149,8 +149,10 @@ def test_moments_need_more_complete_rows_than_latents(complete):
     if complete == 8:
         assert np.isfinite(model.impute(views, mask, method="plug-in", moments="training")[0]).all()
         return
+    out = [np.full_like(view, 7.0) for view in views]
     with pytest.raises(NotFitted, match=r"needs more rows with every view in training than latents; use moments='prior'"):
-        model.impute(views, mask, method="plug-in", moments="training")
+        model.impute(views, mask, method="plug-in", moments="training", out=out)
+    assert all((view == 7.0).all() for view in out)  # nothing was written
 
 
 CALLS = [

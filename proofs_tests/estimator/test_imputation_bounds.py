@@ -111,7 +111,7 @@ def test_a_range_of_one_number_is_that_number(model):
 
 @pytest.mark.parametrize("word", ["a:b=nan..3", "a:b=0..inf", "a:b=x..3", "a:b=..", "a:b=3", "b=0..1"])
 def test_words_that_are_no_range(word):
-    with pytest.raises(ConfigError, match="--bounds is .*; expected VIEW:COLUMN=LOW..HIGH"):
+    with pytest.raises(ConfigError, match=r"--bounds is .*; expected VIEW:COLUMN=LOW\.\.HIGH"):
         from_words([word], [])
     assert from_words(["a:b=0..", "a:c=..2.5"], ["a:d"]) == ({"a": {"b": (0.0, None), "c": (None, 2.5)}}, {"a": ["d"]})
 

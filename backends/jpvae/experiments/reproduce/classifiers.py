@@ -136,7 +136,10 @@ def _order(labels: np.ndarray) -> np.ndarray:
 def _fit(
     x: torch.Tensor, targets: torch.Tensor, seeds: list[tuple[int, int]], epochs: int, path: Path
 ) -> tuple[Perceptrons, float]:
-    """Train a stack; ``path`` holds it after each epoch, and a training that was stopped goes on from there. -> CPU seconds."""
+    """Train a stack; ``path`` holds it after each epoch, and a training that was stopped goes on from there.
+
+    -> CPU seconds, or a GPU's.
+    """
     models, first, seconds = Perceptrons.initial(seeds, x.shape[-1], device=str(x.device)), 0, 0.0
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_file():
@@ -145,10 +148,11 @@ def _fit(
         first, seconds = int(header["epoch"]), float(header["cpu_seconds"])
     if first >= epochs:
         return models, seconds
-    one_epoch = models.repeated_epoch(x, targets)
+    one_epoch, clock = models.repeated_epoch(x, targets), time.process_time if x.device.type == "cpu" else time.perf_counter
     for epoch in range(first, epochs):
-        begin = time.process_time()
+        begin = clock()
         one_epoch()
-        seconds += time.process_time() - begin
-        checkpoints.save(path, models.arrays(), {"epoch": epoch + 1, "cpu_seconds": seconds})
+        arrays = models.arrays()  # waits for a GPU
+        seconds += clock() - begin
+        checkpoints.save(path, arrays, {"epoch": epoch + 1, "cpu_seconds": seconds})
     return models, seconds
