@@ -96,6 +96,7 @@ class Mutation:
         self.kills: dict[str, Counter[str]] = defaultdict(Counter)  # by file
         self.passed: dict[int, set[str]] = defaultdict(set)  # by mutant, in its first turn
         self.failure: str | None = None
+        self.patience = PATIENCE
         self.uncollected: dict[str, str] = {}
 
     def pytest_configure(self) -> None:
@@ -133,8 +134,9 @@ class Mutation:
         self.tell(tests=len(self.items), dropped=dropped, warm=round(warmed - began), seconds=round(time.time() - began))
         forget()
         gc.freeze()
-        again = list(self.turn(range(len(self.mutants)), PATIENCE[0]))
-        list(self.turn(again, PATIENCE[1]))
+        left = list(self.turn(range(len(self.mutants)), self.patience[0]))
+        for patience in self.patience[1:]:
+            left = list(self.turn(left, patience))
         return True
 
     def groups(self, items: list[pytest.Item]) -> list[list[pytest.Item]]:
@@ -252,6 +254,8 @@ def chosen(target: Target, plan: dict[str, Any]) -> list[Mutant]:
         return [Source(sources[file]).replaced(old, new) for file, old, new in plan["rows"]]
     paths = [path for name, path in sources.items() if name in plan["files"] or not plan["files"]]
     mutants = [mutant for path in paths for mutant in Source(path).mutants()]
+    if plan["again"] is not None:
+        mutants = [mutant for mutant in mutants if list(mutant.key) in plan["again"]]
     random.Random(plan["seed"]).shuffle(mutants)
     return mutants[: plan["sample"]]
 
@@ -270,6 +274,7 @@ def main() -> None:
 
         tell(mutants=rows)
         plugin = Mutation(mutants, target, Slots(*plan["slots"]), plan["end"], tell)
+        plugin.patience = PATIENCE if plan["again"] is None else PATIENCE[1:]
         status = pytest.main([*OPTIONS, "-k", plan["k"], *target.tests], plugins=[plugin])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):  # a file that cannot be collected is told
         sys.exit(f"pytest ended with {status!r}")

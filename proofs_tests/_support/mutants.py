@@ -4,6 +4,7 @@
     python proofs_tests/_support/mutants.py REPORT.json --of core kl.py       of some files only
     python proofs_tests/_support/mutants.py REPORT.json --sample 100 --seed 1 so many of each target, drawn with this seed
     python proofs_tests/_support/mutants.py REPORT.json --of core --rows ROWS.json    those of [[file, old text, new text], ...]
+    python proofs_tests/_support/mutants.py NEW.json --again REPORT.json    those of an earlier report that outlived their time
     ... --workers 15 --minutes 12                                             as many at a time; what is left then is not tried
 
 Each target has a pytest of its own (mutant_trials.py) and half of the workers, until the other has ended. REPORT.json is
@@ -102,6 +103,11 @@ class Run:
         beside.replace(self.path)
 
 
+def key(row: dict[str, Any]) -> list[str]:
+    """What a mutant is known by where other lines have moved."""
+    return [row[name] for name in ("file", "function", "before", "after")]
+
+
 def started(plan: dict[str, Any], slots: Slots) -> subprocess.Popen[str]:
     """The program that carries out a plan."""
     command = [sys.executable, str(TRIALS), json.dumps(plan | {"slots": [slots.reader, slots.writer]})]
@@ -130,6 +136,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, metavar="N", help="only N mutants of each target, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the order, and so of the sample")
     parser.add_argument("--rows", type=Path, help="a JSON file of [[file, old text, new text], ...]")
+    parser.add_argument("--again", type=Path, help="a report: only its mutants that outlived their time, now with all tests")
     parser.add_argument("--commit", help="which commit this is, outside of a checkout")
     parser.add_argument("-k", default="not jax and not compile", help="which tests, as pytest's -k")
     options = parser.parse_args()
@@ -137,8 +144,12 @@ def main() -> None:
     plan = {key: getattr(options, key) for key in ("files", "sample", "seed", "k")} | {"end": run.began + 60 * options.minutes}
     plan["rows"] = json.loads(options.rows.read_text()) if options.rows else None
     names = options.of or list(TARGETS)
+    outlived = {}
+    if options.again:
+        earlier = json.loads(options.again.read_text())["targets"]
+        outlived = {of: [key(row) for row in earlier[of]["mutants"] if row["verdict"] == "outlived"] for of in names}
     slots = {of: Slots.of(len(range(k, options.workers, len(names)))) for k, of in enumerate(names)}
-    programs = {of: started(plan | {"of": of}, slots[of]) for of in names}
+    programs = {of: started(plan | {"of": of, "again": outlived.get(of)}, slots[of]) for of in names}
     statuses = []
     with ThreadPoolExecutor() as listeners:
         ends = {listeners.submit(run.listen, of, program): of for of, program in programs.items()}

@@ -4,7 +4,10 @@ refused by an error of jpvae.errors, or by a TypeError that names the argument. 
     python proofs_tests/_support/odd_calls.py [--few] [ENGINE ...]     every call on each engine, on a mixed table; prints the
                                                                        counts. --few: with half of the values
 
-By default on NumPy and PyTorch: JAX compiles for seconds in every fit that is accepted.
+By default on NumPy and PyTorch: JAX compiles for seconds in every fit that is accepted. On 2026-11-26:
+
+    numpy    6,154 calls: 5,857 refused, 297 accepted, 0 wrong
+    torch    6,155 calls: 5,857 refused, 298 accepted, 0 wrong
 """
 
 from __future__ import annotations

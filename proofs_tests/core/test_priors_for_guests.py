@@ -105,6 +105,16 @@ def test_the_smallest_eigenvalue_is_enclosed(kind):
     assert kind == "canonical" or low == pytest.approx(high, abs=1e-15)
 
 
+def test_a_source_s_bounds_are_the_residual_variances_of_its_loadings():
+    """1 - a^2 = 1/(1 + e^logit): the least of all, and the least of every direction's second; a view alone has Sigma = 1."""
+    logits = np.asarray([[1.0, -2.0], [0.5, 3.0], [2.0, 0.0]])
+    prior = jc.JointPrior.canonical([rotation(n, 2) for n in (3, 2, 4)], logits)
+    rest = np.sort(1.0 / (1.0 + np.exp(logits)), axis=0)
+    np.testing.assert_allclose(prior.coupling.eigenvalue_bounds(np), [rest[0].min(), rest[1].min()], rtol=1e-14)
+    low, high = jc.JointPrior.canonical([rotation(3, 2)], logits[:1]).coupling.eigenvalue_bounds(np)
+    assert (float(low), float(high)) == (pytest.approx(1.0 / (1.0 + np.e), rel=1e-14), 1.0)
+
+
 @pytest.mark.parametrize("logit", [80.0, 500.0])
 def test_another_dtype_keeps_what_it_can_hold(logit):
     """Each number is rounded; what float32 cannot hold is that of a logit of 88.72, to three digits."""

@@ -95,10 +95,15 @@ REFUSED = {
         "log_probs.0. has shape",
     ),
     "kl": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL[0], jc.subsets(PRIOR, MASK)), r"kl has shape \(3,\)"),
+    "kl of one row": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL[:, 0], jc.subsets(PRIOR, MASK)), r"kl has shape \(4,\)"),
     "masks of a row": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, MASK), r"kl has shape \(4, 3\) and masks \(3, 3\)"),
     "masks of other subsets": (
         lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK)[:2]),
         r"kl has shape \(4, 3\) and masks \(2, 3, 3\)",
+    ),
+    "masks of other rows": (
+        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK)[:, :2]),
+        r"masks \(4, 2, 3\)",
     ),
     "no weight": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(0, 0, 0, 0)), "at least 0"),
     "a weight below 0": (

@@ -53,6 +53,8 @@ def test_what_is_imputed_is_within_them_and_what_was_observed_is_as_it_was(model
     pd.testing.assert_frame_equal(within["clinic"], expected(plain["clinic"], holes))
     pd.testing.assert_frame_equal(within["scan"], plain["scan"])
     pd.testing.assert_frame_equal(other["clinic"], std["clinic"])
+    point = model.impute(VIEWS, bounds={"clinic": {"age": (60, 60)}})["clinic"]["age"]
+    assert (point[holes["age"]] == 60.0).all()
 
 
 def test_every_draw_is(model):

@@ -26,6 +26,7 @@ def spoil(folder):
         array = np.load(folder / f"{name}.npy")
         array[4] = np.nan
         np.save(folder / f"{file}.npy", array)
+    (folder / "deep.toml").write_text(f"seed = {'[' * 5000}")
     (folder / "used").mkdir()
     (folder / "used" / "mine.txt").write_text("mine")
     (folder / "foreign.safetensors").write_bytes(b"0123456789")
@@ -53,6 +54,7 @@ def spoilt(ready, tmp_path_factory):
 
 
 WITH_ID = [*views(WORDS), "--id", "who", "--out", "f"]
+READ = ["fit", *views(WORDS), "--id", "who", "--out", "f"]
 REFUSED = {
     "unknown column": (["impute", M, *views(["a=unknown.csv"]), *OUT], "unknown columns ['a9'], and no columns ['a1']"),
     "unknown view": (["impute", M, *views(["d=a.csv"]), *OUT], "--view names ['d'], which the model does not have"),
@@ -142,6 +144,13 @@ REFUSED = {
     "all held out": (["evaluate", M, *views(WORDS), "--held-out", "1"], "--held-out is 1.0; expected a part of the rows"),
     "none held out": (["evaluate", M, *views(WORDS), "--held-out", "0.001"], "none of the 0 held-out rows has view 'a'"),
     "views missing": (["evaluate", M, *views(WORDS[:2])], "--view lacks ['c']; expected every view of the model"),
+    "no column to drop": ([*READ, "--drop", "a:a9"], "has no columns ['a9'], which options of reading name; its columns are"),
+    "no column of a code": ([*READ, "--na", "b:b9=?"], "has no columns ['b9'], which options of reading name"),
+    "the ids dropped": ([*READ, "--drop", "a:who"], "--drop names the column 'who', which has the ids"),
+    "a code that is no number": ([*READ, "--sentinel", "a:a1=high"], "--sentinel is 'a:a1=high'; expected a number"),
+    "a name like a picture": (["fit", *views(["a=:x:.csv"]), "--id", "who", "--out", "f"], "view 'a' (:x:.csv): there is no"),
+    "a folder of options": (["fit", "--config", "used", "--out", "f"], "--config is 'used', which cannot be read (Is a"),
+    "deep options": (["fit", "--config", "deep.toml", "--out", "f"], "--config is 'deep.toml', which is not TOML (maximum"),
 }
 
 

@@ -53,4 +53,4 @@ class Protocol(StrEnum):
 
 def console() -> Console:
     """As wide as the terminal; 100 columns in a file or a pipe."""
-    return Console(width=None if Console().is_terminal else 100, highlight=False)
+    return Console(width=None if Console().is_terminal else 100, highlight=False, emoji=False)

@@ -46,7 +46,7 @@ class Variant(StrEnum):
 
 def run() -> None:
     """The command; a JPVAEError or an unusable path ends it with one message and exit code 2."""
-    screen = Console(stderr=True, soft_wrap=True, highlight=False)
+    screen = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)  # ":x:" is a person's text
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if launched() else "always", JPVAEWarning)
         warnings.showwarning = lambda message, *_: screen.print(f"[bold yellow]warning:[/] {escape(str(message))}")

@@ -66,8 +66,10 @@ def from_file(context: typer.Context, path: Path | None) -> Path | None:
         return None
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"--config is {str(path)!r}, which is not TOML ({error})") from error
+    except OSError as error:
+        raise ConfigError(f"--config is {str(path)!r}, which cannot be read ({error.strerror})") from error
     known = {_title(parameter): parameter.name for parameter in context.command.params if parameter.name != "config"}
     unknown = sorted(set(given) - set(known))
     if unknown:

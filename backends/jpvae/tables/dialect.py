@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ..errors import CheckpointError, ConfigError
+from ..views.numerals import number
 
 Pairs = tuple[tuple[str | None, str], ...]  # (column, None for all; text)
 
@@ -46,6 +47,8 @@ class Dialect:
             decimal, thousands = self.signs(column)
             if decimal == thousands:
                 raise ConfigError(f"--decimal and --thousands are both {decimal!r}; expected two different characters")
+        if self.id is not None and self.id in self.drop:
+            raise ConfigError(f"--drop names the column {self.id!r}, which has the ids; expected another, or another --id")
         if self.header < 1:
             raise ConfigError(f"--header is {self.header}; expected the number of a line, from 1")
 
@@ -58,6 +61,12 @@ class Dialect:
         found = ([*self.of(pairs, None), *self.of(pairs, column)] for pairs in (self.decimal, self.thousands))
         decimal, thousands = (texts[-1] if texts else plain for texts, plain in zip(found, (".", ""), strict=True))
         return decimal, thousands
+
+    @property
+    def columns(self) -> set[str]:
+        """Those that are named."""
+        named = {column for pairs in (self.missing, self.units, self.decimal, self.thousands) for column, _ in pairs}
+        return {column for column in (*named, *self.drop) if column is not None}
 
     def to_json(self) -> dict[str, Any]:
         """The fields that differ from the defaults, as plain JSON."""
@@ -115,6 +124,8 @@ def _place(option: str, word: str, views: list[str]) -> tuple[list[str], str | N
 
 
 def _read(option: str, word: str, column: str | None, value: str, now: Dialect) -> dict[str, Any]:
+    if option == "sentinel" and number(value) is None:
+        raise ConfigError(f"--sentinel is {word!r}; expected a number for its code, or --na for a text")
     if option in ("na", "sentinel"):
         return {"missing": (*now.missing, (column, value))}
     if option == "unit":

@@ -88,6 +88,8 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None, *, nu
     _check_names(source, names, id_column, dialect)
     if not raw or len(raw[0]) == 0:
         raise ViewError(f"{source} has no rows; expected one per subject")
+    if columns is None and (unknown := sorted(dialect.columns.difference(names))):
+        raise ViewError(f"{source} has no columns {unknown}, which options of reading name; its columns are {_some(names)}")
     kept = {name: cells for name, cells in zip(names, raw, strict=True) if name not in dialect.drop}
     place = list(kept).index(id_column)
     ids, whole_ids = ids_of(source, kept.pop(id_column), id_column)
@@ -213,13 +215,13 @@ def _warn(source: Source, frame: pd.DataFrame) -> None:
 
 
 def _counts_rows(name: str, values: np.ndarray) -> bool:
+    if not np.isfinite(values).all():
+        return False
     steps = np.diff(values)
     if steps[0] in (1, -1) and (steps == steps[0]).all():
         return bool(min(values[0], values[-1]) in (0, 1))
     named = re.fullmatch(r"Unnamed: \d+|index|level_0|X|\.\.\.1|row[_ .]?(names?|num(ber)?|id)?", name, re.IGNORECASE)
-    return named is not None and bool(
-        np.isfinite(values).all() and (values % 1 == 0).all() and ((steps > 0).all() or (steps < 0).all())
-    )
+    return named is not None and bool((values % 1 == 0).all() and ((steps > 0).all() or (steps < 0).all()))
 
 
 def _check_names(source: Source, names: list[str], id_column: str, dialect: Dialect) -> None:

@@ -60,7 +60,7 @@ def show_families(families: Mapping[str, list[tuple[str, str]]], said: Any, want
     if wanted is not False and leaves_to_us(said):
         from rich.console import Console
 
-        Console(stderr=True).print(families_table(families))
+        Console(stderr=True, emoji=False).print(families_table(families))
 
 
 def families_table(families: Mapping[str, list[tuple[str, str]]]) -> Table:

@@ -187,16 +187,17 @@ def _check_texts(table: Table, columns: Iterable[int], observed: np.ndarray) -> 
 
 def _warn_of_dates(table: Table, numbers: Mapping[int, Column], observed: np.ndarray) -> None:
     """Whole numbers of eight digits that are days of a calendar are no measurements."""
-    found = []
+    found, first = [], 0.0
     for j in (j for j, c in numbers.items() if c.whole and _DAYS[0] <= c.low < c.high <= _DAYS[1]):
         values = table.number(j)[observed]
         month, day = np.divmod(values[~np.isnan(values)] % 10_000, 100)
         if ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all():
             found.append(table.title(j))
+            first = numbers[j].low
     if found:
         options = " ".join(f"--drop '{table.view}:{title}'" for title in found[:5])
         warnings.warn(
-            f"view {table.view!r}: the numbers of columns {found[:5]} look like dates, such as {_DAYS[0]}: make them days "
+            f"view {table.view!r}: the numbers of columns {found[:5]} look like dates, such as {first:.0f}: make them days "
             f"since a day, or leave them out: {options}",
             JPVAEWarning,
             stacklevel=5,
