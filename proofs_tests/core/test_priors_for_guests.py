@@ -141,19 +141,18 @@ def test_a_jax_prior_is_an_argument_a_result_a_carry_and_a_vmap_axis(kind):
     numbers = [RNG.normal(size=(5, n)) for n in PRIORS[kind].dims]
     want = jc.kl_divergence(PRIORS[kind], numbers, numbers)
     plain = jc.fuse(PRIORS[kind], numbers, [-np.abs(x) for x in numbers])
-    with jax.enable_x64(True):
-        prior = PRIORS[kind].to(jnp.zeros(1))
-        rows = [jnp.asarray(x) for x in numbers]
-        run = jax.jit(lambda p, z: (p, jc.kl_divergence(p, z, z), jc.fuse(p, z, [-jnp.abs(x) for x in z])))
-        back, found, q = run(prior, rows)
-        np.testing.assert_allclose(found, want, rtol=1e-13)
-        assert back == prior
-        np.testing.assert_allclose(q.kl(), plain.kl(), rtol=1e-12)
-        carried, many = jax.lax.scan(lambda p, _: (p, jc.kl_divergence(p, rows, rows)), prior, None, length=2)
-        assert carried == prior
-        np.testing.assert_allclose(many, [want, want], rtol=1e-13)
-        stack = jax.tree.map(lambda x: jnp.stack([x, x]), prior)
-        np.testing.assert_allclose(jax.vmap(lambda p: jc.kl_divergence(p, rows, rows))(stack), [want, want], rtol=1e-13)
+    prior = PRIORS[kind].to(jnp.zeros(1))
+    rows = [jnp.asarray(x) for x in numbers]
+    run = jax.jit(lambda p, z: (p, jc.kl_divergence(p, z, z), jc.fuse(p, z, [-jnp.abs(x) for x in z])))
+    back, found, q = run(prior, rows)
+    np.testing.assert_allclose(found, want, rtol=1e-13)
+    assert back == prior
+    np.testing.assert_allclose(q.kl(), plain.kl(), rtol=1e-12)
+    carried, many = jax.lax.scan(lambda p, _: (p, jc.kl_divergence(p, rows, rows)), prior, None, length=2)
+    assert carried == prior
+    np.testing.assert_allclose(many, [want, want], rtol=1e-13)
+    stack = jax.tree.map(lambda x: jnp.stack([x, x]), prior)
+    np.testing.assert_allclose(jax.vmap(lambda p: jc.kl_divergence(p, rows, rows))(stack), [want, want], rtol=1e-13)
     jc.register_jax()  # once more does nothing
 
 
