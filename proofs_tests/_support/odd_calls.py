@@ -8,6 +8,7 @@ By default on NumPy and PyTorch: JAX compiles for seconds in every fit that is a
 
     numpy    6,154 calls: 5,857 refused, 297 accepted, 0 wrong
     torch    6,155 calls: 5,857 refused, 298 accepted, 0 wrong
+    jax        125 calls: 121 refused, 4 accepted, 0 wrong (--few, on arrays, of device, dtype, threads, networks, hidden)
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ ELSEWHERE = {  # page, how the block begins -> where it is executed instead
     ("docs/reproduction.md", "jpvae reproduce"): "hours; test_reproduce.py runs it small",
     ("docs/six-views.md", "python examples/"): ".ci/run",
     ("docs/scale.md", "jpvae impute"): "test_partitions.py",
+    ("docs/scale.md", "jpvae fit"): "test_out_of_core.py",
     ("docs/scale.md", "from jpvae import Filler"): "test_partitions.py; Spark and Ray are not installed",
     ("docs/scale.md", "torchrun "): "test_processes.py starts the same processes",
     ("docs/scale.md", "#!/bin/bash"): "a cluster's",

@@ -41,6 +41,15 @@ def test_the_row_view_term_and_step_are_named(backend, row, view):
         alone(made, train(made.start(parameters(model), None), batches))
 
 
+def test_of_several_rows_the_data_s_first_is_named():
+    model, batches = data(0, 0, 0.5)
+    rows = batches.rows(0)
+    batches.views[1].inputs[rows[[5, 2, 7]], 1] = 1e200
+    made = engine("numpy", model, "float64")
+    with pytest.raises(TrainingDiverged, match=f"at step 0 .*'protein', row {rows[[5, 2, 7]].min()} is the first"):
+        alone(made, train(made.start(parameters(model), None), batches))
+
+
 def blind(model, view, column):
     """Parameters whose encoder does not see that column."""
     p = parameters(model)

@@ -43,6 +43,9 @@ def test_the_rows_are_split_by_the_seed():
     assert trained | set(held.tolist()) == set(range(23))
     assert not trained & set(held.tolist())
     assert all(np.array_equal(batch.views[0], data.views[0].inputs[rows]) for rows, batch in data.held_out())
+    (_, first), (_, second) = data.held_out()
+    rows = len(second.observed)
+    assert not np.any(first.posterior_noise[..., :rows, :] == second.posterior_noise)  # each batch has noise of its own
     for again in (data, batches()):
         assert all(same(one, other) for (_, one), (_, other) in zip(data.held_out(), again.held_out(), strict=True))
     assert sorted(held) != sorted(np.concatenate([rows for rows, _ in batches(seed=1).held_out()]))
@@ -62,19 +65,19 @@ def test_the_measure_is_the_dense_objective_of_the_held_out_rows(backend):
 def test_it_remembers_the_best_and_counts_what_came_after():
     class Scripted(HeldOut):
         def loss(self, parameters, done):
-            return {50: 3.0, 100: 1.0, 150: 2.0, 200: 1.0, 250: 0.5, 300: 9.0, 350: 0.6}[done]
+            return {50: 3.0, 100: 1.0, 150: 2.0, 200: 1.0, 250: 0.5, 300: 9.0, 350: 0.6, 360: 0.4}[done]
 
-    backend, plan = engine("numpy", MODEL, "float64"), Plan(500, 4, Constant(), LearningRate(), validation_fraction=0.3)
+    backend, plan = engine("numpy", MODEL, "float64"), Plan(360, 4, Constant(), LearningRate(), validation_fraction=0.3)
     held_out = Scripted(backend, batches(), 2, None)
     held_out.batches.plan = plan
     state, seen = backend.start(MODEL.initial_parameters(0)), []
-    for done in range(1, 351):
+    for done in range(1, 361):
         state.parameters.whole[:] = done
         if held_out.after(done, state):
             seen.append((done, held_out.best.step, held_out.best.since, held_out.exhausted))
     expected = [(50, 50, 0, False), (100, 100, 0, False), (150, 100, 1, False), (200, 100, 2, True), (250, 250, 0, False)]
-    assert seen == [*expected, (300, 250, 1, False), (350, 250, 2, True)]
-    assert all((x == 250).all() for x in held_out.best.parameters.values())
+    assert seen == [*expected, (300, 250, 1, False), (350, 250, 2, True), (360, 360, 0, False)]  # the last: at the end
+    assert all((x == 360).all() for x in held_out.best.parameters.values())
 
 
 @pytest.fixture(scope="module")

@@ -145,6 +145,15 @@ def test_options_come_from_a_file_that_fit_has_written(command, tmp_path):
         assert message in " ".join(err.split())
 
 
+def plain(value):
+    """Before typer has made a list, a path or a member of it: how far click goes depends on their releases."""
+    if isinstance(value, dict):
+        return {name: plain(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else getattr(value, "value", value)
+
+
 def test_every_option_of_fit_goes_into_a_file_and_comes_back(tmp_path):
     """click reads the words and the file; one value of each option, and awkward texts where it takes any."""
     reader = typer.main.get_command(cli.app).commands["fit"]
@@ -162,14 +171,14 @@ def test_every_option_of_fit_goes_into_a_file_and_comes_back(tmp_path):
         elif kind is bool:
             words, expected[option.name] = [*words, option.opts[0]], True
         else:
-            plain = {int: 7, float: 1e-05, Path: Path('a "b\\c'), str: 'a "b\\c'}
-            value = list(kind)[-1] if issubclass(kind, enum.Enum) else plain[kind]
+            some = {int: 7, float: 1e-05, Path: Path('a "b\\c'), str: 'a "b\\c'}
+            value = list(kind)[-1] if issubclass(kind, enum.Enum) else some[kind]
             words, expected[option.name] = [*words, option.opts[0], f"{getattr(value, 'value', value)}"], value
     first = reader.make_context("fit", words)
-    assert first.params == expected | {"config": None, "write_config": None}
+    assert plain(first.params) == plain(expected | {"config": None, "write_config": None})
     to_file(first, tmp_path / "t.toml")
     again = reader.make_context("fit", ["--config", str(tmp_path / "t.toml")])
-    assert again.params | {"config": None} == expected | {"config": None, "write_config": None}
+    assert plain(again.params | {"config": None}) == plain(expected | {"config": None, "write_config": None})
 
 
 REFUSED = {
