@@ -14,7 +14,7 @@ SAMPLE = (
     ("bounds.py", "0.5 * xp.expm1(t)", "0.5 * xp.exp(t)", "s/(1-s) = (e^t - 1)/2, without the -1"),
     ("bounds.py", "-s / (1.0 + s)", "s / (1.0 + s)", "the sign of -s/(1+s)"),
     ("bounds.py", "-1.0 / (2.0 + xp", "-1.0 / (1.0 + xp", "s for s/(1+s)"),
-    ("cayley.py", "solve(identity - A, identity + A)", "solve(identity + A, identity - A)", "the inverse rotation"),
+    ("cayley.py", "solve(xp, identity - A, identity + A)", "solve(xp, identity + A, identity - A)", "the inverse rotation"),
     (
         "conditioning.py",
         "coupling.regression(xp, j, k, bits)",

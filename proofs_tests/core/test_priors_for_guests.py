@@ -135,7 +135,9 @@ def test_another_device():
     assert {x.dtype for x in independent.arrays} == {torch.float64}
 
 
-@pytest.mark.parametrize("kind", ["orthogonal", pytest.param("svd", marks=pytest.mark.thorough), "canonical"])
+@pytest.mark.parametrize(
+    "kind", ["orthogonal", *(pytest.param(kind, marks=pytest.mark.thorough) for kind in ("svd", "canonical"))]
+)
 def test_a_jax_prior_is_an_argument_a_result_a_carry_and_a_vmap_axis(kind):
     """In float64 to 1e-13: the same formulas compiled in another order."""
     numbers = [RNG.normal(size=(5, n)) for n in PRIORS[kind].dims]

@@ -54,7 +54,7 @@ def by_jax(model, p, batch):
 
 
 CASES = [(by_torch, name, pattern) for name in MODELS for pattern in PATTERNS]
-COMPILED = ("fused, canonical", "missing cells")  # it takes seconds to compile one: the others thoroughly
+COMPILED = ("fused, orthogonal", "missing cells")  # it takes seconds to compile one: the others thoroughly
 CASES += [
     pytest.param(by_jax, name, pattern, marks=() if name in COMPILED and pattern[0] == "holes" else pytest.mark.thorough)
     for name in MODELS

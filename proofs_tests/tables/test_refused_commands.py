@@ -150,7 +150,7 @@ REFUSED = {
     "a code that is no number": ([*READ, "--sentinel", "a:a1=high"], "--sentinel is 'a:a1=high'; expected a number"),
     "a name like a picture": (["fit", *views(["a=:x:.csv"]), "--id", "who", "--out", "f"], "view 'a' (:x:.csv): there is no"),
     "a folder of options": (["fit", "--config", "used", "--out", "f"], "--config is 'used', which cannot be read (Is a"),
-    "deep options": (["fit", "--config", "deep.toml", "--out", "f"], "--config is 'deep.toml', which is not TOML (maximum"),
+    "deep options": (["fit", "--config", "deep.toml", "--out", "f"], "--config is 'deep.toml', which is not TOML ("),
 }
 
 
