@@ -11,9 +11,10 @@ HERE = Path(__file__).parent
 TESTS, ROOT = HERE.parent, HERE.parents[1]
 SHOWN = ("__init__.py", "registry.py", "inspection.py", "latent_report.py", "verification.py", "progress.py")
 ABOUT = {  # folder -> tests; those of engines first, because others import from them
-    "engines": "batches likelihoods likelihood_digits schedules missing_cells divergence",
+    "engines": "batches likelihoods likelihood_digits schedules missing_cells divergence training subset_objective",
     "estimator": "posterior_predictive predictive_std level_probabilities resampling row_noise score pooling affine_model "
-    "estimator early_stopping mixed_tables impossible callbacks calibration imputation_bounds matching",
+    "estimator early_stopping mixed_tables impossible callbacks calibration imputation_bounds matching "
+    "ensembles bad_options",
 }
 
 
