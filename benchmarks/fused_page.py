@@ -55,8 +55,11 @@ def digits(protocol: str, run: str, label: str) -> str:
     conditional, joint = "–", "–"
     if likelihood.exists():
         found = json.loads(likelihood.read_text())
-        conditional = pair([found[f"view {i} given {3 - i}"]["mean"] for i in (1, 2)], -1.0)
-        joint = f"{-found['joint']['mean']:.1f}"
+        marginals = [found[f"view {i}"]["mean"] for i in (1, 2)]
+        given = [found[f"view {i} given {3 - i}"]["mean"] for i in (1, 2)]
+        apart = run.startswith("zero")  # the joint is then the product of the marginals
+        conditional = pair(marginals if apart else given, -1.0)
+        joint = f"{-(sum(marginals) if apart else found['joint']['mean']):.1f}"
     alone = r["table_1"]["reconstruction"]
     cells = [f"{r['negative_elbo']:.1f}", pair(alone), pair(r["predictive"]), pair(r["conditional_nll"]), conditional, joint]
     return f"| {label} | " + " | ".join(cells) + " |"

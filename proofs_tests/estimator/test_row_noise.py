@@ -1,9 +1,11 @@
 """Noise by row: a function of seed, stream, and who or what the row is; not of its place, its block, or the other rows."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic import fitted, three_views
 
+from jpvae import JPVAE
 from jpvae.inference import predictor
 from jpvae.inference.noise import Occurrences, RowNoise, content_keys, identity_keys
 from jpvae.streams import Stream
@@ -100,3 +102,45 @@ def test_rows_are_hashed_only_where_draws_are_wanted(monkeypatch):
     block = next(model.predictor().blocks(whole, mask, drawing=False))
     with pytest.raises(ValueError, match="the block has no keys"):
         model.predictor().noise(block)
+
+
+def tables(seed, index=None):
+    """Two views of 80 rows as DataFrames, the second one missing everywhere."""
+    first = pd.DataFrame(three_views(80, seed)[0][0], index=index, columns=list("abcde"))
+    return {"one": first, "two": pd.DataFrame(np.full((80, 4), np.nan), index=index, columns=list("wxyz"))}
+
+
+@pytest.fixture(scope="module")
+def model():
+    views, _ = three_views(80, 0)
+    frames = {"one": pd.DataFrame(views[0], columns=list("abcde")), "two": pd.DataFrame(views[1], columns=list("wxyz"))}
+    options = {"hidden": (8,), "steps": 30, "backend": "numpy", "missing": "nan", "progress": False}
+    return JPVAE(2, likelihood="gaussian", **options).fit(frames)
+
+
+def noise_of(model, views):
+    """Twenty draws of the second view less their mean, by place."""
+    drawn = np.stack([frame.to_numpy() for frame in model.sample_imputations(views, n_draws=20)["two"]])
+    return drawn - drawn.mean(axis=0)
+
+
+@pytest.mark.parametrize("numbers", ["counted", "mixed"])
+def test_strangers_that_share_their_rows_numbers_share_no_noise(model, numbers):
+    """Of 20 x 80 x 4 numbers the correlation of independent noise is below 5/sqrt(6400)."""
+    index = np.arange(80) if numbers == "counted" else np.random.default_rng(1).permutation(80)
+    one, other = (noise_of(model, tables(seed, pd.Index(index))) for seed in (1, 2))
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 5 / np.sqrt(one.size)
+
+
+def test_a_mixed_or_filtered_table_keeps_each_row_s_noise(model):
+    views, order = tables(1), np.random.default_rng(2).permutation(80)[:50]
+    whole, part = noise_of(model, views), noise_of(model, {name: frame.iloc[order] for name, frame in views.items()})
+    np.testing.assert_allclose(part, whole[:, order], rtol=0, atol=1e-5 * np.abs(whole).max())
+
+
+def test_whole_numbers_with_a_name_are_names(model):
+    index = pd.Index(np.arange(80), name="subject")
+    one, other = (noise_of(model, tables(seed, index)) for seed in (1, 2))
+    assert (
+        np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.8
+    )  # the same persons, measured anew: the same draws of what is normal

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ from commands import invoke
 from synthetic import fitted
 
 import jpvae_core as jc
+from jpvae.errors import ConfigError
 from jpvae.inference.verification import certify
 
 
@@ -92,3 +94,26 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     code, out, _ = invoke(monkeypatch, capsys, "verify", path)
     assert code == 0
     assert "is positive definite: proved." in " ".join(out.split())
+
+
+def test_what_is_printed_is_proved_too():
+    """R = I: the smallest eigenvalue is 1 - alpha exactly, as a fraction; nine nearest digits would leave it out."""
+    rng = np.random.default_rng(0)
+    for alpha in rng.uniform(0.1, 0.999, 40).astype(np.float32):
+        prior = jc.JointPrior.orthogonal(np.eye(2, dtype=np.float32), float(alpha))
+        text = str(certify(prior, "float32"))
+        least, most = re.search(r"lies in \[(.*), (.*)\]", text).groups()
+        assert Fraction(least) <= 1 - Fraction(float(alpha)) <= Fraction(most)
+
+
+@pytest.mark.parametrize("alpha", [1 - 2.0**-52, 1 - 2.0**-45])
+def test_a_sign_that_is_proved_bounds_the_eigenvalue(alpha):
+    found = certify(jc.JointPrior.orthogonal(rotation(4, 0), alpha), "float64")
+    assert found.positive_definite is None or (found.at_least >= 0 if found.positive_definite else found.at_most <= 0)
+
+
+def test_what_is_not_finite_is_refused():
+    frame = np.eye(2)
+    frame[0, 1] = np.nan
+    with pytest.raises(ConfigError, match="not finite"):
+        certify(jc.JointPrior.orthogonal(frame, 0.5), "float64")

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Any
 
 import numpy as np
 
 import jpvae_core as jc
 
-from ..errors import MissingDependency
+from ..errors import ConfigError, MissingDependency
 
 BITS = 256  # of a ball's centre: entries are exact products of floats, three times 53 bits at most
 TIGHT = (
@@ -55,30 +56,39 @@ class Certificate:
                 "could not be decided: its smallest eigenvalue is closer to 0 than the enclosure is wide. In exact arithmetic "
                 "its parameters give a positive definite prior, whatever their values."
             )
+        least, most = _printed(self.at_least, ROUND_FLOOR), _printed(self.at_most, ROUND_CEILING)
         if not self.positive_definite and self.orthogonality_defect > 0.01:  # no rounding of parameters met in training
             return head + (
-                f"is NOT positive definite: proved, it has an eigenvalue below {self.at_most:.3g}. Its frames are not "
-                f"orthogonal (off by {self.orthogonality_defect:.1e}): their parameters are too large for the Cayley transform "
-                f"in {self.dtype}. Retrain, or check where the file comes from."
+                f"is NOT positive definite: proved, it has an eigenvalue below {most}. Its frames are not orthogonal (off by "
+                f"{self.orthogonality_defect:.1e}): their parameters are too large for the Cayley transform in {self.dtype}. "
+                "Retrain, or check where the file comes from."
             )
         if not self.positive_definite:
             return head + (
-                f"is NOT positive definite: proved, it has an eigenvalue below {self.at_most:.3g}. The coupling is within "
-                f"rounding of 1 (the frames are orthogonal to {self.orthogonality_defect:.1e} only). In exact arithmetic the "
-                "parameters give a positive definite prior, which is what the core's formulas compute with; retrain with "
-                "dtype='float64' or a smaller alpha before you use Sigma as a matrix."
+                f"is NOT positive definite: proved, it has an eigenvalue below {most}. The coupling is within rounding of 1 "
+                f"(the frames are orthogonal to {self.orthogonality_defect:.1e} only). In exact arithmetic the parameters give "
+                "a positive definite prior, which is what the core's formulas compute with; retrain with dtype='float64' or a "
+                "smaller alpha before you use Sigma as a matrix."
             )
         return head + (
-            f"is positive definite: proved. Its smallest eigenvalue lies in [{self.at_least:.9g}, {self.at_most:.9g}]; the "
-            f"frames are orthogonal to {self.orthogonality_defect:.1e}."
+            f"is positive definite: proved. Its smallest eigenvalue lies in [{least}, {most}]; the frames are orthogonal to "
+            f"{self.orthogonality_defect:.1e}."
         )
+
+
+def _printed(bound: float, rounding: str) -> str:
+    """Nine digits of a proven bound, rounded outwards: what is printed is proven too."""
+    return str(Context(prec=9, rounding=rounding).create_decimal(Decimal(bound)).normalize())
 
 
 def certify(prior: jc.JointPrior, dtype: str) -> Certificate:
     """Prove what can be proved. prior: its arrays in NumPy, in the dtype that they are stored in.
 
-    Raises MissingDependency without python-flint.
+    Raises MissingDependency without python-flint, ConfigError for an entry that is not finite.
     """
+    arrays = [*(q for q in prior.frames if q is not None), prior.max_singular_value()]
+    if not all(np.isfinite(np.asarray(x)).all() for x in arrays):
+        raise ConfigError("prior has an entry that is not finite; expected finite frames and couplings")
     try:
         import flint
     except ModuleNotFoundError as error:
@@ -93,6 +103,10 @@ def certify(prior: jc.JointPrior, dtype: str) -> Certificate:
     finally:
         flint.ctx.prec = precision
     positive = None if sign == 0 else sign > 0
+    if positive:
+        at_least = max(at_least, 0.0)  # what the sign proves
+    elif positive is False:
+        at_most = min(at_most, 0.0)
     return Certificate(dtype, sum(prior.dims), positive, at_least, at_most, defect)
 
 

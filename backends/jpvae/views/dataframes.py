@@ -248,8 +248,11 @@ def row_titles(index: Any, rows: slice) -> Sequence[Any]:
 
 
 def identities(index: Any) -> Any:
-    """The index where it names the rows, None where it only counts them (pandas' own RangeIndex) or where there is none."""
-    return None if type(index).__name__ == "RangeIndex" else index
+    """The index where it names the rows; None where there is none, or where it counts them: whole numbers without a name, which
+    rows have that pandas counted, also where they were chosen, mixed or sorted since.
+    """
+    counts = index is not None and index.name is None and getattr(index, "inferred_type", None) == "integer"
+    return None if counts else index
 
 
 def texts_of(column: Any) -> tuple[list[Any], list[bool]]:
