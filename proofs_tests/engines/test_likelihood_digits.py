@@ -319,7 +319,7 @@ def test_stirling_s_error_and_the_rest_of_log1p(backend):
 
 @pytest.mark.parametrize("log_phi", [-6.0, -2.125, -2.0, -1.0, 0.0, 2.5])
 def test_where_a_slope_is_rounding_alone_it_is_as_small_as_promised(log_phi):
-    """p(1) = mu (1 + t)^-(1 + r), t = phi mu: d/d(log phi) log p(1) = r log(1 + t) - (1 + r) t/(1 + t), for tiny means about -t.
+    """p(1) = mu (1 + t)^-(1 + r), t = phi mu: d/d(log phi) log p(1) = r log(1 + t) - (1 + r) t/(1 + t), about -t.
     (2 + 20 r) eps, or eps/r where r >= 8, is what the terms' roundings come to (count_floors)."""
     m, r, eps = np.float32([-40.0, -30.0, -20.0]), np.exp(-log_phi), np.finfo(np.float32).eps
     own = {"log_dispersion": np.float32([log_phi])}

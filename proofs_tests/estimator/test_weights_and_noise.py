@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from jpvae.errors import JPVAEWarning
 from jpvae.inference.filling import DrawStatistics
 from jpvae.inference.importance import Resampling, Weights, resample
 from jpvae.inference.noise import Occurrences, RowNoise
@@ -123,8 +124,28 @@ def test_systematic_resampling_takes_each_draw_as_often_as_it_weighs():
 def test_which_rows_are_worth_it():
     """By default those whose 50 draws are worth at least 8; with proposals asked for all of them."""
     logs = np.concatenate([np.where(np.arange(50) < count, 0.0, -np.inf)[:, None] for count in (1, 7, 9, 50)], axis=1)
-    assert Resampling(None).take(logs, np.full(4, 0.5), 3, 4)[1].tolist() == [False, False, True, True]
-    assert Resampling(50).take(logs, np.full(4, 0.5), 3, 4)[1].all()
+    half, every = np.full(4, 0.5), np.ones(4, dtype=bool)
+    assert Resampling(None).take(logs, half, 3, every)[1].tolist() == [False, False, True, True]
+    assert Resampling(50).take(logs, half, 3, every)[1].all()
     lacking = np.array([True, False])
     assert Resampling(None).rows(lacking).tolist() == [True, False]
     assert Resampling(50).rows(lacking).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("proposals", [None, 40])
+def test_collapse_is_judged_by_the_rows_that_are_resampled(proposals):
+    """By default those that lack cells: the middle one's 40 draws are worth 1, or 2, whatever the others' are."""
+    worth = np.array([1, 1, 1, 2, 2, 2, 2])
+    logs = np.where(np.arange(40)[:, None] < worth, 0.0, -np.inf)
+    for lacking, collapsed in (([0, 1, 2, 3, 4], True), ([2, 3, 4, 5, 6], False), ([0, 1, 2, 3, 4, 5, 6], False)):
+        asked, resampling = np.isin(np.arange(7), lacking), Resampling(proposals)
+        resampling.take(np.column_stack([logs, logs[:, :1]]), np.full(8, 0.5), 4, asked)  # one row of padding
+        if collapsed:
+            with pytest.warns(
+                JPVAEWarning,
+                match="in the middle row 40 draws are worth 1.0.*" + ("own draws" if proposals is None else "single"),
+            ):
+                resampling.warn()
+        else:
+            resampling.warn()
+    Resampling(proposals).warn()  # nothing was resampled
