@@ -169,7 +169,8 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
     parameters_ : dict of ndarray
         Raw parameters by name.
     history_ : list of dict
-        The records of the training; ``n_iter_``, how many steps it made.
+        The records of the training, with ``held_out``, the loss on rows that early stopping or calibration has left out until
+        then; ``n_iter_``, how many steps it made.
     report_ : LatentReport
         Which latents are used, and what to try.
     inferred_, columns_, levels_ : dict

@@ -32,6 +32,7 @@ from .training.early_stopping import HeldOut
 from .training.history import Recorder
 from .training.loop import Training, alone, together, train
 from .training.plan import Plan
+from .training.watching import Watch
 from .views.opening import Opened
 from .views.reading import Views, checked
 from .views.sentinels import warn_of_sentinels
@@ -155,6 +156,7 @@ def _trained(
 
     record = Recorder(plan, start.history, progress.window, on_log)
     held_out = HeldOut(backend, batches, options.patience, progress.best) if options.early_stopping else None
+    watch = held_out or Watch(backend, batches)
 
     def finite_arrays(done: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         parameters, optimizer = backend.to_arrays(state)
@@ -170,7 +172,7 @@ def _trained(
 
     def on_step(step: int, report: dict[str, Any]) -> None:
         done, stop = step + 1, False
-        found = held_out.after(done, state) if held_out else None
+        found = watch.after(done, state)
         try:
             record(step, report, found)
             for one in listeners:

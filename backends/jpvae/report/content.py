@@ -82,7 +82,7 @@ def content(
         columns, where, single = distributions(sample), latent_map(sample), subjects(sample, most_subjects)
     used = {} if model.report_ is None else {view: found["kl"] for view, found in model.report_.views.items()}
     prior = prior_of(model.model_, model.parameters_)
-    has, curve = patterns(observed, model.view_names_), training(model.history_)
+    has, curve = patterns(observed, model.view_names_), training(model.history_, early_stopping=model.early_stopping)
     compared = None if evaluated is None else rivals(evaluated.result)
     held_out = None if evaluated is None else len(tested.observed)
     known = cautions(
