@@ -33,6 +33,7 @@ from .training.history import Recorder
 from .training.loop import Training, alone, together, train
 from .training.plan import Plan
 from .training.watching import Watch
+from .versions import versions
 from .views.opening import Opened
 from .views.reading import Views, checked
 from .views.sentinels import warn_of_sentinels
@@ -147,7 +148,7 @@ def _trained(
     if ranks > 1:
         any_of = _together(backend, start, fingerprint)
     start, progress = saving.resume(start, file.path if file else None, fingerprint, plan.steps)
-    start = replace(start, parameters=with_networks(backend, model, start.parameters, start.seed))
+    start = replace(start, parameters=with_networks(backend, model, start.parameters, start.seed), versions=versions())
     state = backend.start(start.parameters, progress.optimizer)
 
     def on_log(entry: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from synthetic import three_views
 from jpvae import JPVAE
 from jpvae.report.content import content
 from jpvae.report.page import render
-from jpvae.report.provenance import Provenance
+from jpvae.report.provenance import provenance
 
 pytestmark = pytest.mark.filterwarnings("ignore::jpvae.errors.JPVAEWarning")  # of the fixture's fits, whoever asks first
 
@@ -117,7 +117,7 @@ def pages(tmp_path_factory):
     made["older_model"] = (JPVAE.load(OLD, backend="numpy"), dict(zip(("rna", "protein", "clinic"), views, strict=True)), has)
     found = {}
     for name, (model, views, has) in made.items():
-        shown = content(name, model, views, has, ids=None, made=Provenance((), (), (), "now"), most_subjects=4)
+        shown = content(name, model, views, has, ids=None, made=provenance("jpvae report", model, []), most_subjects=4)
         path = folder / f"{name}.html"
         path.write_text(render(shown), encoding="utf-8")
         found[name] = (shown, path)

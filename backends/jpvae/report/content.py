@@ -37,7 +37,6 @@ class Content:
     name: str
     sample: Sample
     likelihoods: Mapping[str, list[tuple[str, str]]]
-    options: Mapping[str, Any]
     steps: int
     patterns: Patterns
     training: Training
@@ -53,9 +52,6 @@ class Content:
     subjects: list[Subject]
     cautions: list[Caution]
     provenance: Provenance
-
-
-OPTIONS = ("prior", "posterior", "latent_dims", "hidden", "objective", "batch_size", "learning_rate", "weight_decay", "dtype")
 
 
 def content(
@@ -102,8 +98,6 @@ def content(
         name,
         sample,
         model.inferred_,
-        {option: getattr(model, option) for option in OPTIONS}
-        | {"latent_dims": model.model_.latent_dims, "hidden": model.model_.hidden, "seed": model.seed_},
         model.n_iter_,
         has,
         curve,
