@@ -170,7 +170,7 @@ def test_what_cannot_be_known_is_not_claimed(pages):
     for name in ("no_pairs", "three_rows"):
         shown = pages[name][0]
         assert np.isnan(shown.cross.together).all()
-        assert all("Fewer than 5" in verdict.text for verdict in shown.verdicts)
+        assert all("too few to tell" in verdict.text for verdict in shown.verdicts)
         assert any(caution.title == "Views that hardly meet" for caution in shown.cautions)
     assert all("do not vary" in v.text for v in pages["constant_columns"][0].verdicts if v.view == "v1")
 
