@@ -19,7 +19,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +209,8 @@ def main() -> None:
     """Tell which mutants there are, then how each one ended, as the plan of mutants.py wants it."""
     plan = json.loads(sys.argv[1])
     target = TARGETS[plan["of"]]()
+    if plan["tests"]:
+        target = replace(target, tests=tuple(path for path in target.tests if Path(path).stem[5:] in plan["tests"]))
     mutants = chosen(target, plan)
     rows = [{"file": m.file, "line": m.line, "function": m.function, "before": m.before, "after": m.after} for m in mutants]
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as facts:  # what tests print must not come between

@@ -5,6 +5,7 @@
     python proofs_tests/_support/mutants.py REPORT.json --sample 100 --seed 1 so many of each target, drawn with this seed
     python proofs_tests/_support/mutants.py REPORT.json --of core --rows ROWS.json    those of [[file, old text, new text], ...]
     python proofs_tests/_support/mutants.py NEW.json --again REPORT.json      those that lived in an earlier report
+    ... --tests kl bounds                                                     only by the tests of test_kl.py and test_bounds.py
     ... --workers 15 --minutes 12                                             as many at a time; what is left then is not tried
 
 Each target has a pytest of its own (mutant_trials.py) and half of the workers, until the other has ended. A run goes on where
@@ -69,7 +70,7 @@ class Run:
 
     def __init__(self, path: Path, options: argparse.Namespace) -> None:
         self.path, self.lock, self.written, self.began = path, threading.Lock(), 0.0, time.time()
-        which = ("of", "files", "sample", "seed", "k", "rows", "again")
+        which = ("of", "tests", "files", "sample", "seed", "k", "rows", "again")
         tests = [Path(test) for of in options.of for test in TARGETS[of]().tests]
         self.report: dict[str, Any] = {
             "commit": options.commit or commit(),
@@ -165,11 +166,14 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="a JSON file of [[file, old text, new text], ...]")
     parser.add_argument("--again", type=Path, help="a report: only its mutants that lived")
     parser.add_argument("--commit", help="which commit this is, outside of a checkout")
+    parser.add_argument("--tests", nargs="+", default=[], help="only these test files, by names as in test_NAME.py")
     parser.add_argument("-k", default="not jax and not compile", help="which tests, as pytest's -k")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.of = names = options.of or list(TARGETS)
     run = Run(options.report, options)
-    plan = {key: getattr(options, key) for key in ("files", "sample", "seed", "k")} | {"end": run.began + 60 * options.minutes}
+    plan = {key: getattr(options, key) for key in ("files", "tests", "sample", "seed", "k")} | {
+        "end": run.began + 60 * options.minutes
+    }
     plan["rows"] = json.loads(options.rows.read_text()) if options.rows else None
     lived = {}
     if options.again:

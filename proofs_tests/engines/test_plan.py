@@ -51,8 +51,9 @@ def test_refused(name, value):
 
 def test_the_parts_of_a_training():
     assert [plan().part(step) for step in (0, 9)] == [(0, 0, 10)] * 2
-    two = plan(calibration=Calibration(3, 5))
-    assert [two.part(step) for step in range(5)] == [(0, 0, 3)] * 3 + [(1, 3, 7)] * 2
+    for first in (1, 3):
+        two = plan(calibration=Calibration(first, 5))
+        assert [two.part(step) for step in range(5)] == [(0, 0, first)] * first + [(1, first, 10 - first)] * (5 - first)
 
 
 def test_each_part_has_the_rates_of_a_training_of_its_own():
@@ -76,7 +77,7 @@ def test_a_record_every_so_many_steps_and_at_the_end(monkeypatch):
     clock = iter([100.0, 101.0, 103.0, 104.0, 108.0, 109.0])
     monkeypatch.setattr("jpvae.training.history.time.perf_counter", lambda: next(clock))
     seen, chosen = [], plan(beta=Linear(5), learning_rate=LearningRate(2.0, "cosine", 0.0))
-    earlier = [{"step": -1, "seconds": 30.0}, {"step": 0, "seconds": 50.0}]
+    earlier = [{"step": step, "seconds": seconds} for step, seconds in ((-2, 10.0), (-1, 30.0), (0, 50.0))]
     recorder = Recorder(chosen, earlier, [], seen.append, every=4)
     for step in range(10):
         report = {"loss": float(step), "kl": [1.0 * step, 2.0 * step]}
@@ -92,8 +93,32 @@ def test_a_record_every_so_many_steps_and_at_the_end(monkeypatch):
     assert recorder.history == [*earlier, *seen]
     assert recorder.window == []
     recorder.close(10)
-    assert len(recorder.history) == 6  # nothing since
+    assert len(recorder.history) == 7  # nothing since
     recorder.window.append({"loss": np.float64(3.0)})
     recorder.close(11)
     assert recorder.history[-1]["loss"] == 3.0
     assert recorder.window == [{"loss": 3.0}]
+
+
+def test_a_new_run_counts_its_seconds_from_0(monkeypatch):
+    clock = iter([100.0, 101.5])
+    monkeypatch.setattr("jpvae.training.history.time.perf_counter", lambda: next(clock))
+    recorder = Recorder(plan(steps=1), [], [], lambda record: None)
+    recorder(0, {"loss": 1.0})
+    assert recorder.history[0]["seconds"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("steps", "rows", "batch", "every", "evaluated"),
+    [
+        (1, 7, 10, 50, 7),  # fewer rows than a batch: all of them
+        (1000, 10, 10, 50, 10),
+        (1000, 29, 10, 50, 20),  # two batches in 50 steps, whole ones
+        (1001, 29, 10, 100, 20),  # beyond 20 times 50 steps less often, and then more
+        (1001, 99, 10, 100, 40),
+        (40_000, 99, 10, 2000, 90),
+    ],
+)
+def test_how_often_the_rows_that_are_left_out_are_evaluated_and_how_many(steps, rows, batch, every, evaluated):
+    one = Calibration(steps, rows)
+    assert (one.every, one.evaluated(batch)) == (every, evaluated)

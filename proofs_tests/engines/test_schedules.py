@@ -20,6 +20,7 @@ BETAS = {
     "two cycles": (Cyclical(2, 0.5), 8, [0, 0.5, 1, 1, 0, 0.5, 1, 1]),
     "two cycles, slow": (Cyclical(2, 0.75), 8, [0, 1 / 3, 2 / 3, 1, 0, 1 / 3, 2 / 3, 1]),
     "three cycles in 8 steps": (Cyclical(3, 0.5), 8, [0, 0.75, 1, 0.25, 1, 1, 0.5, 1]),
+    "one cycle": (Cyclical(1, 0.5), 4, [0, 0.5, 1, 1]),
     "cycles without ramp": (Cyclical(2, 0.0), 4, [1, 1, 1, 1]),
 }
 
@@ -122,7 +123,7 @@ def test_cosine_rate():
     assert LearningRate(2.0).at(0, 1) == 2.0  # a training of one step has its peak
 
 
-@pytest.mark.parametrize("peak", [0, -1e-3, float("nan")])
+@pytest.mark.parametrize("peak", [0, -1e-3, float("nan"), float("inf")])
 def test_refused_rates(peak):
     with pytest.raises(ConfigError, match=f"learning_rate is {peak}; expected a positive number"):
         LearningRate(peak)
