@@ -172,6 +172,10 @@ def test_what_cannot_be_known_is_not_claimed(pages):
         assert np.isnan(shown.cross.together).all()
         assert all("too few to tell" in verdict.text for verdict in shown.verdicts)
         assert any(caution.title == "Views that hardly meet" for caution in shown.cautions)
+    texts = {name: path.read_text(encoding="utf-8") for name, (_, path) in pages.items()}
+    assert {name for name, text in texts.items() if "No rows were left out of this training" in text} == pages.keys() - {
+        "older_model"
+    }
     assert all("do not vary" in v.text for v in pages["constant_columns"][0].verdicts if v.view == "v1")
 
 
