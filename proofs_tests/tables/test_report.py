@@ -221,7 +221,7 @@ def uses(shown, width):
 
 
 def tables_can_be_scrolled(shown, width):
-    """A table that is wider than its place has a hint above it and is reached and moved by keyboard, its first column in sight."""
+    """A table that is wider than its place has a hint above it; it is moved by keyboard, its first column in sight."""
     wide = []
     for region in shown.query_selector_all(".scroll"):
         sizes = region.evaluate("e => [e.clientWidth, e.scrollWidth]")

@@ -152,7 +152,7 @@ def test_every_page_opens(pages):
 
 def test_no_page_has_a_number_that_is_not_one(pages):
     for name, (_, path) in pages.items():
-        text = path.read_text(encoding="utf-8").partition("<script")[0]
+        text = path.read_text(encoding="utf-8").partition('<section id="made"')[0]  # where "nan" is an option's word
         assert not re.search(r"\b(nan|NaN|inf|None)\b", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)), name
         assert data_of(path)["columns"], name
 
