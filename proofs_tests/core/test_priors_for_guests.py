@@ -60,6 +60,10 @@ def test_from_a_covariance(shape):
         jc.JointPrior.from_covariance(C / 0.9 * (1 + 1e-15))
     with pytest.raises(jc.NotAContraction, match="singular value 1"):
         jc.JointPrior.from_covariance(np.eye(*shape))
+    for odd in (np.nan, np.inf):
+        C[0, -1] = odd
+        with pytest.raises(jc.NotAContraction, match="singular value nan"):
+            jc.JointPrior.from_covariance(C)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
