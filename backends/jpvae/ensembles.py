@@ -9,6 +9,7 @@ from typing import Any
 
 from . import fitting
 from .estimator import JPVAE
+from .request import Request
 from .training.callbacks import Callback
 
 
@@ -61,7 +62,7 @@ def fit_together(
     heard = callbacks or [()] * len(models)
     with ExitStack() as begun:
         every = [
-            begun.enter_context(model._begun(views, mask, checkpoint=file, callbacks=one, **options))
+            begun.enter_context(model._begun(views, mask, Request(checkpoint=file, callbacks=one, **options)))
             for model, file, one in zip(models, files, heard, strict=True)
         ]
         for model, found in zip(models, fitting.run_together(every), strict=True):

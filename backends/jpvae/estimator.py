@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -14,18 +13,17 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from . import fitting
-from .atomic import check_folder
-from .errors import ConfigError, NotFitted
+from .errors import NotFitted
 from .figures.shown import Shown
 from .fitting import Begun
 from .model.posterior import Coordinates, PosteriorName
 from .model.prior import Bound, PriorName
-from .option_values import as_json, at_least
 from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule
 from .predicting import Predicting
 from .processes import share
-from .training.callbacks import Callback, OnLog, check
-from .training.progress import progress_bar, show_families
+from .request import Request
+from .training.callbacks import Callback
+from .training.progress import show_families
 from .training.schedules import BetaSchedule
 from .views.inferring import families
 from .views.opening import open_views
@@ -352,48 +350,26 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         >>> model.fit({"rna": rna, "protein": protein}, mask).view_names_
         ('rna', 'protein')
         """
-        given = {"y": y, "missing": missing, "checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
-        with self._begun(views, mask, **given, on_log=on_log, callbacks=callbacks, metadata=metadata) as begun:
+        request = Request(missing, checkpoint, checkpoint_every, on_log, callbacks, metadata)
+        with self._begun(views, mask, request) as begun:
             self._become(*fitting.run(begun))
         return self
 
     @contextmanager
-    def _begun(
-        self,
-        views: Any,
-        mask: Any = None,
-        *,
-        y: Any = None,
-        missing: Missing | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: int = 1000,
-        on_log: Callable[[dict[str, Any]], None] | None = None,
-        callbacks: Sequence[Callback] = (),
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Iterator[Begun]:
+    def _begun(self, views: Any, mask: Any, request: Request) -> Iterator[Begun]:
         """All of ``fit`` before its first step; the checkpoint is this process's own meanwhile."""
-        check(callbacks)
-        if on_log is not None and not callable(on_log):
-            raise ConfigError(f"on_log is {on_log!r}; expected a function that takes a record, or None")
-        metadata, checkpoint_every = as_json(metadata), at_least("checkpoint_every", checkpoint_every, 1)
-        if checkpoint is not None:
-            check_folder(checkpoint)
-            if not isinstance(self.seed, Integral):
-                raise ConfigError(f"seed is {self.seed!r}; expected an integer with checkpoint, so that the run can be resumed")
-        rank, ranks = share()
-        if ranks > 1 and not isinstance(self.seed, Integral):
-            raise ConfigError(f"seed is {self.seed!r}; expected an integer in {ranks} processes, the same in all of them")
+        request, (rank, _) = request.checked(self.seed), share()
         options, slices = Options.of(self), None
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
-        missing = self.missing if missing is None else missing
-        file = None if checkpoint is None else fitting.File(checkpoint, checkpoint_every)
+        missing = self.missing if request.missing is None else request.missing
+        file = None if request.checkpoint is None else fitting.File(request.checkpoint, request.checkpoint_every)
         with nullcontext() if file is None or rank else only_writer(file.path):
             opened = open_views(views, mask, likelihood=options.likelihood, layer=options.layer)
             start, plan, data = fitting.begin(options, opened, missing, slices)
             show_families(families(data.names, data.columns), options.likelihood, options.progress and not rank)
-            listeners = [*progress_bar(options.progress), *callbacks, *([OnLog(on_log)] if on_log else [])] if not rank else []
-            yield Begun(replace(start, metadata=metadata), data, plan, file, listeners)
+            start = replace(start, metadata=request.metadata or {})
+            yield Begun(start, data, plan, file, request.listeners(options.progress))
 
     def fit_transform(self, views: Any, mask: Any = None, **options: Any) -> np.ndarray:
         """``fit(views, mask, **options)``, then ``transform(views, mask)``.

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as distributed
+from ended_runs import StopAt
 from synthetic import three_views
 
 from jpvae import JPVAE
 from jpvae.errors import JPVAEError
-from jpvae.training.callbacks import Callback, StopTraining
+from jpvae.training.callbacks import Callback
 
 STEPS, DIES, STOPS, EVERY = 60, 17, 9, 10
 OPTIONS: dict[str, Any] = {
@@ -50,15 +51,6 @@ class DieAt(Callback):
         """In the first process alone: only there listeners are called."""
         if step == DIES:
             os._exit(9)
-
-
-class StopAt(Callback):
-    """All processes stop there."""
-
-    def on_step(self, step: int, report: Any) -> None:
-        """In the first process alone."""
-        if step == STOPS:
-            raise StopTraining
 
 
 def fit(folder: Path, name: str, *callbacks: Callback, seed: int = 0, **options: Any) -> JPVAE:
@@ -99,7 +91,7 @@ def main(folder: Path) -> None:
     processes(2, folder, "early-two", **EARLY)
     processes(2, folder, "dead", DieAt(), **SHORT)
     processes(3, folder, "dead", **SHORT)  # goes on, with one more
-    processes(2, folder, "stopped", StopAt(), **SHORT)
+    processes(2, folder, "stopped", StopAt(STOPS), **SHORT)
     processes(2, folder, "differing", seeds=[0, 1])
 
 

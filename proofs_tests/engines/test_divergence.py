@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ended_runs import StopAt
 from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
@@ -9,7 +10,6 @@ from jpvae.engines import engine
 from jpvae.errors import TrainingDiverged, ViewError
 from jpvae.testing.examples import MODELS, parameters
 from jpvae.training.batches import Batches
-from jpvae.training.callbacks import Callback, StopTraining
 from jpvae.training.divergence import check_finite
 from jpvae.training.loop import alone, train
 from jpvae.training.plan import Plan
@@ -106,13 +106,7 @@ def test_the_last_good_checkpoint_stays(tmp_path, monkeypatch, backend):
     with pytest.raises(TrainingDiverged, match=r"view 'protein': decoder.1.0.bias is not finite after step 25"):
         model.fit(NAMED, MASK, checkpoint=path, checkpoint_every=10)
     monkeypatch.undo()
-
-    class StopAt20(Callback):
-        def on_step(self, step, report):
-            if step == 20:
-                raise StopTraining
-
-    left, good = JPVAE.load(path), JPVAE(**options).fit(NAMED, MASK, callbacks=[StopAt20()])
+    left, good = JPVAE.load(path), JPVAE(**options).fit(NAMED, MASK, callbacks=[StopAt(20)])
     assert all(np.array_equal(left.parameters_[name], x) for name, x in good.parameters_.items())
 
 

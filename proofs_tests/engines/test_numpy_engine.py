@@ -13,6 +13,7 @@ import sys
 import numpy as np
 import pytest
 import synthetic
+from ended_runs import Killed, kill
 from synthetic import OPTIONS, binary_views, three_views
 
 from jpvae import JPVAE
@@ -198,16 +199,10 @@ def results(model, views, mask):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
-    class Killed(Exception):
-        pass
-
-    def on_log(_):
-        raise Killed
-
     options = OPTIONS | {"steps": 100, "dtype": "float32", "backend": "numpy"}
     whole = JPVAE(**options).fit(*three_views(60, 1))
     with pytest.raises(Killed):
-        JPVAE(**options).fit(*three_views(60, 1), checkpoint=tmp_path / "c", checkpoint_every=30, on_log=on_log)
+        JPVAE(**options).fit(*three_views(60, 1), checkpoint=tmp_path / "c", checkpoint_every=30, on_log=kill)
     resumed = JPVAE(**options).fit(*three_views(60, 1), checkpoint=tmp_path / "c")
     assert all(np.array_equal(x, resumed.parameters_[k]) for k, x in whole.parameters_.items())
 

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+from ended_runs import Killed, kill
 from synthetic import OPTIONS, three_views
 
 import jpvae_torch
@@ -76,14 +77,6 @@ def decoder(features, latents):
 
 
 NETWORKS = {"rna": (noisy_encoder, None), "protein": (frozen_encoder, decoder)}
-
-
-class Killed(Exception):
-    pass
-
-
-def kill(_):
-    raise Killed
 
 
 def test_buffers_frozen_weights_files_and_resumed_runs(tmp_path):

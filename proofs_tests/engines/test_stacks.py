@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ended_runs import StopAt
 from synthetic import three_views
 
 from jpvae import JPVAE
 from jpvae.ensembles import fit_together
 from jpvae.errors import ConfigError, TrainingDiverged
 from jpvae.testing.examples import MODELS, batches, parameters
-from jpvae.training.callbacks import Callback, StopTraining
 from jpvae_torch.engine import Engine
 
 STEP = {"beta": 0.7, "coupling_rate": 0.25, "weight_decay": 0.3}
@@ -70,15 +70,6 @@ def test_a_member_leaves_its_stack_and_goes_on_alone():
     for found, wanted in zip(made.to_arrays(first), made.to_arrays(reference), strict=True):
         for key, x in wanted.items():
             np.testing.assert_allclose(found[key], x, rtol=0, atol=TOLERANCE)
-
-
-class StopAt(Callback):
-    def __init__(self, last):
-        self.last = last
-
-    def on_step(self, step, report):
-        if step == self.last:
-            raise StopTraining
 
 
 OPTIONS = {"latent_dims": 2, "hidden": (8,), "likelihood": "gaussian", "steps": 12, "dtype": "float64", "progress": False}

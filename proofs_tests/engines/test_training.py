@@ -5,6 +5,7 @@
 
 import numpy as np
 import pytest
+from ended_runs import Killed
 from numbered_batches import batches, same
 from synthetic import OPTIONS, three_views
 
@@ -23,10 +24,6 @@ def two_views(seed=1):
 def untimed(model):
     """The history without its seconds."""
     return [{name: value for name, value in record.items() if name != "seconds"} for record in model.history_]
-
-
-class Killed(Exception):
-    """Stands for whatever ends a run."""
 
 
 def interrupted(path, at, every, **changes):

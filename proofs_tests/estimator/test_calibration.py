@@ -12,6 +12,7 @@ import functools
 
 import numpy as np
 import pytest
+from ended_runs import StopAt
 from exact import COLUMNS, exact
 from scipy import stats
 
@@ -20,7 +21,6 @@ from jpvae.errors import ConfigError
 from jpvae.inference import calibration
 from jpvae.inference.calibration import DRAWS, LEVEL, SHIFTS, WIDER, calibrated
 from jpvae.inference.predictor import Predictor
-from jpvae.training.callbacks import Callback, StopTraining
 
 ROWS = 400
 
@@ -107,17 +107,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
     train = wide(60, 0)
     whole = JPVAE(**options).fit(train)
 
-    class Stop(Callback):
-        def __init__(self, after):
-            self.after = after
-
-        def on_step(self, done, report):
-            if done == self.after:
-                raise StopTraining
-
     for after in (7, 20, 26):
         path = tmp_path / f"{after}.safetensors"
-        stopped = JPVAE(**options).fit(train, checkpoint=path, callbacks=[Stop(after)])
+        stopped = JPVAE(**options).fit(train, checkpoint=path, callbacks=[StopAt(after)])
         assert stopped.n_iter_ == after
         again = JPVAE(**options).fit(train, checkpoint=path)
         for name, x in whole.parameters_.items():

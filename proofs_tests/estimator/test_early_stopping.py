@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ended_runs import StopAt
 from numbered_batches import same
 from synthetic import OPTIONS, three_views
 
@@ -11,7 +12,7 @@ from jpvae.errors import TrainingDiverged
 from jpvae.model.model import Model
 from jpvae.testing import dense
 from jpvae.training.batches import Batches
-from jpvae.training.callbacks import Callback, StopTraining
+from jpvae.training.callbacks import Callback
 from jpvae.training.early_stopping import HeldOut
 from jpvae.training.plan import Plan
 from jpvae.training.schedules import Constant, LearningRate
@@ -101,12 +102,7 @@ def test_the_best_parameters_are_the_result(stopped):
     assert model.history_[-1]["step"] == last
 
     # Stopped at the best step by force, the training is that of the steps until there.
-    class StopAt(Callback):
-        def on_step(self, step, report):
-            if step == best:
-                raise StopTraining
-
-    until = JPVAE(**STOPPING).fit(*three_views(40, 4), callbacks=[StopAt()])
+    until = JPVAE(**STOPPING).fit(*three_views(40, 4), callbacks=[StopAt(best)])
     assert all(np.array_equal(model.parameters_[name], x) for name, x in until.parameters_.items())
 
 

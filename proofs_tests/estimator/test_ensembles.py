@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ended_runs import KillAt, Killed
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from synthetic import three_views
@@ -16,7 +17,6 @@ from jpvae.option_values import member_seed
 from jpvae.options import Options
 from jpvae.planning import plan_of
 from jpvae.training.batches import Batches
-from jpvae.training.callbacks import Callback
 
 SHORT = {"latent_dims": 2, "hidden": (8,), "likelihood": "gaussian", "steps": 20, "backend": "numpy", "progress": False}
 ROWS, MASK = three_views(90, seed=3)
@@ -106,19 +106,6 @@ def test_a_forged_member_is_refused(ensemble, tmp_path, change):
     save_file(tensors, path, header)
     with pytest.raises(CheckpointError):
         JPVAE.load(path)
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAt(Callback):
-    def __init__(self, last):
-        self.last = last
-
-    def on_step(self, step, report):
-        if step == self.last:
-            raise Killed
 
 
 def test_killed_and_started_again_it_is_the_same(ensemble, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ended_runs import KillAt, Killed
 from forged_files import forged, header_of, rewritten
 from safetensors.numpy import load_file, save_file
 from synthetic import OPTIONS, fitted, three_views
@@ -19,7 +20,6 @@ from jpvae import JPVAE
 from jpvae.atomic import write_atomically
 from jpvae.errors import CheckpointError
 from jpvae.files import checkpoints
-from jpvae.training.callbacks import Callback
 from jpvae.training.schedules import Linear
 
 VIEWS, MASK = three_views(50, 21)
@@ -194,17 +194,9 @@ def test_another_engine_goes_on_from_the_file(tmp_path, first, second):
     views, mask = three_views(60, 3)
     options = OPTIONS | {"steps": 50, "hidden": (6,), "dtype": "float64"}
 
-    class Killed(Exception):
-        pass
-
-    class Stop(Callback):
-        def on_step(self, step, report):
-            if step == 40:
-                raise Killed
-
     path = tmp_path / "half.safetensors"
     with pytest.raises(Killed):
-        JPVAE(**options, backend=first).fit(views, mask, checkpoint=path, checkpoint_every=15, callbacks=[Stop()])
+        JPVAE(**options, backend=first).fit(views, mask, checkpoint=path, checkpoint_every=15, callbacks=[KillAt(40)])
     assert json.loads(header_of(path)["header"])["step"] == 30
     swapped = JPVAE(**options, backend=second).fit(views, mask, checkpoint=path)
     alone = JPVAE(**options, backend=second).fit(views, mask)

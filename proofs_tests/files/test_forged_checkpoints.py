@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from ended_runs import Killed, kill
 from forged_files import forged, header_of, rewritten
 from safetensors.numpy import load_file
 from synthetic import OPTIONS, three_views
@@ -147,15 +148,8 @@ def test_nesting(path, place, depth):
 
 def test_a_saved_model_of_a_checkpoint_without_a_record(tmp_path):
     """A training that was killed before its first record: what it left loads, imputes, and is saved again."""
-
-    class Killed(Exception):
-        pass
-
-    def die(*_):
-        raise Killed
-
     with pytest.raises(Killed):
-        JPVAE(**SHORT).fit(VIEWS, MASK, checkpoint=tmp_path / "c", checkpoint_every=7, on_log=die)
+        JPVAE(**SHORT).fit(VIEWS, MASK, checkpoint=tmp_path / "c", checkpoint_every=7, on_log=kill)
     model = JPVAE.load(tmp_path / "c")
     assert (model.history_, model.n_iter_) == ([], 49)
     model.save(tmp_path / "again")

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ..fitted import Fitted
-from ..inference.filling import completed_draws, predictive
+from ..inference.filling import Seen, completed_draws, predictive
 from ..inference.predictor import Predictor
 from ..views.columns import Columns
 from ..views.reading import Views
@@ -100,7 +100,7 @@ class Sample:
     def means(self, seen: np.ndarray, draws: int = 32) -> list[np.ndarray]:
         """Of each view the imputation (R, c) where ``seen`` (R, M) does not have it, NaN elsewhere; model columns."""
         result = [np.full((len(seen), each.columns.width), np.nan) for each in self.units]
-        for one in predictive(self.predictor, self.scaled(seen), seen, seen, draws):
+        for one in predictive(self.predictor, Seen(self.scaled(seen), seen, seen), draws):
             units = self.units[one.view]
             result[one.view][one.rows] = units.likelihood.to_data(one.mean, units.location, units.scale)
         return result
@@ -110,9 +110,8 @@ class Sample:
     ) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
         """(view, which draws, rows, values (s, R, p) of the table's columns), the likelihood's noise included, where ``whole``
         (by default ``seen``) is False."""
-        scaled = self.scaled(seen)
-        holes = seen if whole is None else whole
-        for one in completed_draws(self.predictor, scaled, holes, seen, draws, observation_noise=True):
+        there = Seen(self.scaled(seen), seen, seen if whole is None else whole)
+        for one in completed_draws(self.predictor, there, draws, observation_noise=True):
             yield one.view, one.which, one.rows, self.units[one.view].to_table(one.values)
 
     def scaled(self, seen: np.ndarray) -> list[Scaled]:

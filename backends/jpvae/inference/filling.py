@@ -22,6 +22,14 @@ from .importance import Resampling
 from .predictor import Block, Predictor, Rows
 
 
+class Seen(NamedTuple):
+    """The views in the model's units; which rows have each of them (N, M); which have all of its cells (N, M)."""
+
+    views: Sequence[Rows]
+    observed: np.ndarray
+    whole: np.ndarray
+
+
 class Filling(NamedTuple):
     """The filling of one view's rows that lack something, in one block: means (R, c), and std (R, c) where there are draws."""
 
@@ -44,13 +52,11 @@ class Draws(NamedTuple):
 
 def plug_in(
     predictor: Predictor,
-    views: Sequence[Rows],
-    whole: np.ndarray,
-    observed: np.ndarray,
+    seen: Seen,
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Iterator[Filling]:
     """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12."""
-    for block, holes, _ in _blocks_with_holes(predictor, views, whole, observed, drawing=False):
+    for block, holes, _ in _blocks_with_holes(predictor, seen, drawing=False):
         latents = predictor.conditional_latents(block) if moments is None else predictor.regressed_latents(block, *moments)
         for j, rows in holes.items():
             mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j]))[rows]
@@ -59,9 +65,7 @@ def plug_in(
 
 def predictive(
     predictor: Predictor,
-    views: Sequence[Rows],
-    whole: np.ndarray,
-    observed: np.ndarray,
+    seen: Seen,
     draws: int,
     *,
     observation_noise: bool = False,
@@ -74,7 +78,7 @@ def predictive(
     members = predictor.members
     each = draws if len(members) == 1 else max(2, -(-draws // len(members)))
     options: dict[str, Any] = {"observation_noise": observation_noise, "resampling": resampling}
-    every = [_predictive(one, views, whole, observed, each, **options) for one in members]
+    every = [_predictive(one, seen, each, **options) for one in members]
     for found in zip(*every, strict=True):
         yield found[0] if len(found) == 1 else _mixed(found)
 
@@ -88,15 +92,13 @@ def _mixed(found: Sequence[Filling]) -> Filling:
 
 def _predictive(
     predictor: Predictor,
-    views: Sequence[Rows],
-    whole: np.ndarray,
-    observed: np.ndarray,
+    seen: Seen,
     draws: int,
     *,
     observation_noise: bool,
     resampling: Resampling | None,
 ) -> Iterator[Filling]:
-    for block, holes, lacking in _blocks_with_holes(predictor, views, whole, observed):
+    for block, holes, lacking in _blocks_with_holes(predictor, seen):
         statistics = {j: DrawStatistics() for j in holes}
         for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
             kept = means[:, holes[j]]
@@ -107,9 +109,7 @@ def _predictive(
 
 def completed_draws(
     predictor: Predictor,
-    views: Sequence[Rows],
-    whole: np.ndarray,
-    observed: np.ndarray,
+    seen: Seen,
     draws: int,
     *,
     observation_noise: bool,
@@ -124,7 +124,7 @@ def completed_draws(
     options: dict[str, Any] = {"observation_noise": observation_noise, "resampling": resampling, "matching": matching}
     for k, one in enumerate(members):
         count = draws // len(members) + (k < draws % len(members))
-        for found in _completed_draws(one, views, whole, observed, count, **options) if count else ():
+        for found in _completed_draws(one, seen, count, **options) if count else ():
             start, stop, _ = found.which.indices(count)
             yield found._replace(which=slice(first + start, first + stop))
         first += count
@@ -132,16 +132,14 @@ def completed_draws(
 
 def _completed_draws(
     predictor: Predictor,
-    views: Sequence[Rows],
-    whole: np.ndarray,
-    observed: np.ndarray,
+    seen: Seen,
     draws: int,
     *,
     observation_noise: bool,
     resampling: Resampling | None,
     matching: bool,
 ) -> Iterator[Draws]:
-    for block, holes, lacking in _blocks_with_holes(predictor, views, whole, observed):
+    for block, holes, lacking in _blocks_with_holes(predictor, seen):
         noise = {j: predictor.noise(block, Stream.OBSERVATION, j) for j in holes}
         chances = {j: predictor.noise(block, Stream.DONORS, j) for j in holes} if matching else {}
         for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
@@ -151,14 +149,15 @@ def _completed_draws(
 
 
 def _blocks_with_holes(
-    predictor: Predictor, views: Sequence[Rows], whole: np.ndarray, observed: np.ndarray, *, drawing: bool = True
+    predictor: Predictor, seen: Seen, *, drawing: bool = True
 ) -> Iterator[tuple[Block, dict[int, np.ndarray], np.ndarray]]:
     """Blocks, the rows of each view that lack something, and which rows (R,) lack cells of a view that they have."""
-    for block in predictor.blocks(views, observed, drawing=drawing):
-        missing = {j: np.flatnonzero(~there) for j, there in enumerate(whole[block.rows].T)}
+    for block in predictor.blocks(seen.views, seen.observed, drawing=drawing):
+        whole = seen.whole[block.rows]
+        missing = {j: np.flatnonzero(~there) for j, there in enumerate(whole.T)}
         holes = {j: rows for j, rows in missing.items() if rows.size}
         if holes:
-            yield block, holes, (observed[block.rows] & ~whole[block.rows]).any(axis=1)
+            yield block, holes, (seen.observed[block.rows] & ~whole).any(axis=1)
 
 
 def checked(fillings: Iterator[Filling], views: Sequence[Scaled]) -> Iterator[Filling]:

@@ -142,14 +142,13 @@ class Imputations:
         results = outputs.begin(data, out, with_std=with_std)
         copied = replace(data, tables=tuple(results[0]))  # the same numbers; the views themselves are not read again
         scaled = [replace(view, data=copied) for view in scaled]
+        seen = filling.Seen(scaled, data.observed, data.whole)
         if method == "plug-in":
             given = self.training_moments() if moments == "training" else None
-            fillings = filling.plug_in(predictor, scaled, data.whole, data.observed, given)
+            fillings = filling.plug_in(predictor, seen, given)
         else:
             noise = with_std and return_std != "mean"
-            fillings = filling.predictive(
-                predictor, scaled, data.whole, data.observed, n_draws, observation_noise=noise, resampling=resampling
-            )
+            fillings = filling.predictive(predictor, seen, n_draws, observation_noise=noise, resampling=resampling)
         for j, rows, mean, std in filling.checked(fillings, scaled):
             made = units[j].to_table(mean)
             outputs.fill(results[0][j], rows, made if limits is None else limits[j].applied(made))
@@ -230,7 +229,7 @@ class Imputations:
         donors = None if matching is None else Donors(predictor, scaled, data, units, at_least("matching", matching, 1))
         with overflow_is_found():
             for one in filling.completed_draws(
-                *(predictor, scaled, data.whole, data.observed, n_draws),
+                *(predictor, filling.Seen(scaled, data.observed, data.whole), n_draws),
                 observation_noise=observation_noise,
                 resampling=resampling,
                 matching=donors is not None,

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import ViewError
 from ..views.reading import Views
 from ..views.units import Scaled, Units, check_imputed
-from .filling import predictive
+from .filling import Seen, predictive
 from .predictor import Predictor
 
 _PREDICTIONS = 64  # draws of a donor's predictive mean
@@ -43,7 +43,7 @@ class Donors:
         observed[giving, j] = holes[giving, j] = False
         hidden = [replace(view, data=replace(data, observed=observed)) for view in scaled]
         predicted = np.empty((len(giving), columns.count))
-        for _, rows, mean, _ in predictive(predictor, hidden, holes, observed, _PREDICTIONS):
+        for _, rows, mean, _ in predictive(predictor, Seen(hidden, observed, holes), _PREDICTIONS):
             check_imputed(hidden, j, rows, mean)
             predicted[rows] = self.units[j].to_table(mean)
         table = data.read(j)

@@ -69,10 +69,11 @@ class Probabilities:
             for block in blocks(len(result)):
                 result[block] = each.columns.probabilities(each.known(data.read(j, block), data.observed[block, j]))
             results.append(result)
+        seen = filling.Seen(scaled, data.observed, data.whole)
         if method == "plug-in":
-            fillings = filling.plug_in(predictor, scaled, data.whole, data.observed, None)
+            fillings = filling.plug_in(predictor, seen, None)
         else:
-            fillings = filling.predictive(predictor, scaled, data.whole, data.observed, n_draws, resampling=resampling)
+            fillings = filling.predictive(predictor, seen, n_draws, resampling=resampling)
         for j, rows, mean, _ in filling.checked(fillings, scaled):
             outputs.fill(results[j], rows, units[j].probabilities(mean))
         warn(resampling)
