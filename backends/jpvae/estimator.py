@@ -192,7 +192,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
     True
     """
 
-    not_fitted = NotFittedJPVAE
+    _not_fitted = NotFittedJPVAE
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ from .views.inferring import families
 class Predicting(Reading, Imputations, Probabilities, Generation, Scores, ModelFiles):
     """A model that was fitted, with the options of the fit under their names. ``Predicting.load(path)`` makes one."""
 
-    not_fitted: type[NotFitted] = NotFitted
+    _not_fitted: type[NotFitted] = NotFitted
     dtype: Any
     seed_: int
     model_: Model
@@ -119,7 +119,7 @@ class Predicting(Reading, Imputations, Probabilities, Generation, Scores, ModelF
         (2, 2)
         """
         if not hasattr(self, "_predictor"):
-            raise self.not_fitted("this JPVAE has no parameters yet; call fit(views) first, or JPVAE.load(path)")
+            raise self._not_fitted("this JPVAE has no parameters yet; call fit(views) first, or JPVAE.load(path)")
         return self._predictor
 
     def training_moments(self) -> tuple[np.ndarray, np.ndarray]:
