@@ -72,7 +72,7 @@ def table(score: str, mechanism: str, methods: Sequence[str]) -> list[str]:
         found = summary(of(name, mechanism), score)
         if not found:
             continue
-        best = None if best_of is None else best_of(form.format(x) for x, _, _ in found.values())
+        best = None if best_of is None or len(found) == 1 else best_of(form.format(x) for x, _, _ in found.values())
         cells = []
         for method in methods:
             if method not in found:
@@ -87,11 +87,11 @@ def table(score: str, mechanism: str, methods: Sequence[str]) -> list[str]:
 
 
 def verdict(mechanism: str, methods: Sequence[str]) -> list[str]:
-    """For each of ours: on how many sets it has the smallest error, and where another is more than 2 % better; of the draws of
-    the holes that it was measured on."""
+    """For each of ours: on how many of the sets with a rival it has the smallest error, and where another is more than 2 %
+    better; of the draws of the holes that it was measured on."""
     text = []
     for ours in (m for m in methods if m in OURS):
-        won, lost = [], []
+        compared, won, lost = 0, [], []
         for name in SETS:
             lines = of(name, mechanism)
             draws = {line["holes"] for line in lines if line["method"] == ours}
@@ -101,19 +101,17 @@ def verdict(mechanism: str, methods: Sequence[str]) -> list[str]:
             }
             if ours not in found or len(found) < 2:
                 continue
+            compared += 1
             other = min((m for m in found if m != ours), key=lambda m: found[m])
             if found[ours] <= found[other]:
                 won.append(name)
             elif found[ours] > NEAR * found[other]:
                 lost.append(f"{name} ({other} is {100 * (1 - found[other] / found[ours]):.0f} % below)")
-        best = f"{_sets(won)} ({', '.join(won)})" if won else "no set"
-        worse = f"{_sets(lost)}: {'; '.join(lost)}" if lost else "no set"
-        text += [f"- {ours}, missing {mechanism}: smallest error on {best}; another is more than 2 % better on {worse}."]
+        best = f"{len(won)} of the {compared} sets compared" + (f" ({', '.join(won)})" if won else "")
+        worse = f"{len(lost)}: {'; '.join(lost)}" if lost else "none"
+        if compared:
+            text += [f"- {ours}, missing {mechanism}: smallest error on {best}; another is more than 2 % better on {worse}."]
     return text
-
-
-def _sets(names: Sequence[str]) -> str:
-    return f"{len(names)} set{'' if len(names) == 1 else 's'}"
 
 
 def tables() -> str:

@@ -7,6 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from jpvae.tables import reading
+from jpvae.tables.dialect import Dialect
+from jpvae.tables.sources import Source, sources
+
+BY_WHO = {name: Dialect(id="who") for name in "abc"}
 ENDINGS = (".csv", ".tsv", ".parquet", ".xlsx")
 
 
@@ -25,6 +30,16 @@ def read(path: Path) -> pd.DataFrame:
         options = {"float_precision": "round_trip"} if before_3_1 else {}
         return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", **options)
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_excel(path)
+
+
+def source(path: Path | str, view: str = "a") -> Source:
+    """What ``--view view=path`` names."""
+    return sources([f"{view}={path}"])[0]
+
+
+def as_read(one: Source, name: str | None = "who") -> reading.Table:
+    """What the package reads of it, with its ids in column ``name``."""
+    return reading.read(one, Dialect(id=name))
 
 
 def bits(values) -> bytes:

@@ -6,11 +6,21 @@ import shutil
 import pytest
 import table_session
 from commands import invoke
+from lab import LAB
+from table_files import write
 
 
 @pytest.fixture
 def command(monkeypatch, capsys):
     return functools.partial(invoke, monkeypatch, capsys)
+
+
+@pytest.fixture
+def in_lab(command, monkeypatch, tmp_path):
+    """The command in a folder with lab.csv."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "lab.csv", LAB)
+    return command
 
 
 @pytest.fixture(scope="session")

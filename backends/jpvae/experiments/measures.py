@@ -20,7 +20,8 @@ import numpy as np
 import jpvae_core as jc
 
 from ..estimator import JPVAE
-from ..inference.predictor import Block, Predictor, log_mean_exp
+from ..inference.blocks import Block
+from ..inference.predictor import Predictor, log_mean_exp
 from ..views.reading import BLOCK
 
 

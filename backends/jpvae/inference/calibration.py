@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..streams import Stream, generator
-from .predictor import ENTRIES, Predictor, Rows, log_mean_exp
+from .blocks import Rows
+from .predictor import ENTRIES, Predictor, log_mean_exp
 
 LEVEL, DRAWS = 0.95, 79  # ranks 2 to 78 of 79 draws and the truth enclose 95 %
 TAU = 0.5

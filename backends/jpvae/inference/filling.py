@@ -18,8 +18,9 @@ import numpy as np
 
 from ..streams import Stream
 from ..views.units import Scaled, check_imputed, overflow_is_found
+from .blocks import Block, Rows
 from .importance import Resampling
-from .predictor import Block, Predictor, Rows
+from .predictor import Predictor
 
 
 class Seen(NamedTuple):

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..views.pieces import pieces
-from .predictor import Predictor, Rows
+from .blocks import Rows
+from .predictor import Predictor
 
 ACTIVE = 0.01  # variance of a posterior mean over rows
 PATTERNS = 64  # that are kept

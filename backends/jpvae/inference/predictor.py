@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,46 +23,12 @@ from ..streams import Stream, generator
 from ..views.pieces import spread
 from ..views.reading import BLOCK, blocks
 from ..views.units import Prepared, prepared
+from .blocks import Block, Chosen, Rows
 from .importance import Evidence, Resampling, Weights
 from .noise import Keys, Occurrences, RowNoise, content_keys, identity_keys
 
 _MOST_ROWS = 2**17  # of whose latents the training moments are
 ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
-
-
-class Rows(Protocol):
-    """A view, as an array or made as it is asked for: view[rows] is (R, c_i), or what units.py prepared of it."""
-
-    def __getitem__(self, rows: Any, /) -> np.ndarray | Prepared: ...
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Some rows of a view, by their places in it."""
-
-    view: Rows
-    places: np.ndarray
-
-    def __getitem__(self, rows: Any) -> np.ndarray | Prepared:
-        return self.view[self.places[rows]]
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of rows as native arrays: views (R, w_i), the likelihoods' targets; observed (R, M); posteriors (R, n_i)."""
-
-    rows: slice  # of the whole data; the block's first rows.stop - rows.start rows are real, the rest padding
-    views: tuple[Array, ...]
-    observed: Array
-    means: tuple[Array, ...]
-    log_vars: tuple[Array, ...]
-    keys: Keys | None  # of the real rows: what their noise depends on; None where nothing is to be drawn
-    occurrences: np.ndarray | None
-
-    @property
-    def size(self) -> int:
-        """How many rows are real."""
-        return self.rows.stop - self.rows.start
 
 
 class Predictor:
@@ -258,7 +223,7 @@ class Predictor:
         a part, evenly spread."""
         moments = jc.Moments()
         chosen = spread(np.asarray(observed.all(axis=1)), _MOST_ROWS)
-        for block in self.blocks([_Chosen(v, chosen) for v in views], observed[chosen]):
+        for block in self.blocks([Chosen(v, chosen) for v in views], observed[chosen]):
             z = self.draw_latents(block, self.noise(block), 1)
             moments.update(np.concatenate([self.engine.numpy(part[0])[: block.size] for part in z], axis=-1))
         return moments
