@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..figures import saving
+from ..inference import inspection
 from ..training.progress import families_table
 from .arguments import AsJson, ModelFile, console
 
@@ -39,7 +40,6 @@ def command(
     """
     from ..figures.axes import draw_correlations
     from ..figures.correlations import correlations
-    from ..inference import inspection
     from ..predicting import Predicting
 
     saving.check(figure)
@@ -58,8 +58,6 @@ def command(
 
 
 def _report(fitted: Predicting, prior: Any) -> dict[str, Any]:
-    from ..inference import inspection  # (--help needs none of it, and takes half a second as it is)
-
     names, views = fitted.view_names_, {}
     latents = {} if fitted.report_ is None else fitted.report_.views  # none before the end of a training
     for name, columns, n in zip(names, fitted.table_columns_, fitted.model_.latent_dims, strict=True):
