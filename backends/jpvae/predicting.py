@@ -30,6 +30,8 @@ class Predicting(Reading, Imputations, Probabilities, Generation, Scores, ModelF
 
     _not_fitted: type[NotFitted] = NotFitted
     dtype: Any
+    early_stopping: bool
+    versions_: dict[str, str]
     seed_: int
     model_: Model
     view_names_: tuple[str, ...]
