@@ -39,6 +39,7 @@ Engine = Annotated[
     str | None,
     typer.Option("--backend", metavar="ENGINE", help=f"Engine: {choices(ENGINES)}. By default the one used in training."),
 ]
+TrainingEngine = Annotated[str, typer.Option("--backend", metavar="ENGINE", help=f"Engine: {choices(ENGINES)}.")]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, metavar="N", help="Threads of the engine. By default one where its products are small."),
