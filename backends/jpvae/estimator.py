@@ -167,16 +167,17 @@ class JPVAE(Reading, Imputations, Probabilities, Generation, Scores, Shown, Mode
     parameters_ : dict of ndarray
         Raw parameters by name.
     history_ : list of dict
-        The records of the training; ``n_iter_``, how many steps it made.
+        The records of the training, with ``held_out``, the loss on rows that early stopping or calibration has left out until
+        then; ``n_iter_``, how many steps it made.
     report_ : LatentReport
         Which latents are used, and what to try.
     inferred_, columns_, levels_ : dict
         Each view's likelihoods with their columns; its column names; the columns of ``impute_probabilities``.
     seed_ : int
         The seed that was used.
-    model_, view_names_, table_columns_, scaling_, moments_, index_name_, metadata_
+    model_, view_names_, table_columns_, scaling_, moments_, index_name_, metadata_, versions_
         Sizes and likelihoods; names; columns; location and scale; moments of the training latents; the name of the
-            index; what was kept with the model.
+            index; what was kept with the model; the versions of what computed it, {} of a file that has none.
     view_columns_, n_features_in_, feature_names_in_
         Of one matrix X: positions by view, the number of columns, and a DataFrame's names.
 

@@ -24,7 +24,7 @@ class Fitted:
 
     seed: the integer that was used.  columns: of each view's table.  scaling: location and scale (c_i,) of each view.
     slices: of one wide matrix, which columns are whose; None where the views come as tables of their own.
-    metadata: what the caller keeps with the model, plain JSON.  steps: that were made.
+    metadata: what the caller keeps with the model, plain JSON.  versions: of what computed it, by name.  steps: that were made.
     history: the records of training.  moments: mean and covariance of the training latents, None where too few rows have every
     view.  report: which latents are used, None before the end of a training.  others: parameters of an ensemble's other models.
     """
@@ -44,6 +44,7 @@ class Fitted:
     report: LatentReport | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     others: tuple[Arrays, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def units(self) -> list[Units]:
@@ -61,6 +62,7 @@ class Fitted:
             "scaling_": self.scaling,
             "index_name_": self.index_name,
             "metadata_": dict(self.metadata),
+            "versions_": dict(self.versions),
             "parameters_": dict(self.parameters),
             "n_iter_": self.steps,
             "history_": list(self.history),

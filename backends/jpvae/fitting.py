@@ -32,6 +32,8 @@ from .training.early_stopping import HeldOut
 from .training.history import Recorder
 from .training.loop import Training, alone, together, train
 from .training.plan import Plan
+from .training.watching import Watch
+from .versions import versions
 from .views.opening import Opened
 from .views.reading import Views, checked
 from .views.sentinels import warn_of_sentinels
@@ -146,7 +148,7 @@ def _trained(
     if ranks > 1:
         any_of = _together(backend, start, fingerprint)
     start, progress = saving.resume(start, file.path if file else None, fingerprint, plan.steps)
-    start = replace(start, parameters=with_networks(backend, model, start.parameters, start.seed))
+    start = replace(start, parameters=with_networks(backend, model, start.parameters, start.seed), versions=versions())
     state = backend.start(start.parameters, progress.optimizer)
 
     def on_log(entry: dict[str, Any]) -> None:
@@ -155,6 +157,7 @@ def _trained(
 
     record = Recorder(plan, start.history, progress.window, on_log)
     held_out = HeldOut(backend, batches, options.patience, progress.best) if options.early_stopping else None
+    watch = held_out or Watch(backend, batches)
 
     def finite_arrays(done: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         parameters, optimizer = backend.to_arrays(state)
@@ -170,7 +173,7 @@ def _trained(
 
     def on_step(step: int, report: dict[str, Any]) -> None:
         done, stop = step + 1, False
-        found = held_out.after(done, state) if held_out else None
+        found = watch.after(done, state)
         try:
             record(step, report, found)
             for one in listeners:

@@ -210,17 +210,18 @@ def test_those_who_lack_a_view_come_first():
 
 
 def test_a_training_that_is_still_falling_is_known():
-    def of(losses, held_out=()):
+    def of(losses, held_out=(), early_stopping=True):
         records = [{"step": k, "loss": loss, "seconds": 1.0} for k, loss in enumerate(losses)]
-        return training(
-            [r | ({"held_out": h} if h else {}) for r, h in zip(records, held_out or [0] * len(records), strict=True)]
-        )
+        evaluated = zip(records, held_out or [0] * len(records), strict=True)
+        return training([r | ({"held_out": h} if h else {}) for r, h in evaluated], early_stopping=early_stopping)
 
     assert of(np.linspace(100, 0, 60)).still_falling
     assert not of(100.0 * np.exp(-np.arange(60.0))).still_falling
     assert not of([3.0, 2.0]).still_falling
     found = of([3.0, 2.0, 1.0, 0.5], [4.0, 2.5, 2.6, 2.7])
     assert (found.best, found.held_out) == (1, (4.0, 2.5, 2.6, 2.7))
+    found = of([3.0, 2.0, 1.0, 0.5], [4.0, 2.5, 2.6, 2.7], early_stopping=False)
+    assert (found.best, found.held_out) == (None, (4.0, 2.5, 2.6, 2.7))  # the last step's parameters were kept
 
 
 def test_deviations_and_rows():

@@ -99,6 +99,7 @@ def test_options_come_from_a_file_that_fit_has_written(in_lab, tmp_path):
     first = checkpoints.load("m.safetensors")
     assert in_lab("fit", "--config", "t.toml", "--out", "n.safetensors")[0] == 0
     second = checkpoints.load("n.safetensors")
+    assert [each[1]["metadata"].pop("command").split()[:2] for each in (first, second)] == [["jpvae", "fit"]] * 2
     assert first[1] | {"history": 0} == second[1] | {"history": 0}
     assert first[1]["metadata"] == {"tables": {"lab": {"id": "who", "missing": [[None, "?"]], "drop": ["y"]}}}
     assert all(np.array_equal(x, second[0][name]) for name, x in first[0].items())

@@ -135,6 +135,7 @@ def test_what_the_page_shows_is_what_was_computed(command, folder, monkeypatch):
     text = (folder / "r.html").read_text(encoding="utf-8")
     assert f"hidden and filled by every method, all trained on the same {found['rows']['train']} others" in text
     assert "jpvae report m.safetensors --view a=a.csv" in text
+    assert "jpvae fit --view a=a.csv --view b=b.csv --view c=c.csv --id who --out m.safetensors --latent-dims 2" in text
     tables = {name: pd.read_csv(folder / f"{name}.csv") for name in "abc"}
     everyone = set().union(*(set(t["who"]) for t in tables.values()))
     assert f"{len(everyone)} subjects in 3 views" in text

@@ -14,7 +14,7 @@ from synthetic import three_views
 from jpvae import JPVAE
 from jpvae.report.content import content
 from jpvae.report.page import render
-from jpvae.report.provenance import Provenance
+from jpvae.report.provenance import provenance
 
 pytestmark = pytest.mark.filterwarnings("ignore::jpvae.errors.JPVAEWarning")  # of the fixture's fits, whoever asks first
 
@@ -117,7 +117,7 @@ def pages(tmp_path_factory):
     made["older_model"] = (JPVAE.load(OLD, backend="numpy"), dict(zip(("rna", "protein", "clinic"), views, strict=True)), has)
     found = {}
     for name, (model, views, has) in made.items():
-        shown = content(name, model, views, has, ids=None, made=Provenance((), (), (), "now"), most_subjects=4)
+        shown = content(name, model, views, has, ids=None, made=provenance("jpvae report", model, []), most_subjects=4)
         path = folder / f"{name}.html"
         path.write_text(render(shown), encoding="utf-8")
         found[name] = (shown, path)
@@ -170,7 +170,7 @@ def test_what_cannot_be_known_is_not_claimed(pages):
     for name in ("no_pairs", "three_rows"):
         shown = pages[name][0]
         assert np.isnan(shown.cross.together).all()
-        assert all("Fewer than 5" in verdict.text for verdict in shown.verdicts)
+        assert all("too few to tell" in verdict.text for verdict in shown.verdicts)
         assert any(caution.title == "Views that hardly meet" for caution in shown.cautions)
     assert all("do not vary" in v.text for v in pages["constant_columns"][0].verdicts if v.view == "v1")
 

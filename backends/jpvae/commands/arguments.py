@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -49,6 +51,11 @@ class Protocol(StrEnum):
     PUBLISHED = "published"
     PAPER = "paper"
     OURS = "ours"
+
+
+def typed() -> str:
+    """The command that is running, as a shell reads it."""
+    return shlex.join(["jpvae", *sys.argv[1:]])
 
 
 def console() -> Console:

@@ -20,7 +20,7 @@ from ..training.progress import families_table, progress_bar
 from ..views.inferring import INFER, families
 from . import fit_options as options
 from . import reporting
-from .arguments import AsJson, Seed, Threads, ViewFiles, console
+from .arguments import AsJson, Seed, Threads, ViewFiles, console, typed
 from .reading_options import reads_tables, to_file
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def command(
     }
     announcement = Announcement(joined, given, silent=as_json)
     listeners = [announcement, *progress_bar(False if as_json else "auto")]
-    kept = {"tables": {name: each.to_json() for name, each in how.items()}} if joined.tables else None
+    kept = {"command": typed()} | ({"tables": {name: each.to_json() for name, each in how.items()}} if joined.tables else {})
     options_of_fit: dict[str, Any] = {"checkpoint": out, "callbacks": listeners, "metadata": kept}
     with together(device) as own_device:
         model = JPVAE(**chosen | {"device": own_device}, progress=False)

@@ -5,8 +5,6 @@ fit and report test the model on held-out rows; where the tables have no rows fo
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +13,7 @@ import typer
 from rich.console import Console
 
 from ..atomic import check_folder
+from .arguments import typed
 
 if TYPE_CHECKING:
     from ..estimator import JPVAE
@@ -90,7 +89,6 @@ def write(
     from ..report.page import write as write_page
     from ..report.provenance import provenance
 
-    command = shlex.join(["jpvae", *sys.argv[1:]])
     files = [("model", file), *((f"view {source.view}", source.path) for source in given)]
     made = content(
         file.name,
@@ -98,7 +96,7 @@ def write(
         joined.views,
         joined.observed,
         ids=None if joined.ids is None else list(joined.ids),
-        made=provenance([command], files),
+        made=provenance(typed(), model, files),
         evaluated=None if isinstance(evaluated, str) else evaluated,
         untested=evaluated if isinstance(evaluated, str) else None,
         most_subjects=subjects,

@@ -57,7 +57,8 @@ def draw_training(found: Training, ax: Any) -> Any:
     ax.plot(found.steps, found.loss, color=OBSERVED, label="training rows")
     if found.held_out:
         ax.plot(found.held_out_steps, found.held_out, color=IMPUTED, linestyle="--", label="held-out rows")
-        ax.axvline(found.best, color=INK, linewidth=0.8, linestyle=":")
+        if found.best is not None:
+            ax.axvline(found.best, color=INK, linewidth=0.8, linestyle=":")
         ax.legend(frameon=False)
     top = float(np.quantile([*found.loss, *found.held_out], 0.97))
     low = min((*found.loss, *found.held_out))

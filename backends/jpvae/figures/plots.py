@@ -55,7 +55,9 @@ class Plots:
 
     def training(self, *, ax: Any = None) -> Any:
         """The loss over the steps, and that of held-out rows."""
-        return axes.draw_training(training(self._fitted.history), axes.new_axis(ax))
+        return axes.draw_training(
+            training(self._fitted.history, early_stopping=self._fitted.options.early_stopping), axes.new_axis(ax)
+        )
 
     def correlations(self, *, ax: Any = None) -> Any:
         """The heat map of the correlations between the views' latents."""

@@ -1,4 +1,4 @@
-"""The course of a training: its loss, and, where rows were held out for early stopping, the loss on these."""
+"""The course of a training: its loss, and, where rows were held out for early stopping or calibration, the loss on these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST = 400  # points of a curve
 @dataclass(frozen=True)
 class Training:
     """Nats per row in the model's units. steps, loss: a point per record; held_out_steps, held_out: a point per evaluation;
-    best: the step whose parameters were kept, None without evaluations; seconds: how long it took."""
+    best: the step whose parameters were kept, None without early stopping; seconds: how long it took."""
 
     steps: tuple[int, ...]
     loss: tuple[float, ...]
@@ -34,10 +34,10 @@ class Training:
         return before - last > 0.02 * abs(first - last)
 
 
-def training(history: Sequence[Mapping[str, Any]]) -> Training:
-    """Of the records of ``JPVAE.history_``."""
+def training(history: Sequence[Mapping[str, Any]], *, early_stopping: bool) -> Training:
+    """Of the records of ``JPVAE.history_``. early_stopping: whether the evaluations chose the parameters."""
     evaluated = [record for record in history if "held_out" in record]
-    best = min(evaluated, key=lambda record: record["held_out"])["step"] if evaluated else None
+    best = min(evaluated, key=lambda record: record["held_out"])["step"] if evaluated and early_stopping else None
     kept = [history[k] for k in evenly(len(history), MOST)]
     held = [evaluated[k] for k in evenly(len(evaluated), MOST)] if evaluated else []
     return Training(

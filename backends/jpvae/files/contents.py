@@ -12,6 +12,7 @@ from ..errors import CheckpointError
 from ..model.model import Model
 
 Arrays = Mapping[str, np.ndarray]
+_MOST_VERSIONS, _LONGEST_VERSION = 50, 100
 _PARTS = ("loss", "seconds")  # that every record has, beside its step; all it has are numbers, or one per view
 
 
@@ -105,6 +106,17 @@ def check_window(window: Any, steps: int, views: int, path: str) -> None:
             break
     if not whole:
         raise CheckpointError(f"{path!r} has a damaged header (the steps since its last record)")
+
+
+def check_versions(versions: Any, path: str) -> None:
+    """Raise CheckpointError where these are not a few short texts by name."""
+    whole = isinstance(versions, dict) and len(versions) <= _MOST_VERSIONS
+    if not whole or not all(_is_version(text) for pair in versions.items() for text in pair):
+        raise CheckpointError(f"{path!r} has a damaged header (its versions)")
+
+
+def _is_version(text: Any) -> bool:
+    return isinstance(text, str) and text.isprintable() and len(text) <= _LONGEST_VERSION
 
 
 def _is_count(value: Any) -> bool:

@@ -27,7 +27,7 @@ from ..views.inferring import per_view
 from ..views.names import unfit
 from ..views.slices import Slices
 from . import checkpoints
-from .contents import check_history, check_numbers, check_window, fits, members_in
+from .contents import check_history, check_numbers, check_versions, check_window, fits, members_in
 
 Reports = Sequence[Mapping[str, Any]]
 
@@ -64,6 +64,7 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
     header["report"] = asdict(fitted.report) if fitted.report else None
     header["index_name"] = fitted.index_name
     header |= {"metadata": dict(fitted.metadata)} if fitted.metadata else {}
+    header |= {"versions": dict(fitted.versions)} if fitted.versions else {}
     if progress.window:
         header["window"] = progress.window
     header |= {"families": sources} if (sources := _sources(fitted.model)) else {}
@@ -122,6 +123,7 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             raise CheckpointError(f"{damaged} (the name of its index)")
         if not isinstance(metadata := header.get("metadata", {}), dict):
             raise CheckpointError(f"{damaged} (its metadata)")
+        check_versions(versions := header.get("versions", {}), str(path))
         check_history(history, header["step"], model.views, str(path))
         check_window(header.get("window", []), header["step"], model.views, str(path))
         moments, others = checkpoints.select(tensors, "moments."), members_in(tensors)
@@ -136,6 +138,7 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             scaling=[(tensors[f"scaling.{i}.location"], tensors[f"scaling.{i}.scale"]) for i in range(model.views)],
             index_name=index_name,
             metadata=metadata,
+            versions=versions,
             slices=slices,
             parameters={
                 **(checkpoints.select(tensors, "best.") or checkpoints.select(tensors, "parameters.")),

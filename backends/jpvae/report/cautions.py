@@ -18,9 +18,9 @@ from ..figures.training import Training
 from ..inference.latent_report import LatentReport
 from .encoding import percent
 from .rivals import Rivals
-from .verdicts import NARROW, USELESS
+from .verdicts import NARROW, USELESS, WIDE
 
-FEW_ROWS, WIDE, SHIFTED, MEMORISED, TIED = 100, 0.99, 1.0, 0.15, 0.01
+FEW_ROWS, SHIFTED, MEMORISED, TIED = 100, 1.0, 0.15, 0.01
 
 
 @dataclass(frozen=True)

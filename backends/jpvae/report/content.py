@@ -37,7 +37,6 @@ class Content:
     name: str
     sample: Sample
     likelihoods: Mapping[str, list[tuple[str, str]]]
-    options: Mapping[str, Any]
     steps: int
     patterns: Patterns
     training: Training
@@ -53,9 +52,6 @@ class Content:
     subjects: list[Subject]
     cautions: list[Caution]
     provenance: Provenance
-
-
-OPTIONS = ("prior", "posterior", "latent_dims", "hidden", "objective", "batch_size", "learning_rate", "weight_decay", "dtype")
 
 
 def content(
@@ -82,7 +78,7 @@ def content(
         columns, where, single = distributions(sample), latent_map(sample), subjects(sample, most_subjects)
     used = {} if model.report_ is None else {view: found["kl"] for view, found in model.report_.views.items()}
     prior = prior_of(model.model_, model.parameters_)
-    has, curve = patterns(observed, model.view_names_), training(model.history_)
+    has, curve = patterns(observed, model.view_names_), training(model.history_, early_stopping=model.early_stopping)
     compared = None if evaluated is None else rivals(evaluated.result)
     held_out = None if evaluated is None else len(tested.observed)
     known = cautions(
@@ -102,8 +98,6 @@ def content(
         name,
         sample,
         model.inferred_,
-        {option: getattr(model, option) for option in OPTIONS}
-        | {"latent_dims": model.model_.latent_dims, "hidden": model.model_.hidden, "seed": model.seed_},
         model.n_iter_,
         has,
         curve,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .encoding import percent
 
-OURS = "JPVAE"
+OURS, _PLAIN, _BELOW = "JPVAE", "column means", 0.95
+_FEW_CATEGORIES = 0.02
 _SCORES: tuple[tuple[str, str, Callable[[float], str], Callable[..., float] | None], ...] = (
     ("error", "error, in standard deviations", "{:.3f}".format, min),
     ("accuracy", "categories filled correctly", percent, max),
@@ -31,6 +33,16 @@ class Line:
     def larger_is_better(self) -> bool:
         """Whether it is a part of what is right, not an error."""
         return self.score == _SCORES[1][1]
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The best other method on a view, and by what part its error is smaller, or its mistakes in categories are fewer; useful:
+    whether that is 5 % below column means' too."""
+
+    method: str
+    by: float
+    useful: bool
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,20 @@ class Rivals:
         """The line by which a view is judged: its error, or the categories filled correctly where it has nothing else."""
         correct = (line for line in self.lines if line.view == view and line.larger_is_better)
         return self.error(view) or next(correct, None)
+
+    def ahead(self, view: str) -> Ahead | None:
+        """The best other method where it is better by the line that judges the view, of categories by 2 % of all at least."""
+        line = self.main(view)
+        others = [k for k, method in enumerate(self.methods) if method != OURS]
+        if line is None or not others:
+            return None
+        errors = [1.0 - value for value in line.values] if line.larger_is_better else list(line.values)
+        best, ours = min(others, key=lambda k: errors[k]), errors[self.methods.index(OURS)]
+        gained = ours - errors[best]
+        if not gained > 0 or (line.larger_is_better and gained < _FEW_CATEGORIES):
+            return None
+        plain = errors[self.methods.index(_PLAIN)] if _PLAIN in self.methods else math.inf if line.larger_is_better else 1.0
+        return Ahead(self.methods[best], gained / ours, useful=errors[best] <= _BELOW * plain)
 
     def lost(self) -> list[tuple[str, str, float]]:
         """(view, method, by what part its error is smaller) where another method's error is smaller."""

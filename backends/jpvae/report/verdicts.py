@@ -1,12 +1,16 @@
-"""Whether the filled values of each view can be trusted, in a word and a sentence: the first thing on the page.
+"""Whether the filled values of each view can be trusted, in a few words and some sentences: the first thing on the page.
 
-By R^2 when the view is filled from all others, and by how many true values lie inside the 95 % intervals:
+R^2 when the view is filled from all others, and the part of the true values inside the 95 % intervals, on subjects that the
+model had not seen; the first line that fits:
 
-    unknown   no such numbers, or only of subjects that the model may have been trained on
-    no        R^2 < 0.02                       hardly better than column means
+    unknown   not tested, fewer than 20 subjects to test on, or nothing that varies
+    no        R^2 < 0.1                        an error that is 5 % below column means' at best: sqrt(1 - 0.1) = 0.95
     narrow    coverage < 0.90                  the intervals promise too much
     part      R^2 < 0.5
     yes
+
+Where another method's error is at least 5 % smaller, the words name it, and a yes has the colour of a part; under a no only
+where that method fills the view.
 """
 
 from __future__ import annotations
@@ -16,24 +20,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..figures.calibration import Calibration
-from ..figures.cross_view import LEAST, CrossView
+from ..figures.cross_view import CrossView
 from .encoding import percent
-from .rivals import OURS, Rivals
+from .rivals import OURS, Ahead, Rivals
 
-USELESS, HALF, NARROW = 0.02, 0.5, 0.90
+USELESS, HALF, NARROW, WIDE = 0.1, 0.5, 0.90, 0.99
+BEATEN = 0.05  # by what part another method's error is smaller: less is often chance
+FEWEST = 20  # subjects: with fewer the R^2 of a column is uncertain by about 0.2 either way
 Grade = Literal["yes", "part", "narrow", "no", "unknown"]
-_ANSWERS: dict[Grade, str] = {
-    "yes": "Yes",
-    "part": "In part, with their intervals",
-    "narrow": "Not their intervals",
-    "no": "No",
-    "unknown": "Not known",
+_ANSWERS: dict[Grade, tuple[str, str]] = {  # where no other method is ahead; where one is
+    "yes": ("Yes", "Yes, but {} is closer"),
+    "part": ("In part, with their intervals", "In part, but {} is closer"),
+    "narrow": ("Not their intervals", "Not their intervals, and {} is closer"),
+    "no": ("No", "No, but {} can fill it"),
+    "unknown": ("Not known", "Not known"),
 }
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """On one view. answer: of its grade, in words; share: R^2, NaN where unknown; text: what was found."""
+    """On one view. grade: as above, the colour; answer: in words; share: R^2, NaN where unknown; text: what was found."""
 
     view: str
     grade: Grade
@@ -46,15 +52,28 @@ def verdicts(cross: CrossView, calibration: Calibration, rivals: Rivals | None, 
     """Of every view. tested: whether the numbers are of subjects that the model had not seen."""
     found = []
     for j, view in enumerate(cross.names):
-        share, inside = float(cross.together[j]), float(calibration.at_95[j])
-        grade = _grade(share, inside, tested=tested)
-        sentences = [_recovered(share, int(cross.together_rows[j])), _covered(inside), _compared(view, rivals)]
-        found.append(Verdict(view, grade, _ANSWERS[grade], share, " ".join(filter(None, sentences))))
+        share, rows, inside = float(cross.together[j]), int(cross.together_rows[j]), float(calibration.at_95[j])
+        ahead = None if rivals is None else rivals.ahead(view)
+        grade, words = answer(tested=tested, share=share, rows=rows, inside=inside, ahead=ahead)
+        sentences = [_recovered(share, rows), _covered(inside), _compared(view, rivals), _advice(grade, ahead)]
+        found.append(Verdict(view, grade, words, share, " ".join(filter(None, sentences))))
     return found
 
 
-def _grade(share: float, inside: float, *, tested: bool) -> Grade:
-    if not tested or math.isnan(share):
+def answer(*, tested: bool, share: float, rows: int, inside: float, ahead: Ahead | None) -> tuple[Grade, str]:
+    """The grade and its words. rows: to test on; inside: coverage of the 95 % intervals, NaN where there are none; ahead: the
+    best other method, None without a comparison or where none is better."""
+    grade = _grade(share, rows, inside, tested=tested)
+    plain, beaten = _ANSWERS[grade]
+    if ahead is None or ahead.by < BEATEN:
+        return grade, plain
+    if grade == "no" and not ahead.useful:
+        return grade, plain
+    return "part" if grade == "yes" else grade, beaten.format(ahead.method)
+
+
+def _grade(share: float, rows: int, inside: float, *, tested: bool) -> Grade:
+    if not tested or math.isnan(share) or rows < FEWEST:
         return "unknown"
     if share < USELESS:
         return "no"
@@ -64,17 +83,23 @@ def _grade(share: float, inside: float, *, tested: bool) -> Grade:
 
 
 def _recovered(share: float, rows: int) -> str:
+    few = f"Only {rows} of the subjects looked at have this view and another one: too few to tell. " if rows < FEWEST else ""
     if math.isnan(share):
-        if rows < LEAST:
-            return f"Fewer than {LEAST} of the subjects looked at have this view and another one."
-        return "Its columns do not vary among the subjects looked at."
+        return few or "Its columns do not vary among the subjects looked at."
+    if share < 0:
+        return f"{few}Its filled values are no closer to the truth than column means."
     if share < USELESS:
-        return "Almost nothing of its variation is recovered: filled values are hardly better than column means."
-    return f"{percent(share)} of its variation is recovered from the other views."
+        return (
+            f"{few}Only {percent(share)} of its variation is recovered: its filled values are hardly better than column means."
+        )
+    return f"{few}{percent(share)} of its variation is recovered from the other views."
 
 
 def _covered(inside: float) -> str:
-    return "" if math.isnan(inside) else f"The 95 % intervals contain {percent(inside)} of the true values."
+    if math.isnan(inside):
+        return ""
+    judged = ", too few" if inside < NARROW else ": they are wider than they need to be" if inside > WIDE else ""
+    return f"The 95 % intervals contain {percent(inside, int(inside > WIDE))} of the true values{judged}."
 
 
 def _compared(view: str, rivals: Rivals | None) -> str:
@@ -89,3 +114,12 @@ def _compared(view: str, rivals: Rivals | None) -> str:
     ours = line.cells[rivals.methods.index(OURS)]
     what = f"{ours} of its categories are right" if line.larger_is_better else f"Error {ours} standard deviations"
     return f"{what} ({beside})." if beside else f"{what}."
+
+
+def _advice(grade: Grade, ahead: Ahead | None) -> str:
+    """What to do where another method is clearly better, or nothing fills the view."""
+    if grade == "unknown":
+        return ""
+    if ahead is not None and ahead.by >= BEATEN and (ahead.useful or grade != "no"):
+        return f"The error of {ahead.method} is {percent(ahead.by)} smaller: fill this view by it."
+    return "Leave this view missing, but for columns with a high R² of their own (see below)." if grade == "no" else ""

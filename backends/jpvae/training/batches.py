@@ -64,6 +64,8 @@ class Batches:
                 )
         self.trained = Rest(len(observed), self._held_out if plan.validation_fraction > 0 else self.calibrating)
         self.size = min(plan.batch_size, len(self.trained))
+        if plan.calibration is not None:
+            self._held_out = np.intersect1d(self.calibrating, self._chosen(plan.calibration.evaluated(self.size)))
         self._passes: dict[tuple[int, int], Shuffled] = {}
         self._drawn: dict[int, np.ndarray] = {}
         self._weights, self._two_views = _weights(model, plan)
@@ -72,22 +74,25 @@ class Batches:
         """The batch of ``step`` (from 0)."""
         return self._batch(self._rows(step), step, _TRAINED)
 
-    def held_out(self) -> Iterator[tuple[np.ndarray, Batch]]:
-        """The held-out rows and their batches: the same noise and subsets every time."""
+    def held_out(self, *, shared: bool = True) -> Iterator[tuple[np.ndarray, Batch]]:
+        """The held-out rows that are evaluated, and their batches: the same noise and subsets every time.
+
+        shared=False: all of each batch's rows, also where n processes have one batch.
+        """
         for k, start in enumerate(range(0, len(self._held_out), self.size)):
             rows = self._held_out[start : start + self.size]
-            yield rows, self._batch(rows, k, _HELD_OUT)
+            yield rows, self._batch(rows, k, _HELD_OUT, shared=shared)
 
     def _own(self, rows: int) -> tuple[slice, float]:
         """Which of so many rows are this process's, and what they count: the first one for nothing where it has none."""
         first, step = self._share
         return (slice(first, None, step), 1.0) if first < rows else (slice(1), 0.0)
 
-    def _batch(self, rows: np.ndarray, index: int, part: int) -> Batch:
+    def _batch(self, rows: np.ndarray, index: int, part: int, *, shared: bool = True) -> Batch:
         observed = self.observed[rows]
         subsets = np.stack([observed, *self._subsets(observed, index, part)])
         noise = generator(self.plan.seed, Stream.NOISE, index, part)
-        own, counts = self._own(len(rows))
+        own, counts = self._own(len(rows)) if shared else (slice(None), 1.0)
         views = [view[rows[own]] for view in self.views]
         if self.plan.cell_dropout > 0 and part == _TRAINED:
             views = self._with_cells_hidden(views, index, len(rows), own)
@@ -104,7 +109,7 @@ class Batches:
             targets=None if all(v.targets is v.inputs for v in views) else tuple(v.targets for v in views),
             view_weights=self.plan.view_weights,
             cross_weight=self.plan.cross_weight,
-            shares=None if self._share[1] == 1 else counts * _shares(observed, own),
+            shares=None if self._share[1] == 1 or not shared else counts * _shares(observed, own),
         )
 
     def _with_cells_hidden(self, views: list[Prepared], index: int, rows: int, own: slice) -> list[Prepared]:

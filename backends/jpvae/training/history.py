@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .plan import Plan
+from .plan import RECORDED, Plan
 
 
 class Recorder:
@@ -23,7 +23,7 @@ class Recorder:
         history: Sequence[dict[str, Any]],
         window: Sequence[Mapping[str, Any]],
         on_log: Callable[[dict[str, Any]], None],
-        every: int = 50,
+        every: int = RECORDED,
     ) -> None:
         self.plan, self.history, self.window, self.on_log, self.every = plan, list(history), list(window), on_log, every
         self._begin = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
