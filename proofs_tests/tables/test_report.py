@@ -13,7 +13,9 @@ from browser import chromium, opened
 from commands import invoke
 from table_files import mixed_tables, write
 
+from jpvae.figures.training import training
 from jpvae.report import page
+from jpvae.report.charts import training_chart
 from jpvae.report.encoding import ALPHABET, MISSING, digits, steps
 from jpvae.report.rivals import rivals
 
@@ -135,6 +137,7 @@ def test_what_the_page_shows_is_what_was_computed(command, folder, monkeypatch):
     text = (folder / "r.html").read_text(encoding="utf-8")
     assert f"hidden and filled by every method, all trained on the same {found['rows']['train']} others" in text
     assert "jpvae report m.safetensors --view a=a.csv" in text
+    assert "The dashed line is the loss on rows that no step was trained on" in text
     assert "jpvae fit --view a=a.csv --view b=b.csv --view c=c.csv --id who --out m.safetensors --latent-dims 2" in text
     tables = {name: pd.read_csv(folder / f"{name}.csv") for name in "abc"}
     everyone = set().union(*(set(t["who"]) for t in tables.values()))
@@ -192,6 +195,7 @@ def uses(shown, width):
         assert svg.get_attribute("role") == "img"
         assert svg.get_attribute("aria-label")
         assert svg.bounding_box()["width"] <= width
+    tables_can_be_scrolled(shown, width)
     # search, sort, choose by keyboard alone
     shown.focus("#column-search")
     shown.keyboard.type("img onerror")
@@ -214,6 +218,40 @@ def uses(shown, width):
     shown.wait_for_timeout(300)
     assert shown.query_selector("#subject-views figcaption").inner_text()
     assert shown.evaluate("document.body.dataset.error") is None
+
+
+def tables_can_be_scrolled(shown, width):
+    """A table that is wider than its place has a hint above it; it is moved by keyboard, its first column in sight."""
+    wide = []
+    for region in shown.query_selector_all(".scroll"):
+        sizes = region.evaluate("e => [e.clientWidth, e.scrollWidth]")
+        hint = region.evaluate_handle("e => e.parentElement.previousElementSibling").as_element()
+        assert hint.is_visible() == (sizes[1] > sizes[0] + 1) == (region.get_attribute("tabindex") == "0")
+        if hint.is_visible():
+            wide.append(region.get_attribute("aria-label"))
+            region.focus()
+            shown.keyboard.press("ArrowRight")
+            shown.wait_for_function("document.activeElement.scrollLeft > 0")
+            before, after = (region.query_selector(f"{part} th").bounding_box()["x"] for part in ("thead", "tbody"))
+            assert before == after == region.bounding_box()["x"]
+    assert ("Columns" in wide) == (width < 500)
+
+
+def test_the_training_curve_has_the_held_out_loss():
+    records = [
+        {"step": 50 * k, "loss": 9.0 - k, "seconds": 1.0} | ({"held_out": 9.5 - k} if k < 3 else {}) for k in range(1, 5)
+    ]
+    rules = []
+    for early_stopping in (True, False):
+        drawn = training_chart(training(records, early_stopping=early_stopping))
+        points = [(p["step"], p["loss"]) for p in drawn["data"]["values"] if p["rows"] == "held-out rows"]
+        assert points == [(50, 8.5), (100, 7.5)]
+        rules.append([layer["data"]["values"] for layer in drawn["layer"] if "data" in layer])
+    assert rules == [[[{"step": 100}]], []]  # the parameters of the best step are kept by early stopping only
+
+
+def test_names_break_after_their_signs():
+    assert page.breakable("a_b.c-<d>\\e/f") == "a_<wbr>b.<wbr>c-<wbr>&lt;d&gt;\\<wbr>e/<wbr>f"
 
 
 def test_numbers_as_characters():

@@ -43,8 +43,8 @@ def test_a_fit_from_python_is_a_call_with_the_options_that_were_given(path):
     shown = {option.name: option for option in found.options}
     assert {name for name, option in shown.items() if option.given} == GIVEN.keys()
     assert [option.given for option in found.options] == sorted((option.given for option in found.options), reverse=True)
-    assert (shown["latent_dims"].came_to, shown["steps"].came_to) == ("(2, 2, 2)", "")
-    assert shown["batch_size"].value == "64"
+    assert (shown["latent_dims"].came_to, shown["steps"].came_to) == ("2, 2, 2", "")
+    assert [shown[name].value for name in ("batch_size", "hidden", "bootstrap", "rank")] == ["64", "4", "no", "–"]
 
 
 def test_the_command_of_a_fit_is_shown_once(path, tmp_path):

@@ -104,7 +104,7 @@ def test_the_sentences_are_of_the_numbers():
     assert (second.answer, second.text) == (
         "No, but ridge can fill it",
         "Only 2 % of its variation is recovered: its filled values are hardly better than column means. The 95 % intervals "
-        "contain 85 % of the true values, too few. Error 0.990 standard deviations (ridge 0.500). The error of ridge is 49 % "
+        "contain 85 % of the true values, too few. Error 0.990 standard deviations (ridge 0.500). Ridge has an error 49 % "
         "smaller: fill this view by it.",
     )
     text = verdicts(cross, intervals, None, tested=True)[1].text

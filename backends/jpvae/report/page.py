@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def render(content: Content) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "fixed": fixed, "percent": percent, "size": size}
+    environment.filters |= {"number": number, "fixed": fixed, "percent": percent, "size": size, "breakable": breakable}
     library, script = _library(), (HERE / "page.js").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(
         content=content,
@@ -84,6 +85,13 @@ def number(value: Any, digits: int = 3) -> str:
 def fixed(value: float) -> str:
     """A number to two decimals, without a minus before zeros; a dash for none."""
     return "–" if math.isnan(value) else f"{value:z.2f}".replace("-", "\u2212")
+
+
+def breakable(text: str) -> Any:
+    """A name that a narrow table may break after its signs, rather than in a word."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(re.split(r"(?<=[-._/\\])", text))
 
 
 def size(count: int) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from ..estimator import JPVAE
 from ..options import Options
@@ -36,10 +37,12 @@ class File:
 
 @dataclass(frozen=True)
 class Option:
-    """value: as text; given: whether it is another than the default; came_to: what it was in this fit, "" where that is it."""
+    """value: as a person reads it; code: as Python does; given: whether it is another than the default; came_to: what it was in
+    this fit, "" where that is it."""
 
     name: str
     value: str
+    code: str
     given: bool
     came_to: str = ""
 
@@ -75,7 +78,7 @@ def fit_of(model: JPVAE) -> str:
     kept = model.metadata_.get("command")
     if isinstance(kept, str) and kept:
         return plain(kept, LONGEST)
-    given = ", ".join(f"{option.name}={option.value}" for option in options(model) if option.given)
+    given = ", ".join(f"{option.name}={option.code}" for option in options(model) if option.given)
     return plain(f"JPVAE({given}).fit(views, mask)", LONGEST)
 
 
@@ -87,9 +90,19 @@ def options(model: JPVAE) -> tuple[Option, ...]:
     came_to |= {"steps": model.n_iter_, "seed": model.seed_}
     for name, value in plain_values.items():
         shown = value if name in ("backend", "beta") else getattr(ours, name)  # these two may be objects
-        other = "" if came_to.get(name, shown) == shown else plain(repr(came_to[name]), _LONGEST_VALUE)
-        found.append(Option(name, plain(repr(shown), _LONGEST_VALUE), value != default[name], other))
+        other = "" if came_to.get(name, shown) == shown else plain(_listed(came_to[name]), _LONGEST_VALUE)
+        words, code = (plain(text, _LONGEST_VALUE) for text in (_listed(shown), repr(shown)))
+        found.append(Option(name, words, code, value != default[name], other))
     return tuple(sorted(found, key=lambda option: not option.given))
+
+
+def _listed(value: Any) -> str:
+    """Without the signs of Python around numbers and texts."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_listed(part)}" for name, part in value.items())
+    if isinstance(value, tuple | list):
+        return ", ".join(map(_listed, value))
+    return {None: "–", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def plain(text: str, longest: int) -> str:

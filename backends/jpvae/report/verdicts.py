@@ -55,7 +55,7 @@ def verdicts(cross: CrossView, calibration: Calibration, rivals: Rivals | None, 
         share, rows, inside = float(cross.together[j]), int(cross.together_rows[j]), float(calibration.at_95[j])
         ahead = None if rivals is None else rivals.ahead(view)
         grade, words = answer(tested=tested, share=share, rows=rows, inside=inside, ahead=ahead)
-        sentences = [_recovered(share, rows), _covered(inside), _compared(view, rivals), _advice(grade, ahead)]
+        sentences = [_recovered(share, rows), _covered(inside), _compared(view, rivals), _advice(grade, ahead, view, rivals)]
         found.append(Verdict(view, grade, words, share, " ".join(filter(None, sentences))))
     return found
 
@@ -116,10 +116,14 @@ def _compared(view: str, rivals: Rivals | None) -> str:
     return f"{what} ({beside})." if beside else f"{what}."
 
 
-def _advice(grade: Grade, ahead: Ahead | None) -> str:
+def _advice(grade: Grade, ahead: Ahead | None, view: str, rivals: Rivals | None) -> str:
     """What to do where another method is clearly better, or nothing fills the view."""
     if grade == "unknown":
         return ""
     if ahead is not None and ahead.by >= BEATEN and (ahead.useful or grade != "no"):
-        return f"The error of {ahead.method} is {percent(ahead.by)} smaller: fill this view by it."
+        line = None if rivals is None else rivals.main(view)
+        better = (
+            f"{percent(ahead.by)} fewer mistakes" if line and line.larger_is_better else f"an error {percent(ahead.by)} smaller"
+        )
+        return f"{ahead.method[:1].upper()}{ahead.method[1:]} has {better}: fill this view by it."
     return "Leave this view missing, but for columns with a high R² of their own (see below)." if grade == "no" else ""

@@ -49,6 +49,21 @@
     if (spec) queue.push(() => draw(place, spec));
   }
 
+  // A table that is wider than its place can be reached by keyboard, and a hint is shown above it.
+  for (const region of document.querySelectorAll(".scroll")) {
+    const place = region.parentElement, hint = place.previousElementSibling;
+    const look = () => {
+      const beyond = region.scrollWidth - region.clientWidth, wide = beyond > 1;
+      hint.hidden = !wide;
+      if (wide) region.tabIndex = 0; else region.removeAttribute("tabindex");
+      place.toggleAttribute("data-wide", wide);
+      place.toggleAttribute("data-right", wide && beyond - region.scrollLeft > 1);
+    };
+    region.addEventListener("scroll", look, { passive: true });
+    const sizes = new ResizeObserver(look);
+    for (const box of [region, region.firstElementChild]) sizes.observe(box);
+  }
+
   // Columns: index of each part in a row, as browser.py writes it.
   const [VIEW, NAME, LABELS, LOW, HIGH, OBSERVED, IMPUTED, MEAN, MEAN_I, SD, SD_I, SHIFT, R2, TOP, SHARES, SHARES_I] = Array(16).keys();
   const { compare } = new Intl.Collator("en", { numeric: true });  // made once: it is what takes time
