@@ -5,6 +5,7 @@ import decimal
 import gzip
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -63,6 +64,34 @@ def test_cells_of_text_are_written_as_they_stood(in_lab, tmp_path, rows):
     for draw in "12":
         assert changed(before, [row for row in draws if row["draw"] == draw]) == []
     assert {row["grade"] for row in filled} <= {"lo", "mid, high", "hi"}
+
+
+@QUIET
+def test_texts_and_truth_values_of_typed_files_stay_such(in_lab, tmp_path):
+    """In a sheet "1 mg", a number as text, TRUE and a number beside empty cells; in a .parquet a column of texts."""
+    columns = {"dose": ["1 mg", "2.5 mg", None, "4 mg"], "text": ["0.50", "007", None, "-1"], "flag": [True, None, False]}
+    made = {
+        name: [(cells * 20)[(k + j) % (20 * len(cells))] for k in range(40)] for j, (name, cells) in enumerate(columns.items())
+    }
+    table = pd.DataFrame({"who": WHO, **made, "number": [None if k % 7 == 3 else k / 4 for k in range(40)]})
+    write(tmp_path / "s.xlsx", table)
+    write(tmp_path / "t.parquet", table.drop(columns="flag"))
+    views = ["--view", "s=s.xlsx", "--view", "t=t.parquet"]
+    options = ["--unit", "s:dose=mg", "--unit", "t:dose=mg", "--entries", "marginalise"]
+    code, _, err = in_lab("fit", *FIT, *views, *options)
+    assert code == 0, err
+    assert in_lab("impute", "m.safetensors", *views, "--out", "filled")[0] == 0
+    names, *rows = openpyxl.load_workbook(tmp_path / "filled" / "s.xlsx").active.iter_rows(values_only=True)
+    sheet = pd.DataFrame(rows, columns=names, dtype=object)
+    parquet = pa.parquet.read_table(tmp_path / "filled" / "t.parquet").to_pandas()
+    for found, given in ((sheet, [*columns, "number"]), (parquet, ["dose", "text", "number"])):
+        for name in given:
+            for old, new in zip(table[name].tolist(), found[name].tolist(), strict=True):
+                assert (
+                    (new is not None)
+                    if pd.isna(old)
+                    else (new == old and isinstance(new, type(old) if name != "number" else int | float))
+                )
 
 
 @QUIET

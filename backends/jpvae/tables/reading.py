@@ -27,7 +27,7 @@ from .annotated import read as read_cells
 from .cells import NotNumbers, TooLarge, column
 from .dialect import Dialect
 from .ids import ids_of
-from .sources import TEXTS, UNREADABLE, Source
+from .sources import UNREADABLE, Source
 from .text_files import ROW_NAMES
 
 _NEEDS = {".parquet": "pyarrow", ".xlsx": "openpyxl"}
@@ -45,8 +45,8 @@ class NoId(ViewError):
 class Table:
     """A table with ids. frame (rows, c): all columns but the id's, in the file's order; indexed by id.
 
-    dialect: as it was read, the columns that turned out empty among those that are dropped. texts: a text file's cells as they
-    stand, by column, where a fitted model reads it.
+    dialect: as it was read, the columns that turned out empty among those that are dropped. texts: of columns of texts (all of
+    a .csv and of a sheet) the cells as they stand, where a fitted model reads them.
     """
 
     source: Source
@@ -122,7 +122,7 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None, *, nu
     if columns is None and not numbers:
         frame, dialect = _without_empty(source, frame, dialect)
         _warn(source, frame)
-    texts = kept if columns is not None and source.format in TEXTS else {}
+    texts = {name: cells for name, cells in kept.items() if columns is not None and not isinstance(cells, pd.Series)}
     return Table(source, frame, place, whole_ids, dialect, annotated, texts)
 
 

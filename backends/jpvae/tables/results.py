@@ -1,6 +1,6 @@
 """What an imputation gives back: per view one table of all subjects, in the input's columns, order and types.
 
-A cell that was there comes back to the bit: in a text file as it stood, elsewhere in the column's type where nothing was
+A cell that was there comes back to the bit: a text as it stood, else in the column's type where nothing was
 missing (else numbers are floats, for an imputed count is no integer). One that was not has the model's value: of a category
 the most probable one. The last column, ``imputed``, is True for a row in which anything was filled: the whole view, or
 (entries="marginalise") a single cell. A long table of draws has each subject once per ``draw`` (from 1). A table of standard
