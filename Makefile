@@ -28,7 +28,7 @@ links: $(VENV)/dev.stamp  ## every link of the docs that leaves them is answered
 lowest: $(LOWEST)/dev.stamp  ## the tests on the lowest versions that pyproject.toml allows, torch apart
 	$(LOWEST)/bin/python -m pytest proofs_tests $(PARALLEL) $(OLD)
 
-guests: $(GUESTS)/guests.stamp  ## the examples in other libraries (Equinox, Flax, NumPyro, MultiVae, ...), each with its number
+guests: $(GUESTS)/guests.stamp  ## the examples in other libraries (cca_zoo, Equinox, Flax, NumPyro, MultiVae, ...), each with its number
 	set -e; for example in examples/guests/*.py; do echo "-- $$example"; $(GUESTS)/bin/python $$example; done
 
 bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives

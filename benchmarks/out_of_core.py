@@ -92,7 +92,7 @@ def write_parquet(folder: Path, rows: int) -> None:
 def from_parquet(rows: int) -> dict[str, Any]:
     """One process's numbers, in bytes."""
     from jpvae import JPVAE
-    from jpvae.commands.main import app
+    from jpvae.commands.program import program
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -102,11 +102,11 @@ def from_parquet(rows: int) -> dict[str, Any]:
         options = ["--id", "id", "--latent-dims", "8", "--steps", str(STEPS), "--backend", "numpy", "--json"]
         with peak() as fitting, redirect_stdout(io.StringIO()):
             words = [f"--view=v{i}={folder}/v{i}" for i in range(2)]
-            app(["fit", *words, "--out", f"{folder}/model.safetensors", *options], standalone_mode=False)
+            program()(["fit", *words, "--out", f"{folder}/model.safetensors", *options], standalone_mode=False)
         with peak() as imputing, redirect_stdout(io.StringIO()):
             words = [f"--view=v{i}={folder}/v{i}/{0:09}.parquet" for i in range(2)]
             words += ["--out", f"{folder}/filled", "--rows", "20000", "--json"]
-            app(["impute", f"{folder}/model.safetensors", *words], standalone_mode=False)
+            program()(["impute", f"{folder}/model.safetensors", *words], standalone_mode=False)
     return {"rows": rows, "data": rows * 2 * COLUMNS * 4, "fit": fitting, "impute": imputing}
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._checks import dtype_name
-from ._xp import Array, Namespace, cholesky, eye_like, solve_lower
+from ._triangular import inverse_lower
+from ._xp import Array, Namespace, cholesky, eye_like
 from .bounds import LIMIT
 from .errors import NotAContraction
 from .pytrees import pytree
@@ -112,7 +113,7 @@ def inverse_root(xp: Namespace, S: Array) -> tuple[Array, Array]:
             f"{dtype_name(S.dtype)}: evidence and coupling are so strong that its condition number is beyond 1/eps. Use "
             "float64, coordinates='frame' (square frames), or a weaker coupling: prior.max_singular_value() has its strength."
         ) from error
-    return solve_lower(xp, L, identity), L
+    return inverse_lower(xp, L), L
 
 
 def outer_of(frame: Frame) -> Array | None:

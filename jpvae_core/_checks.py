@@ -101,6 +101,14 @@ def check_same_rows(name: str, x: Array, other_name: str, other: Array) -> None:
         )
 
 
+def check_rows(name: str, x: Array, rows: Array) -> None:
+    """``x`` is (..., B, k) with as many rows B as ``rows``."""
+    if x.ndim < 2 or x.shape[-2] != rows.shape[-2]:
+        raise ShapeError(
+            f"{name} has shape {tuple(x.shape)}; expected (..., {rows.shape[-2]}, k), one row for each of the data's"
+        )
+
+
 def check_mask(mask: Array, rows: Array, views: int) -> None:
     """A mask is (M,) or (..., B, M): True or 1 where the view is observed."""
     check_last("mask", mask, views, "one entry per view")

@@ -223,15 +223,6 @@ def cholesky(xp: Namespace, S: Any) -> Array:
     return xp.linalg.cholesky(S)
 
 
-def solve_lower(xp: Namespace, L: Any, B: Any) -> Array:
-    """X of L X = B, L lower triangular. The array API has no such function; torch's takes a fifth of the time of its solve."""
-    if library_of(L) == "torch":
-        import torch
-
-        return torch.linalg.solve_triangular(L, B, upper=False)
-    return xp.linalg.solve(L, B)
-
-
 def block_diagonal(xp: Namespace, blocks: Sequence[Any], lead: tuple[int, ...]) -> Any:
     """Square blocks (..., n_i, n_i), broadcast to these leading axes, on the diagonal of one matrix (*lead, N, N)."""
     N, start, rows = sum(int(block.shape[-1]) for block in blocks), 0, []

@@ -114,11 +114,11 @@ def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
     Error: as 3n eps growth |D|^2 (|mu|^2 + tr Sigma_q + 1), |D| = 1/(1 - sigma_1^2); all terms: docs/error-analysis.md.
     """
     xp = namespace(*means, *log_vars, C)
-    check_dtype(C=C, **{"means[0]": means[0]})
     if C.ndim < 2:
         raise ShapeError(f"C has shape {tuple(C.shape)}; expected (..., n_2, n_1)")
     dims = (C.shape[-1], C.shape[-2])
     check_posterior(means, log_vars, dims)
+    check_dtype(C=C, **{"means[0]": means[0]})
     Ct = xp.matrix_transpose(C)
     I1, I2 = eye_like(xp, C, dims[0]), eye_like(xp, C, dims[1])
     D1, D2 = _inverse(xp, I1 - Ct @ C), _inverse(xp, I2 - C @ Ct)
@@ -141,9 +141,9 @@ def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float
     """
     xp = namespace(*means, *log_vars, rotation, array_of(alpha))
     check_alpha(alpha)
-    check_dtype(rotation=rotation, **{"means[0]": means[0]})
     n = check_square("rotation", rotation)
     check_posterior(means, log_vars, (n, n))
+    check_dtype(rotation=rotation, **{"means[0]": means[0]})
     pair: tuple[Any, Any] = alpha, 1.0 / (1.0 - alpha * alpha)  # of a plain number in double precision
     a, gamma = ((asarray_like(xp, rotation, x) if isinstance(alpha, Real) else x)[..., None] for x in pair)
     total = -n * xp.log(gamma)
@@ -164,7 +164,7 @@ def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
     xp = namespace(*means, *log_vars, covariance)
     check_dtype(covariance=covariance, **{"means[0]": means[0]})
     size = check_square("covariance", covariance)
-    check_posterior(means, log_vars, [x.shape[-1] for x in means])
+    check_posterior(means, log_vars, [x.shape[-1] if x.ndim else 1 for x in means])
     mu, log_var = xp.concat(list(means), axis=-1), xp.concat(list(log_vars), axis=-1)
     check_last("means, concatenated,", mu, size, "the size of covariance")
     P = _inverse(xp, covariance)

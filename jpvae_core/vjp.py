@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._bits import bits_of, keep
-from ._checks import check_dtype, check_frame, check_last, check_square, check_views
+from ._checks import check_dtype, check_frame, check_last, check_posterior, check_rows, check_square, check_views
 from ._fused_frames_vjp import fused_in_frames
 from ._fused_vjp import fused
 from ._xp import Array, Namespace, asarray_like, device, eye_like, indices_like, namespace, public, solve, sum_to
@@ -93,6 +93,9 @@ def frame(params: Array, Q: Array, cotangent: Array, signs: Signs | None = None)
     xp = namespace(params, Q, cotangent)
     check_dtype(params=params, Q=Q, cotangent=cotangent)
     n, d = check_frame("Q", Q)
+    check_last("params", params, n * (n - 1) // 2, f"the n(n-1)/2 entries of a skew {n}x{n} matrix")
+    check_last("cotangent", cotangent, d, "one per column of Q")
+    check_rows("cotangent", cotangent, Q)
     if signs is not None:  # Q = J F, J = J^T = J^{-1}
         plain = isinstance(signs, Sequence | np.ndarray)
         flips = (asarray_like(xp, Q, signs) if plain else xp.astype(signs, Q.dtype))[..., :, None]
@@ -178,10 +181,10 @@ def kl_divergence(
     4 + 2 log(1 + e^|t|).
     """
     xp = namespace(*means, *log_vars, *prior.arrays, mask, cotangent)
+    check_posterior(means, log_vars, prior.dims)
     check_latents(prior, means)
-    check_views("log_vars", log_vars, prior.dims)
     check_last("cotangent", cotangent, means[0].shape[-2], "one per row")
-    check_dtype(cotangent=cotangent, **{"means[0]": means[0], "log_vars[0]": log_vars[0]})
+    check_dtype(cotangent=cotangent, **{"means[0]": means[0]})
     bits, mu, log_var = None, means, log_vars
     if mask is not None:
         bits, (mu, log_var) = bits_of(xp, mask, means, log_vars)
@@ -222,7 +225,12 @@ def fuse(
     xp = namespace(noise, kl_cotangent, *drawn_cotangents)
     check_views("drawn_cotangents", drawn_cotangents, q.prior.dims)
     check_last("noise", noise, q.noise_dim, "q.noise_dim standard normals per row")
-    check_dtype(noise=noise, kl_cotangent=kl_cotangent, **{"drawn_cotangents[0]": drawn_cotangents[0]})
+    rows = q.views[0].m if isinstance(q, FusedInFrames) else q.alone[0].m
+    check_rows("noise", noise, rows)
+    check_rows("drawn_cotangents[0]", drawn_cotangents[0], rows)
+    check_last("kl_cotangent", kl_cotangent, rows.shape[-2], "one per row")
+    bars_of = {f"drawn_cotangents[{i}]": x for i, x in enumerate(drawn_cotangents)}
+    check_dtype(**{"means[0]": rows}, noise=noise, kl_cotangent=kl_cotangent, **bars_of)
     if isinstance(q, FusedInFrames):
         bars = fused_in_frames(q, noise, kl_cotangent, drawn_cotangents)
     else:
@@ -256,7 +264,10 @@ def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cota
     check_latents(prior, latents)
     xp, bits, clean, _ = door(prior, latents, mask)
     check_views("cotangents", cotangents, prior.dims)
-    check_dtype(noise=noise, **{"latents[0]": latents[0], "cotangents[0]": cotangents[0]})
+    check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
+    check_rows("noise", noise, latents[0])
+    check_rows("cotangents[0]", cotangents[0], latents[0])
+    check_dtype(noise=noise, **{"latents[0]": latents[0]}, **{f"cotangents[{i}]": x for i, x in enumerate(cotangents)})
     latents_bar = [sum_to(xp, keep(xp, *p), z) for *p, z in zip(bits, cotangents, latents, strict=True)]
     # A missing z_j = own_j + Q_j s_j, with the shift s_j = (drawn y_j) - e_j a function of y, e and the coupling.
     frames_bar: list[Array | None] = [None for _ in latents]

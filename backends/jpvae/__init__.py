@@ -7,17 +7,23 @@ Importing this package loads no framework and no optional dependency; what it ex
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from jpvae_core import __version__
-
 __all__ = ["JPVAE", "Filler", "Likelihood", "__version__", "pool"]
 
 if TYPE_CHECKING:
+    from jpvae_core import __version__
+
     from .estimator import JPVAE
     from .model.likelihoods import Likelihood
     from .pooling import pool
     from .tables.filler import Filler
 
-_HOMES = {"JPVAE": ".estimator", "Likelihood": ".model.likelihoods", "pool": ".pooling", "Filler": ".tables.filler"}
+_HOMES = {
+    "JPVAE": ".estimator",
+    "Likelihood": ".model.likelihoods",
+    "pool": ".pooling",
+    "Filler": ".tables.filler",
+    "__version__": "jpvae_core",
+}
 
 
 def __getattr__(name: str) -> Any:

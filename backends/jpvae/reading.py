@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
 from .errors import ConfigError, ViewError
 from .fitted import Fitted
@@ -120,6 +119,8 @@ class Reading:
             )
         if isinstance(X, list | tuple) and any(len(getattr(part, "shape", ())) == 2 for part in X):
             raise ViewError("view_slices is set and X is a list of tables; expected one (N, C) matrix, or view_slices=None")
+        from sklearn.utils.validation import validate_data
+
         estimator: Any = type(self)
         frame, scratch = hasattr(X, "iloc"), estimator(view_slices=self.view_slices)  # scikit-learn sets attributes
         X = validate_data(scratch, X, reset=True, skip_check_array=frame, ensure_all_finite=False)
@@ -135,6 +136,8 @@ class Reading:
         learned: Any = self._fitted.slices  # there are some (``_is_matrix``)
         slices = learned.in_order_of(X)
         if slices is None:
+            from sklearn.utils.validation import validate_data
+
             slices = learned
             X = validate_data(self, X, reset=False, skip_check_array=hasattr(X, "iloc"), ensure_all_finite=False)
         slices.check_y(y, len(X))

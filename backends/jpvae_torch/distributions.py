@@ -61,7 +61,13 @@ class JointNormal(Distribution):
 
     def split(self, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(..., N) as one tensor (..., n_i) per view."""
+        self._check_size("value", value.shape)
         return torch.split(value, list(self.prior.dims), dim=-1)
+
+    def _check_size(self, name: str, shape: torch.Size) -> None:
+        if shape[-1:] != self.event_shape:
+            expected = f"last axis {self.event_shape[0]}, the latents of all views side by side"
+            raise jc.ShapeError(f"{name} has shape {tuple(shape)}; expected {expected}: {self.prior.dims}")
 
     @property
     def mean(self) -> torch.Tensor:
@@ -92,6 +98,7 @@ class JointNormal(Distribution):
         return self._log_density(value)
 
     def _log_density(self, value: torch.Tensor) -> torch.Tensor:
+        self._check_size("value", value.shape)
         rows = self.split(value.reshape(-1, value.shape[-1]))
         return jc.log_density(self.prior, rows).reshape(value.shape[:-1])
 
@@ -124,6 +131,7 @@ class JointNormal(Distribution):
 
 def _diagonal(loc: torch.Tensor, scale: torch.Tensor, p: JointNormal) -> torch.Tensor:
     loc, scale = torch.broadcast_tensors(loc, scale)
+    p._check_size("q.loc", loc.shape)
     means, stds = (p.split(x.reshape(-1, x.shape[-1])) for x in (loc, scale))
     found: Any = jc.kl_divergence(p.prior, means, std=stds)
     return found.reshape(loc.shape[:-1]).expand(torch.broadcast_shapes(loc.shape[:-1], p.batch_shape))
@@ -144,6 +152,7 @@ def _of_normal(q: Normal, p: JointNormal) -> torch.Tensor:
 
 @register_kl(MultivariateNormal, JointNormal)
 def _of_full(q: MultivariateNormal, p: JointNormal) -> torch.Tensor:
+    p._check_size("q.loc", q.loc.shape)
     L, entropy = q.scale_tril, q.entropy()
     quadratic = p._log_density(torch.zeros_like(q.loc)).unsqueeze(-1) - p._log_density(L.mT)
     found = quadratic.sum(-1) - p._log_density(q.loc) - entropy

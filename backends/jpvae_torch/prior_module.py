@@ -7,13 +7,16 @@ Which raw parameters a prior has, and where its correlations start, is jpvae.mod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 
 import jpvae_core as jc
+from jpvae.errors import ConfigError
 from jpvae.model.priors import prior_of
+from jpvae.option_values import KINDS, seed_of
 from jpvae_core.loadings import Loadings
 from jpvae_core.pair import Pair
 
@@ -79,9 +82,10 @@ class JointPriorModule(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.names = tuple(dims) if isinstance(dims, Mapping) else None
-        sizes = tuple(int(n) for n in (dims.values() if isinstance(dims, Mapping) else dims))
-        self.options = prior_of(prior, sizes, alpha=alpha, learn_alpha=learn_alpha, bound=bound, rank=rank)
-        rng = np.random.default_rng(seed)
+        given = {"prior": prior, "alpha": alpha, "learn_alpha": learn_alpha, "bound": bound, "rank": rank}
+        options = {name: KINDS[name](name, value) for name, value in given.items()}
+        self.options = prior_of(options.pop("prior"), _sizes(dims), **options)
+        rng = np.random.default_rng(seed_of(seed))
         start = self.options.initial_parameters(lambda n: rng.uniform(0.0, _START, n * (n - 1) // 2))
         self._numbers = {name for name, x in start.items() if np.ndim(x) == 0}  # held in one axis: FSDP takes no scalars
         for name, x in start.items():
@@ -181,6 +185,14 @@ def _number(s: jc.Bounded[torch.Tensor]) -> float:
     """One correlation in double precision, from the ratio that keeps its digits: s = m/(1+m) = -p/(1+p)."""
     m, p = float(s.over_minus[..., 0]), float(s.over_plus[..., 0])
     return m / (1.0 + m) if m >= 0.0 else -p / (1.0 + p)
+
+
+def _sizes(dims: Any) -> tuple[int, ...]:
+    """One latent size for each view."""
+    sizes = tuple(dims.values() if isinstance(dims, Mapping) else dims if isinstance(dims, Sequence) else ())
+    if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and int(n) > 0 for n in sizes):
+        raise ConfigError(f"dims is {dims!r}; expected one positive integer for each view, in a sequence or by name")
+    return tuple(map(int, sizes))
 
 
 def _attribute(name: str) -> str:

@@ -12,10 +12,10 @@ class Commands(Directive):
         """The sections."""
         import typer
 
-        from jpvae.commands.main import app
+        from jpvae.commands.program import program
 
         made = []
-        for name, command in sorted(typer.main.get_command(app).commands.items()):
+        for name, command in sorted(typer.main.get_command(program()).commands.items()):
             section = nodes.section(ids=[f"jpvae-{name}"], names=[f"jpvae-{name}"])
             section += nodes.title("", f"jpvae {name}")
             for paragraph in (command.help or "").split("\n\n"):

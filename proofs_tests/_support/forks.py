@@ -17,6 +17,8 @@ from typing import Any
 
 MEMORY = 8 << 30  # bytes that a child may allocate: a slip in a size must not take the machine down
 GLANCE = 0.05  # seconds between two looks at the slots while children run
+GRACE = 15.0  # seconds that those still running have when time is up
+STOPPED = 0  # in place of a signal, of a child that was stopped because time was up
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Slots:
 
 @dataclass
 class Ended:
-    """How a child ended: what it returned, or what it raised, or the signal that ended it (0: stopped, because time was up)."""
+    """How a child ended: what it returned, or what it raised, or the signal that ended it (STOPPED where time was up)."""
 
     job: Any
     answer: Any = None
@@ -103,8 +105,8 @@ def fork(job: Any, work: Callable[[Any], Any]) -> tuple[Child, int]:
 
 
 def in_children(jobs: Iterable[Any], work: Callable[[Any], Any], slots: Slots, end: float) -> Iterator[Ended]:
-    """How each job's process ended, in the order of their ends. At the time ``end`` those that run are stopped, and no more
-    are started."""
+    """How each job's process ended, in the order of their ends. From the time ``end`` on no more are started, and GRACE
+    seconds later those that still run are stopped."""
     waiting, selector = iter(jobs), selectors.DefaultSelector()
     job, nothing = None, object()
     while True:
@@ -125,11 +127,11 @@ def in_children(jobs: Iterable[Any], work: Callable[[Any], Any], slots: Slots, e
             os.close(key.fd)
             slots.give()
             yield child.ended()
-        if time.time() >= end:
+        if time.time() >= end + GRACE:
             for key in list(selector.get_map().values()):
                 os.killpg(key.data.process, signal.SIGKILL)
                 os.waitpid(key.data.process, 0)
                 selector.unregister(key.fileobj)
                 os.close(key.fd)
                 slots.give()
-                yield Ended(key.data.job, signal=0)
+                yield Ended(key.data.job, signal=STOPPED)

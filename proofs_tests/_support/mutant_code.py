@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ def code_objects(code: CodeType) -> Iterator[CodeType]:
 
 
 def install(mutant: Mutant, module: str) -> None:
-    """Give the live function its mutated code: whoever has imported the function has the mutant."""
+    """Give the live function its mutated code: whoever has imported the function has the mutant. So have those functions that
+    it has made before: of a decorator these alone are run."""
     live: Any = importlib.import_module(module)
     path = live.__file__
     for name in mutant.function.split("."):
@@ -39,4 +41,10 @@ def install(mutant: Mutant, module: str) -> None:
     assert isinstance(live, FunctionType)
     forget_entries()
     codes = code_objects(compile(mutant.source, path, "exec", dont_inherit=True))
-    live.__code__ = next(code for code in codes if code.co_qualname == mutant.function)
+    old, new = live.__code__, next(code for code in codes if code.co_qualname == mutant.function)
+    live.__code__ = new
+    within = {id(a): b for a, b in zip(code_objects(old), code_objects(new), strict=False) if a.co_name == b.co_name}
+    if len(within) > 1:
+        gc.unfreeze()  # what is frozen is not listed
+        for made in [one for one in gc.get_objects() if type(one) is FunctionType and id(one.__code__) in within]:
+            made.__code__ = within[id(made.__code__)]

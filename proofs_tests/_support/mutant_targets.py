@@ -9,12 +9,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TESTS, ROOT = HERE.parent, HERE.parents[1]
+PATIENCE = (4.0, 30.0)  # seconds of processor time that a mutant has for its first turn, and for its second
 SHOWN = ("__init__.py", "registry.py", "inspection.py", "latent_report.py", "verification.py", "progress.py")
 ABOUT = {  # folder -> tests; those of engines first, because others import from them
-    "engines": "batches likelihoods likelihood_digits schedules missing_cells divergence training subset_objective",
+    "engines": "batches plan likelihoods likelihood_digits schedules missing_cells divergence training subset_objective",
     "estimator": "posterior_predictive predictive_std level_probabilities resampling row_noise score pooling affine_model "
     "estimator early_stopping mixed_tables impossible callbacks calibration imputation_bounds matching "
-    "ensembles bad_options",
+    "ensembles bad_options large_tables weights_and_noise",
 }
 
 
@@ -26,7 +27,6 @@ class Target:
     files: tuple[Path, ...]
     tests: tuple[str, ...]
     document: Path
-    wait: float = 10.0  # seconds of processor time that a test is given beyond ten times its own
 
     def module(self, file: str) -> str:
         """The import path of a file known by its name."""
@@ -58,8 +58,7 @@ def backends() -> Target:
     found = [path for path in found if path.name not in SHOWN]
     tests = [str(TESTS / folder / f"test_{name}.py") for folder, names in ABOUT.items() for name in names.split()]
     files = (*sorted(found), package / "pooling.py", package / "views" / "units.py")
-    # A test whose model another test had fitted, and kept, fits it anew.
-    return Target(ROOT / "backends", files, tuple(tests), ROOT / "docs" / "mutants-backends.md", wait=30.0)
+    return Target(ROOT / "backends", files, tuple(tests), ROOT / "docs" / "mutants-backends.md")
 
 
 TARGETS: dict[str, Callable[[], Target]] = {"core": core, "backends": backends}

@@ -4,18 +4,21 @@
     python proofs_tests/_support/mutants.py REPORT.json --of core kl.py       of some files only
     python proofs_tests/_support/mutants.py REPORT.json --sample 100 --seed 1 so many of each target, drawn with this seed
     python proofs_tests/_support/mutants.py REPORT.json --of core --rows ROWS.json    those of [[file, old text, new text], ...]
-    python proofs_tests/_support/mutants.py NEW.json --again REPORT.json    those of an earlier report that outlived their time
+    python proofs_tests/_support/mutants.py NEW.json --again REPORT.json      those that lived in an earlier report
+    ... --tests kl bounds                                                     only by the tests of test_kl.py and test_bounds.py
     ... --workers 15 --minutes 12                                             as many at a time; what is left then is not tried
 
-Each target has a pytest of its own (mutant_trials.py) and half of the workers, until the other has ended. REPORT.json is
-written every few seconds and holds the commit, the date and the machine, the tests that were dropped because they fail
-unmutated here, and every mutant:
+Each target has a pytest of its own (mutant_trials.py) and half of the workers, until the other has ended. A run goes on where
+one of the same sources, sample and seed had stopped whose REPORT.json it finds; a report of others is started over. Which test
+runs which line is kept beside it (mutant_map.py). The report is written every few seconds and holds the commit, the date and
+the machine, the tests that were dropped because they fail unmutated here, and every mutant:
     killed       by the test named
     timeout      a test ran far too long, which counts as killed; crashed likewise
-    survived     every test that reaches its line has passed
+    survived     every test that runs its line has passed
     outlived     the tests so far have passed when its time was up; counts as a survivor
-    unreached    no test reaches its line
+    unreached    no test runs its line; counts as a survivor
     not tried    the run was over
+The score has its exact (Clopper-Pearson) interval of 95 %, where the mutants tried are a sample.
 mutants_document.py turns a report into docs/mutants.md and docs/mutants-backends.md, where survivors have their reasons.
 Cases of JAX and of torch.compile are left out unless -k asks for them: they compile for seconds and trace the same lines.
 """
@@ -38,17 +41,21 @@ from pathlib import Path
 from typing import Any
 
 from forks import Slots
-from mutant_targets import ROOT, TARGETS
+from mutant_map import digest, sources
+from mutant_targets import HERE, PATIENCE, ROOT, TARGETS
+from scipy.stats import binomtest
 
 TRIALS = Path(__file__).parent / "mutant_trials.py"
 EVERY = 5.0  # seconds between two writes of the report
 TARGET = 0.95
+UNTRIED = ("not tried", "fault")
 PACKAGES = ("numpy", "scipy", "torch", "jax", "hypothesis", "pytest")  # whose versions the report has
 DIED = ("killed", "timeout", "crashed")
-LIVED = ("survived", "outlived")
+LIVED = ("survived", "outlived", "unreached")
 ALONE = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     **{"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONWARNINGS": "default"},
+    "COVERAGE_CORE": "ctrace",  # the one that tells every test's lines apart
 }
 
 
@@ -63,17 +70,34 @@ class Run:
 
     def __init__(self, path: Path, options: argparse.Namespace) -> None:
         self.path, self.lock, self.written, self.began = path, threading.Lock(), 0.0, time.time()
+        which = ("of", "tests", "files", "sample", "seed", "k", "rows", "again")
+        tests = [Path(test) for of in options.of for test in TARGETS[of]().tests]
         self.report: dict[str, Any] = {
             "commit": options.commit or commit(),
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
             "packages": {p.name: p.version for p in distributions() if p.name in PACKAGES},
             "workers": options.workers,
-            "minutes": options.minutes,
+            "sample": options.sample,
             "seed": options.seed,
             "expression": options.k,
+            "sources": digest([*sources(), HERE / "mutations.py", *tests], *(str(getattr(options, name)) for name in which)),
             "targets": {},
         }
+        earlier = json.loads(path.read_text()) if path.exists() else {}
+        self.earlier: dict[str, Any] = earlier if earlier.get("sources") == self.report["sources"] else {}
+
+    def left(self, of: str) -> list[list[int]] | None:
+        """Of an earlier run, which mutants it had not tried, and which had outlived their first turn."""
+        if (found := self.earlier.get("targets", {}).get(of)) is None:
+            return None
+        verdicts = [(row["verdict"], row.get("patience") == PATIENCE[-1]) for row in found["mutants"]]
+        untried = [k for k, (verdict, _) in enumerate(verdicts) if verdict in UNTRIED]
+        return [untried, [k for k, (verdict, last) in enumerate(verdicts) if verdict == "outlived" and not last]]
+
+    def of(self, of: str) -> dict[str, Any]:
+        """What the plan of one target has besides."""
+        return {"of": of, "left": self.left(of), "map": str(self.path.resolve().with_name(f".mutants.map.{of}.json"))}
 
     def listen(self, of: str, program: subprocess.Popen[str]) -> int:
         """Take down what one program tells, to its end; its exit status."""
@@ -83,6 +107,8 @@ class Run:
             with self.lock:
                 if "mutants" in fact:
                     rows = [row | {"verdict": "not tried"} for row in fact["mutants"]]
+                    if of in self.earlier.get("targets", {}):
+                        rows = self.earlier["targets"][of]["mutants"]
                     self.report["targets"][of] = {"mutants": rows}
                 elif "mutant" in fact:
                     self.report["targets"][of]["mutants"][fact.pop("mutant")].update(fact)
@@ -97,7 +123,7 @@ class Run:
         self.written = time.time()
         counts = {of: Counter(row["verdict"] for row in found["mutants"]) for of, found in self.report["targets"].items()}
         head = {key: value for key, value in self.report.items() if key != "targets"}
-        head |= {"seconds": round(self.written - self.began), "counts": counts}
+        head |= {"seconds": round(self.written - self.began) + self.earlier.get("seconds", 0), "counts": counts}
         beside = self.path.with_suffix(".part")
         beside.write_text(json.dumps(head | {"targets": self.report["targets"]}) + "\n")
         beside.replace(self.path)
@@ -119,10 +145,12 @@ def summary(rows: list[dict[str, Any]]) -> tuple[str, bool]:
     """A target's score in words, and whether it is high enough and nothing was left untried."""
     counts = Counter(row["verdict"] for row in rows)
     died, lived = sum(counts[verdict] for verdict in DIED), sum(counts[verdict] for verdict in LIVED)
-    share = died / max(1, died + lived)
+    share = binomtest(died, max(1, died + lived))
+    low, high = share.proportion_ci(method="exact")
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-    whole = counts["not tried"] + counts["fault"] == 0
-    return f"{died} of {died + lived} died, {share:.1%} ({words})", whole and share >= TARGET
+    whole = sum(counts[verdict] for verdict in UNTRIED) == 0
+    found = f"{died} of {died + lived} died, {share.statistic:.1%}, 95 % interval {low:.1%} to {high:.1%} ({words})"
+    return found, whole and share.statistic >= TARGET
 
 
 def main() -> None:
@@ -136,20 +164,23 @@ def main() -> None:
     parser.add_argument("--sample", type=int, metavar="N", help="only N mutants of each target, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the order, and so of the sample")
     parser.add_argument("--rows", type=Path, help="a JSON file of [[file, old text, new text], ...]")
-    parser.add_argument("--again", type=Path, help="a report: only its mutants that outlived their time, now with all tests")
+    parser.add_argument("--again", type=Path, help="a report: only its mutants that lived")
     parser.add_argument("--commit", help="which commit this is, outside of a checkout")
+    parser.add_argument("--tests", nargs="+", default=[], help="only these test files, by names as in test_NAME.py")
     parser.add_argument("-k", default="not jax and not compile", help="which tests, as pytest's -k")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
+    options.of = names = options.of or list(TARGETS)
     run = Run(options.report, options)
-    plan = {key: getattr(options, key) for key in ("files", "sample", "seed", "k")} | {"end": run.began + 60 * options.minutes}
+    plan = {key: getattr(options, key) for key in ("files", "tests", "sample", "seed", "k")} | {
+        "end": run.began + 60 * options.minutes
+    }
     plan["rows"] = json.loads(options.rows.read_text()) if options.rows else None
-    names = options.of or list(TARGETS)
-    outlived = {}
+    lived = {}
     if options.again:
         earlier = json.loads(options.again.read_text())["targets"]
-        outlived = {of: [key(row) for row in earlier[of]["mutants"] if row["verdict"] == "outlived"] for of in names}
+        lived = {of: [key(row) for row in earlier[of]["mutants"] if row["verdict"] in LIVED] for of in names}
     slots = {of: Slots.of(len(range(k, options.workers, len(names)))) for k, of in enumerate(names)}
-    programs = {of: started(plan | {"of": of, "again": outlived.get(of)}, slots[of]) for of in names}
+    programs = {of: started(plan | run.of(of) | {"again": lived.get(of)}, slots[of]) for of in names}
     statuses = []
     with ThreadPoolExecutor() as listeners:
         ends = {listeners.submit(run.listen, of, program): of for of, program in programs.items()}

@@ -1,12 +1,10 @@
 """From a report of mutants.py: docs/mutants.md, docs/mutants-backends.md and benchmarks/results/mutants.json.
 
-    python proofs_tests/_support/mutants_document.py REPORT.json [AGAIN.json ...]
+    python proofs_tests/_support/mutants_document.py REPORT.json
 
-AGAIN.json is of ``mutants.py --again REPORT.json``: its verdicts stand in place of the report's. The documents list the
-survivors, but for those whose time was up before their tests: the JSON file has these. A reason that a document gives
-already is kept, also where the function has moved to another file, or the mutant was not tried; without one stands
-UNJUDGED, and the exit status is 1, as it is where fewer than 95 % died. The JSON file has what the report has, the mutants
-that died as numbers only.
+The documents list the survivors, those of earlier runs too that this run has not tried: a reason that a document gives is kept,
+also where the function has moved to another file. Without one stands UNJUDGED, and the exit status is 1, as it is where fewer
+than 95 % died. The JSON file has what the report has, the mutants that died as numbers only.
 """
 
 from __future__ import annotations
@@ -19,12 +17,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mutant_targets import ROOT, TARGETS
-from mutants import DIED, LIVED, key, summary
+from mutant_targets import ROOT, TARGETS, Target
+from mutants import DIED, LIVED, summary
+from mutations import Source
 
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.json"
 UNJUDGED = "not judged yet"
-LEFT = ("not tried", "outlived")  # whose reason of an earlier run stands
 ENTRY = re.compile(r"^- `(?P<function>\S+)`: `(?P<before>.+)` → `(?P<after>.+)`  \n  (?P<reason>.+)$", re.MULTILINE)
 
 
@@ -35,51 +33,40 @@ def reasons(document: Path) -> dict[tuple[str, str, str], str]:
     return {key: reason for key, reason in found.items() if reason != UNJUDGED}
 
 
-def document(path: Path, report: dict[str, Any], rows: list[dict[str, Any]]) -> int:
+def document(target: Target, report: dict[str, Any], rows: list[dict[str, Any]]) -> int:
     """Write one target's document below its own introduction; how many survivors have no reason."""
-    known, unjudged = reasons(path), 0
+    path, unjudged = target.document, 0
+    known = reasons(path)
     words, _ = summary(rows)
     text = path.read_text().partition("\n**Score")[0]
-    text += (
-        f"\n**Score: {words}.** Commit {report['commit'][:9]}, {report['date']}, {report['machine']}, seed {report['seed']}.\n"
-    )
-    for file in sorted({row["file"] for row in rows}):
-        of_file = [row for row in rows if row["file"] == file]
-        counts = Counter(row["verdict"] for row in of_file)
-        text += f"\n## {file}\n\n{sum(counts[verdict] for verdict in DIED)} of {sum(counts[v] for v in DIED + LIVED)} died.\n\n"
-        for row in of_file:
-            reason = known.get((row["function"], row["before"], row["after"]), UNJUDGED)
-            if row["verdict"] != "survived" and (row["verdict"] not in LEFT or reason == UNJUDGED):
-                continue
-            unjudged += reason == UNJUDGED
-            text += f"- `{row['function']}`: `{row['before']}` → `{row['after']}`  \n  {reason}\n"
+    which = f"Commit {report['commit'][:9]}, {report['date']}, {report['machine']}, seed {report['seed']}"
+    text += f"\n**Score: {words}.** {which}.\n"
+    of_run = {(row["function"], row["before"], row["after"]): row["verdict"] for row in rows}
+    for file in target.files:
+        counts = Counter(row["verdict"] for row in rows if row["file"] == file.name)
+        died = sum(counts[verdict] for verdict in DIED)
+        text += f"\n## {file.name}\n\n{died} of {died + sum(counts[verdict] for verdict in LIVED)} died.\n\n"
+        for name, before, after in dict.fromkeys(mutant.key[1:] for mutant in Source(file).mutants()):
+            verdict = of_run.get((name, before, after), "not tried")
+            reason = known.get((name, before, after), UNJUDGED)
+            if verdict in LIVED or (verdict not in DIED and reason != UNJUDGED):
+                unjudged += reason == UNJUDGED
+                text += f"- `{name}`: `{before}` → `{after}`  \n  {reason}\n"
     path.write_text(text)
     return unjudged
-
-
-def replace(report: dict[str, Any], other: dict[str, Any]) -> None:
-    """The verdicts of a later run in place of the earlier ones of the same mutants, where it came to one."""
-    report.setdefault("again", []).append({name: other[name] for name in ("commit", "date", "machine", "seconds")})
-    for of, found in other["targets"].items():
-        verdicts = {tuple(key(row)): row for row in found["mutants"] if row["verdict"] not in ("not tried", "unreached")}
-        for row in report["targets"][of]["mutants"]:
-            if row["verdict"] == "outlived" and (new := verdicts.get(tuple(key(row)))):
-                row |= {name: new[name] for name in new.keys() - {"line"}}
 
 
 def main() -> None:
     """See the top of the file."""
     parser = argparse.ArgumentParser(description="The documents of the mutants that survived.")
-    parser.add_argument("reports", type=Path, nargs="+", help="what mutants.py wrote")
-    report, *later = (json.loads(path.read_text()) for path in parser.parse_args().reports)
-    for other in later:
-        replace(report, other)
+    parser.add_argument("report", type=Path, help="what mutants.py wrote")
+    report = json.loads(parser.parse_args().report.read_text())
     unjudged, high = 0, True
     for of, found in report["targets"].items():
-        path, rows = TARGETS[of]().document, found["mutants"]
-        missing = document(path, report, rows)
+        target, rows = TARGETS[of](), found["mutants"]
+        missing = document(target, report, rows)
         words, enough = summary(rows)
-        print(f"{of}: {words}; {missing} survivors have no reason in {path.name}")
+        print(f"{of}: {words}; {missing} survivors have no reason in {target.document.name}")
         unjudged, high = unjudged + missing, high and enough
         by_file = {
             file: Counter(row["verdict"] for row in rows if row["file"] == file) for file in {row["file"] for row in rows}

@@ -57,6 +57,11 @@ class Mutant:
         """What stays the same when other lines move."""
         return self.file, self.function, self.before, self.after
 
+    @property
+    def places(self) -> tuple[str, str]:
+        """The file, and the function in it: mutants beside each other are killed by the same tests."""
+        return self.file, f"{self.file}:{self.function}"
+
 
 class Source:
     """One file, its functions, and its mutants. Offsets count bytes, as the positions in an ast do."""

@@ -6,6 +6,12 @@ import numpy as np
 import pytest
 from numbered_batches import batches, same
 
+from jpvae.model.model import Model
+from jpvae.training.batches import Batches
+from jpvae.training.plan import Plan
+from jpvae.training.schedules import Constant, LearningRate
+from jpvae.views.units import Prepared
+
 
 @pytest.mark.parametrize("views", [2, 3])
 def test_a_batch_depends_on_seed_and_step_alone(views):
@@ -70,3 +76,76 @@ def test_noise_is_standard_normal_and_new_at_every_step():
         assert len(np.unique(noise)) == noise.size
         assert abs(noise.mean()) < 5 / np.sqrt(noise.size)
         assert abs(noise.var() - 1) < 5 * np.sqrt(2 / noise.size)
+
+
+@pytest.mark.parametrize(("rows", "processes"), [(10, 2), (10, 3), (2, 3)])
+def test_processes_share_a_batch(rows, processes):
+    """Every process has its part of one and the same batch; one without a row has the first, which counts for nothing."""
+    whole = batches(rows, rows, views=3)
+    parts = [batches(rows, rows, views=3, share=(k, processes)) for k in range(processes)]
+    for step in (0, 5):
+        batch, shared = whole.at(step), [part.at(step) for part in parts]
+        assert batch.shares is None
+        assert np.array_equal(whole.rows(step), whole.at(step).views[0][:, 0])
+        counted = [k for k in range(processes) if k < rows]
+        seen = np.concatenate([shared[k].views[0][:, 0] for k in counted])
+        assert sorted(seen) == sorted(batch.views[0][:, 0])
+        # Of the rows, and of those that have each view: together they are all of them.
+        assert np.sum([part.shares for part in shared], axis=0) == pytest.approx(np.ones(4))
+        for k, part in enumerate(shared):
+            own = np.arange(rows)[k::processes] if k < rows else np.arange(1)
+            assert np.array_equal(part.observed, batch.observed[own])
+            assert np.array_equal(part.subsets, batch.subsets[:, own])
+            assert np.array_equal(part.posterior_noise, batch.posterior_noise[..., own, :])
+            assert np.array_equal(part.completion_noise, batch.completion_noise[..., own, :])
+            assert np.array_equal(parts[k].rows(step), whole.rows(step)[own])
+            share = batch.observed[own].sum(axis=0) / np.maximum(batch.observed.sum(axis=0), 1)
+            assert part.shares == pytest.approx((k < rows) * np.array([len(own) / rows, *share]))
+
+
+@pytest.mark.parametrize("draws", [1, 2, 3])
+def test_each_cross_term_has_draws_of_its_own(draws):
+    batch = batches(rows=6, size=6, views=3, cross_draws=draws).at(0)
+    lead = () if draws == 1 else (draws,)
+    assert batch.completion_noise.shape[:-1] == (*lead, 1, 6)
+    assert np.unique(batch.completion_noise).size == batch.completion_noise.size
+
+
+def test_weights_are_shares():
+    assert batches(views=2).at(0).weights.tolist() == [0.5, 0.25, 0.25]
+    assert batches(views=3).at(0).weights.tolist() == [0.5, 0.5]
+
+
+def test_rows_drawn_with_replacement():
+    """As many rows as there are, the same in every pass; each view in one of them; of N rows (1 - 1/N)^N = 1/e are missing."""
+    data = batches(rows=60, size=60, bootstrap=True)
+    first, second = (np.sort(data.at(step).views[0][:, 0]) for step in (0, 1))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(data.at(0).views[0], data.at(1).views[0])
+    assert abs(len(np.unique(first)) / 60 - (1 - np.exp(-1))) < 5 * 0.31 / np.sqrt(60)  # its deviation: 0.31/sqrt(N)
+    few = [batches(rows=3, size=3, bootstrap=True, seed=seed).at(0) for seed in range(40)]
+    assert all(batch.observed.any(axis=0).all() for batch in few)
+    assert len({tuple(np.sort(batch.views[0][:, 0])) for batch in few}) > 3
+
+
+def test_a_row_without_some_cells_keeps_those_that_it_shows():
+    """Every row loses a part of its cells, uniform on [0, 1]: half of them on average, to encoders and likelihoods both."""
+    rows, columns = 400, 5
+    model = Model((columns,) * 2, (2, 2), ("gaussian",) * 2, hidden=(), prior="canonical")
+    rng = np.random.default_rng(0)
+    given = [
+        Prepared(np.concatenate([x, np.ones_like(x)], 1), np.concatenate([x, np.ones_like(x)], 1))
+        for x in rng.random((2, rows, columns)) + 1.0
+    ]
+    plan = Plan(3, rows, Constant(), LearningRate(), cell_dropout=0.5)
+    batch = Batches(given, np.ones((rows, 2), bool), model, plan).at(0)
+    order = Batches(given, np.ones((rows, 2), bool), model, plan).rows(0)
+    for view, targets, whole in zip(batch.views, batch.targets, given, strict=True):
+        kept = targets[:, columns:] == 1.0
+        assert np.array_equal(targets[:, :columns], whole.targets[order][:, :columns])
+        assert np.array_equal(view, whole.inputs[order] * np.tile(kept, 2))
+        lost = ~kept.all(axis=1)
+        # Half of the rows lose some, if their share is large enough for one of five cells: E[1 - (1 - u)^5] = 5/6 of them.
+        assert abs(lost.mean() - 0.5 * 5 / 6) < 5 * 0.5 / np.sqrt(rows)
+        assert abs((~kept).mean() - 0.25) < 5 * np.sqrt(0.5 / 3 + 0.01) / np.sqrt(rows)
+    assert not np.array_equal(batch.targets[0][:, columns:], batch.targets[1][:, columns:])

@@ -90,5 +90,10 @@ def test_what_does_not_fit_is_refused():
     joint, _ = pair("orthogonal")
     with pytest.raises(NotImplementedError, match="event shape"):
         kl_divergence(Independent(Normal(torch.zeros(5), torch.ones(5)), 1), joint)
+    for few in (Normal(torch.zeros(7, 3), torch.ones(7, 3)), MultivariateNormal(torch.zeros(3), torch.eye(3))):
+        with pytest.raises(jc.ShapeError, match=r"q.loc has shape \(.*3,?\); expected last axis 6"):
+            kl_divergence(few, joint)
+    with pytest.raises(jc.ShapeError, match=r"value has shape \(5,\); expected last axis 6"):
+        JointNormal(joint.prior, validate_args=False).log_prob(torch.zeros(5))  # otherwise torch looks itself
     with pytest.raises(ValueError, match="support"):
         joint.log_prob(torch.full((6,), torch.nan, dtype=torch.float64))

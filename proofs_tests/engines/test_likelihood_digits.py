@@ -315,3 +315,19 @@ def test_stirling_s_error_and_the_rest_of_log1p(backend):
         assert np.all(np.abs(backend.numpy(value) - true) <= backend.eps * (size + 8 * np.abs(true)) + 2e-16)
     assert np.all(backend.numpy(found[0])[:, 0] == 0)
     assert np.all(backend.numpy(found[1])[:, 0] == 0)
+
+
+@pytest.mark.parametrize("log_phi", [-6.0, -2.125, -2.0, -1.0, 0.0, 2.5])
+def test_where_a_slope_is_rounding_alone_it_is_as_small_as_promised(log_phi):
+    """p(1) = mu (1 + t)^-(1 + r), t = phi mu: d/d(log phi) log p(1) = r log(1 + t) - (1 + r) t/(1 + t), about -t.
+    (2 + 20 r) eps, or eps/r where r >= 8, is what the terms' roundings come to (count_floors)."""
+    m, r, eps = np.float32([-40.0, -30.0, -20.0]), np.exp(-log_phi), np.finfo(np.float32).eps
+    own = {"log_dispersion": np.float32([log_phi])}
+    family = likelihood("negative_binomial").distribution
+    found = family.slopes(np, np.ones((1, 3), np.float32), m[None, :], own)[1]["log_dispersion"].astype(np.float64)
+    t = np.exp(log_phi + m.astype(np.float64))
+    truth = r * np.log1p(t) - (1.0 + r) * t / (1.0 + t)
+    bound = eps / r if r >= 8.0 else (2.0 + 20.0 * r) * eps
+    assert np.all(np.abs(found - truth) <= bound + 16 * eps * np.abs(truth))
+    assert np.all(np.abs(found) < 4e-6)
+    assert np.abs(truth).max() < 4e-8  # what is found is rounding

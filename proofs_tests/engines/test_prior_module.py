@@ -161,6 +161,25 @@ def test_under_ddp_every_parameter_gets_its_gradient(kind):
         torch.testing.assert_close(p.grad, q.grad)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"dims": 3}, "dims is 3; expected one positive integer for each view"),
+        ({"dims": (3.5, 3)}, r"dims is \(3.5, 3\)"),
+        ({"dims": {"a": 0, "b": 2}}, "dims is {'a': 0, 'b': 2}"),
+        ({"dims": ()}, r"dims is \(\)"),
+        ({"prior": ["svd"]}, r"prior is \['svd'\]"),
+        ({"alpha": "0.9"}, "alpha is '0.9'; expected a number"),
+        ({"alpha": [0.1, 0.2, 0.3]}, r"alpha is \[0.1, 0.2, 0.3\]; expected a number"),
+        ({"prior": "svd", "rank": 1.5}, "rank is 1.5; expected an integer or None"),
+        ({"seed": "a"}, "seed is 'a'; expected an integer"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(given, message):
+    with pytest.raises(ConfigError, match=message):
+        JointPriorModule(**{"dims": (3, 3)} | given)
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match="expected equal sizes"):
         JointPriorModule((3, 4))

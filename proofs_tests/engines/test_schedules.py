@@ -20,6 +20,7 @@ BETAS = {
     "two cycles": (Cyclical(2, 0.5), 8, [0, 0.5, 1, 1, 0, 0.5, 1, 1]),
     "two cycles, slow": (Cyclical(2, 0.75), 8, [0, 1 / 3, 2 / 3, 1, 0, 1 / 3, 2 / 3, 1]),
     "three cycles in 8 steps": (Cyclical(3, 0.5), 8, [0, 0.75, 1, 0.25, 1, 1, 0.5, 1]),
+    "one cycle": (Cyclical(1, 0.5), 4, [0, 0.5, 1, 1]),
     "cycles without ramp": (Cyclical(2, 0.0), 4, [1, 1, 1, 1]),
 }
 
@@ -37,6 +38,14 @@ def test_names():
     assert [beta_schedule("cyclical", 80).beta(s, 80) for s in (0, 5, 10, 19, 20, 79)] == [0, 0.5, 1, 1, 0, 1]
 
 
+class Always:
+    def __init__(self, weight):
+        self.weight = weight
+
+    def beta(self, step, steps):
+        return self.weight
+
+
 REFUSED = {
     "ramp longer than the training": (Linear(500), 400, r"Linear\(ramp=500\).* only 0\.798 within the 400 steps"),
     "ramp over the whole training": (Linear(1.0), 10, r"Linear\(ramp=1\.0\).* only 0\.9 within the 10 steps"),
@@ -44,6 +53,10 @@ REFUSED = {
     "as many cycles as steps": (Cyclical(10, 0.5), 10, r"Cyclical\(cycles=10, ramp=0\.5\).* only 0 within the 10 steps"),
     "no cycle": (Cyclical(0), 10, r"beta is Cyclical\(cycles=0.*expected at least one cycle"),
     "unknown name": ("warm", 10, r"beta is 'warm'; expected one of \['constant', 'cyclical', 'linear'\]"),
+    "a ramp below 0": (Linear(-1), 10, r"beta is Linear\(ramp=-1\); expected a ramp of at least 0"),
+    "a weight above 1": (Always(1.5), 10, "weights between 0 and 1"),
+    "a weight below 0": (Always(-0.5), 10, "weights between 0 and 1"),
+    "a weight that is no number": (Always("1"), 10, "weights between 0 and 1"),
     "a number": (0.5, 10, r"beta is 0\.5; expected one of \['constant', 'cyclical', 'linear'\]"),
 }
 
@@ -110,7 +123,7 @@ def test_cosine_rate():
     assert LearningRate(2.0).at(0, 1) == 2.0  # a training of one step has its peak
 
 
-@pytest.mark.parametrize("peak", [0, -1e-3, float("nan")])
+@pytest.mark.parametrize("peak", [0, -1e-3, float("nan"), float("inf")])
 def test_refused_rates(peak):
     with pytest.raises(ConfigError, match=f"learning_rate is {peak}; expected a positive number"):
         LearningRate(peak)

@@ -9,6 +9,7 @@ import pytest
 from commands import assert_refused, invoke
 
 from jpvae.commands.fit_options import Entries, PriorName
+from jpvae.commands.program import COMMANDS, program
 from jpvae.engines import ENGINES
 from jpvae.model.likelihoods import LIKELIHOODS
 from jpvae.model.priors import PRIORS
@@ -89,6 +90,32 @@ def test_importing_the_package_loads_no_framework():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout.strip(), done.stderr) == ("JPVAE", "")
+
+
+def test_the_help_is_the_same_whichever_commands_are_loaded(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "300")
+    pages = []
+    for loaded in ((), COMMANDS):
+        program(loaded)(["--help"], standalone_mode=False)
+        pages.append(capsys.readouterr().out)
+    assert pages[0] == pages[1]
+    assert all(line in pages[0] for line in COMMANDS.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "absent"),
+    [("--help", 0, {"numpy"}), ("impute absent.safetensors --view a=a.csv --out filled", 2, {"sklearn", "scipy"})],
+)
+def test_the_command_loads_what_it_uses(words, code, absent, tmp_path):
+    (tmp_path / "a.csv").write_text("id,x\n1,2\n")
+    script = (
+        f"import sys; from jpvae.commands.main import run; sys.argv[1:] = {words.split()}\n"
+        f"try: run()\nfinally: print({absent} & set(sys.modules), 'jpvae_core' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == code
+    assert ("absent.safetensors" in done.stderr) == (code == 2)  # it came as far as the model
+    assert done.stdout.splitlines()[-1] == f"set() {code == 2}"
 
 
 def test_the_command_without_its_packages(tmp_path):

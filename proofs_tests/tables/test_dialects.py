@@ -14,7 +14,7 @@ from lab import FIT, LAB, WHO, table
 from table_files import ENDINGS, read, write
 
 from jpvae.commands import fit
-from jpvae.commands import main as cli
+from jpvae.commands.program import program
 from jpvae.commands.reading_options import to_file
 from jpvae.errors import JPVAEWarning, ViewError
 from jpvae.files import checkpoints
@@ -121,7 +121,7 @@ def plain(value):
 
 def test_every_option_of_fit_goes_into_a_file_and_comes_back(tmp_path):
     """click reads the words and the file; one value of each option, and awkward texts where it takes any."""
-    reader = typer.main.get_command(cli.app).commands["fit"]
+    reader = typer.main.get_command(program()).commands["fit"]
     texts = ['a"b', "a'b", "a\\b", "é\t\n", "#", "view=x = 1", "[1]", "\x7f"]
     words, expected = [], {}
     for option in reader.params:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from synthetic import three_views
 
-from jpvae.commands import main as cli
+from jpvae.commands.program import program
 from jpvae.errors import ConfigError, ViewError
 from jpvae.files import checkpoints
 from jpvae.tables import cache, ranges
@@ -31,7 +31,7 @@ def run(*arguments):
     """What the command prints."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        cli.app(list(map(str, arguments)), standalone_mode=False)
+        program()(list(map(str, arguments)), standalone_mode=False)
     return output.getvalue()
 
 

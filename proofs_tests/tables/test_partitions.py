@@ -16,7 +16,7 @@ import pytest
 from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE, Filler
-from jpvae.commands import main as cli
+from jpvae.commands.program import program
 from jpvae.errors import ConfigError, ProcessLost, ViewError
 from jpvae.tables import on_dask, partitions, results
 from jpvae.tables.partitions import Partition, Task
@@ -80,7 +80,7 @@ def command(*arguments):
     """What the command prints."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        cli.app(list(map(str, arguments)), standalone_mode=False)
+        program()(list(map(str, arguments)), standalone_mode=False)
     return output.getvalue()
 
 

@@ -39,6 +39,7 @@ Engine = Annotated[
     str | None,
     typer.Option("--backend", metavar="ENGINE", help=f"Engine: {choices(ENGINES)}. By default the one used in training."),
 ]
+TrainingEngine = Annotated[str, typer.Option("--backend", metavar="ENGINE", help=f"Engine: {choices(ENGINES)}.")]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, metavar="N", help="Threads of the engine. By default one where its products are small."),
@@ -54,8 +55,8 @@ class Protocol(StrEnum):
 
 
 def typed() -> str:
-    """The command that is running, as a shell reads it."""
-    return shlex.join(["jpvae", *sys.argv[1:]])
+    """The command that is running, as a shell reads it; bytes in it that are no UTF-8 as \\udc80 to \\udcff."""
+    return shlex.join(["jpvae", *sys.argv[1:]]).encode(errors="backslashreplace").decode()
 
 
 def console() -> Console:

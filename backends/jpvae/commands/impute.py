@@ -157,7 +157,7 @@ def command(
     if rows is not None:
         _fill_rows(model, view, words, out, wanted, options, rows, as_json=as_json)
         return
-    from ..estimator import JPVAE
+    from ..predicting import Predicting
     from ..tables import writing
     from ..tables.dialect import dialects, stored
     from ..tables.joining import join
@@ -166,13 +166,13 @@ def command(
     given = sources(view)
     writing.check_new_folder(out)
     reporting.check(report)
-    fitted = JPVAE.load(model, backend=backend, device=device, threads=threads)
+    fitted = Predicting.load(model, backend=backend, device=device, threads=threads)
     how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
     if fitted.index_name_ is not None:
         results.check_names(fitted, draws=draws > 0)
     if impossible is Impossible.MISSING:
-        fitted.set_params(impossible=impossible.value)
+        fitted.impossible = impossible.value
         joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False  # these rows are imputed too
     with writing.new_folder(out) as folder:
         if fitted.index_name_ is None:

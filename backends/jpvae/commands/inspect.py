@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..figures import saving
+from ..inference import inspection
 from ..training.progress import families_table
 from .arguments import AsJson, ModelFile, console
 
 if TYPE_CHECKING:
-    from ..estimator import JPVAE
+    from ..predicting import Predicting
 
 EXAMPLE = "jpvae inspect model.safetensors --figure correlations.png"
 OPTIONS = ("prior", "alpha", "objective", "hidden", "batch_size", "learning_rate", "dtype", "seed")
@@ -37,13 +38,12 @@ def command(
     prior it is bracketed: each direction's matrix is diag(1 - a_i^2) + a a^T,
     whose smallest eigenvalue lies between the two smallest values of 1 - a_i^2.
     """
-    from ..estimator import JPVAE
     from ..figures.axes import draw_correlations
     from ..figures.correlations import correlations
-    from ..inference import inspection
+    from ..predicting import Predicting
 
     saving.check(figure)
-    fitted = JPVAE.load(model, backend="numpy", device="cpu")
+    fitted = Predicting.load(model, backend="numpy", device="cpu")
     prior = inspection.prior_of(fitted.model_, fitted.parameters_)
     report = _report(fitted, prior)
     if figure is not None:
@@ -57,9 +57,7 @@ def command(
         console().print(f"heat map: [bold]{escape(str(figure))}[/]")
 
 
-def _report(fitted: JPVAE, prior: Any) -> dict[str, Any]:
-    from ..inference import inspection  # (--help needs none of it, and takes half a second as it is)
-
+def _report(fitted: Predicting, prior: Any) -> dict[str, Any]:
     names, views = fitted.view_names_, {}
     latents = {} if fitted.report_ is None else fitted.report_.views  # none before the end of a training
     for name, columns, n in zip(names, fitted.table_columns_, fitted.model_.latent_dims, strict=True):

@@ -17,6 +17,7 @@ from .arguments import typed
 
 if TYPE_CHECKING:
     from ..estimator import JPVAE
+    from ..predicting import Predicting
     from ..report.evaluated import Evaluated
     from ..tables.joining import Joined
     from ..tables.sources import Source
@@ -72,7 +73,7 @@ def shows(*, quiet: bool) -> Callable[[str], object]:
 def write(
     path: Path | None,
     file: Path,
-    model: JPVAE,
+    model: Predicting,
     joined: Joined,
     given: Sequence[Source],
     *,

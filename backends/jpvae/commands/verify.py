@@ -19,10 +19,10 @@ def command(model: ModelFile, as_json: AsJson = False) -> None:
     Prints proven bounds of its smallest eigenvalue and of how far the stored
     rotations are from orthogonal. Exit code 1 where no proof was found.
     """
-    from ..estimator import JPVAE
     from ..inference.verification import certify
+    from ..predicting import Predicting
 
-    fitted = JPVAE.load(model, backend="numpy", device="cpu")
+    fitted = Predicting.load(model, backend="numpy", device="cpu")
     found = certify(fitted.model_.joint_prior(fitted.parameters_), fitted.dtype)
     typer.echo(json.dumps(asdict(found))) if as_json else console().print(escape(str(found)))
     if not found.positive_definite:

@@ -63,7 +63,7 @@ class Resampling:
     """
 
     def __init__(self, proposals: int | None) -> None:
-        self._proposals = proposals
+        self._proposals, self._most = proposals, 0
         self._effective: list[Floats] = []
 
     def rows(self, lacking: np.ndarray) -> np.ndarray:
@@ -74,20 +74,22 @@ class Resampling:
         """How many for so many draws."""
         return max(_FEWEST, min(_PER_DRAW * draws, _MANY)) if self._proposals is None else self._proposals
 
-    def take(self, log_weights: Floats, uniform: Floats, draws: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """``resample``, and which rows' weights are worth it (R,); the first ``rows`` rows are counted."""
+    def take(self, log_weights: Floats, uniform: Floats, draws: int, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``resample``, and which rows' weights are worth it (R,). asked: which of the real rows may be resampled."""
         weights = Weights(log_weights.shape[1])
         weights.add(log_weights)
         effective = weights.evidence().effective_draws
-        self._effective.append(effective[:rows])
+        self._effective.append(effective[: len(asked)][asked])
+        self._most = max(self._most, len(log_weights))
         return resample(log_weights, uniform, draws), effective >= (WORTH if self._proposals is None else 0.0)
 
     def warn(self) -> None:
-        """Warn where the weights collapsed of proposals that were asked for."""
-        if self._effective and self._proposals is not None:
-            warn_of_collapse(
-                np.concatenate(self._effective), self._proposals, "the imputations hang on single draws. Take more proposals"
-            )
+        """Warn where the weights collapsed, of all rows or, by default, of those that lack cells."""
+        if self._effective:
+            alone = "the rows that lack single cells keep the encoders' own draws. Take proposals by the thousand"
+            asked = "the imputations hang on single draws. Take more proposals"
+            consequence = alone if self._proposals is None else asked
+            warn_of_collapse(np.concatenate(self._effective), self._most, consequence)
 
 
 def resample(log_weights: Floats, uniform: Floats, draws: int) -> np.ndarray:

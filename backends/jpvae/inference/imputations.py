@@ -77,7 +77,8 @@ class Imputations:
             gives them, so that draws come from the model's own p(x_missing | x_observed) as proposals grow, however wrong the
             encoders. Warns where the weights collapse; ``effective_draws`` has each row's. None: draws of the encoders'
             posterior. "auto": twice ``n_draws`` (at least 32) for rows that lack cells of a view that is there, which encoders
-            know least about, and where those are worth at least 8; None for all other rows.
+            know least about, and where those are worth at least 8; None for all other rows. Warns where in half of the rows
+            that lack cells they are worth less than 1.5.
         bounds : dict, optional
             ``{view: {column: (low, high)}}``, None for no bound: imputations beyond a bound become the bound. (Standard
             deviations stay those without bounds.)

@@ -164,9 +164,10 @@ class Predictor:
         noise, size = self.noise(block), self.group(max(self.model.features))
         rows, chosen = np.ones(len(block.observed), dtype=bool), None
         if resampling is not None:
-            rows[: block.size] = resampling.rows(np.zeros(block.size, dtype=bool) if lacking is None else lacking)
-            if rows[: block.size].any():
-                worth, chosen = self._resampled(block, self.noise(block), draws, resampling)
+            asked = resampling.rows(np.zeros(block.size, dtype=bool) if lacking is None else lacking)
+            rows[: block.size] = asked
+            if asked.any():
+                worth, chosen = self._resampled(block, self.noise(block), draws, resampling, asked)
                 rows &= worth
         here = self.engine.asarray(rows[:, None])
         for start in range(0, draws, size):
@@ -179,7 +180,7 @@ class Predictor:
                 yield j, which, self.engine.numpy(self.decoded_mean(j, z[j], block.views[j]))
 
     def _resampled(
-        self, block: Block, noise: RowNoise, draws: int, resampling: Resampling
+        self, block: Block, noise: RowNoise, draws: int, resampling: Resampling, asked: np.ndarray
     ) -> tuple[np.ndarray, Callable[[slice], Sequence[Array]]]:
         """Which rows' weights are worth it (R,); and latents of the observed views by importance resampling, for each of them a
         fresh draw of the missing ones."""
@@ -191,7 +192,7 @@ class Predictor:
             log_weights.append(weights)
         latents = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
         again = self.noise(block, Stream.RESAMPLE)
-        taken, worth = resampling.take(np.concatenate(log_weights), again.uniform(), draws, block.size)
+        taken, worth = resampling.take(np.concatenate(log_weights), again.uniform(), draws, asked)
 
         def of(which: slice) -> Sequence[Array]:
             at = taken[which][..., None]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import JPVAEWarning
-from ..estimator import JPVAE
 from ..figures.calibration import Calibration, calibration
 from ..figures.correlations import Correlations, correlations
 from ..figures.cross_view import CrossView, cross_view, from_all_others, mean_of
@@ -21,6 +20,7 @@ from ..figures.sample import Sample
 from ..figures.subjects import Subject, subjects
 from ..figures.training import Training, training
 from ..inference.inspection import prior_of
+from ..predicting import Predicting
 from .cautions import Caution, cautions
 from .evaluated import Evaluated
 from .provenance import Provenance
@@ -56,7 +56,7 @@ class Content:
 
 def content(
     name: str,
-    model: JPVAE,
+    model: Predicting,
     views: Mapping[str, Any],
     observed: np.ndarray,
     *,

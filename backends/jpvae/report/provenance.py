@@ -15,8 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..estimator import JPVAE
 from ..options import Options
+from ..predicting import Predicting
 from ..source import source_commit
 from ..versions import versions
 
@@ -60,7 +60,7 @@ class Provenance:
     made: str
 
 
-def provenance(command: str, model: JPVAE, files: Sequence[tuple[str, Path]]) -> Provenance:
+def provenance(command: str, model: Predicting, files: Sequence[tuple[str, Path]]) -> Provenance:
     """command: that is writing the page; files: (what it is, where it is)."""
     fit, ours = fit_of(model), plain(command, LONGEST)
     return Provenance(
@@ -73,7 +73,7 @@ def provenance(command: str, model: JPVAE, files: Sequence[tuple[str, Path]]) ->
     )
 
 
-def fit_of(model: JPVAE) -> str:
+def fit_of(model: Predicting) -> str:
     """The command that trained the model, as it kept it; else the call of Python that its options are of."""
     kept = model.metadata_.get("command")
     if isinstance(kept, str) and kept:
@@ -82,11 +82,11 @@ def fit_of(model: JPVAE) -> str:
     return plain(f"JPVAE({given}).fit(views, mask)", LONGEST)
 
 
-def options(model: JPVAE) -> tuple[Option, ...]:
+def options(model: Predicting) -> tuple[Option, ...]:
     """Those of the training, first what was given; ``progress`` and ``threads`` change no result."""
     ours = Options.of(model)
     plain_values, default, found = ours.to_json(), Options().to_json(), []
-    came_to = {"latent_dims": model.model_.latent_dims, "hidden": model.model_.hidden}
+    came_to: dict[str, Any] = {"latent_dims": model.model_.latent_dims, "hidden": model.model_.hidden}
     came_to |= {"steps": model.n_iter_, "seed": model.seed_}
     for name, value in plain_values.items():
         shown = value if name in ("backend", "beta") else getattr(ours, name)  # these two may be objects

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..estimator import JPVAE
 from ..figures.sample import Sample
+from ..predicting import Predicting
 from ..views.opening import open_views
 from ..views.reading import checked
 
 
-def sample_of(model: JPVAE, views: Mapping[str, Any], observed: np.ndarray, ids: Sequence[Any] | None) -> Sample:
+def sample_of(model: Predicting, views: Mapping[str, Any], observed: np.ndarray, ids: Sequence[Any] | None) -> Sample:
     """The rows of views, checked, under a fitted model."""
     fitted = model._fitted
     opened = open_views(views, observed, names=fitted.view_names, columns=fitted.columns)
@@ -22,7 +22,7 @@ def sample_of(model: JPVAE, views: Mapping[str, Any], observed: np.ndarray, ids:
     return Sample.of(fitted, model.predictor(), data, ids)
 
 
-def sample_of_known(model: JPVAE, known: Sequence[np.ndarray]) -> Sample:
+def sample_of_known(model: Predicting, known: Sequence[np.ndarray]) -> Sample:
     """Rows of each view (R, p), numbers and codes, those with any view at all."""
     observed = np.stack([~np.isnan(table).all(axis=1) for table in known], axis=1)
     some = observed.any(axis=1)

@@ -19,15 +19,15 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ViewError
-from ..estimator import JPVAE
+from ..predicting import Predicting
 
 
 @functools.lru_cache(maxsize=4)
-def _read(path: str, _stamp: tuple[int, int], backend: str | None, device: str | None, threads: int | None) -> JPVAE:
-    return JPVAE.load(path, backend=backend, device=device, threads=threads)
+def _read(path: str, _stamp: tuple[int, int], backend: str | None, device: str | None, threads: int | None) -> Predicting:
+    return Predicting.load(path, backend=backend, device=device, threads=threads)
 
 
-def loaded(path: str, backend: str | None = None, device: str | None = None, threads: int | None = None) -> JPVAE:
+def loaded(path: str, backend: str | None = None, device: str | None = None, threads: int | None = None) -> Predicting:
     """The model in that file, read once in each process (and again where the file has changed)."""
     found = os.stat(path) if os.path.isfile(path) else None
     return _read(path, (found.st_mtime_ns, found.st_size) if found else (0, 0), backend, device, threads)
@@ -111,7 +111,7 @@ class Filler:
         """One after the other, as Spark's ``mapInPandas`` hands them in."""
         return map(self, frames)
 
-    def _columns(self, fitted: JPVAE) -> dict[str, list[str]]:
+    def _columns(self, fitted: Predicting) -> dict[str, list[str]]:
         if self.columns is not None:
             own = {view: list(names) for view, names in self.columns.items()}
             sizes = {view: columns.count for view, columns in zip(fitted.view_names_, fitted.table_columns_, strict=True)}

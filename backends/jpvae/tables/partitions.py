@@ -169,12 +169,12 @@ def write(folder: Path, partition: Partition, task: Task) -> dict[str, Any]:
     """Its filled tables as files in the folder: what ``fill`` returns."""
     fitted = loaded(task.model, task.backend, task.device, task.threads)
     how = stored(fitted.metadata_, fitted.view_names_, task.model, fitted.index_name_)
-    own = {"names": fitted.view_names_, "columns": fitted.table_columns_, "part": partition.size is not None}
+    own: dict[str, Any] = {"names": fitted.view_names_, "columns": fitted.table_columns_, "part": partition.size is not None}
     joined = join(partition.sources, dialects(task.words, how), **own)
     partition.check(joined)
     results.check_names(fitted, draws=task.wanted.draws > 0)
     if task.impossible == "missing":
-        fitted.set_params(impossible=task.impossible)
+        fitted.impossible = task.impossible
         joined.whole[fitted.find_impossible(joined.views, joined.observed)] = False
     wanted = replace(task.wanted, uniform=True)
     imputed = results.write_tables(folder, fitted, joined, partition.sources[0].format, wanted)

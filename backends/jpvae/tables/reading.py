@@ -23,7 +23,7 @@ from ..views.texts import way_out
 from . import text_files, xlsx
 from .annotated import is_annotated
 from .annotated import read as read_cells
-from .cells import NotNumbers, TooLarge, column
+from .cells import NotNumbers, TooLarge, column, without_codes
 from .dialect import Dialect
 from .ids import ids_of
 from .sources import UNREADABLE, Source
@@ -97,7 +97,10 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None, *, nu
     made: dict[str, Any] = {}
     for name, cells in kept.items():
         try:
-            made[name] = cells if isinstance(cells, pd.Series) else column(cells, name, dialect, kinds.get(name))
+            if isinstance(cells, pd.Series):
+                made[name] = without_codes(cells, dialect.of(dialect.missing, name))
+            else:
+                made[name] = column(cells, name, dialect, kinds.get(name))
         except NotNumbers as wrong:
             if numbers:
                 raise ViewError(

@@ -26,8 +26,8 @@ from .joining import DRAW, IMPUTED, Joined
 from .sources import ANNOTATED, Source
 
 if TYPE_CHECKING:
-    from ..estimator import JPVAE
     from ..inference.importance import Proposals
+    from ..predicting import Predicting
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Wanted:
         return {"proposals": self.proposals, "bounds": self.bounds, "whole": self.whole}
 
 
-def check_names(model: JPVAE, *, draws: bool) -> None:
+def check_names(model: Predicting, *, draws: bool) -> None:
     """Raise ViewError where a view's columns have no names, or one that the results add."""
     for view, names in model.columns_.items():
         if names is None:
@@ -61,7 +61,7 @@ def check_names(model: JPVAE, *, draws: bool) -> None:
                 )
 
 
-def write_tables(folder: Path, model: JPVAE, joined: Joined, ending: str, wanted: Wanted) -> dict[str, np.ndarray]:
+def write_tables(folder: Path, model: Predicting, joined: Joined, ending: str, wanted: Wanted) -> dict[str, np.ndarray]:
     """<view><ending of its input> for each view (``ending`` for views not given), <view>.draws, <view>.std and
     <view>.probabilities too; -> imputed (N,) by view."""
     draws = wanted.draws
@@ -138,7 +138,9 @@ def _check_sheet(joined: Joined, name: str, columns: Columns, draws: int) -> Non
             raise ViewError(f"view {name!r} has {str(text)[:60]!r}, which {reason} of an .xlsx; {advice}")
 
 
-def write_arrays(folder: Path, model: JPVAE, joined: Joined, given: Sequence[Source], wanted: Wanted) -> dict[str, np.ndarray]:
+def write_arrays(
+    folder: Path, model: Predicting, joined: Joined, given: Sequence[Source], wanted: Wanted
+) -> dict[str, np.ndarray]:
     """The same for arrays: <view>.npy with <view>.imputed.npy, streamed row block by row block; a .npz holds both.
 
     Standard deviations are streamed too; draws, (draws, N, c), and probabilities are held in memory.

@@ -15,6 +15,10 @@ with phi goes to 0 with it, one by one, and the slopes are d/dm = (x - mu)/(1 + 
 
     d/d(log phi) = -r k(w) - phi x/(1 + phi x)/2 - r (delta'(r + x) - delta'(r))
 
+The terms of the last one are of size 1 where r < 8, and their sum may be far smaller: for x >= 1 it is right to (2 + 20 r) eps
+there, to eps/r beyond, in absolute value, besides what a rounding of m or log phi moves it by. At x = 1 and a tiny mean the
+truth is about -phi mu, so that in float32 what one reads there, up to 4e-6, is rounding.
+
 Range: log phi from -30 to 10, phi mu up to e^40, and every count and log-rate that counts.py lets through.
 """
 
