@@ -247,6 +247,7 @@ def as_json(metadata: Any) -> dict[str, Any]:
         raise ConfigError(f"metadata is {metadata!r}; expected a dict that JSON can hold, or None")
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
+        json.dumps(plain, ensure_ascii=False).encode()  # no half characters, which no file could give back
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"metadata is {metadata!r}; expected a dict that JSON can hold ({error})") from error
     return plain

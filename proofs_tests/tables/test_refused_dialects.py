@@ -4,7 +4,6 @@ import gzip
 import json
 import zipfile
 
-import numpy as np
 import pandas as pd
 import pytest
 from lab import FIT, LAB, table
@@ -13,10 +12,6 @@ from table_files import write
 from jpvae.errors import CheckpointError, ConfigError, ViewError
 from jpvae.tables import text_files
 from jpvae.tables.dialect import Dialect, dialects, stored
-from jpvae.views.sentinels import suspects
-
-RNG = np.random.default_rng(0)
-
 
 REFUSED = {
     "reserved": (LAB.rename(columns={"y": "imputed"}), "has a column 'imputed', which results of imputation add"),
@@ -95,21 +90,6 @@ def test_a_dialect_goes_into_a_file_and_forged_ones_are_refused():
     for one in forged:
         with pytest.raises(CheckpointError, match="damaged header"):
             stored({"tables": {"a": one}}, ["a"], "m")
-
-
-def test_codes_that_were_left_in_are_suspected_and_measurements_are_not():
-    n = 40
-    values = np.column_stack([RNG.normal(120, 10, n).round() for _ in range(6)])
-    values[:2, 0], values[3, 1], values[5, 2] = -999, 999.9, np.nan
-    values[:, 3] = RNG.integers(0, 60, n)
-    values[7, 3], values[:, 3] = 30, np.where(np.arange(n) == 4, -1, values[:, 3])
-    values[9, 4] = 300.0  # an outlier is no code
-    values[:, 5] = RNG.normal(0, 1, n)
-    assert suspects(values) == {0: (-999.0,), 1: (999.9,), 3: (-1.0,)}
-    scale = np.repeat([[1.0], [2.0], [3.0], [4.0], [5.0], [77.0], [88.0], [99.0]], 3, axis=0)
-    assert suspects(scale) == {0: (77.0, 88.0, 99.0)}
-    assert suspects(np.arange(120.0)[:, None]) == {}  # in which 77 is a value among others
-    assert suspects(np.repeat([0.0, 1.0, 2.0, 3.0, 4.0, 8.0, 9.0], 3)[:, None]) == {}  # a long tail
 
 
 def test_what_a_sheet_cannot_hold_is_refused_before_the_work(in_lab, tmp_path):

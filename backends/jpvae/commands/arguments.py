@@ -55,8 +55,8 @@ class Protocol(StrEnum):
 
 
 def typed() -> str:
-    """The command that is running, as a shell reads it."""
-    return shlex.join(["jpvae", *sys.argv[1:]])
+    """The command that is running, as a shell reads it; bytes in it that are no UTF-8 as \\udc80 to \\udcff."""
+    return shlex.join(["jpvae", *sys.argv[1:]]).encode(errors="backslashreplace").decode()
 
 
 def console() -> Console:

@@ -85,6 +85,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise CheckpointError(f"{str(path)!r} is damaged (its checksum does not match its content)")
     try:
         header = json.loads(text)
+        json.dumps(header, ensure_ascii=False).encode()  # half a character of two could be neither printed nor written again
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{str(path)!r} has a damaged header ({error})") from error
     if not isinstance(header, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -108,6 +107,16 @@ def check_window(window: Any, steps: int, views: int, path: str) -> None:
         raise CheckpointError(f"{path!r} has a damaged header (the steps since its last record)")
 
 
+def check_best(best: Any, steps: int, path: str) -> None:
+    """Raise CheckpointError where this is not None, nor the step of the best parameters so far with its loss."""
+    whole = best is None or (isinstance(best, dict) and set(best) == {"step", "loss", "since"})
+    if best is not None and whole:
+        counts = type(best["step"]) is int and type(best["since"]) is int and 0 <= best["step"] <= steps and best["since"] >= 0
+        whole = counts and _is_number(best["loss"])
+    if not whole:
+        raise CheckpointError(f"{path!r} has a damaged header (the best of its training)")
+
+
 def check_versions(versions: Any, path: str) -> None:
     """Raise CheckpointError where these are not a few short texts by name."""
     whole = isinstance(versions, dict) and len(versions) <= _MOST_VERSIONS
@@ -128,4 +137,5 @@ def _per_view(value: Any, views: int) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """A float, or an integer that is one."""
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2.0**1023)

@@ -22,12 +22,12 @@ from ..model.model import Model
 from ..option_values import seed_of
 from ..options import BEFORE, Options
 from ..training.early_stopping import Best
-from ..views.columns import Columns
 from ..views.inferring import per_view
+from ..views.kept_columns import columns_of_json
 from ..views.names import unfit
 from ..views.slices import Slices
 from . import checkpoints
-from .contents import check_history, check_numbers, check_versions, check_window, fits, members_in
+from .contents import check_best, check_history, check_numbers, check_versions, check_window, fits, members_in
 
 Reports = Sequence[Mapping[str, Any]]
 
@@ -100,10 +100,12 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
     damaged = f"{str(path)!r} has a damaged header"
     try:
         options, model = Options.from_json(header["options"]), Model.from_json(header["model"])
-        columns = tuple(Columns.from_json(each) for each in header["columns"])
+        columns = tuple(map(columns_of_json, header["columns"]))
         if tuple((c.width, c.spec) for c in columns) != model.widths_and_likelihoods:
             raise CheckpointError(f"{str(path)!r}: its columns do not match its model; the file is damaged")
         slices = None
+        if options.view_slices is None and header.get("feature_names") is not None:
+            raise CheckpointError(f"{damaged} (names of one matrix)")
         if options.view_slices is not None:
             slices = Slices.from_json(options.view_slices, header["feature_names"])
         if not fits(tensors, model):
@@ -125,6 +127,7 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             raise CheckpointError(f"{damaged} (its metadata)")
         check_versions(versions := header.get("versions", {}), str(path))
         check_history(history, header["step"], model.views, str(path))
+        check_best(header.get("best"), header["step"], str(path))
         check_window(header.get("window", []), header["step"], model.views, str(path))
         moments, others = checkpoints.select(tensors, "moments."), members_in(tensors)
         if others not in (0, options.ensemble - 1):

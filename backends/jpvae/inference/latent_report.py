@@ -46,13 +46,16 @@ class LatentReport:
         patterns = tuple((tuple(has), count) for has, count in given.pop("patterns", ()))
         made = cls(**given, patterns=patterns)
         whole = all(len(has) == len(latents) and all(type(x) is bool for x in has) for has, _ in patterns)
-        if not whole or any(type(n) is not int or n < 0 for n in (made.rows, *(count for _, count in patterns))):
+        if not whole or any(type(n) is not int or not 0 <= n < 2**63 for n in (made.rows, *(count for _, count in patterns))):
             raise ValueError(f"its patterns are {patterns} of {made.rows} rows")
         for name, view in made.views.items():
             numbers = [*view["kl"], *view["variance"]]
             if len(view["kl"]) != latents[name] or len(numbers) != 2 * latents[name] or not isinstance(made.advice, str):
                 raise ValueError(f"its report on view {name!r} is {view}")
             if view["latents"] != latents[name] or not all(isinstance(x, float) for x in numbers):
+                raise ValueError(f"its report on view {name!r} is {view}")
+            counts = type(view["active"]) is int and 0 <= view["active"] <= latents[name]
+            if not counts or type(view["collapsed"]) is not bool or type(view["latents"]) is not int:
                 raise ValueError(f"its report on view {name!r} is {view}")
         return made
 

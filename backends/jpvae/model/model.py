@@ -96,8 +96,11 @@ class Model:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Model:
-        """From the JSON form of ``dataclasses.asdict``. Raises KeyError or TypeError for any other."""
+        """From the JSON form of ``dataclasses.asdict``. Raises KeyError, TypeError or ConfigError for any other."""
         given = {**cls.ADDED, **value}
+        for name, kind in _KINDS.items():
+            if type(given[name]) is not kind or (kind is list and not {*map(type, given[name])} <= {int}):
+                raise TypeError(f"{name} is of {type(given[name]).__name__}; expected {kind.__name__}")
         return cls(**{f.name: tuples(given[f.name]) for f in fields(cls)})
 
     @property
@@ -272,6 +275,7 @@ class Model:
         return {name.removeprefix(head): value for name, value in p.items() if name.startswith(head)}
 
 
+_KINDS = {"learn_alpha": bool, "cell_bits": bool, "linear_skip": bool, "features": list, "latent_dims": list}  # in a file
 _WORK_OF_A_THREAD = 2**29  # rows times weights
 _WIDEST, _MOST_LATENTS = 2**24, 2**16
 _HIDDEN_DECAY = 4.0  # docs/experiments.md

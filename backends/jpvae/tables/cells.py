@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..views.dataframes import EXACT
 from ..views.numerals import PLAIN, WORDS
@@ -65,6 +66,24 @@ def column(cells: Sequence[str | None], name: str, dialect: Dialect, kind: str |
         row = next(k for k, text in enumerate(there) if text in values and values[text] is None)
         raise NotNumbers(row, str(there[row]))
     return there
+
+
+def without_codes(cells: pd.Series, codes: Sequence[str]) -> pd.Series:
+    """A column of a type of its own, empty where it has one of the codes, be it as a text or as a number."""
+    numbers, kind = [float(code) for code in codes if PLAIN.fullmatch(code)], getattr(cells.dtype, "kind", "O")
+    if kind in "bmMc" or not codes:
+        return cells
+    if kind in "iuf":
+        with np.errstate(over="ignore"):
+            rounded = [float(np.dtype(f"f{cells.dtype.itemsize}").type(x)) for x in numbers] if kind == "f" else []
+        found = np.isin(cells.to_numpy(np.float64, na_value=np.nan), [*numbers, *rounded])
+    else:
+        found = cells.isin([*codes, *numbers]).to_numpy()
+    if kind in "iu" and found.any():
+        check = cells[~found].dropna()
+        if len(large := check[(check > EXACT) | (check < -EXACT)]):
+            raise TooLarge(f"the integer {large.iloc[0]}, beyond 2**53")
+    return cells.mask(found) if found.any() else cells
 
 
 def _all_numbers(cells: Sequence[str | None]) -> np.ndarray | None:

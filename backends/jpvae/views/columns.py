@@ -13,7 +13,7 @@ Model columns are ordered by family (categories by K too), so that each family c
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from numbers import Real
@@ -61,17 +61,6 @@ class Columns:
     def of_one_family(cls, likelihood: str, count: int, names: tuple[str | int, ...] | None = None) -> Columns:
         """A table whose columns are the model's."""
         return cls((Group(likelihood, tuple(range(count)), size=count if likelihood == "categorical" else 0),), names)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Columns:
-        """From ``to_json``. Raises KeyError, TypeError, AttributeError or ValueError where it is none."""
-        groups = tuple(Group(**tuples(group)) for group in value["groups"])
-        made = cls(groups, tuples(value["names"]), tuples(value["labels"]))
-        named = made.names is None or len(made.names) == made.count
-        coded = all(len(texts) == len(made.coded[j]) for j, texts in made.texts.items())
-        if sorted(made.order) != list(range(made.count)) or not (named and coded and len(made.sources) == made.width):
-            raise ViewError(f"its columns are {value}")
-        return made
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON (tuples become lists)."""

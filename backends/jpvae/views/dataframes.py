@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import MissingDependency, ViewError
 from .arrays import as_array, is_foreign, to_pandas
 from .columns import Codes, Columns, Label, unknown_category
+from .names import unwritable
 
 EXACT = 2**53  # integers up to here are the same as float64
 
@@ -72,6 +73,11 @@ class Table:
         column = self.column(j)
         values, missing = texts_of(column)
         found = {v for v, gap, wanted in zip(values, missing, rows, strict=True) if wanted and not gap}
+        if (text := unwritable(found)) is not None:
+            raise ViewError(
+                f"view {self.view!r}, column {self.title(j)!r} has the text {text!r}; expected texts that can be "
+                "written as UTF-8"
+            )
         if hasattr(column.dtype, "categories"):
             return tuple(v for v in column.dtype.categories.tolist() if v in found)
         if not all(isinstance(v, str | int | float | bool) for v in found):
@@ -160,6 +166,8 @@ def read_table(table: Any, view: str) -> Table:
                 f"view {view!r} has columns named {names[:5]}; expected texts or integers: if they have several levels, join "
                 "them, as in table.columns.map('_'.join)"
             )
+        if (name := unwritable((*names, table.index.name))) is not None:
+            raise ViewError(f"view {view!r} has the name {name!r}; expected names that can be written as UTF-8")
         if table.shape[1] == 0:
             raise ViewError(f"view {view!r} has shape {table.shape}; expected (N, c): one row per subject, at least one column")
         whole = [j for j, dtype in enumerate(table.dtypes) if dtype in (np.dtype(np.int64), np.dtype(np.uint64))]

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import JPVAEWarning, ViewError
 from ..model.likelihoods import Likelihood
 from . import dataframes as frames
+from .ends import Ends
 from .opening import Opened
 from .standardising import Standardiser
 
@@ -22,7 +23,7 @@ class Survey:
         self.names, self.columns, self.likelihoods, self._index = opened.names, opened.columns, likelihoods, opened.index
         self._titles = [[columns.title(j) for j in columns.sources] for columns in self.columns]
         self._advice = "" if opened.fitting else ' To have such cells imputed: impossible="missing".'
-        self._least, self._most = ([np.full(c.count, end) for c in self.columns] for end in (np.inf, -np.inf))
+        self.ends = [Ends.none(c.count) for c in self.columns]
         sizes = [(len(opened.observed), c.width) for c in self.columns] if opened.fitting else []
         self._scales = [Standardiser(family, *size) for family, size in zip(likelihoods, sizes, strict=False)]
         self._counts = [np.zeros(c.count, np.int64) for c in self.columns]
@@ -37,29 +38,27 @@ class Survey:
             self._scales[view].add(encoded, observed)
         there = values[observed]
         if len(there):
-            self._least[view] = np.fmin(self._least[view], np.fmin.reduce(there, axis=0))
-            self._most[view] = np.fmax(self._most[view], np.fmax.reduce(there, axis=0))
+            self.ends[view] = self.ends[view].and_of(Ends.of(there))
             self._counts[view] += (~np.isnan(there)).sum(axis=0)
-
-    @property
-    def ends(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The least and the largest value of every table column, (p,) and (p,), of each view."""
-        return list(zip(self._least, self._most, strict=True))
 
     def scaling(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Location and scale (c_i,) of each view. Raises ViewError."""
         found = [each.scaling() for each in self._scales]
-        for name, columns, (location, scale) in zip(self.names, self.columns, found, strict=True):
+        for name, columns, ends, (location, scale) in zip(self.names, self.columns, self.ends, found, strict=True):
             for column in np.flatnonzero(~(np.isfinite(location) & np.isfinite(scale))):
-                title = columns.title(columns.sources[column])
-                raise ViewError(f"view {name!r}, column {title!r} is too large to have a variance; rescale the column")
+                title = columns.title(j := columns.sources[column])
+                end = float(max(ends.least[j], ends.most[j], key=abs))
+                raise ViewError(
+                    f"view {name!r}, column {title!r} has {end!r}, too large to have a variance; rescale the column, or where "
+                    f"it means that nothing was observed, in a file: --sentinel '{name}:{title}={end!r}'"
+                )
         return found
 
     def warn_of_constant_columns(self) -> None:
         """Warn of measured columns that never vary: there is nothing to learn, and their density rises without bound."""
         for i, columns in enumerate(self.columns):
             measured = [j for group in columns.groups if group.likelihood in ("gaussian", "student_t") for j in group.columns]
-            flat = (self._counts[i] > 1) & (self._least[i] == self._most[i])
+            flat = (self._counts[i] > 1) & (self.ends[i].least == self.ends[i].most)
             constant = [columns.title(j) for j in measured if flat[j]]
             if constant:
                 some = ", ".join(f"{title!r}" for title in constant[:5]) + (", ..." if len(constant) > 5 else "")
