@@ -122,17 +122,25 @@ def dialects(words: Mapping[str, Sequence[str]], given: Mapping[str, Dialect]) -
 
 
 def _place(option: str, word: str, views: list[str]) -> tuple[list[str], str | None, str]:
-    place, equals, value = word.partition("=")
-    view, colon, column = place.partition(":")
+    """(views, column, value) of a word. Names of columns may have the sign =: beside one the value follows the last of them
+    (\\= within the value), beside a view alone the first."""
     if option in ("drop", "transpose"):
+        view, _, column = word.partition(":")
         if view not in views or (option == "drop") != bool(column):
             expected = "VIEW:COLUMN" if option == "drop" else "VIEW"
             raise ConfigError(f"--{option} is {word!r}; expected {expected}, where VIEW is one of {views}")
         return [view], column or None, ""
+    place, equals, value = word.partition("=")
+    view, colon, column = place.partition(":")
+    parts: list[str] = []
+    if equals and colon and view in views:
+        *parts, value = re.split(r"(?<!\\)=", word.removeprefix(f"{view}:"))
     if not word or (equals and not value and word != "="):
         raise ConfigError(f"--{option} is {word!r}; expected a value behind the equals sign")
+    if equals and colon and view in views:
+        return [view], "=".join(parts), value.replace("\\=", "=")
     if equals and view in views:
-        return [view], column if colon else None, value
+        return [view], None, value
     if option == "sentinel":
         raise ConfigError(f"--sentinel is {word!r}; expected VIEW=CODE or VIEW:COLUMN=CODE, where VIEW is one of {views}")
     if equals and re.fullmatch(r"[\w-]+", view):

@@ -75,13 +75,19 @@ def _rows(sheet: Any) -> list[tuple[int, list[str | None]]]:
     return rows
 
 
+class TextCell(str):
+    """The text of a cell that has a text, not a number or a truth value."""
+
+
 def _text(value: Any) -> str | None:
     if value is None or value == "":
         return None
+    if isinstance(value, str):
+        return TextCell(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     if hasattr(value, "isoformat"):
-        return str(value.isoformat()).removesuffix("T00:00:00")
+        return TextCell(str(value.isoformat()).removesuffix("T00:00:00"))
     return str(value).upper() if isinstance(value, bool) else str(value)  # of a float the shortest digits that mean it
 
 
