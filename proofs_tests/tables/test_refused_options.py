@@ -83,6 +83,18 @@ def test_options_of_other_formats(in_lab, tmp_path, words, message):
     assert not (tmp_path / "m.safetensors").exists()
 
 
+OF_TABLES = {"na": "NA", "sentinel": "a=-999", "unit": "mg", "decimal": ",", "thousands": "_", "sep": ";", "transpose": "a"}
+OF_TABLES |= {"drop": "a:x", "header": "2", "encoding": "latin-1", "sheet": "S", "layer": "x"}
+
+
+@pytest.mark.parametrize(("option", "word"), OF_TABLES.items(), ids=OF_TABLES.keys())
+def test_options_of_tables_with_arrays(in_lab, tmp_path, option, word):
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", LAB[["x", "y"]].to_numpy())
+    code, _, err = in_lab("fit", *FIT[2:], "--view", "a=a.npy", "--view", "b=b.npy", f"--{option}", word)
+    assert (code, f"--{option} is '{word}', an option of" in err) == (2, True)
+
+
 GOOD = {int: ["7"], float: ["0.5", "7"], bool: ["true"], str: ['"7"'], list: ['["7"]', "[]"]}
 VALUES = ["7", "0.5", "true", '"7"', '["7"]', "[]", "[7]", "[true]", "{a = 1}", "[[]]", "2021-03-04", "1" * 400]
 OPTIONS = {name: parameter.annotation for name, parameter in inspect.signature(fit.command, eval_str=True).parameters.items()}
@@ -143,6 +155,7 @@ LATER = {
     "a large integer": (".csv", {"x": ["9007199254740993", *["1"] * 39]}, "the model needs the column: correct these cells"),
     "one of a parquet": (".parquet", {"x": np.r_[2**53 + 1, np.ones(39, int)]}, "correct the cell, or leave it empty"),
     "one in another column": (".csv", {"z": ["9007199254740993", *["1"] * 39]}, "--drop 'a:z'"),
+    "another case": (".csv", {"X": LAB["x"], "x": None}, "has unknown columns ['X'], and no columns ['x']; expected those of"),
     "another column": (".csv", {"z": [1.0] * 40}, "What the fit did not have is left out, in a file by --drop 'a:z'"),
 }
 
@@ -151,11 +164,14 @@ LATER = {
 def test_later_files_are_refused_with_advice_that_can_be_followed(in_lab, tmp_path, ending, columns, message):
     write(tmp_path / "a.csv", LAB)
     assert in_lab("fit", *FIT, "--view", "a=a.csv")[0] == 0
-    write(tmp_path / f"n{ending}", LAB.assign(**columns))
+    write(
+        tmp_path / f"n{ending}", LAB.assign(**columns).drop(columns=[name for name, cells in columns.items() if cells is None])
+    )
     code, _, err = in_lab("impute", "m.safetensors", "--view", f"a=n{ending}", "--out", "filled", columns=1000)
     assert code == 2
     assert message in " ".join(err.split())
     assert "--drop 'a:x'" not in err.replace("jpvae fit --drop 'a:x'", "")
+    assert ("Write 'x' for 'X'" in err) == ("X" in columns)
     if "'a:z'" in message:  # and the advice works
         assert in_lab("impute", "m.safetensors", "--view", f"a=n{ending}", "--out", "filled", "--drop", "a:z")[0] == 0
         assert len(WHO) == len((tmp_path / "filled" / "a.csv").read_text().splitlines()) - 1

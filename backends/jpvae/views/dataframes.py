@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import MissingDependency, ViewError
 from .arrays import as_array, is_foreign, to_pandas
-from .columns import Codes, Columns, Label, unknown_category
+from .columns import Codes, Columns, Label, alike, unknown_category
 from .names import unwritable
 
 EXACT = 2**53  # integers up to here are the same as float64
@@ -227,8 +227,10 @@ def in_order(table: Table, columns: Columns) -> Table:
         if unknown or absent:
             found = f"unknown columns {unknown}" if unknown else f"no columns {absent}"
             also = f", and no columns {absent}" if unknown and absent else ""
+            twins = [f"{b!r} for {a!r}" for a in unknown for b in absent if alike(str(a)) == alike(str(b))]
             drop = " ".join(f"--drop '{table.view}:{name}'" for name in unknown[:5])
             advice = f". What the fit did not have is left out, in a file by {drop}" if unknown else ""
+            advice = f". Write {', '.join(twins[:5])}" if twins else advice
             raise ViewError(f"view {table.view!r} has {found}{also}; expected those of the fit: {_some(columns.names)}{advice}")
         return replace(read_table(table.frame[list(columns.names)], table.view), came_as=table.names, back=table.back)
     if table.count != columns.count:
