@@ -116,9 +116,10 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None, *, nu
                 f"{ids[wrong.row]!r}; correct or empty the cell, or in a file: {way_out(wrong.text, f'{source.view}:{name}')}"
             ) from wrong
         except TooLarge as wrong:
-            raise ViewError(
-                f"{source}: column {name!r} has {wrong}; expected values, not codes: --drop '{source.view}:{name}'"
-            ) from wrong
+            advice = f"expected values, not codes: --drop '{source.view}:{name}'"
+            if name in kinds and not numbers:
+                advice = "the model needs the column: correct these cells, or leave them empty"
+            raise ViewError(f"{source}: column {name!r} has {wrong}; {advice}") from wrong
         if columns is None and not numbers and not isinstance(cells, pd.Series):
             _warn_of_leading_zeros(source, name, cells, made[name])
     frame = _frame(made, ids)
