@@ -46,7 +46,7 @@ STEPS = [
     ),
     (
         "",
-        "Observed values are copied bit for bit, and the last column marks the rows in which anything was filled:",
+        "What was observed is written as it stood, and the last column marks the rows in which anything was filled:",
         "head -n 4 filled/top.csv | cut -d, -f1-6,26",
     ),
     (

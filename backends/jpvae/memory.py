@@ -43,3 +43,13 @@ def check(model: Model, rows: int, dtype: str) -> None:
             f"hidden is {model.hidden} and latent_dims is {model.latent_dims}: with batches of {rows} rows, training takes at "
             f"least {takes / 2**30:,.0f} GiB of memory, and this machine has {has / 2**30:,.0f} GiB; expected a smaller network"
         )
+
+
+def check_result(name: str, value: int, size: int) -> None:
+    """Raise ConfigError where so many bytes, that an argument leads to, are more than there is."""
+    has = of_machine()
+    if has is not None and size > has:
+        raise ConfigError(
+            f"{name} is {value}, whose results take {size >> 30:,} GiB of memory, and this machine has {has >> 30:,} GiB; "
+            "expected fewer"
+        )

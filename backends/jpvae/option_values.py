@@ -15,6 +15,7 @@ import numpy as np
 from .errors import ConfigError
 from .model.likelihoods import Likelihood
 
+_MOST_DRAWS = 1_000_000
 Layers = tuple[int, ...] | tuple[tuple[int, ...], ...]  # of all views, or of each
 
 
@@ -239,6 +240,13 @@ def at_least(name: str, value: Any, least: int) -> int:
     if plain < least:
         raise ConfigError(f"{name} is {value}; expected at least {least}")
     return plain
+
+
+def draws_of(value: Any, least: int = 1) -> int:
+    """``n_draws`` as a plain integer. Raises ConfigError where it is not one, too small, or more than anybody waits for."""
+    if at_least("n_draws", value, least) > _MOST_DRAWS:
+        raise ConfigError(f"n_draws is {value}; expected at most {_MOST_DRAWS:,}: errors fall with the root of their number")
+    return int(value)
 
 
 def as_json(metadata: Any) -> dict[str, Any]:

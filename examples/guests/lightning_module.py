@@ -104,6 +104,6 @@ ridge = torch.as_tensor(Ridge(10.0).fit(pixels[:1300, :32].numpy(), pixels[:1300
 ours, linear = (
     float(1 - (x - lower).square().sum() / (lower - pixels[:1300, 32:].mean(0)).square().sum()) for x in (imputed, ridge)
 )
-alpha = float(again.prior().max_singular_value())
+alpha = float(again.prior().max_singular_value().detach())
 print(f"lower halves from upper halves, variance explained: {ours:.2f} (ridge {linear:.2f}); alpha is now {alpha:.3f}")
 assert ours > linear + 0.05  # seeds 0, 1, 2: 0.07 to 0.08 above

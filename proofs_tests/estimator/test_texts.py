@@ -54,7 +54,14 @@ WRONG = {
     "weeks": (["2021-W01", "2021-W02", "2021-W13"], "holds dates"),
     "limits as a word": (["1.2", "3.4", "<LOD"], "holds numbers but for '<LOD'"),
     "typesetters' minus": ([f"\u2212{k}.5" for k in range(12)], "written as texts"),
-    "two forms of one letter": (["caf\u00e9", "cafe\u0301", "thé"], "differ in case or blanks alone"),
+    "two forms of one letter": (
+        ["caf\u00e9", "cafe\u0301", "thé"],
+        r"has the levels 'cafe\\u0301' and 'caf\\xe9', which differ in the form of a letter \(Unicode's composed",
+    ),
+    "two widths of one letter": (
+        ["A1", "\uff211", "b"],
+        r"'A1' and '\\uff211', which differ in the form of a letter \(Unicode's compat",
+    ),
     "blanks at the end": (
         ["male", "female", "male "],
         "has the levels 'male' and 'male ', which differ in case or blanks alone",

@@ -65,19 +65,22 @@ def test_a_mudata_is_fitted_filled_and_given_back(cite):
         assert isinstance(filled[name], ad.AnnData)
         assert filled[name].obs_names.tolist() == cite.obs_names.tolist()
         assert filled[name].var.equals(cite[name].var)
-        assert filled[name][cite[name].obs_names].X.tobytes() == values.tobytes()
-        assert np.isfinite(filled[name].X).all()
+        made = filled[name].layers["counts"] if name == "rna" else filled[name].X
+        assert made[filled[name].obs_names.get_indexer(cite[name].obs_names)].tobytes() == values.tobytes()
+        assert np.isfinite(made).all()
     assert filled["rna"].obs["batch"].tolist()[:50] == cite["rna"].obs["batch"].tolist()
 
 
 def same(part, given):
-    """All of an AnnData but its X, of the cells that ``given`` has; elsewhere there are gaps."""
+    """All of an AnnData whose counts were filled, of the cells that ``given`` has; elsewhere there are gaps."""
     cells = part.obs_names.isin(given.obs_names)
     known = part[given.obs_names]
-    for name, layer in given.layers.items():
-        dense = [one.toarray() if scipy.sparse.issparse(one) else one for one in (layer, known.layers[name], part.layers[name])]
+    assert set(part.layers) == set(given.layers)
+    for name, matrix in [("X", given.X), *given.layers.items()]:
+        parts = [one.X if name == "X" else one.layers[name] for one in (known, part)]
+        dense = [one.toarray() if scipy.sparse.issparse(one) else one for one in (matrix, *parts)]
         assert np.array_equal(dense[0], dense[1])
-        assert np.isnan(dense[2][~cells]).all()
+        assert (np.isfinite if name == "counts" else np.isnan)(dense[2][~cells]).all()
     assert np.array_equal(known.obsm["X_pca"], given.obsm["X_pca"])
     assert np.isnan(part.obsm["X_pca"][~cells]).all()
     assert known.obsm["table"]["a"].tolist() == given.obsm["table"]["a"].tolist()
@@ -94,8 +97,9 @@ def test_all_else_comes_back_with_it(cite):
     same(alone, cite["rna"])
     assert (alone.obsp["distances"] != cite["rna"].obsp["distances"]).nnz == 0
     assert alone.obs.equals(cite["rna"].obs)
-    alone.layers["counts"][0, 0] = 99  # the result's own
+    alone.layers["dense"][0, 0] = 99  # the result's own
     assert (before.X != cite["rna"].X).nnz == (before.layers["counts"] != cite["rna"].layers["counts"]).nnz == 0
+    assert np.array_equal(before.layers["dense"], cite["rna"].layers["dense"])
 
 
 def test_of_a_file_that_is_open(cite, tmp_path):
@@ -115,7 +119,8 @@ def test_it_is_the_fit_of_the_tables_that_are_in_it(cite):
     one, other = (JPVAE(**OPTIONS | said, missing="nan", layer={"rna": "counts"}) for _ in "ab")
     from_tables, from_mudata = one.fit(tables).impute(tables), other.fit(cite).impute(cite)
     for name, table in from_tables.items():
-        assert np.array_equal(table.to_numpy(), from_mudata[name].X)
+        made = from_mudata[name].layers["counts"] if name == "rna" else from_mudata[name].X
+        assert np.array_equal(table.to_numpy(), made)
 
 
 def test_draws_deviations_new_cells_and_a_file(cite, tmp_path):
@@ -124,8 +129,8 @@ def test_draws_deviations_new_cells_and_a_file(cite, tmp_path):
     assert [type(one) for one in drawn] == [md.MuData] * 2
     assert not np.array_equal(drawn[0]["adt"].X, drawn[1]["adt"].X)
     _, std = model.impute(cite, return_std=True)
-    assert (std["rna"][cite["rna"].obs_names].X == 0).all()
-    assert (std["rna"][50:].X > 0).all()
+    assert (std["rna"][cite["rna"].obs_names].layers["counts"] == 0).all()
+    assert (std["rna"][50:].layers["counts"] > 0).all()
     model.save(tmp_path / "m")
     again, new = JPVAE.load(tmp_path / "m"), cite["rna"][:3].copy()
     filled = again.impute({"rna": new})

@@ -62,6 +62,7 @@ def command(
     from ..figures.calibration import calibration
     from ..report.evaluated import evaluated
     from ..report.samples import sample_of_known
+    from ..tables import formats_of_options
     from ..tables.dialect import dialects, stored
     from ..tables.evaluation import JPVAE_NAME, USUAL
     from ..tables.joining import join
@@ -70,6 +71,7 @@ def command(
     saving.check(figure)
     reporting.check(report)
     given, fitted = sources(view), JPVAE.load(model, backend=backend)
+    formats_of_options.check(words, given)
     how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
     fitted.set_params(progress=False if as_json else "auto")

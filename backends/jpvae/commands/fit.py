@@ -77,6 +77,7 @@ def command(
     Started by torchrun, the processes train one model together.
     """
     from ..estimator import JPVAE
+    from ..tables import formats_of_options
     from ..tables.cache import cached, remove
     from ..tables.dialect import Dialect, dialects
     from ..tables.joining import join
@@ -89,6 +90,7 @@ def command(
     if parts and report is not None:
         raise ConfigError("--report looks at all rows, and the views are datasets; expected one file for each view")
     given = [Source(name, Path(path)) for name, path in map(split_word, view)] if parts else sources(view)
+    formats_of_options.check(words, [] if parts else given)
     how = dialects(words, {source.view: Dialect() for source in given})
     if write_config is not None:
         check_folder(write_config)

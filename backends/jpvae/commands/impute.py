@@ -158,12 +158,13 @@ def command(
         _fill_rows(model, view, words, out, wanted, options, rows, as_json=as_json)
         return
     from ..predicting import Predicting
-    from ..tables import writing
+    from ..tables import formats_of_options, writing
     from ..tables.dialect import dialects, stored
     from ..tables.joining import join
     from ..tables.sources import sources
 
     given = sources(view)
+    formats_of_options.check(words, given)
     writing.check_new_folder(out)
     reporting.check(report)
     fitted = Predicting.load(model, backend=backend, device=device, threads=threads)

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -70,18 +70,45 @@ def from_file(context: typer.Context, path: Path | None) -> Path | None:
         raise ConfigError(f"--config is {str(path)!r}, which is not TOML ({error})") from error
     except OSError as error:
         raise ConfigError(f"--config is {str(path)!r}, which cannot be read ({error.strerror})") from error
-    known = {_title(parameter): parameter.name for parameter in context.command.params if parameter.name != "config"}
+    known = {_title(parameter): str(parameter.name) for parameter in context.command.params if parameter.name != "config"}
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise ConfigError(f"--config {str(path)!r} has the options {unknown}; expected some of {sorted(known)}")
-    repeated = {_title(parameter) for parameter in context.command.params if getattr(parameter, "multiple", False)}
+    kinds = inspect.signature(context.command.callback or from_file).parameters
     for name, value in given.items():
-        if isinstance(value, list) != (name in repeated) or isinstance(value, dict):
-            expected = "a list" if name in repeated else "one value"
-            raise ConfigError(f"--config {str(path)!r} has {name} = {value!r}; expected {expected}")
-    plain = {known[n]: [*map(str, v)] if isinstance(v, list) else v for n, v in given.items()}
+        kind, expected = _expected(kinds[known[name]].annotation)
+        if not _is(value, kind):
+            raise ConfigError(f"--config {str(path)!r} has {name} = {_toml(value)}; expected {expected}")
+    plain = {known[name]: value for name, value in given.items()}
     context.default_map = {**(context.default_map or {}), **plain}
     return path
+
+
+_EXPECTED = {
+    list: 'a list of texts, such as ["a", "b"]',
+    bool: "true or false",
+    int: "an integer, such as 10",
+    float: "a number, such as 0.5",
+    str: 'a text in quotation marks, such as "10"',
+}
+
+
+def _expected(annotation: Any) -> tuple[type, str]:
+    """Which of Python's types TOML has for an option's values, and what it is called: text stands for paths and choices too."""
+    kind = get_args(annotation)[0]
+    kinds = [one for one in get_args(kind) or (kind,) if one is not type(None)]
+    found = list if get_origin(kinds[0]) is list or kind == list[str] else kinds[0]
+    found = found if found in _EXPECTED else str
+    return found, _EXPECTED[found]
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value is of this type: true is no number, and no number is a text; an integer may stand for a float."""
+    if kind is list:
+        return isinstance(value, list) and all(isinstance(part, str) for part in value)
+    if kind is float and type(value) is int:
+        return abs(value) < 2.0**1023
+    return type(value) is kind
 
 
 def to_file(context: typer.Context, path: Path) -> None:
@@ -102,6 +129,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, bool | int | float):
-        return str(value).lower()
+        return str(value).lower() if not isinstance(value, int) or abs(value) < 2.0**1023 else "an integer of many digits"
     text = json.dumps(str(getattr(value, "value", value)), ensure_ascii=False)
     return text.replace("\x7f", "\\u007F")  # JSON's strings are TOML's, but for this sign

@@ -52,12 +52,14 @@ def command(
     subjects, a map of the latents, and the training.
     """
     from ..estimator import JPVAE
+    from ..tables import formats_of_options
     from ..tables.dialect import dialects, stored
     from ..tables.joining import join
     from ..tables.sources import sources
 
     reporting.check(out)
     given, fitted = sources(view), JPVAE.load(model, backend=backend)
+    formats_of_options.check(words, given)
     how = stored(fitted.metadata_, fitted.view_names_, str(model), fitted.index_name_)
     joined = join(given, dialects(words, how), names=fitted.view_names_, columns=fitted.table_columns_)
     tested = None

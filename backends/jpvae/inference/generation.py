@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..fitted import Fitted
+from ..memory import check_result
 from ..option_values import at_least, seed_of
 from ..options import Missing
 from ..views.returning import give_back as as_table
@@ -52,6 +53,7 @@ class Generation:
         [(300, 6), (300, 4)]
         """
         data, scaled, predictor, give_back = self._read(views, mask, missing)
+        check_result("the number of rows", len(data.observed), 8 * len(data.observed) * sum(data.features))
         result, units = [np.empty((len(data.observed), p)) for p in data.features], self._fitted.units
         for block in predictor.blocks(scaled, data.observed, drawing=False):
             for j, z in enumerate(predictor.conditional_latents(block)):
@@ -78,15 +80,16 @@ class Generation:
         Raises
         ------
         NotFitted, ConfigError
-            Before ``fit``; where ``n`` or ``seed`` is no such integer.
+            Before ``fit``; where ``n`` or ``seed`` is no such integer, or ``n`` rows take more memory than there is.
 
         Examples
         --------
         >>> [view.shape for view in model.sample(3)]
         [(3, 6), (3, 4)]
         """
-        predictor = self.predictor()
-        means = predictor.prior_means(at_least("n", n, 1), seed_of(at_least("seed", seed, 0)))
+        predictor, n = self.predictor(), at_least("n", n, 1)
+        check_result("n", n, n * sum(4 * columns.width + 8 * columns.count for columns in self._fitted.columns))
+        means = predictor.prior_means(n, seed_of(at_least("seed", seed, 0)))
         tables = [units.to_table(m) for m, units in zip(means, self._fitted.units, strict=True)]
         return [
             as_table(t, columns, None, None, kind="decoded") for t, columns in zip(tables, self._fitted.columns, strict=True)

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..fitted import Fitted
-from ..option_values import at_least, flag, one_of
+from ..memory import check_result
+from ..option_values import at_least, draws_of, flag, one_of
 from ..options import Missing
 from ..views import outputs
 from ..views.units import check_imputed, overflow_is_found
@@ -131,7 +132,7 @@ class Imputations:
         with_std = bool(return_std)
         if method == "plug-in" and with_std:
             raise ConfigError("return_std needs method='predictive': a plug-in imputation is one number per entry")
-        n_draws, resampling = at_least("n_draws", n_draws, 2 if with_std else 1), resampling_of(proposals, method)
+        n_draws, resampling = draws_of(n_draws, 2 if with_std else 1), resampling_of(proposals, method)
         if method == "plug-in" and moments == "training":
             self.training_moments()
         self.predictor()
@@ -214,18 +215,15 @@ class Imputations:
         >>> model.sample_imputations([rna, None], n_draws=5, seed=1)[1].shape
         (5, 300, 4)
         """
-        n_draws = at_least("n_draws", n_draws, 1)
+        n_draws = draws_of(n_draws)
         observation_noise, resampling = flag("observation_noise", observation_noise), resampling_of(proposals)
         self.predictor()
         limits = bounds_of(bounds, whole, self._fitted.view_names, self._fitted.columns)
         if matching is not None and not observation_noise:
             raise ConfigError("matching needs observation_noise=True: a donor's value has its noise")
         data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, keep=True)
-        try:
-            result = [np.repeat(table[None], n_draws, axis=0) for table in data.tables]
-        except (MemoryError, OverflowError, ValueError) as error:  # which of them depends on how many
-            size = n_draws * sum(table.nbytes for table in data.tables)
-            raise ConfigError(f"n_draws is {n_draws}, whose copies take {size >> 30:,} GiB; expected fewer") from error
+        check_result("n_draws", n_draws, n_draws * sum(table.nbytes for table in data.tables))
+        result = [np.repeat(table[None], n_draws, axis=0) for table in data.tables]
         units = self._fitted.units
         donors = None if matching is None else Donors(predictor, scaled, data, units, at_least("matching", matching, 1))
         with overflow_is_found():

@@ -60,7 +60,7 @@ class LatentReport:
         return made
 
     def __str__(self) -> str:
-        width = max(len("view"), *map(len, self.views))
+        width = max(map(len, ["view", *self.views]))
         lines = [f"{'view':<{width}}  active latents   KL in nats, largest first"]
         for name, view in self.views.items():
             count = f"{view['active']} of {view['latents']}{' (collapsed)' if view['collapsed'] else ''}"

@@ -233,14 +233,14 @@ class Predictor:
         """Eq. 5 per row over its observed views, in nats of the targets' units, averaged over ``draws`` posterior samples."""
         result = np.zeros(len(observed))
         for block in self.blocks(views, observed):
-            kl = self.posterior(block).kl()
-            z = self.draw_latents(block, self.noise(block), draws)
-            total = -self.engine.numpy(kl).astype(np.float64)
-            seen = self.engine.numpy(block.observed)
-            for j in range(self.model.views):
-                entries = self.log_prob_entries(j, z[j], block.views[j])
-                per_row = self.engine.numpy(self.xp.sum(entries, axis=-1)).astype(np.float64).mean(axis=0)
-                total += np.where(seen[:, j], per_row, 0.0)
+            kl, noise, size = self.posterior(block).kl(), self.noise(block), self.group(max(self.model.features))
+            seen, total = self.engine.numpy(block.observed), -self.engine.numpy(kl).astype(np.float64)
+            for start in range(0, draws, size):
+                z = self.draw_latents(block, noise, min(size, draws - start))
+                for j in range(self.model.views):
+                    entries = self.log_prob_entries(j, z[j], block.views[j])
+                    per_row = self.engine.numpy(self.xp.sum(entries, axis=-1)).astype(np.float64).sum(axis=0) / draws
+                    total += np.where(seen[:, j], per_row, 0.0)
             result[block.rows] = total[: block.size]
         return result
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..fitted import Fitted
-from ..option_values import at_least, one_of
+from ..option_values import draws_of, one_of
 from ..options import Missing
 from ..views import outputs
 from ..views.reading import blocks
@@ -61,7 +61,7 @@ class Probabilities:
         ((), (300, 0))
         """
         one_of("method", method, ("predictive", "plug-in"))
-        n_draws, resampling = at_least("n_draws", n_draws, 1), resampling_of(proposals, method)
+        n_draws, resampling = draws_of(n_draws), resampling_of(proposals, method)
         data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed)
         units, results = self._fitted.units, []
         for j, each in enumerate(units):

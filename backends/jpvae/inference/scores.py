@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ViewError
 from ..fitted import Fitted
-from ..option_values import at_least, flag
+from ..option_values import draws_of, flag
 from ..views.units import LogUnits
 from .importance import warn_of_collapse
 from .threads import with_its_threads
@@ -96,7 +96,7 @@ class Scores:
         (300,)
         """
         return_error = flag("return_error", return_error)
-        n_draws = at_least("n_draws", n_draws, 1)
+        n_draws = draws_of(n_draws)
         units = self._units()
         data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
         found = predictor.log_evidence(scaled, data.observed, n_draws)
@@ -142,7 +142,7 @@ class Scores:
         >>> worth.shape, bool((worth >= 1).all()), bool((worth < 8.001).all())
         ((300,), True, True)
         """
-        n_draws = at_least("n_draws", n_draws, 1)
+        n_draws = draws_of(n_draws)
         data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed)
         return predictor.log_evidence(scaled, data.observed, n_draws).effective_draws
 
@@ -183,7 +183,7 @@ class Scores:
         >>> bool(np.array_equal(np.isnan(found), ~mask[:, 1]))
         True
         """
-        n_draws = at_least("n_draws", n_draws, 1)
+        n_draws = draws_of(n_draws)
         units = self._units()
         data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
         j = data.names.index(target) if isinstance(target, str) and target in data.names else target
@@ -222,7 +222,7 @@ class Scores:
         >>> model.elbo([rna, protein], mask) < model.score([rna, protein], mask)  # a bound on what score estimates
         True
         """
-        n_draws = at_least("n_draws", n_draws, 1)
+        n_draws = draws_of(n_draws)
         units = self._units()
         data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
         per_row = predictor.elbo(scaled, data.observed, n_draws)

@@ -1,7 +1,7 @@
 """Views in .h5ad (an AnnData) and .h5mu (a MuData, of which the view's name is the modality): cells go by their obs names.
 
-Results are files of the same kind: X has the filled numbers, obs the marks, and all else is the input's. Files of draws have
-them as layers. Of one .h5mu all modalities go into one again.
+Results are files of the same kind: the filled numbers are where they were read from (X, or a layer), obs has the marks, and all
+else is the input's. Files of draws have them as layers. Of one .h5mu all modalities go into one again.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ def has_counts(numbers: pd.DataFrame) -> bool:
     return are_counts(summaries(numbers.to_numpy(np.float64)), known=True)
 
 
-def filled(annotated: Any, tables: Sequence[pd.DataFrame], imputed: np.ndarray, part: str = "") -> Any:
+def filled(
+    annotated: Any, tables: Sequence[pd.DataFrame], imputed: np.ndarray, part: str = "", layer: str | None = None
+) -> Any:
     """An AnnData of a filled table (N, p), or of several as its layers. annotated: the view's own; None: it has none.
 
     part: which of the results it is; the filled table alone ("") has the input's layers."""
@@ -136,7 +138,7 @@ def filled(annotated: Any, tables: Sequence[pd.DataFrame], imputed: np.ndarray, 
     if annotated is None:
         made = AnnData(frame.to_numpy(), pd.DataFrame(index=cells), pd.DataFrame(index=features))
     else:
-        made = like(annotated, frame)
+        made = like(annotated, frame, None if part else layer)
     made.obs["imputed"] = imputed
     if part:
         made.layers.clear()

@@ -9,44 +9,49 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, ViewError
-from . import writing
+from . import results, writing
 from .dialect import Dialect, dialects, stored
 from .filler import loaded
 from .partitions import Partition, Task, write
 from .ranges import cut
-from .sources import UNREADABLE, Source
+from .sources import TEXTS, UNREADABLE, Source
 from .text_files import encoding_of, records
-
-_TEXTS = (".csv", ".tsv")
 
 
 def fill(given: Sequence[Source], task: Task, rows: int) -> dict[str, Any]:
     """{"subjects": N, "imputed": {view: rows in which anything was}} of the new folder ``task.out``, which appears once all of
     it is there. Raises ViewError, ConfigError, and as ``jpvae impute`` does."""
     kinds = {source.format for source in given}
-    if not (kinds <= set(_TEXTS) or kinds == {".parquet"}):
+    if not (kinds <= set(TEXTS) or kinds == {".parquet"}):
         expected = "files that are all .parquet, or all .csv or .tsv (.npy files are filled block by block without it)"
         raise ConfigError(f"--rows is {rows} and the files are {sorted(kinds)}; expected {expected}")
     writing.check_new_folder(Path(task.out))
     total: dict[str, Any] = {}
+    texts = kinds != {".parquet"}
+    how = _how(given, task) if texts else {}
+    if texts:  # in between all are in UTF-8, of which one can stand behind another
+        utf_8 = [*task.words.get("encoding", ()), *(f"{view}=utf-8" for view in how)]
+        task = replace(task, words={**task.words, "encoding": utf_8})
     with writing.new_folder(Path(task.out)) as folder:
         work, last = folder / "_work", Partition("", tuple(given))
         with ExitStack() as stack:
             files: dict[str, Any] = {}
-            for part in cut(last, rows) if kinds == {".parquet"} else _texts(given, task, rows, work):
+            for part in _texts(given, how, rows, work) if texts else cut(last, rows):
                 (work / "filled").mkdir(parents=True)
                 found = write(work / "filled", part, task)
                 for file in sorted((work / "filled").iterdir()):
                     if file.name not in files:
-                        files[file.name] = _Parquet(folder, stack) if file.suffix == ".parquet" else _Text(folder)
+                        files[file.name] = _Text(folder) if texts else _Parquet(folder, stack, given)
                     files[file.name].append(file)
                 shutil.rmtree(work)
                 total = (
@@ -57,16 +62,26 @@ def fill(given: Sequence[Source], task: Task, rows: int) -> dict[str, Any]:
                         "imputed": {view: k + found["imputed"][view] for view, k in total["imputed"].items()},
                     }
                 )
+        endings = {source.ending for source in given}
+        encodings = {f"{view}{part}{end}": how[view].encoding for view in how for part in results.PARTS for end in endings}
+        for name in files:
+            if encoding := encodings.get(name):
+                _encode(folder / name, encoding)
     return total
 
 
-def _texts(given: Sequence[Source], task: Task, rows: int, folder: Path) -> Iterator[Partition]:
-    """The files cut at the same rows into files in the folder, each part once it is asked for."""
+def _how(given: Sequence[Source], task: Task) -> Mapping[str, Dialect]:
+    """How each view's file is read, by the fit and the options. Raises ViewError."""
     fitted = loaded(task.model, task.backend, task.device, task.threads)
     how = dialects(task.words, stored(fitted.metadata_, fitted.view_names_, task.model, fitted.index_name_))
     unknown = [source.view for source in given if source.view not in how]
     if unknown:
         raise ViewError(f"--view names {unknown}, which the model does not have; expected names among {list(how)}")
+    return how
+
+
+def _texts(given: Sequence[Source], how: Mapping[str, Dialect], rows: int, folder: Path) -> Iterator[Partition]:
+    """The files cut at the same rows into files in the folder, each part once it is asked for."""
     first = 0
     for parts in zip_longest(*(_parts(source, how[source.view], rows) for source in given)):
         sizes = {str(source.path): 0 if part is None else len(part) - 1 for source, part in zip(given, parts, strict=True)}
@@ -109,9 +124,9 @@ def _parts(source: Source, dialect: Dialect, rows: int) -> Iterator[list[list[st
 
 
 def _write(path: Path, part: Sequence[Sequence[str]], source: Source, dialect: Dialect) -> None:
-    """A file that is read by the same dialect: what stood before its names is empty lines."""
+    """A file in UTF-8 that is read by the same dialect: what stood before its names is empty lines."""
     opened: Any = gzip.open if source.ending.endswith(".gz") else open
-    with opened(path, "wt", encoding=dialect.encoding or "utf-8", newline="") as file:
+    with opened(path, "wt", encoding="utf-8", newline="") as file:
         file.write("\n" * (dialect.header - 1))
         csv.writer(file, delimiter=_separator(source, dialect), lineterminator="\n").writerows(part)
 
@@ -120,20 +135,48 @@ def _separator(source: Source, dialect: Dialect) -> str:
     return dialect.sep or ("," if source.format == ".csv" else "\t")
 
 
+def _encode(path: Path, encoding: str) -> None:
+    """A file of UTF-8 in the encoding; as it is, with a warning, where that lacks a letter."""
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    made = path.with_name(f"{path.name}.encoded")
+    with opened(path, "rt", encoding="utf-8", newline="") as source, opened(made, "wt", encoding=encoding, newline="") as into:
+        try:
+            shutil.copyfileobj(source, into)
+        except UnicodeEncodeError as error:
+            writing.warn_of_letter(error)
+            made.unlink()
+            return
+    os.replace(made, path)
+
+
 class _Parquet:
     """One file of many, a row group of each."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._folder, self._stack, self._writer = folder, stack, None
+    def __init__(self, folder: Path, stack: ExitStack, given: Sequence[Source]) -> None:
+        self._folder, self._stack, self._given, self._writer = folder, stack, given, None
 
     def append(self, file: Path) -> None:
         import pyarrow.parquet
 
         table = pyarrow.parquet.read_table(file).replace_schema_metadata(None)  # which has the number of rows of this one
+        table = table.cast(self._schema(file.name, table.schema))
         if self._writer is None:
             self._writer = self._stack.enter_context(pyarrow.parquet.ParquetWriter(self._folder / file.name, table.schema))
         assert self._writer is not None
         self._writer.write_table(table)
+
+    def _schema(self, name: str, found: Any) -> Any:
+        """The types of a part, with room for more digits of decimals than this part has."""
+        import pyarrow.parquet
+
+        for source in self._given:
+            if name in (f"{source.view}{part}.parquet" for part in ("", ".draws")):
+                for field in pyarrow.parquet.read_schema(source.path):
+                    at = found.get_field_index(field.name)
+                    if at >= 0 and pyarrow.types.is_decimal(field.type):
+                        wide = pyarrow.decimal128(38, field.type.scale)
+                        found = found.set(at, pyarrow.field(field.name, wide if field.type.precision <= 38 else field.type))
+        return found
 
 
 class _Text:

@@ -187,7 +187,7 @@ def _opened(folder: Path, heads: Mapping[str, _Head], made: Mapping[str, Any]) -
     for view, head in heads.items():
         rows = np.memmap(folder / f"{view}.rows", head.dtype, "r", shape=(N, len(head.columns)))
         views[view] = pd.DataFrame(rows, index=index, columns=head.columns, copy=False)
-    observed, whole = (np.fromfile(folder / name, bool).reshape(N, M) for name in ("observed", "whole"))
+    observed, whole = (np.memmap(folder / name, bool, "c", shape=(N, M)) for name in ("observed", "whole"))
     tables = {view: head.table for view, head in heads.items()}
     how = {view: head.table.dialect for view, head in heads.items()}
     counts = frozenset(view for view in made["counts"] if heads[view].table.annotated is not None)

@@ -4,12 +4,13 @@ later file. Options of a later command replace the stored ones.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ..errors import CheckpointError, ConfigError
-from ..views.numerals import number
+from ..views.numerals import is_part_of_a_number, number
 
 Pairs = tuple[tuple[str | None, str], ...]  # (column, None for all; text)
 
@@ -40,9 +41,21 @@ class Dialect:
             except LookupError as error:
                 raise ConfigError(f"--encoding is {self.encoding!r}; expected one such as utf-8, utf-16 or cp1252") from error
         said = (("--decimal", self.decimal), ("--thousands", self.thousands))
-        for option, text in (("--sep", self.sep), *((option, text) for option, pairs in said for _, text in pairs)):
+        said_signs = [(option, text) for option, pairs in said for _, text in pairs]
+        for option, text in (("--sep", self.sep), *said_signs):
             if text is not None and len(text) != 1:
                 raise ConfigError(f"{option} is {text!r}; expected one character, such as ';'")
+        for option, text in said_signs:
+            if text.isalnum() or text in "+-\u2212" or (option == "--decimal" and text.isspace()):
+                raise ConfigError(f"{option} is {text!r}; expected a sign that is no part of a number, such as ','")
+        if self.sep is not None and (self.sep.isalnum() or self.sep in '\r\n"'):
+            raise ConfigError(f"--sep is {self.sep!r}; expected a sign that stands in no cell, such as ';' or tab")
+        for _, unit in self.units:
+            if is_part_of_a_number(unit):
+                raise ConfigError(
+                    f"--unit is {unit!r}, a part of numbers, which would be cut off; expected a text such as mg. "
+                    "Fortran's 5D+02 is to be written as 5E+02"
+                )
         for column, _ in (*self.decimal, *self.thousands):
             decimal, thousands = self.signs(column)
             if decimal == thousands:
@@ -109,17 +122,32 @@ def dialects(words: Mapping[str, Sequence[str]], given: Mapping[str, Dialect]) -
 
 
 def _place(option: str, word: str, views: list[str]) -> tuple[list[str], str | None, str]:
-    place, equals, value = word.partition("=")
-    view, colon, column = place.partition(":")
+    """(views, column, value) of a word. Names of columns may have the sign =: beside one the value follows the last of them
+    (\\= within the value), beside a view alone the first."""
     if option in ("drop", "transpose"):
+        view, _, column = word.partition(":")
         if view not in views or (option == "drop") != bool(column):
             expected = "VIEW:COLUMN" if option == "drop" else "VIEW"
             raise ConfigError(f"--{option} is {word!r}; expected {expected}, where VIEW is one of {views}")
         return [view], column or None, ""
+    place, equals, value = word.partition("=")
+    view, colon, column = place.partition(":")
+    parts: list[str] = []
+    if equals and colon and view in views:
+        *parts, value = re.split(r"(?<!\\)=", word.removeprefix(f"{view}:"))
+    if not word or (equals and not value and word != "="):
+        raise ConfigError(f"--{option} is {word!r}; expected a value behind the equals sign")
+    if equals and colon and view in views:
+        return [view], "=".join(parts), value.replace("\\=", "=")
     if equals and view in views:
-        return [view], column if colon else None, value
+        return [view], None, value
     if option == "sentinel":
         raise ConfigError(f"--sentinel is {word!r}; expected VIEW=CODE or VIEW:COLUMN=CODE, where VIEW is one of {views}")
+    if equals and re.fullmatch(r"[\w-]+", view):
+        raise ConfigError(
+            f"--{option} is {word!r}, and there is no view {view!r}; expected a value for all views, or for one of {views}. "
+            f"A value with an equals sign of its own: --{option} '{views[0]}={word}'"
+        )
     return views, None, word
 
 

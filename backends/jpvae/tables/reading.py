@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ class NoId(ViewError):
 class Table:
     """A table with ids. frame (rows, c): all columns but the id's, in the file's order; indexed by id.
 
-    dialect: as it was read, the columns that turned out empty among those that are dropped.
+    dialect: as it was read, the columns that turned out empty among those that are dropped. texts: of columns of texts (all of
+    a .csv and of a sheet) the cells as they stand, where a fitted model reads them.
     """
 
     source: Source
@@ -53,6 +55,7 @@ class Table:
     whole_ids: bool  # whether the file has them as integers
     dialect: Dialect
     annotated: Any = None  # the AnnData that it came from
+    texts: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
 
 def check_format(source: Source) -> None:
@@ -113,14 +116,18 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None, *, nu
                 f"{ids[wrong.row]!r}; correct or empty the cell, or in a file: {way_out(wrong.text, f'{source.view}:{name}')}"
             ) from wrong
         except TooLarge as wrong:
-            raise ViewError(
-                f"{source}: column {name!r} has {wrong}; expected values, not codes: --drop '{source.view}:{name}'"
-            ) from wrong
+            advice = f"expected values, not codes: --drop '{source.view}:{name}'"
+            if name in kinds and not numbers:
+                advice = "the model needs the column: correct these cells, or leave them empty"
+            raise ViewError(f"{source}: column {name!r} has {wrong}; {advice}") from wrong
+        if columns is None and not numbers and not isinstance(cells, pd.Series):
+            _warn_of_leading_zeros(source, name, cells, made[name])
     frame = _frame(made, ids)
     if columns is None and not numbers:
         frame, dialect = _without_empty(source, frame, dialect)
         _warn(source, frame)
-    return Table(source, frame, place, whole_ids, dialect, annotated)
+    texts = {name: cells for name, cells in kept.items() if columns is not None and not isinstance(cells, pd.Series)}
+    return Table(source, frame, place, whole_ids, dialect, annotated, texts)
 
 
 def _raw(source: Source, dialect: Dialect) -> tuple[list[str], list[Any]]:
@@ -215,6 +222,16 @@ def _warn(source: Source, frame: pd.DataFrame) -> None:
             options = " ".join(f"--na '{source.view}:{name}={word}'" for word in words)
             message = f"{source}: column {name!r} has the texts {words}; if they mark missing values: {options}"
             warnings.warn(message, JPVAEWarning, stacklevel=4)
+
+
+def _warn_of_leading_zeros(source: Source, name: str, cells: Sequence[str | None], made: Any) -> None:
+    if not isinstance(made, list) and (code := next((c for c in cells if c and re.fullmatch(r"0\d+", c.strip())), None)):
+        place = f"{source.view}:{name}"
+        message = (
+            f"{source}: column {name!r} is taken for numbers and has {code!r}, as codes have. If they are codes: --likelihood "
+            f"'{place}=categorical', or --drop '{place}'"
+        )
+        warnings.warn(message, JPVAEWarning, stacklevel=4)
 
 
 def _counts_rows(name: str, values: np.ndarray) -> bool:

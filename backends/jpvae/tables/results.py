@@ -1,10 +1,10 @@
 """What an imputation gives back: per view one table of all subjects, in the input's columns, order and types.
 
-A cell that was there comes back to the bit, in the column's type where nothing was missing (else numbers are floats, for an
-imputed count is no integer); one that was not has the model's value: of a category the most probable one. The last column,
-``imputed``, is True for a row in which anything was filled: the whole view, or (entries="marginalise") a single cell. A long
-table of draws has each subject once per ``draw`` (from 1). A table of standard deviations has the columns of the filled
-one, one of probabilities a column for each level of each category.
+A cell that was there comes back to the bit: a text as it stood, else in the column's type where nothing was
+missing (else numbers are floats, for an imputed count is no integer). One that was not has the model's value: of a category
+the most probable one. The last column, ``imputed``, is True for a row in which anything was filled: the whole view, or
+(entries="marginalise") a single cell. A long table of draws has each subject once per ``draw`` (from 1). A table of standard
+deviations has the columns of the filled one, one of probabilities a column for each level of each category.
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ from . import annotated, writing, xlsx
 from .arrays import key_of, new_array
 from .joining import DRAW, IMPUTED, Joined
 from .sources import ANNOTATED, Source
+from .verbatim import as_written
 
 if TYPE_CHECKING:
     from ..inference.importance import Proposals
     from ..predicting import Predicting
+
+
+PARTS = ("", ".std", ".probabilities", ".draws")  # between a view's name and its ending
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,17 @@ def _write(folder: Path, joined: Joined, endings: Mapping[str, str], part: str, 
     for name, tables in made.items():
         if endings[name] in ANNOTATED:
             table = joined.tables.get(name)
-            own = annotated.filled(table and table.annotated, tables, ~joined.whole[:, joined.names.index(name)], part)
+            own = annotated.filled(
+                table and table.annotated, tables, ~joined.whole[:, joined.names.index(name)], part, joined.how[name].layer
+            )
             if endings[name] == ".h5ad":
                 annotated.write(folder / f"{name}{part}.h5ad", own)
             else:
                 modalities[name] = own
             continue
+        own = joined.tables.get(name)
+        if own is not None and part in ("", ".draws"):
+            tables = [as_written(one, own) for one in tables] if own.texts else tables
         frames = [_named(joined, name, one) for one in tables]
         for number, frame in enumerate(frames, start=1) if part == ".draws" else ():
             frame.insert(frame.columns.get_loc(_id_of(joined, name)) + 1, DRAW, number)

@@ -27,6 +27,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+TEXTS = (".csv", ".tsv")
 PACKED = (".csv.gz", ".tsv.gz")
 ANNOTATED = (".h5ad", ".h5mu")
 TABLES, ARRAYS = (".csv", ".tsv", ".parquet", ".xlsx", *ANNOTATED), (".npy", ".npz")

@@ -14,6 +14,7 @@ from .dialect import Dialect
 ROW_NAMES = "row_names"  # what a first column without a name is called
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 MOST, RATIO = 2**30, 200  # bytes that a file may unpack to whatever its size, and beyond that how many times its size
+_PART, _LONGEST_LINE = 2**19, 2**24  # bytes: a part without a separator is within one cell
 
 
 def check_packing(packed: int, unpacked: int) -> None:
@@ -26,7 +27,7 @@ def check_packing(packed: int, unpacked: int) -> None:
 
 def read(path: Path, separator: str, dialect: Dialect) -> tuple[list[str], list[list[str | None]]]:
     """Names and rows. Raises ValueError for a file that is not so."""
-    separator, content = dialect.sep or separator, _content(path)
+    separator, content = dialect.sep or separator, _content(path, dialect)
     if content.startswith(b"PK\x03\x04"):
         raise ValueError("it is a zip file, as an .xlsx is: give it the ending that it should have")
     encoding = encoding_of(content, dialect)
@@ -89,14 +90,24 @@ def records(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[st
             yield last, row
 
 
-def _content(path: Path) -> bytes:
-    if path.suffix.lower() != ".gz":
-        return path.read_bytes()
-    packed = path.stat().st_size
-    with gzip.open(path) as file:
-        parts, size = [], 0
-        while part := file.read(2**24):
-            parts.append(part)
-            size += len(part)
-            check_packing(packed, size)
-    return b"".join(parts)
+def _content(path: Path, dialect: Dialect) -> bytes:
+    """All bytes, unpacked. Raises ValueError at the first that no table has: before they are decoded, and held three times."""
+    packed, content, line = path.stat().st_size, bytearray(), 0
+    ends, between = _bytes_of("\n\r", dialect), _bytes_of(f",\t;| {dialect.sep or ''}", dialect)
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        while part := file.read(_PART):
+            content += part
+            check_packing(packed, len(content))
+            line = 0 if any(sign in part for sign in ends) else line + len(part)
+            if line > _LONGEST_LINE and line > RATIO * packed:
+                raise ValueError(f"it unpacks from {packed:,} bytes to a line of more than {line:,}, more than data do")
+            if line and len(part) == _PART and not any(sign in part for sign in between):
+                most = f"{csv.field_size_limit():,} characters"
+                raise ValueError(f"it has a cell of more than {_PART:,} bytes; expected at most {most}")
+    return bytes(content)
+
+
+def _bytes_of(signs: str, dialect: Dialect) -> set[bytes]:
+    """As ASCII has them, which most encodings share, and as the dialect's encoding has them."""
+    encodings = ("ascii", dialect.encoding or "ascii")
+    return {sign.encode(encoding, "ignore") for encoding in encodings for sign in signs} - {b""}

@@ -84,12 +84,17 @@ def _write_text(frame: pd.DataFrame, file: BinaryIO, ending: str, dialect: Diale
     try:
         frame.to_csv(file, encoding=dialect.encoding or "utf-8", **options)
     except UnicodeEncodeError as error:
-        letter = error.object[error.start]
-        message = f"{dialect.encoding} has no {letter!r}: a file is in UTF-8 therefore; for reading it: --encoding utf-8"
-        warnings.warn(message, JPVAEWarning, stacklevel=5)
+        warn_of_letter(error)
         file.seek(0)
         file.truncate()
         frame.to_csv(file, encoding="utf-8", **options)
+
+
+def warn_of_letter(error: UnicodeEncodeError) -> None:
+    """That a file is in UTF-8, for its encoding lacks a letter."""
+    letter = error.object[error.start]
+    message = f"{error.encoding} has no {letter!r}: a file is in UTF-8 therefore; for reading it: --encoding utf-8"
+    warnings.warn(message, JPVAEWarning, stacklevel=6)
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -13,18 +13,18 @@ import pandas as pd
 from ..errors import JPVAEWarning
 from .dialect import Dialect
 from .text_files import check_packing
+from .xlsx_limits import COLUMNS as COLUMNS
+from .xlsx_limits import LINES, LONGEST, check
 
-ROWS = 1_048_575  # of a sheet, beside the header
-COLUMNS = 16_384
-LONGEST = 32_767  # characters of a cell
+ROWS = LINES - 1  # of a sheet, beside the header
 _UNCOMPUTED = re.compile(rb"<c\b([^>]*)>\s*<f\b[^>]*?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
-_MOST = 50_000_000  # cells: openpyxl holds them as Python objects
 
 
 def read(path: Path, dialect: Dialect) -> tuple[list[str], list[list[str | None]]]:
     """The names, and the rows below them as texts. Raises ValueError where more than one sheet has cells and none is chosen."""
     with zipfile.ZipFile(path) as archive:
         check_packing(path.stat().st_size, sum(part.file_size for part in archive.infolist()))
+        check(archive, path.stat().st_size)
     import openpyxl
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
@@ -65,26 +65,29 @@ def _check_markup(path: Path, sheet: str) -> None:
 def _rows(sheet: Any) -> list[tuple[int, list[str | None]]]:
     """The lines that are not empty, each up to its last cell that is not."""
     sheet.reset_dimensions()  # a sheet may claim any size
-    rows, cells = [], 0
+    rows = []
     for line, row in enumerate(sheet.iter_rows(values_only=True), start=1):
         texts = [_text(value) for value in row]
         while texts and texts[-1] is None:
             texts.pop()
-        cells += len(texts)
-        if cells > _MOST:
-            raise ValueError(f"it has more than {_MOST:,} cells; save it as .csv or .parquet")
         if texts:
             rows.append((line, texts))
     return rows
 
 
+class TextCell(str):
+    """The text of a cell that has a text, not a number or a truth value."""
+
+
 def _text(value: Any) -> str | None:
     if value is None or value == "":
         return None
+    if isinstance(value, str):
+        return TextCell(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     if hasattr(value, "isoformat"):
-        return str(value.isoformat()).removesuffix("T00:00:00")
+        return TextCell(str(value.isoformat()).removesuffix("T00:00:00"))
     return str(value).upper() if isinstance(value, bool) else str(value)  # of a float the shortest digits that mean it
 
 

@@ -220,9 +220,7 @@ def unknown_category(view: str, row: Any, column: str | int, value: Any, known: 
         return ViewError(f"{place}; expected one of {list(known)}, as texts or numbers")
     twin = next((level for level in known if alike(str(level)) == alike(str(value))), None)
     if twin is not None:
-        return ViewError(
-            f"{place}, but {twin!r} was not: write them alike (they differ in case, blanks or the form of a letter)"
-        )
+        return ViewError(f"{place}, but {twin!r} was not: {differing(str(value), str(twin))}: write them alike")
     return ViewError(
         f"{place}; expected one of {list(known)}. Leave the cell or the row out, fit with data that have it, or have it "
         f"imputed (impossible=\"missing\"). If it means that nothing was observed, in a file: --na '{view}:{column}={value}'"
@@ -232,6 +230,19 @@ def unknown_category(view: str, row: Any, column: str | int, value: Any, known: 
 def alike(text: str) -> str:
     """What texts have in common that differ in case, blanks or the form of a letter alone."""
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def differing(a: str, b: str) -> str:
+    """Two texts that are ``alike``, and what they differ in: where it is the form of a letter, by their characters' numbers,
+    for such letters may look the same."""
+    if " ".join(a.split()).casefold() == " ".join(b.split()).casefold():
+        return f"{a!r} and {b!r}, which differ in case or blanks alone"
+    form = "Unicode's composed and decomposed forms" if _composed(a) == _composed(b) else "Unicode's compatible forms"
+    return f"{a!a} and {b!a}, which differ in the form of a letter ({form})"
+
+
+def _composed(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
 
 
 def tuples(value: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import MissingDependency, ViewError
 from .arrays import as_array, is_foreign, to_pandas
-from .columns import Codes, Columns, Label, unknown_category
+from .columns import Codes, Columns, Label, alike, unknown_category
 from .names import unwritable
 
 EXACT = 2**53  # integers up to here are the same as float64
@@ -214,7 +214,8 @@ def check_exact(values: np.ndarray, view: str, titles: Sequence[Any]) -> None:
         row, j = (int(k) for k in np.argwhere((values > EXACT) | (values < -EXACT))[0])
         raise ViewError(
             f"view {view!r}, column {titles[j]!r} has the integer {values[row, j]}, beyond 2**53; expected values, not codes: "
-            f"leave the column out, in a file: --drop '{view}:{titles[j]}'"
+            "correct the cell, or leave it empty; a column of codes is left out of the fit, in a file: "
+            f"jpvae fit --drop '{view}:{titles[j]}'"
         )
 
 
@@ -226,7 +227,11 @@ def in_order(table: Table, columns: Columns) -> Table:
         if unknown or absent:
             found = f"unknown columns {unknown}" if unknown else f"no columns {absent}"
             also = f", and no columns {absent}" if unknown and absent else ""
-            raise ViewError(f"view {table.view!r} has {found}{also}; expected those of the fit: {_some(columns.names)}")
+            twins = [f"{b!r} for {a!r}" for a in unknown for b in absent if alike(str(a)) == alike(str(b))]
+            drop = " ".join(f"--drop '{table.view}:{name}'" for name in unknown[:5])
+            advice = f". What the fit did not have is left out, in a file by {drop}" if unknown else ""
+            advice = f". Write {', '.join(twins[:5])}" if twins else advice
+            raise ViewError(f"view {table.view!r} has {found}{also}; expected those of the fit: {_some(columns.names)}{advice}")
         return replace(read_table(table.frame[list(columns.names)], table.view), came_as=table.names, back=table.back)
     if table.count != columns.count:
         raise ViewError(f"view {table.view!r} has {table.count} columns; expected {columns.count}, as in fit")

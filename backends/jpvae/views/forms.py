@@ -2,7 +2,8 @@
 
     plain        "12", "-3.5", "1e3"           marked    a number with a limit, currency, unit or sign: "<5", "$3", "5.1 H"
     date, time   "4 Mar 2021", "10:30"         parts     "12w3d", "5'10\"", "1h30", "48°51'N", "P1DT2H"
-    pair         "120/80", "38+4", "1:160"     power, negative, based, fraction    "1.2x10^3", "(5.2)", "12-", "0x1F", "½"
+    pair         "120/80", "38+4", "1:160"     power, Fortran    "1.2x10^3", "5D+02"
+    negative, based, fraction                "(5.2)", "12-", "0x1F", "½"
 
 Bands ("18-30", "50+", "<18"), codes with letters of no unit ("1a", "T2", "A-1") and genotypes ("0/1") have none of them.
 """
@@ -14,7 +15,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .numerals import PLAIN
+from .numerals import PLAIN, is_part_of_a_number
 
 MISSING = {
     *("", "?", "??", "???", ".", "..", "...", "-", "--", "---", "–", "—", "*", "#n/a", "n/a", "n.a.", "n.a", "na", "nan", "nd"),
@@ -59,6 +60,9 @@ _PARTS = re.compile(
 _PAIR = re.compile(rf"[-+]?{_DECIMAL}\s*(?:(?:[/±:;|+⁄~x×*→\t]|\+/-|(?:out )?of )\s*{_DECIMAL}|[(\[]\s*[-+]?\d[^()\[\]]*[)\]])")
 _ALLELES = re.compile(r"[0-3][/|][0-3]")
 _POWER = re.compile(rf"(?:[-+]?{_DECIMAL}\s*[x×*·]\s*10\s*[\^*]{{0,2}}|[-+]?10\s*[\^*]{{1,2}})\s*[-+\u2212]?\d+", re.IGNORECASE)
+_FORTRAN = re.compile(  # a sign or a point in it: "1D2" is a code
+    r"[-+\u2212]?(?:(?:\d+[.,]?\d*|[.,]\d+)\s?[dq]\s?[-+\u2212]|(?:\d+[.,]\d*|[.,]\d+)[dq])\d+", re.IGNORECASE
+)
 _NEGATIVE = re.compile(r"\(\s*\d[\d.,]*\s*\)|\d[\d.,]*\s*[-\u2212]")
 _BASED = re.compile(r"[-+]?0(?:x[\da-f_.]+(?:p[-+]?\d+)?|b[01_]+|o[0-7_]+)", re.IGNORECASE)
 _FRACTION = re.compile(r"[-+]?(?:\d+\s*)?[¼½¾⅐-⅞]|[-+]?\d+\s+\d+\s*[/⁄]\s*\d+")
@@ -88,6 +92,7 @@ FORMS = (
     Form("times", "make them hours or minutes", _TIME),
     Form("fractions", "make them decimal numbers: 0.5", _FRACTION),
     Form("powers of ten", "write them as 1.2e3", _POWER),
+    Form("numbers with Fortran's exponents", "write them with E: 5E+02", _FORTRAN),
     Form("numbers with brackets or a minus behind", "write them as -5.2 where they are negative", _NEGATIVE),
     Form("numbers to base 16, 8 or 2", "write them to base 10", _BASED),
     Form("numbers in parts of several units", "make them numbers of one unit", _PARTS),
@@ -122,7 +127,7 @@ def marked(text: str) -> re.Match[str] | None:
     unit = (found["unit"] or "").strip() if found else ""
     band = unit[:1] in "-–+:/" and unit != ""
     short = unit.isalpha() and len(unit) < 3 and not found["blank"] and not is_known(unit) if found else False
-    return None if band or short or len(unit) > 20 else found
+    return None if band or short or len(unit) > 20 or is_part_of_a_number(unit or "%") else found
 
 
 def is_known(unit: str) -> bool:

@@ -1,7 +1,8 @@
 """Values that a fitted model cannot take: a 2 where fit saw zeros and ones, a text that it never saw, a count of -1.
 
 By default the first is an error, which names it. Under impossible="missing" such a cell is left out and imputed, as an empty
-one is; where cells cannot be left out (entries="error"), the row's view is. One warning per view tells how many there were.
+one is; where cells cannot be left out (entries="error"), the row's view is, and its other cells are given back as they are.
+One warning per view tells how many there were.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Tally:
         if self.cells:
             warnings.warn(
                 f"view {self.view!r} has {self.cells} cells in {self.rows} rows that cannot have the fit's likelihoods (first: "
-                f"{self.first}); these {what} are treated as missing, and imputed",
+                f"{self.first}); these {what} are treated as missing, and "
+                + ("imputed" if what == "cells" else "these cells are imputed; the others of the rows come back as they are"),
                 JPVAEWarning,
                 stacklevel=4,
             )

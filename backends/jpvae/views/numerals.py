@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE | re.ASCII)
 WORDS = {"NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "None"}
 """Cells of a column of numbers that are as good as empty."""
+_EXPONENT = re.compile(r"[deq]\s*[-+\u2212]?\s*\d", re.IGNORECASE)
 _BLANKS = " \u00a0\u2009\u202f"
 _SIGNS = {".", ",", "'", " "}
 
@@ -26,6 +27,13 @@ def number(text: str, units: Sequence[str] = (), decimal: str = ".", thousands: 
     if decimal != ".":
         text = "." if "." in text else text.replace(decimal, ".")
     return float(text) if PLAIN.fullmatch(text) else None
+
+
+def is_part_of_a_number(unit: str) -> bool:
+    """Whether what stands at a number belongs to it: digits, signs and exponents, Fortran's D and Q among them. As a unit it
+    would be cut off: 5D+02 would be 5."""
+    unit = unit.strip().replace(",", ".").replace("\u2212", "-")
+    return bool(_EXPONENT.match(unit) or PLAIN.fullmatch(f"1{unit}") or PLAIN.fullmatch(f"{unit}1"))
 
 
 def signs(texts: Collection[str], units: Sequence[str] = ()) -> list[tuple[str, str]]:

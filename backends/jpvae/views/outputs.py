@@ -32,7 +32,7 @@ def begin(data: Views, out: Any, *, with_std: bool) -> list[list[np.ndarray]]:
         results = [_checked(data, shapes, part, name) for part, name in zip(out if with_std else [out], names, strict=True)]
     for i in range(len(shapes)):
         for rows in blocks(len(data.observed)):
-            known = np.where(data.observed[rows, i, None], data.read(i, rows), np.nan)
+            known = data.known(i, rows)
             if out is not None:
                 write(results[0][i], rows, known)
             if with_std:

@@ -46,6 +46,7 @@ class Views:
     given: tuple[Table | None, ...]
     index: Any  # of the DataFrames among them
     leaving_out: tuple[Impossible, ...] | None = None  # what ``read`` leaves out of the tables
+    spared: np.ndarray | None = None  # (N, M) bool: not observed, for some of its cells are impossible; the others are known
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -82,6 +83,18 @@ class Views:
         if self.leaving_out is not None:
             values = self.leaving_out[view].leave_out(values, self.leaving_out[view].find(values, observed))
         return _known(values, observed, dtype, 0.0)
+
+    def known(self, view: int, rows: slice) -> np.ndarray:
+        """The same, NaN where nothing was observed: what a result may not change."""
+        table, there, dtype = self.tables[view], self.observed[rows, view], self.dtype(view)
+        if table is None:
+            return np.full((len(there), self.features[view]), np.nan, dtype)
+        values = _rows(table, rows)
+        if self.spared is not None:
+            there = there | self.spared[rows, view]
+        if self.leaving_out is not None:
+            values = np.where(self.leaving_out[view].find(values, there), np.nan, values)
+        return _known(values, there, dtype, np.nan)
 
     def give_back(self, results: Sequence[np.ndarray], kind: str = "decoded") -> Any:
         """Results per view, (N, p_i) or draws (S, N, p_i), in the container of the views (see returning.give_back)."""
@@ -132,6 +145,7 @@ def checked(
         None if t is None else t.numbers(c, observed[:, i], None if leaving_out is None else UNSEEN)
         for i, (t, c) in enumerate(zip(opened.tables, opened.columns, strict=True))
     ]
+    spared = None if leaving_out is None else np.zeros_like(observed)
     kept = [np.full((N, c.count), np.nan, _dtype(a)) for a, c in zip(arrays, opened.columns, strict=True)] if keep else []
     for i, (a, c, name) in enumerate(zip(arrays, opened.columns, opened.names, strict=True)):
         if a is None:
@@ -143,11 +157,13 @@ def checked(
             values = _rows(a, rows)
             if a.dtype in (np.dtype(np.int64), np.dtype(np.uint64)):
                 frames.check_exact(values, name, range(c.count))
-            if leaving_out is not None:
+            possible = values
+            if leaving_out is not None and spared is not None:
                 found = leaving_out[i].find(values, observed[rows, i])
                 tally.add(values, found, frames.row_titles(index, rows))
-                values = leaving_out[i].leave_out(values, found)
-                observed[rows, i] &= ~(found.any(axis=1) & np.isnan(values).all(axis=1))
+                possible, values = np.where(found, np.nan, values), leaving_out[i].leave_out(values, found)
+                spared[rows, i] = found.any(axis=1) & np.isnan(values).all(axis=1)
+                observed[rows, i] &= ~spared[rows, i]
             if missing == "nan":
                 observed[rows, i] &= ~np.isnan(values).all(axis=1)
             _finite(values, observed[rows, i], name, missing, entries, frames.row_titles(index, rows), c)
@@ -157,13 +173,20 @@ def checked(
             if visit is not None:
                 visit(i, rows, _known(values, observed[rows, i], _dtype(a), 0.0), observed[rows, i])
             if keep:
-                kept[i][rows] = _known(values, observed[rows, i], _dtype(a), np.nan)
+                there = observed[rows, i] if spared is None else observed[rows, i] | spared[rows, i]
+                kept[i][rows] = _known(possible, there, _dtype(a), np.nan)
         tally.warn("cells" if entries == "marginalise" else "rows")
         if opened.fitting and entries == "marginalise" and observed[:, i].any() and not filled.all():
             raise ViewError(
                 f"view {name!r}, column {c.title(int(np.argmin(filled)))!r} has no value in any row; leave the column out"
             )
     empty = np.flatnonzero(~observed.any(axis=1))
+    if empty.size and spared is not None and spared[empty[0]].any():
+        raise ViewError(
+            f"row {frames.row_titles(index, slice(0, N))[int(empty[0])]} has impossible values in every view that it has, and "
+            "nothing is left to impute them from; expected another view of it, or a model that can leave out single cells: "
+            'fit with entries="marginalise" (--entries marginalise)'
+        )
     if empty.size:
         raise ViewError(
             f"mask leaves row {frames.row_titles(index, slice(0, N))[int(empty[0])]} with no view ({empty.size} such rows); "
@@ -177,7 +200,9 @@ def checked(
     tables = tuple(kept) if keep else tuple(arrays)
     kept_out = None if keep else leaving_out
     return Views(
-        tables, observed, whole, opened.names, opened.columns, opened.keyed, opened.together, opened.tables, index, kept_out
+        *(tables, observed, whole, opened.names, opened.columns, opened.keyed, opened.together, opened.tables, index),
+        leaving_out=kept_out,
+        spared=spared,
     )
 
 

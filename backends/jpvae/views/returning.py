@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,8 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
             if fits and pd.api.types.is_numeric_dtype(given.dtype):  # a column without a text: all its cells are empty
                 fits = not any(isinstance(text, str) for text in written)
             made[name] = pd.Series(written, index=index, dtype=given.dtype if fits else None)
+        elif kind != "numbers" and given is not None and (places := _decimal_places(given)) is not None:
+            made[name] = _decimals(given, known, values[:, j], places)
         else:
             small = given is not None and isinstance(given.dtype, np.dtype) and given.dtype.kind == "f"
             whole = kind != "numbers" and j in columns.coded and given is not None and getattr(given.dtype, "kind", "") in "iu"
@@ -75,6 +78,23 @@ def _floats(frame: Any, columns: Columns) -> dict[int, np.dtype[Any]]:
     """The types of the columns that are NumPy's floats and no categories, by place."""
     dtypes = enumerate(frame.dtypes)
     return {j: t for j, t in dtypes if isinstance(t, np.dtype) and t in _FLOATS and j not in columns.coded}
+
+
+def _decimal_places(given: Any) -> int | None:
+    """How many digits a column of Python's Decimals has after the point; None where it is no such column."""
+    there = [value for value in given.tolist() if value is not None] if given.dtype == object else []
+    if not there or not all(isinstance(value, Decimal) and value.is_finite() for value in there):
+        return None
+    return max(0, *(-int(value.as_tuple().exponent) for value in there))
+
+
+def _decimals(given: Any, known: np.ndarray | None, values: np.ndarray, places: int) -> Any:
+    """What was known to its last digit, the other values to so many places."""
+    context, step = Context(prec=400), Decimal(1).scaleb(-places)
+    same = np.zeros(len(values), dtype=bool) if known is None else known == values
+    texts = zip(given.tolist(), same.tolist(), values.tolist(), strict=True)
+    made = [own if keep else Decimal(value).quantize(step, context=context) for own, keep, value in texts]
+    return given._constructor(made, index=given.index, dtype=object)
 
 
 def named(values: np.ndarray, names: Sequence[str], index: Any) -> Any:

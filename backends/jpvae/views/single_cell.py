@@ -41,11 +41,12 @@ def read(table: Any, view: str, layer: Any) -> Table:
         raise ViewError(f"view {view!r} is a {type(annotated).__name__}; expected an AnnData in each modality")
     if not annotated.obs_names.is_unique:
         raise ViewError(f"view {view!r} has cells of the same name; expected different ones: call obs_names_make_unique()")
-    frame = numbers_of(annotated, layer.get(view) if isinstance(layer, Mapping) else layer, view)
+    layer = layer.get(view) if isinstance(layer, Mapping) else layer
+    frame = numbers_of(annotated, layer, view)
     if index is not None and not index.equals(frame.index):
         frame = frame.reindex(index)
     made = read_table(frame, view)
-    return Table(view, made.values, frame, back=partial(like, annotated), counts=True)
+    return Table(view, made.values, frame, back=partial(like, annotated, layer=layer), counts=True)
 
 
 def numbers_of(annotated: Any, layer: str | None, view: str) -> Any:
@@ -73,9 +74,9 @@ def check_sparse(matrix: Any, place: str) -> None:
             raise ViewError(f"{place} has a damaged sparse matrix ({error}); write it anew from its source") from error
 
 
-def like(annotated: Any, frame: Any) -> Any:
-    """An AnnData whose X is the frame; all else is the given one's, with gaps (NaN) for cells that it lacks, of which there are
-    no distances (obsp) then. Of a frame with other features (probabilities) obs and uns alone."""
+def like(annotated: Any, frame: Any, layer: str | None = None) -> Any:
+    """An AnnData whose X, or layer of that name, is the frame; all else is the given one's, with gaps (NaN) for cells that it
+    lacks, of which there are no distances (obsp) then. Of a frame with other features (probabilities) obs and uns alone."""
     import pandas as pd
     from anndata import AnnData
 
@@ -86,13 +87,19 @@ def like(annotated: Any, frame: Any) -> Any:
         return AnnData(frame.to_numpy(), annotated.obs.reindex(frame.index), var, uns=dict(annotated.uns))
     if (rows >= 0).all():
         made = annotated[rows, columns].to_memory()
-        made.X = frame.to_numpy()
+        if layer is None:
+            made.X = frame.to_numpy()
+        else:
+            made.layers[layer] = frame.to_numpy()
         return made
     known = annotated[:, columns]
     parts = {key: _with_gaps(value, rows, frame.index) for key, value in known.obsm.items()}
     layers = {key: _with_gaps(value, rows, frame.index) for key, value in known.layers.items()}
     obs, var, uns = known.obs.reindex(frame.index), known.var.copy(), dict(known.uns)
-    return AnnData(frame.to_numpy(), obs, var, uns=uns, obsm=parts, varm=dict(known.varm), layers=layers)
+    X = frame.to_numpy()
+    if layer is not None:
+        X, layers[layer] = None if known.X is None else _with_gaps(known.X, rows, frame.index), X
+    return AnnData(X, obs, var, uns=uns, obsm=parts, varm=dict(known.varm), layers=layers)
 
 
 def _with_gaps(values: Any, rows: np.ndarray, index: Any) -> Any:

@@ -20,7 +20,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
-from .columns import alike
+from .columns import alike, differing
 from .forms import FORMS, MISSING, PAIR, are_alleles, is_known, is_plain, looks_like_a_number, marked
 from .numerals import WORDS, signs
 
@@ -34,7 +34,7 @@ def complaint(levels: Collection[object], place: str = "VIEW:COLUMN") -> str | N
     """What a column's different values are taken for instead of a category, and what to do; None where they may be one."""
     texts = [level for level in levels if isinstance(level, str)]
     if (twin := _twin(texts)) is not None:
-        return f"has the levels {twin[0]!r} and {twin[1]!r}, which differ in case or blanks alone: write them alike"
+        return f"has the levels {differing(*twin)}: write them alike"
     there = [text for text in texts if text.strip().casefold() not in MISSING]
     gaps, numbers = sorted(set(texts) - set(there)), len(levels) - len(texts)
     if len(levels) - len(gaps) > 2 and (found := _other(there, place)):

@@ -135,7 +135,7 @@
       const picture = make("td");
       picture.append(sparkline(column));
       const cells = [column[OBSERVED].toLocaleString("en"), column[IMPUTED].toLocaleString("en"), fixed(column[SHIFT]), fixed(column[R2])];
-      row.append(head, make("td", data.views[column[VIEW]]), picture, ...cells.map((text) => make("td", text, { class: "n" })));
+      row.append(head, make("td", data.views[column[VIEW]], { class: "view" }), picture, ...cells.map((text) => make("td", text, { class: "n" })));
       return row;
     }));
     const all = found.length === data.columns.length;
