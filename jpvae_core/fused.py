@@ -96,8 +96,8 @@ class Fused:
         spread = xp.matrix_transpose(inverse)
         for one in self.alone:
             gap, turned = u - one.source, one.K @ spread
-            inside = one.m - times(one.K, gap)
-            own = one.spread + xp.sum(one.r * one.r * (inside * inside + xp.sum(turned * turned, axis=-1)), axis=-1)
+            inside, turned = one.r * (one.m - times(one.K, gap)), one.r[..., :, None] * turned  # before squares may overflow
+            own = one.spread + xp.sum(inside * inside + xp.sum(turned * turned, axis=-1), axis=-1)
             if not square(one.frame):
                 own = own + self._outside(one, one.a * times(one.precision, gap), one.a[..., :, None] * one.precision @ spread)
             total = total + one.bit[..., 0] * own

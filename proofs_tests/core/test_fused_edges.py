@@ -123,6 +123,21 @@ def test_in_the_latents_the_error_is_that_of_the_condition_number_or_the_posteri
                 assert np.all((np.abs(value - want) <= room * scale)[fits]), name
 
 
+@pytest.mark.parametrize("dtype", GAPS)
+@pytest.mark.parametrize("structure", LATENT[1:], ids=lambda s: s.kind)
+def test_where_all_evidence_is_sharp_at_once_a_kl_that_fits_is_finite(structure: Structure, dtype: str) -> None:
+    """Means over the gap are squared there, and the squares times r^2 leave the dtype only where the KL does. (By which factor
+    it is off is not promised: w eps is far above 1.)"""
+    gap = {"float32": 1e-26, "float64": 1e-260}[dtype]
+    parameters, means, log_vars, _, _, _ = arguments(structure, gap, 0.0, 1)
+    parameters["logits"] = np.full_like(parameters["logits"], parameters["logits"].max())
+    log_vars = [x + np.float32(np.log(gap)) for x in log_vars]
+    for library in (Library.NUMPY, Library.TORCH):
+        xp = Backend(library, dtype)
+        q = jc.fuse(structure.prior(xp.array(parameters)), *xp.array([means, log_vars]))
+        assert np.isfinite(np.asarray(q.kl())).all(), library
+
+
 @pytest.mark.parametrize("reach", [3.0, 80.0])
 @pytest.mark.parametrize(("xp", "structure", "gap"), cases(FRAME, (Library.NUMPY, Library.TORCH)))
 def test_in_frames_means_draws_and_covariances_keep_their_digits(

@@ -3,6 +3,8 @@
 The model and the target are exact.py's, where p(x_missing | x_observed) is Gaussian regression; encoders are spoilt by hand.
 """
 
+import functools
+
 import numpy as np
 import pytest
 from exact import COLUMNS, exact, split
@@ -166,6 +168,7 @@ def test_each_draw_alone_and_all_together_have_the_weights(draws):
 
 
 def test_collapsed_weights_are_reported_with_what_to_do():
+    """By imputations and by scores, of eight draws on."""
     one = spoilt(shrink=-8.0, widen=-3.0)
     views, mask = one.sample(ROWS, 7), np.tile(TWO, (ROWS, 1))
     assert np.median(one.model.effective_draws(views, mask, n_draws=40)) < 1.5
@@ -173,6 +176,9 @@ def test_collapsed_weights_are_reported_with_what_to_do():
         with pytest.warns(JPVAEWarning, match=r"in the middle row 40 draws are worth 1\.\d.*hang on single draws.*proposals"):
             call(views, mask, n_draws=4, proposals=40)
     one.model.impute(views, mask, n_draws=4)  # no proposals, no warning
+    for call in (one.model.score_samples, functools.partial(one.model.score_conditional, target=0)):
+        with pytest.warns(JPVAEWarning, match=r"in the middle row 8 draws are worth 1\.\d.*Take more n_draws"):
+            call(views, mask, n_draws=8)
 
 
 @pytest.mark.parametrize("proposals", [0, 1, True, 2.5, "all", 100_001])

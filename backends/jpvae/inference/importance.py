@@ -5,6 +5,9 @@ With K draws z^k ~ q of weights w_k = p(x, z^k) / q(z^k),
     log p(x) ~ log mean w        standard error about  sqrt( (mean w^2 / (mean w)^2 - 1) / K )       (delta method)
     effective draws              (sum w)^2 / sum w^2                                                 (Kish)
 
+The error is the spread of the weights that were drawn, at most sqrt(1 - 1/K): where they are worth less than two draws it
+measures nothing, and is infinite.
+
 Resampling takes draw k with probability w_k / sum w. As K grows the result is a draw of p(z | x), whatever q is. Systematic
 resampling lays the weights end to end on a circle and takes what S evenly spaced places meet, the first of them anywhere: each
 place alone is uniform, so each of the S draws alone has the weighted law, and draw k is taken S w_k / sum w times but for less
@@ -22,7 +25,7 @@ from ..errors import ConfigError, JPVAEWarning
 from ..option_values import at_least
 
 _MOST_PROPOSALS = 100_000
-COLLAPSED, ENOUGH = 1.5, 32  # effective draws in the middle row, of at least so many
+COLLAPSED, ENOUGH = 1.5, 8  # effective draws in the middle row, of at least so many
 # What "auto" takes: twice as many proposals as draws; a row keeps plain draws where they are worth less (docs/experiments.md).
 _PER_DRAW, _FEWEST, _MANY, WORTH = 2, 32, 2_000, 8.0
 Proposals = int | Literal["auto"] | None
@@ -53,7 +56,8 @@ class Weights:
         """What they come to."""
         effective = np.exp(2.0 * self._sum - self._squares)
         spread = np.maximum(self._count / effective - 1.0, 0.0)
-        return Evidence(self._sum - np.log(self._count), np.sqrt(spread / self._count), effective)
+        error = np.where(effective < 2.0 - 1e-9, np.inf, np.sqrt(spread / self._count))
+        return Evidence(self._sum - np.log(self._count), error, effective)
 
 
 class Resampling:

@@ -88,7 +88,7 @@ class Imputations:
             of an ordinal scale.
         seed : int, optional
             Of the draws; by default the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index
-            (unless that only counts the rows) or else on its content.
+            (unless that is whole numbers without a name, as pandas counts rows) or else on its content.
         out : list or dict of ndarray, optional
             Arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
             the views themselves. Blocks of rows are read, checked and written one by one: with memory-mapped views and ``out``,
@@ -197,7 +197,7 @@ class Imputations:
             whose predictive mean is nearest (5 is usual). Categories are drawn as ever.
         seed : int, optional
             Of the draws; by default the fit's. A row keeps its draws wherever it stands: they depend on its DataFrame's index
-            (unless that only counts the rows) or else on its content.
+            (unless that is whole numbers without a name, as pandas counts rows) or else on its content.
 
         Returns
         -------
