@@ -1,4 +1,4 @@
-"""Checks of shapes, dtypes and libraries. They read metadata only, never values, so that tracing passes through them."""
+"""Checks of shapes, dtypes and libraries, which tracing passes through: values are read only where nothing traces."""
 
 from __future__ import annotations
 
@@ -106,6 +106,26 @@ def check_rows(name: str, x: Array, rows: Array) -> None:
     if x.ndim < 2 or x.shape[-2] != rows.shape[-2]:
         raise ShapeError(
             f"{name} has shape {tuple(x.shape)}; expected (..., {rows.shape[-2]}, k), one row for each of the data's"
+        )
+
+
+def check_evidence(log_vars: Sequence[Array]) -> None:
+    """No log-variance is above 0, where the values can be seen."""
+    for i, x in enumerate(log_vars):
+        library = library_of(x)
+        if library not in ("numpy", "torch", "jax") or not concrete(x):
+            continue
+        try:
+            values: Any = np.asarray(x) if library == "jax" else x  # within jit an operation on constants would be traced
+            if not bool((values > 0.0).any()):
+                continue
+        except (
+            RuntimeError
+        ):  # within torch.func.vmap, of tensors without storage and of other machines' arrays none can be read
+            return
+        raise ArgumentError(
+            f"log_vars[{i}] holds {float(values[values > 0.0][0]):g}; expected at most 0 (a standard deviation of at most "
+            "1): a view can only add information to the prior. log_var = -softplus(s) keeps it so."
         )
 
 

@@ -41,7 +41,7 @@ from typing import Any, Literal, overload
 
 from ._alone import Alone, alone_of, below, log1p_or_log, times, together
 from ._bits import bits_of
-from ._checks import check_dtype, check_last, check_posterior
+from ._checks import check_dtype, check_evidence, check_last, check_posterior
 from ._door import LISTS, Form, Mask, Views, enter, log_variances
 from ._xp import Array, Namespace, X, block_diagonal, eye_like, public
 from .density import log_density
@@ -224,8 +224,8 @@ def fuse(
     means, log_vars
         What each encoder makes of its view alone: one array (..., B, n_i) per view ((n_i,) for a single row), in a list, or in
         a dict by the prior's names. log_vars must be at most 0, for a view can only add information (log_var = -softplus(s)
-        keeps it so); above 0 the result has no meaning. What a missing view's hold, NaN included, is ignored and gets
-        gradient 0.
+        keeps it so): where values can be seen one above 0 is refused, elsewhere the result has no meaning. What a missing
+        view's hold, NaN included, is ignored and gets gradient 0.
     mask
         As that of ``kl_divergence``. Leading axes (``subsets`` of the views, for instance) broadcast against the means'.
     coordinates
@@ -276,6 +276,7 @@ def fuse(
         some = xp.any(xp.astype(bare, xp.bool), axis=tuple(range(bare.ndim - like.ndim))) if bare.ndim > like.ndim else bare
         _, (mu, log_var) = bits_of(xp, some, mu, log_var)
         bits, _ = bits_of(xp, bare, mu)
+    check_evidence(log_var)
     if coordinates not in ("latent", "frame"):
         raise ValueError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
     loadings = prior.coupling.loadings_of(xp, like)

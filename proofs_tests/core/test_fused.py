@@ -8,6 +8,7 @@ N^{-1} e N^{-1} of T is at most |N_i^{-1}| e in T^{-1}. ``sharp`` is the largest
 many eps times its size.
 """
 
+import functools
 import itertools
 
 import calls
@@ -18,6 +19,7 @@ import strategies
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from libraries import Backend, Library
 from strategies import COUPLED, KINDS, STRUCTURES, THREE_VIEWS, Model, holes, models
 
 import jpvae_core as jc
@@ -150,6 +152,27 @@ def test_next_to_0_the_kl_keeps_its_digits(xp, structure, size):
     for r, mask in enumerate(masks):
         kl = oracles.fused(model, *(np.concatenate([x[r] for x in part]) for part in (means, log_vars)), mask)[2]
         assert abs(found[r] - kl) <= room * kl
+
+
+@pytest.mark.parametrize("coordinates", ["latent", "frame"])
+@pytest.mark.parametrize("library", [Library.NUMPY, Library.TORCH, Library.JAX])
+def test_evidence_that_takes_information_away_is_refused(library, coordinates):
+    """Above 0 alone, of a view that is there; by standard deviations too. Where nothing can be read it passes."""
+    xp = Backend(library, "float64")
+    prior = jc.JointPrior.orthogonal(xp.array(np.eye(2)), 0.9)
+    means, log_vars = xp.array([[np.zeros((3, 2))] * 2, [np.zeros((3, 2)), np.full((3, 2), 0.25)]])
+    seen = functools.partial(jc.fuse, prior, means, coordinates=coordinates)
+    with pytest.raises(jc.ArgumentError, match=r"log_vars\[1\] holds 0.25; expected at most 0"):
+        seen(log_vars)
+    with pytest.raises(jc.ArgumentError, match=r"log_vars\[0\] holds .*a standard deviation of at most 1"):
+        seen(std=xp.array([np.full((3, 2), 1.5)] * 2))
+    assert np.isfinite(np.asarray(seen([log_vars[0]] * 2).kl())).all()
+    assert np.isfinite(np.asarray(seen(log_vars, np.asarray([True, False])).kl())).all()
+    if library is Library.TORCH:
+        found = torch.func.vmap(lambda m, v: jc.fuse(prior, [m, m], [v, v], coordinates=coordinates).kl())(
+            means[0], log_vars[1]
+        )
+        assert found.shape == (3,)
 
 
 def test_subsets_on_a_leading_axis_of_the_mask():
