@@ -134,12 +134,12 @@ class Kept:
     def __init__(self, path: Path | None, keys: dict[str, str]) -> None:
         self.path, self.keys = path, keys
         kept = json.loads(path.read_text()) if path and path.exists() else {}
-        self.kept = {file: of for file, of in kept.items() if of["key"] == keys.get(file)}
+        self.kept = {file: of for file, of in kept.items() if of["key"] == keys.get(file, of["key"])}
 
     def read(self) -> Measured:
         """All that still holds."""
         found = Measured()
-        for of in self.kept.values():
+        for of in (of for file, of in self.kept.items() if file in self.keys):
             names = of["tests"]
             meets = {
                 (file, int(line)): {names[k] for k in at} for file, lines in of["meets"].items() for line, at in lines.items()

@@ -4,14 +4,19 @@ O^T O = I, det O = +1, A = (O - I)(O + I)^-1. (The paper prints eigenvalue +1: s
 orthogonal matrices: test_sign_matrix.py.) Errors: elimination_bounds.py.
 """
 
+import importlib
+
 import calls
 import elimination_bounds
 import numpy as np
 import oracles
+import pytest
 import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import skew_entries
+
+import jpvae_core as jc
 
 SEEDS, SIZES = st.integers(0, 999), st.sampled_from([5, 4, 3, 2, 1])
 
@@ -71,3 +76,16 @@ def test_eigenvalue_minus_one_is_out_of_reach_and_plus_one_is_not(xp, seed, n):
     kappa = oracles.cayley_condition(entries, n)
     assert np.linalg.svd(Q + np.eye(n))[1][-1] >= 2 / kappa - 3 * n**2.5 * kappa * xp.eps
     np.testing.assert_array_equal(xp.call(calls.rotation, n, np.zeros_like(entries))[1], np.eye(n))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_under_torch_export_places_and_signs_are_lists_and_the_matrix_is_the_same(monkeypatch, n):
+    """A[i, j] = entry k of the triangle, read row by row; A[j, i] = -A[i, j]."""
+    entries = np.random.default_rng(n).standard_normal((4, n * (n - 1) // 2))
+    expected = np.zeros((4, n, n))
+    expected[:, *np.triu_indices(n, 1)] = entries
+    expected -= np.swapaxes(expected, -1, -2)
+    for exported in (False, True):
+        monkeypatch.setattr(importlib.import_module("jpvae_core.skew"), "exporting", lambda exported=exported: exported)
+        np.testing.assert_array_equal(jc.skew(entries, n), expected)
+        np.testing.assert_array_equal(jc.skew_entries(expected), entries)

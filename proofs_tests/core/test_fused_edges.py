@@ -17,6 +17,7 @@ import fused_bounds
 import fused_gradient_bounds
 import numpy as np
 import pytest
+import torch
 from bound_problems import on_balls
 from libraries import Backend, Library
 from strategies import Structure, float32, holes
@@ -181,3 +182,14 @@ def test_in_frames_gradients_stay_within_their_bounds(structure: Structure, dtyp
     for name, values in found.items():
         for value, want, bound in zip(values, exact[name], bounds[name], strict=True):
             assert np.all(balls.error(value, want) <= bound * xp.eps + np.finfo(dtype).tiny), name
+
+
+def test_a_row_that_is_not_finite_stays_alone_where_a_library_would_raise_on_all():
+    """torch.linalg.cholesky raises on NaN; NumPy's does not."""
+    prior = jc.JointPrior.svd(torch.eye(3, 2).double(), torch.zeros(2).double(), torch.eye(2).double())
+    means, log_vars = ([x * torch.ones(3, n).double() for n in (2, 3)] for x in (1.0, -1.0))
+    whole = jc.fuse(prior, means, log_vars).kl()
+    log_vars[0][1, 0] = float("nan")
+    found = jc.fuse(prior, means, log_vars).kl()
+    assert torch.equal(found[[0, 2]], whole[[0, 2]])
+    assert torch.isnan(found[1])

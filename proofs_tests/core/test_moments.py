@@ -88,3 +88,12 @@ def test_too_few_rows_is_an_error_not_nan():
         jc.Moments().update(np.zeros((1, 3))).update(np.zeros((1, 2)))
     with pytest.raises(jc.ShapeError, match=r"rows has shape \(3,\); expected \(B, n\)"):
         jc.Moments().update(np.zeros(3))
+
+
+def test_rows_of_float32_are_summed_in_float64():
+    """Exactly the moments of the same numbers in float64, far from 0 too."""
+    rows = (1e4 + np.random.default_rng(0).standard_normal((50, 2))).astype(np.float32)
+    narrow, wide = (jc.Moments().update(x) for x in (rows, rows.astype(np.float64)))
+    assert narrow.mean.dtype == narrow.covariance.dtype == np.float64
+    np.testing.assert_array_equal(narrow.mean, wide.mean)
+    np.testing.assert_array_equal(narrow.covariance, wide.covariance)

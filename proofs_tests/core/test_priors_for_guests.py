@@ -60,6 +60,10 @@ def test_from_a_covariance(shape):
         jc.JointPrior.from_covariance(C / 0.9 * (1 + 1e-15))
     with pytest.raises(jc.NotAContraction, match="singular value 1"):
         jc.JointPrior.from_covariance(np.eye(*shape))
+    for odd in (np.nan, np.inf):
+        C[0, -1] = odd
+        with pytest.raises(jc.NotAContraction, match="singular value nan"):
+            jc.JointPrior.from_covariance(C)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -133,6 +137,14 @@ def test_another_device():
     assert prior.to(device="cpu") == prior
     independent = jc.JointPrior.independent([2, 1], like=torch.zeros(1)).to(dtype="float64")
     assert {x.dtype for x in independent.arrays} == {torch.float64}
+    away = prior.to(device="meta")
+    data = [torch.zeros(4, n, dtype=torch.float64, device="meta") for n in prior.dims]
+    mask = torch.ones(4, len(prior.dims), dtype=torch.bool)  # on the processor: it is brought to the data
+    assert jc.kl_divergence(away, data, data, mask).device.type == "meta"
+    with pytest.raises(
+        jc.LibraryError, match=r"means\[0\] is on the device meta but .*; expected one: \.to\(device\)|on the device cpu but"
+    ):
+        jc.kl_divergence(prior, data, data)
 
 
 @pytest.mark.parametrize(

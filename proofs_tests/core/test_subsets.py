@@ -89,6 +89,8 @@ REFUSED = {
     "a view": (lambda: jc.subsets(PRIOR, MASK, [["d"]]), r"parts\[0\] is \['d'\]"),
     "an empty part": (lambda: jc.subsets(PRIOR, MASK, [[]]), r"parts\[0\] is \[\]"),
     "rows": (lambda: jc.subsets(PRIOR, MASK, np.ones((2, 5, 3))), r"mask has shape \(3, 3\) and parts \(2, 5, 3\)"),
+    "a stack of masks": (lambda: jc.subsets(PRIOR, np.ones((2, 3, 3)), np.ones((2, 3))), r"mask has shape \(2, 3, 3\)"),
+    "a stack of parts": (lambda: jc.subsets(PRIOR, MASK, np.ones((2, 2, 3, 3))), r"parts \(2, 2, 3, 3\)"),
     "terms": (lambda: jc.subset_loss(PRIOR, LOG_PROBS[:2], KL, jc.subsets(PRIOR, MASK)), "log_probs has 2 arrays"),
     "a row": (
         lambda: jc.subset_loss(PRIOR, [x[..., 0] for x in LOG_PROBS], KL, jc.subsets(PRIOR, MASK)),

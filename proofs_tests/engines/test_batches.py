@@ -1,11 +1,14 @@
 """Batches are functions of (seed, step) alone: shuffled passes cut into batches, subsets of what is observed."""
 
+import contextlib
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numbered_batches import batches, same
 
+from jpvae.errors import ViewError
 from jpvae.model.model import Model
 from jpvae.training.batches import Batches
 from jpvae.training.plan import Plan
@@ -149,3 +152,54 @@ def test_a_row_without_some_cells_keeps_those_that_it_shows():
         assert abs(lost.mean() - 0.5 * 5 / 6) < 5 * 0.5 / np.sqrt(rows)
         assert abs((~kept).mean() - 0.25) < 5 * np.sqrt(0.5 / 3 + 0.01) / np.sqrt(rows)
     assert not np.array_equal(batch.targets[0][:, columns:], batch.targets[1][:, columns:])
+    held = Batches(given, np.ones((rows, 2), bool), model, replace(plan, validation_fraction=0.5))
+    assert all(np.array_equal(batch.views[0], given[0].inputs[at]) for at, batch in held.held_out())
+
+
+def test_rows_that_are_held_out_are_never_trained_on():
+    data = [batches(rows=20, size=6, views=3, validation_fraction=0.4, seed=seed) for seed in (0, 0, 1)]
+    held = [[(rows, batch) for rows, batch in one.held_out()] for one in data]
+    for one, found in zip(data, held, strict=True):
+        rows = np.concatenate([rows for rows, _ in found])
+        trained = {row for step in range(30) for row in one.rows(step).tolist()}
+        assert (len(rows), rows.tolist(), trained) == (8, sorted(set(rows.tolist())), set(range(20)) - set(rows.tolist()))
+        assert all(np.array_equal(batch.views[0], rows[:, None]) for rows, batch in found)
+    assert [len(rows) for rows, _ in held[0]] == [6, 2]
+    assert all(np.array_equal(a, b) and same(x, y) for (a, x), (b, y) in zip(held[0], held[1], strict=True))
+    assert any(not np.array_equal(a, b) for (a, _), (b, _) in zip(held[0], held[2], strict=True))
+    again = list(data[0].held_out())
+    assert all(same(x, y) for (_, x), (_, y) in zip(held[0], again, strict=True))
+
+
+def test_a_view_that_only_held_out_rows_have_is_named():
+    model = Model((1, 1), (2, 2), ("gaussian",) * 2, hidden=(), prior="canonical")
+    plan = Plan(3, 4, Constant(), LearningRate(), validation_fraction=0.9)
+    observed = np.array([[True, row == 3] for row in range(10)])
+    for seed in range(20):
+        chosen = replace(plan, seed=seed)
+        with contextlib.suppress(ViewError):
+            Batches([np.zeros((10, 1))] * 2, observed, model, chosen)
+            continue
+        with pytest.raises(ViewError, match="view 'view1' is observed in no row that is left to train on, after 9 of 10"):
+            Batches([np.zeros((10, 1))] * 2, observed, model, chosen)
+        with pytest.raises(ViewError, match="view 'b' is"):
+            Batches([np.zeros((10, 1))] * 2, observed, model, chosen, names=["a", "b"])
+        return
+    raise AssertionError("no seed holds the row out")
+
+
+def test_targets_stand_beside_inputs_where_any_view_has_its_own():
+    model = Model((1, 1), (2, 2), ("gaussian",) * 2, hidden=(), prior="canonical")
+    plan, x = Plan(3, 4, Constant(), LearningRate()), np.arange(4.0)[:, None]
+    for views in ([x, Prepared(x, x + 9.0)], [Prepared(x, x + 9.0), x]):
+        batch = Batches(views, np.ones((4, 2), bool), model, plan).at(0)
+        order = batch.views[0]
+        expected = [order + 9.0 if isinstance(view, Prepared) else order for view in views]
+        assert all(np.array_equal(*pair) for pair in zip(batch.targets, expected, strict=True))
+    assert Batches([x, x], np.ones((4, 2), bool), model, plan).at(0).targets is None
+
+
+def test_one_view_has_the_plain_bound():
+    batch = batches(views=1).at(0)
+    assert batch.weights.tolist() == [1.0]
+    assert np.array_equal(batch.subsets, batch.observed[None])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from jpvae.errors import JPVAEWarning
+from jpvae.errors import ConfigError, JPVAEWarning
 from jpvae.inference.filling import DrawStatistics
-from jpvae.inference.importance import Resampling, Weights, resample
+from jpvae.inference.importance import Resampling, Weights, resample, resampling_of, warn
 from jpvae.inference.noise import Occurrences, RowNoise
 from jpvae.inference.predictor import log_mean_exp
 from jpvae.streams import Stream
@@ -149,3 +149,23 @@ def test_collapse_is_judged_by_the_rows_that_are_resampled(proposals):
         else:
             resampling.warn()
     Resampling(proposals).warn()  # nothing was resampled
+
+
+@pytest.mark.parametrize(("draws", "expected"), [(1, 32), (16, 32), (17, 34), (999, 1998), (1000, 2000), (5000, 2000)])
+def test_how_many_proposals(draws, expected):
+    """By default twice as many as draws, at least 32 and at most 2,000; else as many as asked for."""
+    assert Resampling(None).proposals(draws) == expected
+    assert resampling_of("auto").proposals(draws) == expected
+    assert resampling_of(7).proposals(draws) == 7
+
+
+def test_the_option_of_proposals():
+    assert resampling_of(None) is resampling_of("auto", "plug-in") is resampling_of(None, "plug-in") is None
+    assert resampling_of(100_000).proposals(1) == 100_000
+    assert resampling_of(2).proposals(1) == 2
+    warn(None)
+    for odd in (1, 100_001, "all", True, 2.5):
+        with pytest.raises(ConfigError, match="proposals is "):
+            resampling_of(odd)
+    with pytest.raises(ConfigError, match="proposals needs method='predictive'"):
+        resampling_of(64, "plug-in")
