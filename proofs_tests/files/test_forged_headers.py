@@ -162,3 +162,14 @@ def test_what_no_file_could_give_back_is_refused_before_the_training(table):
 def test_a_command_of_bytes_that_are_no_text(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["jpvae", "fit", "--out", HALF])
     assert typed() == "jpvae fit --out 'x\\udcff'"
+
+
+def test_names_of_one_matrix_that_its_views_do_not_have(tmp_path):
+    X = pd.DataFrame(RNG.standard_normal((N, 3)), columns=["a", "b", "c"])
+    JPVAE(**FIT | {"ensemble": 1, "steps": 5}, likelihood="gaussian", view_slices=(1, 2)).fit(X, checkpoint=tmp_path / "m")
+    tensors, header = load_file(tmp_path / "m"), json.loads(header_of(tmp_path / "m")["header"])
+    assert list(JPVAE.load(tmp_path / "m").feature_names_in_) == ["a", "b", "c"]
+    for names in (["a", "b", "x"], ["b", "a", "c"]):
+        checkpoints.save(tmp_path / "m", tensors, header | {"feature_names": names})
+        with pytest.raises(CheckpointError, match="names of one matrix"):
+            JPVAE.load(tmp_path / "m")

@@ -8,7 +8,7 @@ import pytest
 from table_files import as_read, source, write
 
 from jpvae.errors import ViewError
-from jpvae.tables import text_files, xlsx, xlsx_limits
+from jpvae.tables import parquet_limits, text_files, xlsx, xlsx_limits
 from jpvae.tables.dialect import Dialect
 
 
@@ -96,3 +96,28 @@ def test_a_table_of_long_lines_is_read_in_any_encoding(tmp_path, encoding):
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text.encode(encoding)))
     names, rows = text_files.read(tmp_path / "t.csv.gz", ",", Dialect(sep="#", encoding=encoding))
     assert (len(names), len(rows), names[-1]) == (80_001, 1, "g79999")
+
+
+@pytest.mark.parametrize("kind", ["str", "category", "bytes"])
+def test_texts_that_a_parquet_has_once_and_a_table_many_times(tmp_path, monkeypatch, kind):
+    """Two megabytes of text in some kilobytes; pandas' categories are as small in memory."""
+    monkeypatch.setattr(text_files, "MOST", 2**20)
+    text = b"x" * 1000 if kind == "bytes" else "x" * 1000
+    table = pd.DataFrame({"who": range(2000), "t": [text] * 2000, "x": 1.5})
+    path = write(tmp_path / "t.parquet", table.astype({"t": "category"}) if kind == "category" else table)
+    assert path.stat().st_size < 2**16
+    monkeypatch.setattr(text_files, "RATIO", 10)
+    if kind == "category":
+        parquet_limits.check(path)
+        return
+    with pytest.raises(ViewError, match=r"it unpacks from [\d,]+ to 2,\d+,\d+ bytes, more than data do"):
+        as_read(source(path), "who")
+
+
+def test_a_parquet_of_texts_and_gaps_is_no_bomb(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_files, "MOST", 0)
+    monkeypatch.setattr(text_files, "RATIO", 4)
+    table = pd.DataFrame({"who": [f"P{k}" for k in range(500)], "t": ["a", None, "bb", "", "c"] * 100, "x": 1.5})
+    frame = as_read(source(write(tmp_path / "t.parquet", table)), "who").frame
+    assert frame["t"].iloc[:5].tolist()[0] == "a"
+    assert len(frame) == 500

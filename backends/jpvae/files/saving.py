@@ -108,6 +108,11 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             raise CheckpointError(f"{damaged} (names of one matrix)")
         if options.view_slices is not None:
             slices = Slices.from_json(options.view_slices, header["feature_names"])
+        if slices is not None and not all(
+            each.names is None or slices.names is None or each.names == tuple(slices.names[k] for k in at)
+            for each, at in zip(columns, slices.positions.values(), strict=True)
+        ):
+            raise CheckpointError(f"{damaged} (names of one matrix that its views do not have)")
         if not fits(tensors, model):
             raise CheckpointError(f"{str(path)!r}: its arrays do not match its header; the file is damaged")
         check_numbers(tensors, model, str(path))

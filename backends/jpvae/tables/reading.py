@@ -21,7 +21,7 @@ from ..errors import JPVAEWarning, MissingDependency, ViewError
 from ..views.columns import Columns
 from ..views.numerals import WORDS
 from ..views.texts import way_out
-from . import text_files, xlsx
+from . import parquet_limits, text_files, xlsx
 from .annotated import is_annotated
 from .annotated import read as read_cells
 from .cells import NotNumbers, TooLarge, column, without_codes
@@ -149,11 +149,8 @@ def _cells(source: Source, dialect: Dialect) -> tuple[Any, list[str], list[Any]]
 
 
 def _parquet(source: Source) -> tuple[list[str], list[Any]]:
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(source.path) as file:
-        shape = file.metadata
-        text_files.check_packing(source.path.stat().st_size, 8 * shape.num_rows * shape.num_columns)
+    if source.rows is None:  # else it is read in parts, and each is small
+        parquet_limits.check(source.path)
     frame = pd.read_parquet(source.path, engine="pyarrow") if source.rows is None else _some_rows(source.path, *source.rows)
     if any(name is not None for name in frame.index.names):  # pandas wrote its index as columns
         frame = frame.reset_index()

@@ -229,7 +229,7 @@ def in_order(table: Table, columns: Columns) -> Table:
             also = f", and no columns {absent}" if unknown and absent else ""
             twins = [f"{b!r} for {a!r}" for a in unknown for b in absent if alike(str(a)) == alike(str(b))]
             drop = " ".join(f"--drop '{table.view}:{name}'" for name in unknown[:5])
-            advice = f". What the fit did not have is left out, in a file by {drop}" if unknown else ""
+            advice = f". What the fit did not have is left out, in a file by {drop}" if unknown and not absent else ""
             advice = f". Write {', '.join(twins[:5])}" if twins else advice
             raise ViewError(f"view {table.view!r} has {found}{also}; expected those of the fit: {_some(columns.names)}{advice}")
         return replace(read_table(table.frame[list(columns.names)], table.view), came_as=table.names, back=table.back)
