@@ -12,10 +12,12 @@ TESTS, ROOT = HERE.parent, HERE.parents[1]
 PATIENCE = (4.0, 30.0)  # seconds of processor time that a mutant has for its first turn, and for its second
 SHOWN = ("__init__.py", "registry.py", "inspection.py", "latent_report.py", "verification.py", "progress.py")
 ABOUT = {  # folder -> tests; those of engines first, because others import from them
-    "engines": "batches plan likelihoods likelihood_digits schedules missing_cells divergence training subset_objective",
+    "engines": "batches plan likelihoods likelihood_units parts_and_cells likelihood_digits schedules missing_cells divergence "
+    "training subset_objective stacks numpy_engine",
     "estimator": "posterior_predictive predictive_std level_probabilities resampling row_noise score pooling affine_model "
     "estimator early_stopping mixed_tables impossible callbacks calibration imputation_bounds matching "
-    "ensembles bad_options large_tables weights_and_noise",
+    "ensembles bad_options large_tables weights_and_noise wide own_likelihoods streaming watching one_pass "
+    "results_beyond_memory",
 }
 
 

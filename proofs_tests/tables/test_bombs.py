@@ -5,6 +5,7 @@ import zipfile
 
 import pandas as pd
 import pytest
+from lab import FIT
 from table_files import as_read, source, write
 
 from jpvae.errors import ViewError
@@ -121,3 +122,13 @@ def test_a_parquet_of_texts_and_gaps_is_no_bomb(tmp_path, monkeypatch):
     frame = as_read(source(write(tmp_path / "t.parquet", table)), "who").frame
     assert frame["t"].iloc[:5].tolist()[0] == "a"
     assert len(frame) == 500
+
+
+def test_a_line_without_an_end_is_stopped_where_a_file_is_filled_in_blocks(in_lab, tmp_path, monkeypatch):
+    assert in_lab("fit", *FIT, "--view", "lab=lab.csv")[0] == 0
+    monkeypatch.setattr(text_files, "_LONGEST_LINE", 20_000)
+    with gzip.open(tmp_path / "bomb.csv.gz", "wt") as file:
+        file.write("who,x,y\nP000,1,2\n" + "9," * 2**20)
+    code, _, err = in_lab("impute", "m.safetensors", "--view", "lab=bomb.csv.gz", "--out", "o", "--rows", "7")
+    assert (code, (tmp_path / "o").exists()) == (2, False)
+    assert "to a line of more than" in err

@@ -25,7 +25,7 @@ from .filler import loaded
 from .partitions import Partition, Task, write
 from .ranges import cut
 from .sources import TEXTS, UNREADABLE, Source
-from .text_files import encoding_of, records
+from .text_files import encoding_of, lines, records
 
 
 def fill(given: Sequence[Source], task: Task, rows: int) -> dict[str, Any]:
@@ -103,11 +103,12 @@ def _texts(given: Sequence[Source], how: Mapping[str, Dialect], rows: int, folde
 def _parts(source: Source, dialect: Dialect, rows: int) -> Iterator[list[list[str]]]:
     """The names and so many rows, again and again. Raises ViewError."""
     opened: Any = gzip.open if source.ending.endswith(".gz") else open
+    size = source.path.stat().st_size
     try:
         with opened(source.path, "rb") as file:
             encoding = encoding_of(file.read(4), dialect)
         with opened(source.path, "rt", encoding=encoding, newline="") as file:
-            found = (row for line, row in records(file, _separator(source, dialect)) if line >= dialect.header)
+            found = (row for line, row in records(lines(file, size), _separator(source, dialect)) if line >= dialect.header)
             names = next(found, None)
             if names is None:
                 raise ValueError(f"it has no line {dialect.header} with names")

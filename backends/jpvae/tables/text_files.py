@@ -8,6 +8,7 @@ import gzip
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from .dialect import Dialect
 
@@ -88,6 +89,15 @@ def records(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[st
         last = reader.line_num
         if row:  # an empty line is no row
             yield last, row
+
+
+def lines(file: TextIO, packed: int) -> Iterator[str]:
+    """The lines of an open file of so many bytes. Raises ValueError at one that is longer than any of a table."""
+    most = max(_LONGEST_LINE, RATIO * packed)
+    while line := file.readline(most):
+        if len(line) == most:
+            raise ValueError(f"it unpacks from {packed:,} bytes to a line of more than {most:,}, more than data do")
+        yield line
 
 
 def _content(path: Path, dialect: Dialect) -> bytes:

@@ -1,0 +1,56 @@
+"""Which values a likelihood can have and which cells of a target are known, part by part; by hand."""
+
+import array_api_compat.numpy as xp
+import numpy as np
+import pytest
+
+from jpvae.model.likelihoods import Gaussian, Marginal, Mixed, StudentT, likelihood
+
+nan = np.nan
+
+
+def test_a_group_of_categories_is_there_or_missing_as_a_whole():
+    """Two variables of two levels; row by row, whether the first and the second can be."""
+    family = likelihood((("categorical", 4, 2),))
+    yes, no = [True, True], [False, False]
+    rows = {
+        (1, 0, nan, nan): yes + yes,
+        (nan, nan, 0, 1): yes + yes,
+        (1, 0, 1, 1): yes + no,
+        (0, 0, 1, 0): no + yes,
+        (nan, 1, 0, 1): [False, False, True, True],
+    }
+    found = family.valid(np.asarray(list(rows), dtype=float))
+    # An empty cell is for whoever looks for those: only what is there can be impossible.
+    there = ~np.isnan(np.asarray(list(rows), dtype=float))
+    assert np.array_equal(found & there, np.asarray(list(rows.values())) & there)
+
+
+def test_counts_are_whole_and_at_most_as_large_as_rates_reach():
+    values = np.asarray([[0.0, 1e12, np.nextafter(1e12, 2e12), -1.0, 0.5, 3.0]])
+    assert likelihood("poisson").valid(values).tolist() == [[True, True, False, False, False, True]]
+
+
+def test_parameters_of_parts_belong_to_their_columns():
+    family = Mixed([(Gaussian(), 2), (likelihood("bernoulli"), 1), (StudentT(), 3)])
+    found = family.own_columns(6)
+    assert {name: at.tolist() for name, at in found.items()} == {"0.log_var": [0, 1], "2.log_scale": [3, 4, 5]}
+    assert {name: len(at) for name, at in found.items()} == {name: len(x) for name, x in family.parameters(6).items()}
+
+
+@pytest.mark.parametrize("name", ["gaussian", "poisson", "student_t"])
+def test_an_empty_cell_is_not_known(name):
+    family, location, scale = Marginal(likelihood(name)), np.full(2, 0.5), np.ones(2)
+    values = np.asarray([[1.0, nan], [nan, 4.0], [2.0, 3.0]])
+    found, known = family.cells(family.targets(values, location, scale), 2)
+    assert known.tolist() == (~np.isnan(values)).tolist()
+    assert np.array_equal(found[known], likelihood(name).cells(likelihood(name).targets(values, location, scale), 2)[0][known])
+
+
+def test_the_mean_of_cells_knows_the_size_of_its_row():
+    """With the row's counts it is of the row's own depth, without of a row of median depth."""
+    plain, counts = likelihood("poisson"), np.asarray([[2.0, 8.0], [4.0, 16.0], [8.0, 32.0]])
+    location, scale = plain.scaling(counts, np.ones(3, dtype=bool))
+    outputs, family = np.tile(plain.initial_outputs(location, scale), (3, 1)), Marginal(plain)
+    assert family.mean(xp, outputs) == pytest.approx(np.tile([4.0, 16.0], (3, 1)))
+    assert family.mean(xp, outputs, family.targets(counts, location, scale)) == pytest.approx(counts)
