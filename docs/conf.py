@@ -1,5 +1,6 @@
 """The docs site: `make docs` builds it into docs/_build/html, every warning an error."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -41,9 +42,18 @@ html_copy_source = False
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_extra_path = ["example"]
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b63a5", "color-brand-content": "#0b63a5"},
     "dark_css_variables": {"color-brand-primary": "#7cc0f5", "color-brand-content": "#7cc0f5"},
 }
 pygments_style, pygments_dark_style = "friendly", "monokai"
+
+
+def setup(app):
+    """The example's pages lie beside the site's as they do in the repository: one link is right in both."""
+
+    def add_example(app, error):
+        if error is None:
+            shutil.copytree(HERE / "example", Path(app.outdir) / "example", dirs_exist_ok=True)
+
+    app.connect("build-finished", add_example)

@@ -34,6 +34,7 @@ from .training.loop import Training, alone, together, train
 from .training.plan import Plan
 from .training.watching import Watch
 from .versions import versions
+from .views.connected import warn_of_strangers
 from .views.opening import Opened
 from .views.reading import Views, checked
 from .views.sentinels import warn_of_sentinels
@@ -60,6 +61,8 @@ def begin(options: Options, opened: Opened, missing: str, slices: Slices | None)
     warn_of_idle_latents(options, model, data.names)
     survey.warn_of_constant_columns()
     warn_of_sentinels(data, survey.ends)
+    if model.prior != "independent":
+        warn_of_strangers(data.observed, data.names)
     return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan, data
 
 

@@ -1,7 +1,9 @@
 """``model.plot`` draws what the records say, and a notebook's view of the estimator shows its state, names escaped."""
 
+import re
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +16,8 @@ from jpvae import JPVAE
 from jpvae.errors import ConfigError, NotFitted
 from jpvae.figures import axes, notebook
 from jpvae.figures.calibration import LEVELS, Calibration
+from jpvae.figures.distributions import Column
+from jpvae.report import page
 
 EVIL = "<b onclick='x'>$\\frac$</b>"
 
@@ -105,12 +109,40 @@ def test_each_figure_is_an_axis_with_what_it_shows(fitted):
     colours = plot.latents(views, has, colour=("clinic", "age")).collections[1].get_array()
     assert np.asarray(colours) == pytest.approx(views["clinic"]["age"][has[:, 1]].to_numpy())
     bars = plot.distribution(views, has, view="clinic", column="sex").patches
-    assert sum(bar.get_height() for bar in bars) == pytest.approx(2.0)
+    assert sum(bar.get_width() for bar in bars) == pytest.approx(2.0)
+    axis = plot.latents(views, has, colour=("clinic", "sex"))
+    counts = views["clinic"]["sex"][has[:, 1]].value_counts()
+    expected = {"missing": (~has[:, 1]).sum(), **{axes.text(level): n for level, n in counts.items()}}
+    assert {drawn.get_label(): len(drawn.get_offsets()) for drawn in axis.collections} == expected
+    assert [t.get_text() for t in axis.get_legend().get_texts()] == list(expected)[:1] + sorted(list(expected)[1:])
+    assert len(axis.figure.axes) == 1  # no colour bar
     row = int(np.flatnonzero(~has[:, 1])[0])
     axis = plot.subject(views, has, row=row, view="clinic")
     assert [t.get_text() for t in axis.get_yticklabels()] == ["age"]
     assert axis.get_title() == "clinic, missing"
-    assert plot.correlations().get_images()[0].get_array().shape == (4, 4)
+    image = plot.correlations().get_images()[0]
+    assert image.get_array().shape == (4, 4)
+    style = (Path(page.__file__).parent / "templates" / "page.css").read_text(encoding="utf-8")  # its first lines are of light
+    for value, name in ((-1.0, "neg"), (0.0, "mid"), (1.0, "pos")):
+        colour = mpl.colors.to_rgb(re.search(f"--{name}: (#[0-9a-f]{{6}})", style)[1])
+        shown = image.cmap(image.norm(value * image.norm.vmax))[:3]
+        assert shown == pytest.approx(colour, abs=0.01)  # 256 colours: the middle one is half a step off
+
+
+def test_long_levels_are_told_apart():
+    long = [f"carcinoma_of_the_upper_{side}_lobe_of_the_lung" for side in ("left", "right")]
+    names = axes.shortened(
+        [*long, "short", "x" * 24, "y" * 25, "carcinoma_A_with_a_long_name", "carcinoma_B_with_a_long_name"], 24
+    )
+    assert names[:4] == ["1: carcinoma_o…of_the_lung", "2: carcinoma_o…of_the_lung", "short", "x" * 24]
+    assert names[4] == "y" * 11 + "…" + "y" * 11
+    assert names[5:] == ["carcinoma_A…a_long_name", "carcinoma_B…a_long_name"]
+    column = Column("a", "dx", tuple(long), 0.0, 1.0, (0.5, 0.5), (0.2, 0.8), (9, 9), (0.0, 0.0), (0.0, 0.0), 0.0)
+    axis = axes.draw_distribution(column, axes.new_axis(None))
+    axis.figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in axis.get_yticklabels()]
+    assert not boxes[0].overlaps(boxes[1])
+    assert all(box.x0 >= 0 for box in boxes)
 
 
 def test_names_are_text_and_an_axis_can_be_given(fitted):

@@ -151,13 +151,15 @@ def command(
         result |= {"steps": last["step"], "loss": last["loss"], "active_units": active, "advice": latents.advice}
         typer.echo(json.dumps(result | {"options": chosen}))
         return
+    words_of_views = " ".join(f"--view {escape(word)}" for word in view)
     units = ", ".join(f"{name} {found['active']} of {found['latents']}" for name, found in latents.views.items())
     console().print(
         f"Trained {last['step']} steps: loss {last['loss']:.2f} nats per row; active latents: {escape(units)}.\n"
         f"{escape(latents.advice)}\n"
         f"Wrote the model to [bold]{escape(str(out))}[/]. Next:\n"
         f"  jpvae inspect {escape(str(out))}\n"
-        f"  jpvae impute {escape(str(out))} {' '.join(f'--view {escape(word)}' for word in view)} --out filled",
+        f"  jpvae report {escape(str(out))} {words_of_views} --out report.html\n"
+        f"  jpvae impute {escape(str(out))} {words_of_views} --out filled",
         soft_wrap=True,
     )
     if report is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,8 +19,12 @@ from .patterns import Patterns
 from .subjects import Shown
 from .training import Training
 
+# The colours of the page, in light (report/templates/page.css).
 OBSERVED, IMPUTED, INK, FAINT = "#0b63a5", "#b84a00", "#4d5462", "#c9ced8"
+NEGATIVE, NONE, POSITIVE = "#8a4300", "#eef0f3", "#10508a"
+SERIES = (OBSERVED, IMPUTED, "#00755a", "#9a3f87", "#6b6b00", "#4b4f9e", "#8c2d2d", "#565b66")
 MARKERS = "os^DPvX<"
+LONGEST, MOST_SERIES = 28, 7  # letters of a level's name; levels that have a colour of their own
 
 
 def new_axis(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
@@ -70,10 +76,10 @@ def draw_training(found: Training, ax: Any) -> Any:
 
 def draw_correlations(found: Correlations, ax: Any) -> Any:
     """The heat map; within a view nothing is drawn."""
-    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
 
     limit = max(found.strongest, 0.01)
-    colours = colormaps["RdBu_r"].with_extremes(bad="#efefec")
+    colours = LinearSegmentedColormap.from_list("correlation", [NEGATIVE, NONE, POSITIVE]).with_extremes(bad="white")
     image = ax.imshow(found.matrix, cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest")
     counts = [int((found.owner == j).sum()) for j in range(len(found.names))]
     ends = np.cumsum([0, *counts])
@@ -125,11 +131,16 @@ def draw_calibration(found: Calibration, ax: Any) -> Any:
     return _plain(ax)
 
 
-def draw_latents(found: LatentMap, ax: Any, colour: np.ndarray | None = None, label: str = "") -> Any:
-    """The map; colour (R,): numbers, NaN drawn faint."""
+def draw_latents(
+    found: LatentMap, ax: Any, colour: np.ndarray | None = None, label: str = "", levels: Mapping[float, str] | None = None
+) -> Any:
+    """The map; colour (R,): numbers, NaN drawn faint; levels: the names of a category's codes."""
     x, y = found.places.T
     if colour is None:
         ax.scatter(x, y, s=12, color=OBSERVED, alpha=0.8)
+    elif levels is not None:
+        _draw_levels(ax, x, y, colour, levels)
+        ax.legend(frameon=False, title=text(label), loc="center left", bbox_to_anchor=(1.0, 0.5))
     else:
         known = ~np.isnan(colour)
         ax.scatter(x[~known], y[~known], s=10, color=FAINT)
@@ -149,13 +160,16 @@ def draw_distribution(found: Column, ax: Any) -> Any:
     for k, (kind, shares) in enumerate(both):
         if found.labels:
             places = np.arange(len(shares)) + (k - 0.5) * 0.4
-            ax.bar(places, shares, 0.38, label=kind, **styles[kind])
+            ax.barh(places, shares, 0.38, label=kind, **styles[kind])
         else:
             edges = np.linspace(found.low, found.high, len(shares) + 1)
             ax.bar(edges[:-1], shares, np.diff(edges), align="edge", label=kind, **styles[kind])
     if found.labels:
-        ax.set_xticks(range(len(found.labels)), list(map(text, found.labels)))
-    ax.set(xlabel=text(found.name), ylabel="share of values")
+        ax.set_yticks(range(len(found.labels)), [text(name) for name in shortened(found.labels)])
+        ax.invert_yaxis()
+        ax.set(ylabel=text(found.name), xlabel="share of values")
+    else:
+        ax.set(xlabel=text(found.name), ylabel="share of values")
     ax.legend(frameon=False)
     return _plain(ax)
 
@@ -178,6 +192,29 @@ def draw_subject(found: Shown, ax: Any) -> Any:
     if found.values:
         ax.legend(frameon=False)
     return _plain(ax)
+
+
+def _draw_levels(ax: Any, x: np.ndarray, y: np.ndarray, colour: np.ndarray, levels: Mapping[float, str]) -> None:
+    """A marker and a colour for each level, the rarest of many in one, those of unknown level faint."""
+    counts = {code: int((colour == code).sum()) for code in levels}
+    own = sorted(levels, key=lambda code: -counts[code])[: MOST_SERIES if len(levels) <= MOST_SERIES else MOST_SERIES - 1]
+    own = [code for code in levels if code in own]
+    rest = ~np.isin(colour, own)
+    unknown = np.isnan(colour)
+    for label, which in (("missing", unknown), ("other", rest & ~unknown)):
+        if which.any():
+            ax.scatter(x[which], y[which], s=10, color=FAINT, marker="." if label == "missing" else "x", label=label)
+    for k, (code, name) in enumerate(zip(own, shortened([levels[code] for code in own]), strict=True)):
+        at = colour == code
+        ax.scatter(x[at], y[at], s=16, color=SERIES[k], marker=MARKERS[k], alpha=0.85, label=text(name))
+
+
+def shortened(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """Long names without their middles; numbered where several would then be alike."""
+    half = (longest - 1) // 2
+    cut = [name if len(name) <= longest else f"{name[:half]}…{name[-half:]}" for name in names]
+    twice = {short for short, count in Counter(cut).items() if count > 1}
+    return [f"{k + 1}: {short}" if short in twice else short for k, short in enumerate(cut)]
 
 
 def text(name: object) -> str:

@@ -60,19 +60,24 @@ def _of_view(sample: Sample, j: int, imputed: np.ndarray) -> list[Column]:
 
 def view_columns(view: str, columns: Columns, observed: np.ndarray, imputed: np.ndarray) -> list[Column]:
     """Of one view's known cells (R, p) and drawn cells (R, p), NaN where there is none."""
-    numbers = measured(columns)
     spread = deviations(observed)
     found = []
     for k in range(columns.count):
         known, drawn = (table[:, k][~np.isnan(table[:, k])] for table in (observed, imputed))
         title = str(columns.title(k))
-        if k in columns.coded or not numbers[k]:
-            levels = columns.coded.get(k, (0.0, 1.0))
-            labels = tuple(map(as_text, columns.texts.get(k, levels)))
-            found.append(_of_levels(view, title, labels, levels, known, drawn))
+        if levels := levels_of(columns, k):
+            found.append(_of_levels(view, title, tuple(levels.values()), tuple(levels), known, drawn))
         else:
             found.append(_of_numbers(view, title, known, drawn, float(spread[k])))
     return found
+
+
+def levels_of(columns: Columns, k: int) -> dict[float, str] | None:
+    """The names of a category's codes, or of zeros and ones; None of a measurement or a count."""
+    if measured(columns)[k]:
+        return None
+    codes = columns.coded.get(k, (0.0, 1.0))
+    return dict(zip(codes, map(as_text, columns.texts.get(k, codes)), strict=True))
 
 
 def _of_numbers(view: str, title: str, known: np.ndarray, drawn: np.ndarray, spread: float) -> Column:

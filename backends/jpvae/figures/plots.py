@@ -16,7 +16,7 @@ from . import axes
 from .calibration import calibration
 from .correlations import correlations
 from .cross_view import cross_view
-from .distributions import view_distributions
+from .distributions import levels_of, view_distributions
 from .latent_map import latent_map
 from .patterns import Pattern, Patterns, patterns
 from .sample import Sample
@@ -75,17 +75,20 @@ class Plots:
         return axes.draw_calibration(calibration(self._sample(views, mask)), axes.new_axis(ax, (5.0, 5.0)))
 
     def latents(self, views: Any, mask: Any = None, *, colour: tuple[str, str | int] | None = None, ax: Any = None) -> Any:
-        """The subjects on the plane in which their latents vary most. colour: (view, column), by whose values."""
-        sample, values, label = self._sample(views, mask), None, ""
+        """The subjects on the plane in which their latents vary most. colour: (view, column), by whose values; a category has a
+        marker and a legend."""
+        sample, values, label, levels = self._sample(views, mask), None, "", None
         if colour is not None:
             j, k = self._column(*colour)
             values, label = sample.table(j)[:, k], f"{colour[0]}: {colour[1]}"
-        return axes.draw_latents(latent_map(sample), axes.new_axis(ax), values, label)
+            levels = levels_of(sample.columns[j], k)
+        return axes.draw_latents(latent_map(sample), axes.new_axis(ax), values, label, levels)
 
     def distribution(self, views: Any, mask: Any = None, *, view: str, column: str | int, ax: Any = None) -> Any:
         """One column's observed values beside draws for its missing ones."""
         j, k = self._column(view, column)
-        return axes.draw_distribution(view_distributions(self._sample(views, mask), j)[k], axes.new_axis(ax))
+        found = view_distributions(self._sample(views, mask), j)[k]
+        return axes.draw_distribution(found, axes.new_axis(ax, (6.4, max(4.0, 1.0 + 0.35 * len(found.labels)))))
 
     def subject(self, views: Any, mask: Any = None, *, row: int, view: str, ax: Any = None) -> Any:
         """One view of one row, filled from the row's other views, with 95 % intervals and the truth where it is known."""

@@ -118,7 +118,8 @@ def fit(
     if method == JPVAE_NAME:
         observed = np.stack([~np.isnan(table).all(axis=1) for table in tables], axis=1)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".* constant columns", JPVAEWarning)  # the model's own fit has named them
+            for known in (".* constant columns", "no subject has views of two"):  # the model's own fit has named them
+                warnings.filterwarnings("ignore", known, JPVAEWarning)
             return FromJPVAE(options, names, tables, observed, columns, callbacks)
     try:
         return FromRival(METHODS[method], tables, columns, seed=seed)

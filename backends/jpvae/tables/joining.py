@@ -6,7 +6,6 @@ which the tables, as given, first name them.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import JPVAEWarning, ViewError
+from ..errors import ViewError
 from ..views.columns import Columns
+from ..views.connected import warn_of_strangers
 from ..views.memory_map import let_go
 from ..views.pieces import pieces
 from ..views.reading import blocks
@@ -123,8 +123,8 @@ def join(
         there = view.notna().to_numpy()
         observed[:, order.index(name)], whole[:, order.index(name)] = there.any(axis=1), there.all(axis=1)
     _check_rows(observed, lambda row: f"{id_column} {ids[row]!r}")
-    if not part:
-        _warn_of_strangers(observed, list(tables), order)
+    if names is not None and not part:  # a fit warns of its own subjects
+        warn_of_strangers(observed, order)
     cells = {name: table.frame for name, table in tables.items() if table.annotated is not None}
     counts = frozenset(name for name, frame in cells.items() if columns is None and has_counts(frame))
     return Joined(views, observed, whole, order, ids, tables, how, counts)
@@ -152,18 +152,6 @@ def _check_reserved(tables: Mapping[str, Table]) -> None:
                     f"{table.source} has a column {name!r}, which results of imputation add; rename it, or leave it out: "
                     f"--drop {view}:{name}"
                 )
-
-
-def _warn_of_strangers(observed: np.ndarray, views: Sequence[str], order: Sequence[str]) -> None:
-    shared = observed[observed.sum(axis=1) > 1].any(axis=0)
-    alone = [view for view in views if not shared[list(order).index(view)]]
-    if alone and len(views) > 1:
-        warnings.warn(
-            f"no subject of {alone} appears in another view, so that views cannot be related. Check that the ids are written "
-            "the same way in every table.",
-            JPVAEWarning,
-            stacklevel=3,
-        )
 
 
 def _by_position(given: Sequence[Source], order: tuple[str, ...]) -> Joined:
