@@ -7,18 +7,17 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 
 from ..errors import JPVAEWarning
 
 
 def groups(observed: np.ndarray) -> list[list[int]]:
     """Of a mask (N, M): the views in groups that no subject joins; a view that nobody has is in none of them."""
-    has = np.asarray(observed, bool)
-    there = np.flatnonzero(has.any(axis=0))
-    shared = has.T.astype(np.float64) @ has
-    _, labels = connected_components(shared > 0, directed=False)
-    return [[int(j) for j in there if labels[j] == label] for label in dict.fromkeys(labels[there].tolist())]
+    has = np.asarray(observed, bool).astype(np.float64)
+    joined = has.T @ has > 0
+    for _ in range(len(joined).bit_length()):  # chains of two links, of four, ...
+        joined = joined.astype(np.float64) @ joined > 0
+    return [np.flatnonzero(row).tolist() for j, row in enumerate(joined) if row.any() and row.argmax() == j]
 
 
 def warn_of_strangers(observed: np.ndarray, names: Sequence[str]) -> None:
