@@ -12,13 +12,14 @@ from jpvae import JPVAE
 from jpvae.figures import calibration as calibrating
 from jpvae.figures import subjects as single
 from jpvae.figures.correlations import correlations
-from jpvae.figures.cross_view import LEAST, by_table_column, cross_view, r_squared
+from jpvae.figures.cross_view import LEAST, cross_view, r_squared, variables
 from jpvae.figures.distributions import BINS, distributions, shares_of
 from jpvae.figures.latent_map import principal_plane
 from jpvae.figures.patterns import patterns
 from jpvae.figures.sample import Sample, deviations, evenly
 from jpvae.figures.training import training
 from jpvae.inference.inspection import prior_of, singular_values
+from jpvae.views.columns import Columns, Group
 from jpvae.views.reading import read_views
 
 NAMES = ("a", "b", "c")
@@ -75,7 +76,37 @@ def test_r_squared_is_scikit_learns():
     known = ~np.isnan(truth[:, 1])
     assert r_squared(truth, filled)[1] == pytest.approx(r2_score(truth[known, 1], filled[known, 1]), rel=1e-12)
     assert math.isnan(r_squared(np.full((5, 1), 7.3), np.zeros((5, 1)))[0])  # nothing to explain
-    assert by_table_column(np.array([1.0, 3.0, 5.0, 9.0]), [1, 1, 0, 2], 3).tolist() == [5.0, 2.0, 9.0]
+    assert math.isnan(r_squared(truth[: LEAST - 1], filled[: LEAST - 1])[0])
+
+
+def test_a_category_is_one_column_however_many_levels_it_has():
+    """Six rows, a number filled perfectly and a category of three levels filled with its shares: 1 and 0, whose mean is 1/2."""
+    levels = np.eye(3)[[0, 0, 0, 1, 1, 2]]
+    truth = np.column_stack([np.arange(6.0), levels])
+    filled = np.column_stack([np.arange(6.0), np.tile([1 / 2, 1 / 3, 1 / 6], (6, 1))])
+    assert r_squared(truth, filled, owner=np.array([0, 1, 1, 1]), count=2) == pytest.approx([1.0, 0.0], abs=1e-15)
+    # Without the row of the last level: the shares' errors are 3 (1/4 + 1/9 + 1/36) + 2 (1/4 + 4/9 + 1/36) = 47/18, those of
+    # the means 3/5 and 2/5 are 3 (8/25) + 2 (18/25) = 60/25.
+    found = r_squared(truth[:5], filled[:5], owner=np.array([0, 1, 1, 1]), count=2)
+    assert found[1] == pytest.approx(1 - (47 / 18) / (60 / 25))
+
+    one_hot = Columns((Group("categorical", (1, 2, 3, 5, 6, 7), size=3), Group("gaussian", (0, 4))))
+    assert variables(one_hot).tolist() == [0, 1, 1, 1, 4, 5, 5, 5]
+
+
+def test_zero_is_the_training_means():
+    """Five values near 10 where the training's mean is 0: filling 9 is much better than 0, and worse than their own mean."""
+    truth, filled = np.array([[9.8, 9.9, 10.0, 10.1, 10.2]]).T, np.full((5, 1), 9.0)
+    assert r_squared(truth, filled, np.zeros(1))[0] == pytest.approx(1 - 5.1 / 500.1)  # 5 + 0.1, 500 + 0.1
+    assert r_squared(truth, filled)[0] == pytest.approx(1 - 5.1 / 0.1)
+    assert r_squared(truth, filled, np.array([np.nan])) == r_squared(truth, filled)
+
+
+def test_constant_columns_are_in_no_interval(sample):
+    part = sample.rows(np.arange(40))
+    part.table(0)[:, 1] = np.where(np.isnan(part.table(0)[:, 1]), np.nan, 7.0)
+    have = part.observed[:, 0] & (part.observed.sum(axis=1) > 1)
+    assert calibrating.calibration(part).cells[0] == 3 * have.sum()  # of four columns
 
 
 def test_cross_view_is_impute_with_views_hidden(fitted, sample):

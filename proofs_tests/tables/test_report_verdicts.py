@@ -94,7 +94,7 @@ def test_the_sentences_are_of_the_numbers():
     result = {"rows": {"train": 8, "held_out": 50}, "seconds": dict.fromkeys(errors["a"], 1.0)}
     compared = rivals(result | {"views": {view: {"error": error} | none for view, error in errors.items()}})
     cross = CrossView(("a", "b"), np.eye(2), np.full((2, 2), 50), np.array([0.84, 0.02]), np.array([50, 50]), ())
-    intervals = Calibration(("a", "b"), LEVELS, np.tile([[0.995], [0.85]], len(LEVELS)), np.array([9, 9]))
+    intervals = Calibration(("a", "b"), LEVELS, np.tile([[0.995], [0.85]], len(LEVELS)), np.array([100, 20]))
     first, second = verdicts(cross, intervals, compared, tested=True)
     assert (first.grade, second.grade) == ("yes", "no")
     assert first.text == (

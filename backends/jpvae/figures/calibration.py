@@ -1,7 +1,8 @@
 """Whether intervals hold what they promise: each view hidden from the rows that have it and another, K draws in its place.
 
 Where the truth and the draws are alike, the truth lies between the k-th smallest and the k-th largest of K draws with
-probability 1 - 2k / (K + 1), for continuous values. K = 39 gives 5 %, 10 %, ..., 95 %. Categories, zeros and ones are left out.
+probability 1 - 2k / (K + 1), for continuous values. K = 39 gives 5 %, 10 %, ..., 95 %. Categories, zeros and ones are left out,
+and columns with one value only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sample import Sample, measured
+from .sample import Sample, measured, varying
 
 DRAWS = 39
 LEVELS = np.array([1.0 - 2.0 * k / (DRAWS + 1.0) for k in range(DRAWS // 2, 0, -1)])
@@ -38,7 +39,7 @@ def calibration(sample: Sample) -> Calibration:
     found, cells = np.full((M, len(LEVELS)), np.nan), np.zeros(M, dtype=int)
     for j, columns in enumerate(sample.columns):
         have = np.flatnonzero(observed[:, j] & (observed.sum(axis=1) > 1))
-        at = measured(columns)
+        at = measured(columns) & varying(sample.table(j)[have])
         if not have.size or not at.any():
             continue
         part, seen = sample.rows(have), observed[have].copy()

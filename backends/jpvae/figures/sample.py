@@ -144,6 +144,15 @@ def deviations(table: np.ndarray) -> np.ndarray:
     return found
 
 
+def varying(table: np.ndarray) -> np.ndarray:
+    """(c,): which columns of (R, c) have known cells that differ by more than rounding."""
+    known = ~np.isnan(table)
+    rows = known.sum(axis=0)
+    middle = np.where(known, table, 0.0).sum(axis=0) / np.maximum(rows, 1)
+    spread = (np.where(known, table - middle, 0.0) ** 2).sum(axis=0)
+    return np.asarray((rows > 1) & (spread > 1e-12 * (middle**2 * rows)))
+
+
 def _cells(data: Views, view: int, rows: np.ndarray) -> np.ndarray:
     """Rows of a view, what the model cannot have left out; float64."""
     table = data.tables[view]

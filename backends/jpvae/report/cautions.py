@@ -18,9 +18,9 @@ from ..figures.training import Training
 from ..inference.latent_report import LatentReport
 from .encoding import percent
 from .rivals import Rivals
-from .verdicts import NARROW, USELESS, WIDE
+from .verdicts import FEWEST, USELESS, judged
 
-FEW_ROWS, SHIFTED, MEMORISED, TIED = 100, 1.0, 0.15, 0.01
+FEW_ROWS, SHIFTED, MEMORISED, TIED, ROUNDING = 100, 1.0, 0.15, 0.01, 1e-12
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Caution:
 
 def cautions(
     patterns: Patterns,
+    shared: np.ndarray,
     training: Training,
     cross: CrossView,
     calibration: Calibration,
@@ -46,14 +47,15 @@ def cautions(
     untested: str | None,
     warned: Sequence[str] = (),
 ) -> list[Caution]:
-    """held_out: on how many rows that no training saw cross and calibration were computed, None where on rows that it may have
-    seen; untested: why, if not by choice; on_trained: R^2 of each view on rows of the training; warned: the warnings given
-    while the results were computed."""
+    """shared (M, M): how many subjects of the tables have both views; held_out: on how many rows that no
+    training saw cross and calibration were computed, None where on rows that it may have seen; untested: why, if not by choice;
+    on_trained: R^2 of each view on rows of the training; warned: the warnings given while the results were computed. What a few
+    subjects show by chance is no caution: of fewer than FEWEST nothing is claimed, as in the verdicts."""
     found = [
         *_of_evidence(patterns, held_out, untested),
-        *_of_views(patterns, cross),
-        *_of_intervals(calibration),
-        *_of_rivals(rivals),
+        *_of_views(patterns, shared, cross),
+        *_of_intervals(calibration, cross, outnumbered=len(columns) > patterns.rows),
+        *_of_rivals(rivals, cross),
         *_of_overfitting(cross, on_trained, rivals),
         *_of_training(training, latents, rivals),
         *_of_pairs(cross),
@@ -99,24 +101,25 @@ def _of_evidence(patterns: Patterns, held_out: int | None, untested: str | None)
     return found
 
 
-def _of_views(patterns: Patterns, cross: CrossView) -> list[Caution]:
+def _of_views(patterns: Patterns, shared: np.ndarray, cross: CrossView) -> list[Caution]:
     M, found = len(cross.names), []
     apart = [
         f"{cross.names[i]} and {cross.names[j]}"
         for i in range(M)
         for j in range(i + 1, M)
-        if patterns.of_view[i] and patterns.of_view[j] and cross.rows[i, j] < LEAST
+        if patterns.of_view[i] and patterns.of_view[j] and shared[i, j] < LEAST
     ]
     if apart:
         found.append(
             Caution(
                 True,
                 "Views that hardly meet",
-                f"Fewer than {LEAST} of the subjects examined have both {listed(apart)}. How these views are related cannot be "
-                "checked here, and can only have been learned through other views.",
+                f"Fewer than {LEAST} subjects of these tables have both {listed(apart)}. How these views are related cannot be "
+                f"checked here, and can only have been learned {'through other views' if M > 2 else 'from other subjects'}.",
             )
         )
-    useless = [name for name, r2 in zip(cross.names, cross.together, strict=True) if r2 < USELESS]
+    by_view = zip(cross.names, cross.together, cross.together_rows, strict=True)
+    useless = [name for name, r2, rows in by_view if r2 < USELESS and rows >= FEWEST]
     if useless:
         found.append(
             Caution(
@@ -129,27 +132,35 @@ def _of_views(patterns: Patterns, cross: CrossView) -> list[Caution]:
     return found
 
 
-def _of_intervals(calibration: Calibration) -> list[Caution]:
-    by_view = list(zip(calibration.names, calibration.at_95, strict=True))
+def _of_intervals(calibration: Calibration, cross: CrossView, *, outnumbered: bool) -> list[Caution]:
+    """outnumbered: whether the tables have more columns than subjects."""
+    by_view = [
+        (name, float(part), judged(float(part), int(rows), int(cells)))
+        for name, part, rows, cells in zip(
+            calibration.names, calibration.at_95, cross.together_rows, calibration.cells, strict=True
+        )
+    ]
+    why = " This is common where columns outnumber subjects, as they do here." if outnumbered else ""
     found = []
-    if narrow := [f"{name} ({percent(part)})" for name, part in by_view if part < NARROW]:
+    if narrow := [f"{name} ({percent(part)})" for name, part, how in by_view if how == "narrow"]:
         found.append(
             Caution(
                 True,
                 "Intervals too narrow",
                 f"The 95 % intervals contain too few of the true values of {listed(narrow)}. Treat the standard deviations of "
-                "these imputations as lower bounds. This is common where columns outnumber subjects.",
+                f"these imputations as lower bounds.{why}",
             )
         )
-    if wide := [f"{name} ({percent(part, 1)})" for name, part in by_view if part > WIDE]:
+    if wide := [f"{name} ({percent(part, 1)})" for name, part, how in by_view if how == "wide"]:
         found.append(
             Caution(False, "Intervals too wide", f"The 95 % intervals contain nearly every true value of {listed(wide)}.")
         )
     return found
 
 
-def _of_rivals(rivals: Rivals | None) -> list[Caution]:
-    lost = [each for each in rivals.lost() if each[2] >= TIED] if rivals is not None else []
+def _of_rivals(rivals: Rivals | None, cross: CrossView) -> list[Caution]:
+    enough = {name for name, rows in zip(cross.names, cross.together_rows, strict=True) if rows >= FEWEST}
+    lost = [each for each in rivals.lost() if each[2] >= TIED and each[0] in enough] if rivals is not None else []
     if not lost:
         return []
     words = [f"{view} ({method}, by {percent(part)})" for view, method, part in lost]
@@ -164,8 +175,13 @@ def _of_rivals(rivals: Rivals | None) -> list[Caution]:
 
 
 def _of_overfitting(cross: CrossView, on_trained: Sequence[float] | None, rivals: Rivals | None) -> list[Caution]:
-    both = zip(cross.names, cross.together, on_trained or [float("nan")] * len(cross.names), strict=True)
-    found = [(name, f"{name} is {own:z.2f} there and {new:z.2f} here") for name, new, own in both if own - new > MEMORISED]
+    unknown = [float("nan")] * len(cross.names)
+    both = zip(cross.names, cross.together, on_trained or unknown, cross.together_rows, strict=True)
+    found = [
+        (name, f"{name} is {own:z.2f} there and {new:z.2f} here")
+        for name, new, own, rows in both
+        if own - new > MEMORISED and rows >= FEWEST
+    ]
     if not found:
         return []
     return [
@@ -203,7 +219,7 @@ def _of_pairs(cross: CrossView) -> list[Caution]:
         f"{cross.names[j]} from {cross.names[i]}"
         for i in range(M)
         for j in range(M)
-        if M > 2 and cross.r2[i, j] < USELESS <= cross.together[j]
+        if M > 2 and cross.r2[i, j] < USELESS <= cross.together[j] and cross.rows[i, j] >= FEWEST
     ]
     if not none:
         return []
@@ -225,6 +241,29 @@ def _now(rivals: Rivals | None, views: Sequence[str] = ()) -> str:
 
 
 def _of_columns(columns: Sequence[Column]) -> list[Caution]:
+    return [*_of_constants(columns), *_of_shifts(columns)]
+
+
+def _of_constants(columns: Sequence[Column]) -> list[Caution]:
+    alike = [
+        f"{c.view}: {c.name}"
+        for c in columns
+        if c.counts[0] > 1 and (max(c.observed) == 1 if c.labels else c.deviations[0] <= ROUNDING * abs(c.means[0]))
+    ]
+    if not alike:
+        return []
+    many = f"{len(alike):,} columns have" if len(alike) > 1 else "One column has"
+    return [
+        Caution(
+            False,
+            "Columns with one value only",
+            f"{many} the same value in every subject shown ({listed(alike)}): nothing can be learned about them, and R² and "
+            "intervals leave them out. Check that no other values are missing by mistake, and drop them (`--drop`).",
+        )
+    ]
+
+
+def _of_shifts(columns: Sequence[Column]) -> list[Caution]:
     shifted = [c for c in columns if not c.labels and c.counts[1] >= 10 and np.isfinite(c.shift) and abs(c.shift) > SHIFTED]
     if not shifted:
         return []

@@ -73,8 +73,9 @@ def content(
         warnings.simplefilter("always", JPVAEWarning)
         sample = sample_of(model, views, observed, ids)
         tested = sample if evaluated is None else sample_of_known(evaluated.model, evaluated.held_out)
-        cross, intervals = cross_view(tested), calibration(tested)
-        on_trained = None if evaluated is None else _shares(sample_of_known(evaluated.model, evaluated.trained))
+        means = None if evaluated is None else _means(tested, evaluated.trained)
+        cross, intervals = cross_view(tested, means), calibration(tested)
+        on_trained = None if evaluated is None else _shares(sample_of_known(evaluated.model, evaluated.trained), means)
         columns, where, single = distributions(sample), latent_map(sample), subjects(sample, most_subjects)
     used = {} if model.report_ is None else {view: found["kl"] for view, found in model.report_.views.items()}
     prior = prior_of(model.model_, model.parameters_)
@@ -83,6 +84,7 @@ def content(
     held_out = None if evaluated is None else len(tested.observed)
     known = cautions(
         has,
+        observed.T.astype(int) @ observed.astype(int),
         curve,
         cross,
         intervals,
@@ -116,6 +118,17 @@ def content(
     )
 
 
-def _shares(sample: Sample) -> list[float]:
+def _shares(sample: Sample, means: Sequence[np.ndarray] | None) -> list[float]:
     """R^2 of each view from all others."""
-    return [mean_of(values) for values in from_all_others(sample)[0]]
+    return [mean_of(values) for values in from_all_others(sample, means)[0]]
+
+
+def _means(sample: Sample, trained: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Of each view's model columns, over the rows of the training (R, p): what filling column means would fill."""
+    found = []
+    for units, table in zip(sample.units, trained, strict=True):
+        values = units.known(np.asarray(table, np.float64), ~np.isnan(table).all(axis=1))
+        known = ~np.isnan(values)
+        rows = known.sum(axis=0)
+        found.append(np.where(rows > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(rows, 1), np.nan))
+    return found
