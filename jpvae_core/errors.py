@@ -1,8 +1,23 @@
 """What the core raises. Each is also the built-in error that a caller would expect to catch."""
 
+import re
+
+_LONG = 4_000  # characters of a message
+
 
 class JPVAEError(Exception):
     """Base of every error that this library raises on purpose."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(brief(x) if isinstance(x, str) else x for x in arguments))
+
+
+def brief(message: str) -> str:
+    """A message that quotes whole cells or lists, cut: long words in the middle, then its own middle."""
+    if len(message) <= _LONG:
+        return message
+    message = re.sub(r"(\S{80})\S{40,}(\S{20})", r"\1...\2", message)
+    return message if len(message) <= _LONG else f"{message[: _LONG // 2]} ... {message[-_LONG // 2 :]}"
 
 
 class ShapeError(JPVAEError, ValueError):

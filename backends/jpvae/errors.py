@@ -4,6 +4,7 @@ import errno
 import os
 
 from jpvae_core import JPVAEError
+from jpvae_core.errors import brief
 
 
 class ViewError(JPVAEError, ValueError):
@@ -36,6 +37,9 @@ class MissingDependency(JPVAEError, ImportError):
 
 class JPVAEWarning(UserWarning):
     """The request can be carried out, but is probably not what was meant."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(brief(x) if isinstance(x, str) else x for x in arguments))
 
 
 def unwritten(error: OSError, path: str | os.PathLike[str], state: str) -> OSError:

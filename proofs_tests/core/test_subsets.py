@@ -112,6 +112,14 @@ REFUSED = {
         lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(1, -0.1, 0, 0)),
         "expected 4 numbers of at least 0",
     ),
+    "a weight that is not finite": (
+        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(1, float("inf"), 0, 0)),
+        "expected 4 numbers of at least 0",
+    ),
+    "masks of other views": (
+        lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK)[..., :2]),
+        r"masks has shape \(4, 3, 2\)",
+    ),
     "weights": (lambda: jc.subset_loss(PRIOR, LOG_PROBS, KL, jc.subsets(PRIOR, MASK), weights=(1, 0)), "expected 4 numbers"),
 }
 

@@ -3,7 +3,10 @@
 import gzip
 import zipfile
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from lab import FIT
 from table_files import as_read, source, write
@@ -126,9 +129,19 @@ def test_a_parquet_of_texts_and_gaps_is_no_bomb(tmp_path, monkeypatch):
 
 def test_a_line_without_an_end_is_stopped_where_a_file_is_filled_in_blocks(in_lab, tmp_path, monkeypatch):
     assert in_lab("fit", *FIT, "--view", "lab=lab.csv")[0] == 0
-    monkeypatch.setattr(text_files, "_LONGEST_LINE", 20_000)
+    monkeypatch.setattr(text_files, "_LONGEST_LINE", 5_000)
     with gzip.open(tmp_path / "bomb.csv.gz", "wt") as file:
         file.write("who,x,y\nP000,1,2\n" + "9," * 2**20)
     code, _, err = in_lab("impute", "m.safetensors", "--view", "lab=bomb.csv.gz", "--out", "o", "--rows", "7")
     assert (code, (tmp_path / "o").exists()) == (2, False)
     assert "to a line of more than" in err
+
+
+def test_a_dictionary_s_text_counts_as_often_as_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_files, "MOST", 2**20)
+    once = pa.DictionaryArray.from_arrays(np.zeros(2000, np.int32), ["u" * 2**16])
+    pa.parquet.write_table(
+        pa.table({"who": [str(k) for k in range(2000)], "c": once}), tmp_path / "t.parquet", compression="zstd"
+    )
+    with pytest.raises(ViewError, match="more than data do"):
+        as_read(source(tmp_path / "t.parquet"), "who")

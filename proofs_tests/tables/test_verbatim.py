@@ -7,12 +7,15 @@ import gzip
 import numpy as np
 import openpyxl
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from lab import FIT, LAB, WHO
 from table_files import write
 
+from jpvae import JPVAE
+from jpvae.errors import ViewError
 from jpvae.tables.dialect import Dialect, dialects
 
 # Written so that its number alone would be written otherwise; the third cell is empty.
@@ -191,3 +194,37 @@ def test_blocks_that_lack_a_letter_are_in_utf_8_as_the_whole_is(in_lab, tmp_path
     whole = (tmp_path / "whole" / "s.csv").read_bytes()
     assert (tmp_path / "blocks" / "s.csv").read_bytes() == whole
     assert "Ж" in whole.decode()
+
+
+def test_integers_that_floats_cannot_hold_are_refused_beside_holes(in_lab, tmp_path):
+    """In a .parquet with an empty cell, without one where a subject lacks the table, and in tables of Arrow and polars."""
+    large = [2**40 + k for k in range(39)] + [2**53 + 1]
+    for name, values in {"hole": [None, *large[1:]], "whole": large}.items():
+        table = pa.table({"who": [*WHO[:39], "other" if name == "whole" else WHO[39]], "n": pa.array(values, pa.int64())})
+        pa.parquet.write_table(table, tmp_path / f"{name}.parquet")
+        views = ["--view", f"s={name}.parquet", "--view", "lab=lab.csv", "--entries", "marginalise"]
+        code, _, err = in_lab("fit", *FIT, *views)
+        assert (code, "has the integer 9007199254740993, beyond 2**53" in err) == (2, True)
+        for made in (table.select(["n"]), pl.from_arrow(table.select(["n"]))):
+            with pytest.raises(ViewError, match=r"column 'n' has the integer 9007199254740993, beyond 2\*\*53"):
+                JPVAE(likelihood="gaussian", entries="marginalise", missing="nan", steps=1).fit([made, LAB[["x", "y"]]])
+    ids = pa.table({"who": pa.array([2**60 + k for k in range(40)]), "z": LAB["x"].to_numpy()})
+    pa.parquet.write_table(ids, tmp_path / "ids.parquet")
+    assert in_lab("fit", *FIT, "--view", "s=ids.parquet")[0] == 0  # an id may be any
+
+
+def test_messages_do_not_quote_whole_cells(in_lab, tmp_path):
+    """Nor does one that is no number take its time: digits before a letter, in linear time, or this would take minutes."""
+    assert in_lab("fit", *FIT, "--view", "lab=lab.csv")[0] == 0
+    write(tmp_path / "later.csv", LAB.assign(x=["1" * 100_000 + "x", *["2"] * 39]))
+    code, _, err = in_lab("impute", "m.safetensors", "--view", "lab=later.csv", "--out", "o")
+    assert code == 2
+    assert len(err) < 5_000
+    assert "column 'x'" in err
+
+
+def test_blocks_of_features_as_rows_are_refused(in_lab, tmp_path):
+    LAB.set_index("who").T.rename_axis("feature").reset_index().to_csv(tmp_path / "t.csv", index=False)
+    assert in_lab("fit", *FIT, "--view", "t=t.csv", "--transpose", "t")[0] == 0
+    code, _, err = in_lab("impute", "m.safetensors", "--view", "t=t.csv", "--out", "o", "--rows", "7")
+    assert (code, "['t'] have features as rows; fill them without --rows" in err) == (2, True)

@@ -39,6 +39,9 @@ def fill(given: Sequence[Source], task: Task, rows: int) -> dict[str, Any]:
     total: dict[str, Any] = {}
     texts = kinds != {".parquet"}
     how = _how(given, task) if texts else {}
+    turned = [view for view, dialect in how.items() if dialect.transpose]
+    if turned:
+        raise ConfigError(f"--rows reads so many rows at a time, and {turned} have features as rows; fill them without --rows")
     if texts:  # in between all are in UTF-8, of which one can stand behind another
         utf_8 = [*task.words.get("encoding", ()), *(f"{view}=utf-8" for view in how)]
         task = replace(task, words={**task.words, "encoding": utf_8})

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..views.dataframes import EXACT
+from ..views.arrays import EXACT
 from ..views.numerals import PLAIN, WORDS
 from ..views.numerals import number as number_in
 from .dialect import Dialect

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import JPVAEWarning, MissingDependency, ViewError
+from ..views.arrays import inexact_integers
 from ..views.columns import Columns
 from ..views.numerals import WORDS
 from ..views.texts import way_out
@@ -97,9 +98,12 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None, *, nu
     place = list(kept).index(id_column)
     ids, whole_ids = ids_of(source, kept.pop(id_column), id_column)
     kinds = dict.fromkeys(kept, "number") if numbers else {} if columns is None else _kinds(columns)
+    inexact = _inexact_integers(source, list(kept)) if source.format == ".parquet" else {}
     made: dict[str, Any] = {}
     for name, cells in kept.items():
         try:
+            if name in inexact:
+                raise TooLarge(f"the integer {inexact[name]}, beyond 2**53")
             if isinstance(cells, pd.Series):
                 made[name] = without_codes(cells, dialect.of(dialect.missing, name))
             else:
@@ -157,6 +161,15 @@ def _parquet(source: Source) -> tuple[list[str], list[Any]]:
     elif type(frame.index).__name__ != "RangeIndex":
         frame = frame.rename_axis(ROW_NAMES).reset_index()
     return [str(name) for name in frame.columns], [_texts(one) for _, one in frame.items()]
+
+
+def _inexact_integers(source: Source, names: list[str]) -> dict[str, int]:
+    """Of the columns of integers, before pandas makes floats of those that have holes."""
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(source.path) as file:
+        whole = [field.name for field in file.schema_arrow if field.name in names and str(field.type) in ("int64", "uint64")]
+        return inexact_integers(file.read(columns=whole)) if whole else {}
 
 
 def _some_rows(path: Path, first: int, end: int) -> pd.DataFrame:

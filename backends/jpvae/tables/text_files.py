@@ -93,7 +93,7 @@ def records(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[st
 
 def lines(file: TextIO, packed: int) -> Iterator[str]:
     """The lines of an open file of so many bytes. Raises ValueError at one that is longer than any of a table."""
-    most = max(_LONGEST_LINE, RATIO * packed)
+    most = 4 * _LONGEST_LINE
     while line := file.readline(most):
         if len(line) == most:
             raise ValueError(f"it unpacks from {packed:,} bytes to a line of more than {most:,}, more than data do")

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ViewError
 
+EXACT = 2**53  # up to here every integer is a float64
 _ARRAYS = ("__array__", "__array_interface__", "__dlpack__")
 
 
@@ -21,7 +22,25 @@ def is_foreign(table: Any) -> bool:
 
 def to_pandas(table: Any) -> Any:
     """A foreign table by way of pandas; a lazy one is computed."""
-    return (table.collect() if hasattr(table, "collect") else table).to_pandas()
+    return _computed(table).to_pandas()
+
+
+def inexact_integers(table: Any) -> dict[str, int]:
+    """Of a foreign table, by column: an integer that is not the same as a float64, which a column becomes that has holes."""
+    table = _computed(table)
+    arrow = table.to_arrow() if hasattr(table, "to_arrow") else table
+    found: dict[str, int] = {}
+    for name, column in zip(arrow.column_names, arrow.columns, strict=True):
+        if str(column.type) in ("int64", "uint64"):
+            from pyarrow import compute
+
+            ends = compute.min_max(column).as_py()
+            found |= {str(name): end for end in ends.values() if end is not None and abs(end) > EXACT}
+    return found
+
+
+def _computed(table: Any) -> Any:
+    return table.collect() if hasattr(table, "collect") else table
 
 
 def as_array(given: Any, name: str, expected: str) -> np.ndarray:

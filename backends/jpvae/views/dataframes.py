@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingDependency, ViewError
-from .arrays import as_array, is_foreign, to_pandas
+from .arrays import EXACT, as_array, inexact_integers, is_foreign, to_pandas
 from .columns import Codes, Columns, Label, alike, unknown_category
 from .names import unwritable
-
-EXACT = 2**53  # integers up to here are the same as float64
 
 
 @dataclass(frozen=True)
@@ -186,11 +184,13 @@ def read_table(table: Any, view: str) -> Table:
 def _read_foreign(table: Any, view: str) -> Table:
     """A polars DataFrame or an Arrow Table, by way of pandas; results come back in its type."""
     try:
-        frame = to_pandas(table)
+        frame, inexact = to_pandas(table), inexact_integers(table)
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"view {view!r} is a {type(table).__name__}, which needs pandas and pyarrow: {error}"
         ) from error
+    for name, value in inexact.items():
+        raise ViewError(_inexact(view, name, value))
     if type(table).__module__.startswith("polars"):
         return replace(read_table(frame, view), back=_to_polars)
     return replace(read_table(frame, view), back=_to_arrow)
@@ -212,11 +212,14 @@ def check_exact(values: np.ndarray, view: str, titles: Sequence[Any]) -> None:
     """Raise ViewError where integers (N, c), of columns that are called so, are not the same as float64."""
     if values.size and values.dtype.kind in "iuO" and ((values > EXACT) | (values < -EXACT)).any():
         row, j = (int(k) for k in np.argwhere((values > EXACT) | (values < -EXACT))[0])
-        raise ViewError(
-            f"view {view!r}, column {titles[j]!r} has the integer {values[row, j]}, beyond 2**53; expected values, not codes: "
-            "correct the cell, or leave it empty; a column of codes is left out of the fit, in a file: "
-            f"jpvae fit --drop '{view}:{titles[j]}'"
-        )
+        raise ViewError(_inexact(view, titles[j], values[row, j]))
+
+
+def _inexact(view: str, title: Any, value: Any) -> str:
+    return (
+        f"view {view!r}, column {title!r} has the integer {value}, beyond 2**53; expected values, not codes: correct the cell, "
+        f"or leave it empty; a column of codes is left out of the fit, in a file: jpvae fit --drop '{view}:{title}'"
+    )
 
 
 def in_order(table: Table, columns: Columns) -> Table:
