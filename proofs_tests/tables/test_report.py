@@ -13,11 +13,13 @@ from browser import chromium, opened
 from commands import invoke
 from table_files import mixed_tables, write
 
+from jpvae.figures import calibration
 from jpvae.figures.training import training
 from jpvae.report import page
 from jpvae.report.charts import training_chart
 from jpvae.report.encoding import ALPHABET, MISSING, digits, steps
 from jpvae.report.rivals import rivals
+from jpvae.tables import scoring
 
 EVIL = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(2)>", "`${alert(3)}`", "datum['x'] & \"q\""]
 VIEWS = ["--view", "a=a.csv", "--view", "b=b.csv", "--view", "c=c.csv"]
@@ -137,6 +139,7 @@ def test_what_the_page_shows_is_what_was_computed(command, folder, monkeypatch):
     text = (folder / "r.html").read_text(encoding="utf-8")
     assert f"hidden and filled by every method, all trained on the same {found['rows']['train']} others" in text
     assert "jpvae report m.safetensors --view a=a.csv" in text
+    assert f"between {scoring.DRAWS} draws, as for all methods, there between {calibration.DRAWS} others" in text
     assert "The dashed line is the loss on rows that no step was trained on" in text
     assert "jpvae fit --view a=a.csv --view b=b.csv --view c=c.csv --id who --out m.safetensors --latent-dims 2" in text
     tables = {name: pd.read_csv(folder / f"{name}.csv") for name in "abc"}

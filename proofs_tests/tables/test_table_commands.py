@@ -49,6 +49,7 @@ def test_fit_says_what_it_found_and_where_the_model_is(command):
         assert f"{words} {rows} {100 * rows / len(everyone):.1f} %" in lines
     assert "Trained 30 steps: loss " in out
     assert "jpvae inspect new.safetensors" in out
+    assert "jpvae report new.safetensors --view" in out
     assert lines[-1] == "jpvae impute new.safetensors --view a=a.csv --view b=b.parquet --view c=c.xlsx --out filled"
     ours, theirs = (checkpoints.load(path) for path in ("new.safetensors", "m.safetensors"))
     for _, header in (ours, theirs):
