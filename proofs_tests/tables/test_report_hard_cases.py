@@ -92,7 +92,18 @@ def many_columns():
     return views, has, "gaussian"
 
 
+def long_levels():
+    """Levels that differ in the middle, and numbers of ten digits."""
+    views, has = numbers(40, 3, 2)
+    sides = np.array(["left", "right", "lower left", "lower right"])[np.digitize(views["v0"][:, 0], (-0.5, 0.3, 1.0))]
+    made = {"v0": pd.DataFrame(-2e9 + 1e9 * views["v0"], columns=["a_long_name_of_a_cost_in_euro", "b", "c"])}
+    made["v1"] = pd.DataFrame({"site": [f"carcinoma_of_the_{side}_lobe_of_the_lung" for side in sides], "x": views["v1"][:, 0]})
+    has[:5, 0], has[5:9, 1] = False, False
+    return made, has, "infer"
+
+
 CASES = [
+    long_levels,
     one_column,
     only_categories,
     three_rows,
@@ -148,6 +159,32 @@ def test_every_page_opens(pages):
                     first = shown.locator(rows).first.inner_text()
                     shown.click("#column-after")
                     assert (shown.locator(rows).count(), shown.locator(rows).first.inner_text() == first) == (20, False)
+
+
+def test_no_text_of_a_chart_is_cut_on_a_phone(pages):
+    """Long levels are told apart, with their whole names in what a pointer shows; ticks of many digits are short."""
+    cut = """() => [...document.querySelectorAll("svg.marks text")].filter((text) => {
+        const [own, all] = [text, text.closest("svg")].map((one) => one.getBoundingClientRect());
+        return own.width && (own.left < all.left - 1 || own.right > all.right + 1 || text.textContent.endsWith("…"));
+    }).map((text) => text.textContent)"""
+    with chromium() as browser, opened(browser, pages["long_levels"][1], 390) as (shown, said):
+        for button in shown.locator("#column-table .pick").all():
+            with_name = button.inner_text()
+            button.click()
+            shown.wait_for_function(f"document.querySelector('#column-chart svg')?.ariaLabel?.startsWith('{with_name}')")
+            assert shown.evaluate(cut) == [], with_name
+            if with_name.startswith("a_long"):  # of minus some milliards
+                assert any("e+9" in label for label in shown.locator("#column-chart svg text").all_text_contents())
+            if with_name == "site":
+                labels = shown.locator("#column-chart svg .role-axis-label text").all_text_contents()
+                levels = [label for label in labels if "%" not in label]
+                assert levels == [f"{k}: carcino…he_lung" for k in range(1, 5)]
+        for option in shown.locator("#colour option").all_inner_texts():
+            shown.evaluate("document.getElementById('map-chart').view = null")
+            shown.select_option("#colour", label=option)
+            shown.wait_for_function("document.getElementById('map-chart').view")
+            assert shown.evaluate(cut) == [], option
+        assert said == []
 
 
 def test_no_page_has_a_number_that_is_not_one(pages):

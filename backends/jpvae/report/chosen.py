@@ -55,12 +55,12 @@ def levels_chart() -> Spec:
         data={"values": []},
         mark={"type": "bar", "strokeWidth": 2, "fillOpacity": 1},
         encoding={
-            "y": name("level", axis={"labelLimit": 140, "ticks": False}),
+            "y": name("level", axis={"labelLimit": 190, "ticks": False}),
             "yOffset": {"field": "kind", "sort": ["observed", "imputed"]},
             "x": number("share", title="share of values", axis={"format": "%", "tickCount": 5}),
             "fill": where("kind", "observed", _SOFT, "transparent"),
             "stroke": where("kind", "observed", _SOFT, IMPUTED),
-            "tooltip": tooltip(("level", None, None), ("kind", None, None), ("share", None, ".1%")),
+            "tooltip": tooltip(("full", "level", None), ("kind", None, None), ("share", None, ".1%")),
         },
     )
 
@@ -73,8 +73,8 @@ def subject_chart() -> Spec:
         22,
         data={"values": []},
         encoding={
-            "y": name("column", axis={"labelLimit": 150, "ticks": False}),
-            "tooltip": tooltip(("column", None, None), ("text", "filled", None), ("true", "observed", None)),
+            "y": name("column", axis={"labelLimit": 190, "ticks": False}),
+            "tooltip": tooltip(("full", "column", None), ("text", "filled", None), ("true", "observed", None)),
         },
         layer=[
             {
@@ -85,7 +85,7 @@ def subject_chart() -> Spec:
             {
                 "mark": {"type": "rule", "color": IMPUTED, "strokeWidth": 3, "opacity": 0.55},
                 "encoding": {
-                    "x": number("low", title="standard deviations from the column's mean", axis={"tickCount": 7}),
+                    "x": number("low", title="standard deviations from the mean", axis={"tickCount": 7}),
                     "x2": {"field": "high"},
                 },
             },

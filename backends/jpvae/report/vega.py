@@ -17,6 +17,7 @@ _TEXT = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSi
 _CONFIG: Spec = {
     "font": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
     "axis": {**_TEXT, "titlePadding": 8, "domainColor": LINE, "tickColor": LINE, "gridColor": "var(--grid)"},
+    "axisQuantitative": {"labelExpr": "abs(datum.value) < 1e5 ? datum.label : format(datum.value, '.2~e')"},
     "legend": {**_TEXT, "orient": "top", "symbolStrokeWidth": 2, "columns": 3, "labelLimit": 150},
     "view": {"stroke": None},
 }

@@ -20,8 +20,18 @@
     return Number(x.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits }).replace("-", "\u2212");
   };
   const fixed = (x) => (x === null ? "–" : x.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "\u2212"));
+  const narrow = () => window.innerWidth < 640;
+  // Long names lose their middles, and have a number where several would then be alike; tooltips have them whole.
+  const shortened = (names) => {
+    const longest = narrow() ? 15 : 24, half = Math.floor((longest - 1) / 2);
+    const cut = names.map((name) => {
+      const signs = Array.from(name);
+      return signs.length <= longest ? name : `${signs.slice(0, half).join("")}…${signs.slice(-half).join("")}`;
+    });
+    return cut.map((short, k) => (cut.indexOf(short) === cut.lastIndexOf(short) ? short : `${k + 1}: ${short}`));
+  };
   const draw = async (place, spec) => {
-    if (window.innerWidth < 640) Object.assign(spec.config, { axis: { ...spec.config.axis, labelLimit: 100 }, legend: { ...spec.config.legend, columns: 2 } });
+    if (narrow()) Object.assign(spec.config, { axis: { ...spec.config.axis, labelLimit: 100 }, legend: { ...spec.config.legend, columns: 2 } });
     if (place.classList.contains("square")) spec.height = Math.round(0.92 * place.clientWidth);
     const old = place.view;
     const made = await vegaEmbed(place, spec, { actions: false, renderer: "svg", mode: "vega-lite", tooltip: { theme: "custom" } });
@@ -108,9 +118,9 @@
     byId("column-title").append(make("small", ` ${counts}${means}`));
     const spec = copy(data.templates[column[LABELS].length ? "levels" : "numbers"]);
     const kinds = [["observed", column[SHARES]], ["imputed", column[SHARES_I]]];
-    const width = column[LABELS].length ? 0 : (column[HIGH] - column[LOW]) / 20;
+    const names = shortened(column[LABELS]), width = column[LABELS].length ? 0 : (column[HIGH] - column[LOW]) / 20;
     spec.data.values = kinds.flatMap(([kind, text]) => steps(text).map((h, k) => ({
-      kind, share: h * column[TOP], level: column[LABELS][k], low: column[LOW] + k * width, high: column[LOW] + (k + 1) * width,
+      kind, share: h * column[TOP], level: names[k], full: column[LABELS][k], low: column[LOW] + k * width, high: column[LOW] + (k + 1) * width,
     })));
     if (column[LABELS].length) spec.height *= 2 * column[LABELS].length;
     else spec.layer = spec.layer.filter((_, k) => kinds[k][1]);  // one without values has no extent
@@ -174,7 +184,7 @@
       for (const has of map.has) counts.set(has, (counts.get(has) ?? 0) + 1);
       const most = [...counts].sort((a, b) => b[1] - a[1]).map(([has]) => has).slice(0, 7);
       points.forEach((point, k) => { point.group = most.includes(map.has[k]) ? patternOf(map.has[k]) : "other combinations"; point.shown = patternOf(map.has[k]); });
-      categories(spec, [...most.map(patternOf), ...(counts.size > 7 ? ["other combinations"] : [])], title);
+      categories(spec, points, [...most.map(patternOf), ...(counts.size > 7 ? ["other combinations"] : [])], title);
     } else {
       const colour = map.colours[Number(which)], at = steps(colour[C_CELLS]), labels = colour[C_LABELS];
       points.forEach((point, k) => {
@@ -184,12 +194,12 @@
         else point.value = x === null ? null : colour[C_LOW] + x * (colour[C_HIGH] - colour[C_LOW]);
         point.shown = x === null ? "missing" : labels.length ? point.group : `about ${show(point.value, 2)}`;
       });
-      if (labels.length) categories(spec, [...labels, ...(at.includes(null) ? ["missing"] : [])], title);
+      if (labels.length) categories(spec, points, [...labels, ...(at.includes(null) ? ["missing"] : [])], title);
       else {
         spec.encoding.color = {
           condition: { test: "datum.missing", value: "var(--line)" }, field: "value", type: "quantitative",
           scale: { scheme: "viridis", domain: colour[C_LOW] < colour[C_HIGH] ? [colour[C_LOW], colour[C_HIGH]] : undefined },
-          legend: { title: colour[C_NAME], gradientLength: 180, format: ".3~g" },
+          legend: { title: shortened([colour[C_NAME]])[0], gradientLength: 180, format: ".3~g" },
         };
         spec.encoding.order = { field: "missing", sort: "descending" };
       }
@@ -197,10 +207,14 @@
     spec.data.values = points;
     return draw(byId("map-chart"), spec);
   };
-  const categories = (spec, domain, legend) => {
-    const range = domain.map((name, k) => (name === "missing" || name === "other combinations" ? "var(--line)" : COLOURS[k % 8]));
+  const categories = (spec, points, names, legend) => {
+    const domain = shortened(names), short = new Map(names.map((name, k) => [name, domain[k]]));
+    for (const point of points) point.group = short.get(point.group);
+    const wide = 7.5 * Math.max(...domain.map((name) => name.length)) + 40;
+    const columns = Math.min(4, Math.max(1, Math.floor(byId("map-chart").clientWidth / wide)));
+    const range = names.map((name, k) => (name === "missing" || name === "other combinations" ? "var(--line)" : COLOURS[k % 8]));
     spec.mark = { type: "point", filled: true, size: 42, opacity: 0.9 };
-    spec.encoding.color = { field: "group", type: "nominal", scale: { domain, range }, legend: { ...legend, columns: window.innerWidth < 640 ? 2 : 4 } };
+    spec.encoding.color = { field: "group", type: "nominal", scale: { domain, range }, legend: { ...legend, columns, labelLimit: 240 } };
     spec.encoding.shape = { field: "group", type: "nominal", scale: { domain, range: domain.map((_, k) => SHAPES[k % 7]) } };
   };
   const colourOptions = () => {
@@ -234,12 +248,13 @@
       if (shown.values.length) {
         figure.append(box);
         const spec = copy(data.templates.subject);
-        spec.data.values = shown.values.map(([column, filled, low, high, truth, value, from, to, true_]) => ({
-          column, filled, low, high, truth, text: `${show(value)} (${show(from)} to ${show(to)})`, true: true_ === null ? "missing" : show(true_),
+        const names = shortened(shown.values.map(([column]) => column));
+        spec.data.values = shown.values.map(([full, filled, low, high, truth, value, from, to, true_], k) => ({
+          column: names[k], full, filled, low, high, truth, text: `${show(value)} (${show(from)} to ${show(to)})`, true: true_ === null ? "missing" : show(true_),
         }));
         spec.height *= shown.values.length;
         if (!shown.present) spec.layer.pop();
-        spec.description = `${subject.id}, ${shown.view}: ` + spec.data.values.map((v) => `${v.column} ${v.text}`).join("; ");
+        spec.description = `${subject.id}, ${shown.view}: ` + spec.data.values.map((v) => `${v.full} ${v.text}`).join("; ");
         await draw(box, spec);
       }
       if (shown.levels.length) {
