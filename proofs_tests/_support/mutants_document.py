@@ -1,6 +1,7 @@
 """From a report of mutants.py: docs/mutants.md, docs/mutants-backends.md and benchmarks/results/mutants.json.
 
     python proofs_tests/_support/mutants_document.py REPORT.json
+    python proofs_tests/_support/mutants_document.py CORE.json BACKENDS.json      of two runs, with one target each
 
 The documents list the survivors, those of earlier runs too that this run has not tried: a reason that a document gives is kept,
 also where the function has moved to another file. Without one stands UNJUDGED, and the exit status is 1, as it is where fewer
@@ -23,6 +24,7 @@ from mutations import Source
 
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.json"
 UNJUDGED = "not judged yet"
+OF_RUN = ("commit", "date", "machine", "packages", "sample", "seed", "expression", "seconds")
 ENTRY = re.compile(r"^- `(?P<function>\S+)`: `(?P<before>.+)` → `(?P<after>.+)`  \n  (?P<reason>.+)$", re.MULTILINE)
 
 
@@ -33,13 +35,13 @@ def reasons(document: Path) -> dict[tuple[str, str, str], str]:
     return {key: reason for key, reason in found.items() if reason != UNJUDGED}
 
 
-def document(target: Target, report: dict[str, Any], rows: list[dict[str, Any]]) -> int:
+def document(target: Target, run: dict[str, Any], rows: list[dict[str, Any]]) -> int:
     """Write one target's document below its own introduction; how many survivors have no reason."""
     path, unjudged = target.document, 0
     known = reasons(path)
     words, _ = summary(rows)
     text = path.read_text().partition("\n**Score")[0]
-    which = f"Commit {report['commit'][:9]}, {report['date']}, {report['machine']}, seed {report['seed']}"
+    which = f"Commit {run['commit'][:9]}, {run['date']}, {run['machine']}, seed {run['seed']}"
     text += f"\n**Score: {words}.** {which}.\n"
     of_run = {(row["function"], row["before"], row["after"]): row["verdict"] for row in rows}
     for file in target.files:
@@ -59,12 +61,15 @@ def document(target: Target, report: dict[str, Any], rows: list[dict[str, Any]])
 def main() -> None:
     """See the top of the file."""
     parser = argparse.ArgumentParser(description="The documents of the mutants that survived.")
-    parser.add_argument("report", type=Path, help="what mutants.py wrote")
-    report = json.loads(parser.parse_args().report.read_text())
+    parser.add_argument("reports", type=Path, nargs="+", help="what mutants.py wrote")
+    targets: dict[str, Any] = {}
+    for path in parser.parse_args().reports:
+        run = json.loads(path.read_text())
+        targets |= {of: {name: run[name] for name in OF_RUN} | found for of, found in run["targets"].items()}
     unjudged, high = 0, True
-    for of, found in report["targets"].items():
+    for of, found in targets.items():
         target, rows = TARGETS[of](), found["mutants"]
-        missing = document(target, report, rows)
+        missing = document(target, found, rows)
         words, enough = summary(rows)
         print(f"{of}: {words}; {missing} survivors have no reason in {target.document.name}")
         unjudged, high = unjudged + missing, high and enough
@@ -73,7 +78,7 @@ def main() -> None:
         }
         found["files"] = dict(sorted(by_file.items()))
         found["mutants"] = [row for row in rows if row["verdict"] not in ("killed", "not tried")]
-    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+    RESULTS.write_text(json.dumps({"targets": targets}, indent=1) + "\n")
     sys.exit(bool(unjudged) or not high)
 
 

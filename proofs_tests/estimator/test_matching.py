@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 STATE = RNG.standard_normal(N)
 NAMES = [f"p{k}" for k in range(N)]
 SCAN = pd.DataFrame({f"s{k}": STATE + 0.2 * RNG.standard_normal(N) for k in range(3)}, NAMES)
-COST = pd.DataFrame({"cost": np.rint(50 * np.exp(STATE)), "other": STATE, "sex": ["f", "m"] * (N // 2)}, NAMES)
+COST = pd.DataFrame({"sex": ["f", "m"] * (N // 2), "cost": np.rint(50 * np.exp(STATE)), "other": STATE}, NAMES)
 VIEWS = {"scan": SCAN, "cost": COST.mask(pd.Series(np.arange(N) % 3 == 0, COST.index))}
 FIT = {"latent_dims": 2, "likelihood": "infer", "hidden": (8,), "steps": 300, "missing": "nan"}
 

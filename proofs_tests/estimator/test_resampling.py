@@ -172,7 +172,7 @@ def test_collapsed_weights_are_reported_with_what_to_do():
     one = spoilt(shrink=-8.0, widen=-3.0)
     views, mask = one.sample(ROWS, 7), np.tile(TWO, (ROWS, 1))
     assert np.median(one.model.effective_draws(views, mask, n_draws=40)) < 1.5
-    for call in (one.model.impute, one.model.sample_imputations):
+    for call in (one.model.impute, one.model.sample_imputations, one.model.impute_probabilities):
         with pytest.warns(JPVAEWarning, match=r"in the middle row 40 draws are worth 1\.\d.*hang on single draws.*proposals"):
             call(views, mask, n_draws=4, proposals=40)
     one.model.impute(views, mask, n_draws=4)  # no proposals, no warning
