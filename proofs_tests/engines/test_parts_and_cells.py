@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jpvae.model.likelihoods import Gaussian, Marginal, Mixed, StudentT, likelihood
+from jpvae.training.batches import _shares
 
 nan = np.nan
 
@@ -54,3 +55,24 @@ def test_the_mean_of_cells_knows_the_size_of_its_row():
     outputs, family = np.tile(plain.initial_outputs(location, scale), (3, 1)), Marginal(plain)
     assert family.mean(xp, outputs) == pytest.approx(np.tile([4.0, 16.0], (3, 1)))
     assert family.mean(xp, outputs, family.targets(counts, location, scale)) == pytest.approx(counts)
+
+
+def test_sizes_of_rows_where_counts_are_rare():
+    """Two columns of a quarter of a count each: a row of two counts has four times the usual depth."""
+    family, location = likelihood("poisson"), np.log1p(np.full(2, 0.25))
+    targets = family.targets(np.asarray([[2.0, 0.0], [0.0, 1.0]]), location, np.ones(2))
+    assert np.exp(targets[:, -1]) == pytest.approx([4.0, 2.0])
+
+
+def test_the_mean_of_parts_knows_the_size_of_its_row():
+    counts = np.asarray([[2.0, 8.0], [4.0, 16.0], [8.0, 32.0]])
+    family, values = Mixed([(likelihood("poisson"), 2), (Gaussian(), 1)]), np.column_stack([counts, [0.5, 1.0, 1.5]])
+    location, scale = family.scaling(values, np.ones(3, dtype=bool))
+    outputs = np.tile(family.initial_outputs(location, scale), (3, 1))
+    assert family.mean(xp, outputs, family.targets(values, location, scale))[:, :2] == pytest.approx(counts)
+    assert family.mean(xp, outputs)[:, :2] == pytest.approx(np.tile([4.0, 16.0], (3, 1)))
+
+
+def test_the_share_of_a_view_that_nobody_has_is_0():
+    observed = np.asarray([[True, False], [True, False], [False, False], [True, False]])
+    assert _shares(observed, slice(0, 2)).tolist() == [0.5, 2 / 3, 0.0]

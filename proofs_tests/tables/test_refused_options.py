@@ -153,7 +153,11 @@ def test_fortran_s_exponents_are_no_units(in_lab, tmp_path, texts):
 
 LATER = {
     "a large integer": (".csv", {"x": ["9007199254740993", *["1"] * 39]}, "the model needs the column: correct these cells"),
-    "one of a parquet": (".parquet", {"x": np.r_[2**53 + 1, np.ones(39, int)]}, "the model needs the column: correct these cells"),
+    "one of a parquet": (
+        ".parquet",
+        {"x": np.r_[2**53 + 1, np.ones(39, int)]},
+        "the model needs the column: correct these cells",
+    ),
     "one in another column": (".csv", {"z": ["9007199254740993", *["1"] * 39]}, "--drop 'a:z'"),
     "another case": (".csv", {"X": LAB["x"], "x": None}, "has unknown columns ['X'], and no columns ['x']; expected those of"),
     "another column": (".csv", {"z": [1.0] * 40}, "What the fit did not have is left out, in a file by --drop 'a:z'"),

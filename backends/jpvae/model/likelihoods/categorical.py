@@ -33,10 +33,10 @@ class Categorical(Likelihood):
         return np.arange(features) // (self.levels or features)
 
     def valid(self, values: Floats) -> np.ndarray:
-        """In [0, 1], with groups that add up to 1; a group is there or left out as a whole."""
+        """In [0, 1], with groups that add up to 1, and so are there as a whole."""
         groups = self._grouped(np, values)
         total = groups.sum(axis=-1, keepdims=True)
-        whole = (np.abs(total - 1.0) <= 1e-6) | np.isnan(groups).all(axis=-1, keepdims=True)
+        whole = np.abs(total - 1.0) <= 1e-6
         return ((groups >= 0) & (groups <= 1) & whole).reshape(values.shape)
 
     def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
