@@ -169,6 +169,8 @@ def _trained(
 
     def write(fitted: Fitted, done: int, parameters: dict[str, np.ndarray], optimizer: dict[str, np.ndarray]) -> None:
         if file is not None and rank == 0:
+            with suppress(OSError):  # a folder that somebody has removed since is made again: better than to lose the training
+                os.makedirs(os.path.dirname(os.path.realpath(file.path)), exist_ok=True)
             stand = Progress(done, optimizer, held_out.best if held_out else None, record.window, kept)
             saving.write(
                 replace(fitted, parameters=parameters, history=tuple(record.history)), file.path, stand, fingerprint=fingerprint

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import CheckpointError
+from .errors import CheckpointError, unwritten
 
 _BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)  # a file system that has none: nothing can be promised there
@@ -45,7 +45,10 @@ def only_writer(path: str | os.PathLike[str]) -> Iterator[None]:
             break
         os.close(descriptor)  # its owner removed it between our opening and our locking it
     try:
-        _write_owner(descriptor)
+        try:
+            _write_owner(descriptor)
+        except OSError as error:  # of a full disk, which names no path
+            raise unwritten(error, path, "nothing was written") from error
         yield
     finally:
         _remove(lock, descriptor)

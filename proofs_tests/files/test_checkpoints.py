@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,9 @@ from jpvae import JPVAE
 from jpvae.atomic import write_atomically
 from jpvae.errors import CheckpointError
 from jpvae.files import checkpoints
+from jpvae.training.callbacks import Callback
 from jpvae.training.schedules import Linear
+from jpvae.writers import only_writer
 
 VIEWS, MASK = three_views(50, 21)
 
@@ -223,3 +226,33 @@ def test_a_path_that_cannot_be_written_is_refused_before_training(tmp_path, monk
     monkeypatch.setattr("os.access", lambda *_: False)  # (root may write anywhere)
     with pytest.raises(CheckpointError, match="in a folder that you may not write to"):
         JPVAE(**OPTIONS).fit(views, mask, checkpoint=tmp_path / "x.safetensors")
+
+
+def test_a_folder_that_is_removed_during_the_training_is_made_again(tmp_path):
+    """With one write before and after, and with the last write alone."""
+
+    class Remove(Callback):
+        def on_step(self, step, report):
+            if step == 12:
+                shutil.rmtree(tmp_path / "runs")
+
+    views, mask = three_views(60, 3)
+    for every in (5, 1000):
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        path = tmp_path / "runs" / "m.safetensors"
+        options = OPTIONS | {"steps": 20, "backend": "numpy"}
+        model = JPVAE(**options).fit(views, mask, checkpoint=path, checkpoint_every=every, callbacks=[Remove()])
+        found = JPVAE.load(path)
+        assert all(np.array_equal(found.parameters_[name], x) for name, x in model.parameters_.items())
+        path.unlink()
+
+
+def test_a_disk_too_full_for_a_lock_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("jpvae.writers._write_owner", full)
+    path, message = tmp_path / "m.safetensors", r"No space left on device; nothing was written: .*m.safetensors"
+    with pytest.raises(OSError, match=message), only_writer(path):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -72,15 +72,20 @@ def test_cells_of_text_are_written_as_they_stood(in_lab, tmp_path, rows):
 @QUIET
 def test_texts_and_truth_values_of_typed_files_stay_such(in_lab, tmp_path):
     """In a sheet "1 mg", a number as text, TRUE and a number beside empty cells; in a .parquet a column of texts."""
-    columns = {"dose": ["1 mg", "2.5 mg", None, "4 mg"], "text": ["0.50", "007", None, "-1"], "flag": [True, None, False]}
+    columns = {
+        "dose": ["1 mg", "2.5 mg", None, "4 mg"],
+        "text": ["0.50", "007", None, "-1"],
+        "flag": [True, None, False],
+        "mixed": ["lo", 2.5, "hi", None],
+    }
     made = {
         name: [(cells * 20)[(k + j) % (20 * len(cells))] for k in range(40)] for j, (name, cells) in enumerate(columns.items())
     }
     table = pd.DataFrame({"who": WHO, **made, "number": [None if k % 7 == 3 else k / 4 for k in range(40)]})
     write(tmp_path / "s.xlsx", table)
-    write(tmp_path / "t.parquet", table.drop(columns="flag"))
+    write(tmp_path / "t.parquet", table.drop(columns=["flag", "mixed"]))
     views = ["--view", "s=s.xlsx", "--view", "t=t.parquet"]
-    options = ["--unit", "s:dose=mg", "--unit", "t:dose=mg", "--entries", "marginalise"]
+    options = ["--unit", "s:dose=mg", "--unit", "t:dose=mg", "--entries", "marginalise", "--likelihood", "s:mixed=categorical"]
     code, _, err = in_lab("fit", *FIT, *views, *options)
     assert code == 0, err
     assert in_lab("impute", "m.safetensors", *views, "--out", "filled")[0] == 0

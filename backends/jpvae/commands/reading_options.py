@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from ..atomic import write_atomically
 from ..errors import ConfigError
 
 OPTIONS = {  # name: metavar, help
@@ -118,7 +119,7 @@ def to_file(context: typer.Context, path: Path) -> None:
         value = context.params.get(parameter.name or "")
         if parameter.name not in ("config", "write_config") and value not in (None, [], ()) and value != parameter.default:
             lines.append(f"{_title(parameter)} = {_toml(value)}")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
 def _title(parameter: Any) -> str:

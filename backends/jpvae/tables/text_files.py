@@ -14,7 +14,7 @@ from .dialect import Dialect
 
 ROW_NAMES = "row_names"  # what a first column without a name is called
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-MOST, RATIO = 2**30, 200  # bytes that a file may unpack to whatever its size, and beyond that how many times its size
+MOST, RATIO = 2**28, 200  # bytes that a file may unpack to whatever its size, and beyond that how many times its size
 _PART, _LONGEST_LINE = 2**19, 2**24  # bytes: a part without a separator is within one cell
 
 

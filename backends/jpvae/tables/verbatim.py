@@ -51,4 +51,6 @@ def _cell(text: str | None, value: object) -> object:
     """What a cell of a sheet had, by the text that was made of it."""
     if isinstance(text, TextCell):
         return str(text)
-    return text == "TRUE" if text in ("TRUE", "FALSE") else value
+    if text in ("TRUE", "FALSE"):
+        return text == "TRUE"
+    return float(value) if isinstance(value, str) else value  # a number among the texts of a category
