@@ -133,8 +133,11 @@ def _twice_log(name: str, std: Any) -> Any:
 
 def mask_of(xp: Namespace, prior: JointPrior, mask: Any, like: Any) -> Any:
     """The mask as an array of like's library and device: (M,) or (..., B, M), of any dtype."""
-    if by_name(mask):
-        mask = _in_order(prior, "mask", mask)
+    if by_name(mask):  # a list in it is its view's column, and no row of all views
+        named = {
+            key: x if not isinstance(x, list | tuple) else _plain(xp, f"mask[{key!r}]", x, like) for key, x in mask.items()
+        }
+        mask = _in_order(prior, "mask", named)
     if isinstance(mask, list | tuple):
         return _listed(xp, mask, like)
     if not hasattr(mask, "shape"):

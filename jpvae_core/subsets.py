@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import check_last
+from ._checks import check_dtype, check_last
 from ._door import Mask, Views, arrays_of, by_name, check_prior, mask_of
 from ._xp import Array, Namespace, asarray_like, device, library_of, namespace, public
 from .errors import ArgumentError, ShapeError
@@ -116,6 +116,7 @@ def subset_loss(
     if len(terms) != len(prior.dims):
         raise ShapeError(f"log_probs has {len(terms)} arrays; expected {len(prior.dims)}, one per view")
     xp = namespace(*terms, kl)
+    check_dtype(kl=kl, **{f"log_probs[{i}]": term for i, term in enumerate(terms)})
     table = xp.astype(mask_of(xp, prior, masks, kl), xp.bool)
     check_last("masks", table, len(terms), "one entry per view")
     if kl.ndim != 2 or table.ndim != 3 or table.shape[0] != kl.shape[0] or table.shape[1] not in (1, kl.shape[1]):

@@ -206,3 +206,27 @@ def test_what_cannot_be_meant_is_refused(case):
 def test_an_alpha_for_each_direction_is_refused():
     with pytest.raises(jc.ShapeError, match=r"alpha has shape \(3,\) and rotation \(3, 3\); expected one alpha"):
         jc.JointPrior.orthogonal(np.eye(3), np.full(3, 0.5))
+
+
+def test_a_list_in_a_dict_of_masks_is_its_view_s_column():
+    """As many rows as views, so that columns could be taken for rows."""
+    rng = np.random.default_rng(0)
+    prior = jc.JointPrior.orthogonal(np.eye(2), 0.9).named("a", "b")
+    means, log_vars = [{name: rng.standard_normal((2, 2)) for name in "ab"} for _ in "12"]
+    columns = {"a": [1, 0], "b": [1, 1]}
+    found = jc.kl_divergence(prior, means, log_vars, columns)
+    assert np.array_equal(found, jc.kl_divergence(prior, means, log_vars, np.asarray([[1, 1], [0, 1]], dtype=bool)))
+    assert np.array_equal(found, jc.kl_divergence(prior, means, log_vars, {"b": [True, True], "a": np.asarray([1, 0])}))
+    assert not np.array_equal(found, jc.kl_divergence(prior, means, log_vars, np.asarray([[1, 0], [1, 1]], dtype=bool)))
+    with pytest.raises(jc.JPVAEError, match=r"mask\['a'\]"):
+        jc.kl_divergence(prior, means, log_vars, {"a": [1, 0.5], "b": [1, 1]})
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float16])
+def test_a_loss_of_subsets_takes_floats(dtype):
+    prior = jc.JointPrior.orthogonal(np.eye(2), 0.9)
+    masks, terms = jc.subsets(prior), [np.ones((3, 1))] * 2
+    with pytest.raises(jc.DtypeError, match=r"^kl "):
+        jc.subset_loss(prior, terms, np.ones((3, 1), dtype), masks)
+    with pytest.raises(jc.DtypeError):
+        jc.subset_loss(prior, [terms[0], terms[1].astype(np.float32)], np.ones((3, 1)), masks)
