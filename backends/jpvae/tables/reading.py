@@ -98,7 +98,7 @@ def read(source: Source, dialect: Dialect, columns: Columns | None = None, *, nu
     place = list(kept).index(id_column)
     ids, whole_ids = ids_of(source, kept.pop(id_column), id_column)
     kinds = dict.fromkeys(kept, "number") if numbers else {} if columns is None else _kinds(columns)
-    inexact = _inexact_integers(source, list(kept)) if source.format == ".parquet" else {}
+    inexact = _inexact_integers(source, set(kept)) if source.format == ".parquet" else {}
     made: dict[str, Any] = {}
     for name, cells in kept.items():
         try:
@@ -163,7 +163,7 @@ def _parquet(source: Source) -> tuple[list[str], list[Any]]:
     return [str(name) for name in frame.columns], [_texts(one) for _, one in frame.items()]
 
 
-def _inexact_integers(source: Source, names: list[str]) -> dict[str, int]:
+def _inexact_integers(source: Source, names: set[str]) -> dict[str, int]:
     """Of the columns of integers, before pandas makes floats of those that have holes."""
     import pyarrow.parquet
 
