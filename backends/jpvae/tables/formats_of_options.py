@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import ConfigError
-from .sources import ANNOTATED, TABLES, Source
+from .sources import ANNOTATED, TABLES, TEXTS, Source
 
-_TEXTS, _PLAIN = (".csv", ".tsv"), tuple(format for format in TABLES if format not in ANNOTATED)
+_PLAIN = tuple(format for format in TABLES if format not in ANNOTATED)
 _OF = {
-    **{"sheet": (".xlsx",), "layer": ANNOTATED, "sep": _TEXTS, "encoding": _TEXTS, "header": (*_TEXTS, ".xlsx")},
+    **{"sheet": (".xlsx",), "layer": ANNOTATED, "sep": TEXTS, "encoding": TEXTS, "header": (*TEXTS, ".xlsx")},
     **dict.fromkeys(("unit", "decimal", "thousands"), _PLAIN),
     **dict.fromkeys(("na", "sentinel", "drop", "transpose"), TABLES),
 }

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,7 +154,7 @@ def _cells(source: Source, dialect: Dialect) -> tuple[Any, list[str], list[Any]]
 def _parquet(source: Source) -> tuple[list[str], list[Any]]:
     if source.rows is None:  # else it is read in parts, and each is small
         parquet_limits.check(source.path)
-    frame = pd.read_parquet(source.path, engine="pyarrow") if source.rows is None else _some_rows(source.path, *source.rows)
+    frame = pd.read_parquet(source.path, engine="pyarrow") if source.rows is None else _rows(source).to_pandas()
     if any(name is not None for name in frame.index.names):  # pandas wrote its index as columns
         frame = frame.reset_index()
     elif type(frame.index).__name__ != "RangeIndex":
@@ -169,18 +168,21 @@ def _inexact_integers(source: Source, names: set[str]) -> dict[str, int]:
 
     with pyarrow.parquet.ParquetFile(source.path) as file:
         whole = [field.name for field in file.schema_arrow if field.name in names and str(field.type) in ("int64", "uint64")]
-        return inexact_integers(file.read(columns=whole)) if whole else {}
+    return inexact_integers(_rows(source, whole)) if whole else {}
 
 
-def _some_rows(path: Path, first: int, end: int) -> pd.DataFrame:
-    """Of a .parquet, by the row groups that have them."""
+def _rows(source: Source, columns: list[str] | None = None) -> Any:
+    """An Arrow table of a .parquet's rows that the source names, by the row groups that have them, or of all."""
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with pyarrow.parquet.ParquetFile(source.path) as file:
+        if source.rows is None:
+            return file.read(columns=columns)
+        first, end = source.rows
         ends = np.cumsum([file.metadata.row_group(k).num_rows for k in range(file.metadata.num_row_groups)])
         groups = range(int(np.searchsorted(ends, first, side="right")), int(np.searchsorted(ends, end - 1, side="right")) + 1)
         before = int(ends[groups[0] - 1]) if groups[0] else 0
-        return file.read_row_groups(list(groups)).slice(first - before, end - first).to_pandas()
+        return file.read_row_groups(list(groups), columns=columns).slice(first - before, end - first)
 
 
 def _texts(one: pd.Series) -> Any:

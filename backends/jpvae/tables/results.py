@@ -107,8 +107,8 @@ def _write(folder: Path, joined: Joined, endings: Mapping[str, str], part: str, 
     """Each view's table, or its draws; all modalities in one file."""
     modalities = {}
     for name, tables in made.items():
+        table = joined.tables.get(name)
         if endings[name] in ANNOTATED:
-            table = joined.tables.get(name)
             own = annotated.filled(
                 table and table.annotated, tables, ~joined.whole[:, joined.names.index(name)], part, joined.how[name].layer
             )
@@ -117,9 +117,8 @@ def _write(folder: Path, joined: Joined, endings: Mapping[str, str], part: str, 
             else:
                 modalities[name] = own
             continue
-        own = joined.tables.get(name)
-        if own is not None and part in ("", ".draws"):
-            tables = [as_written(one, own) for one in tables] if own.texts else tables
+        if table is not None and table.texts and part in ("", ".draws"):
+            tables = [as_written(one, table) for one in tables]
         frames = [_named(joined, name, one) for one in tables]
         for number, frame in enumerate(frames, start=1) if part == ".draws" else ():
             frame.insert(frame.columns.get_loc(_id_of(joined, name)) + 1, DRAW, number)
