@@ -167,6 +167,21 @@ class Fused:
         return self.form.rows(0.5 * twice)
 
     @public
+    def error_bound(self) -> Array:
+        """How far rounding reaches, (..., B): means, draws and covariances are off by at most so many times their size, the KL
+        by N times that (``fuse``, Notes; frames taken as given). Of subsets on leading axes of a mask, the most of any.
+
+        No digit is promised where it is 1 or more. Take float64 there, coordinates="frame", or a weaker coupling.
+        """
+        xp, n = self.xp, max(self.prior.dims)
+        w: Any = 0.0
+        for one in self.alone:
+            least, smallest = xp.min(one.r * one.r, axis=-1), xp.exp(xp.min(one.log_var, axis=-1))  # of a missing view 1
+            worst = 1.0 / (least + (1.0 - least) * smallest)
+            w = xp.maximum(worst, w + xp.zeros_like(worst))
+        return self.form.rows(8.0 * n * n * float(xp.finfo(w.dtype).eps) * w)
+
+    @public
     def covariance(self) -> Array:
         """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
         xp, (_, inverse, _) = self.xp, self.source
@@ -238,8 +253,8 @@ def fuse(
     Returns
     -------
     Fused or FusedInFrames
-        With ``mean()``, ``kl()``, ``draw(noise)``, ``log_density(latents)``, ``covariance()`` and ``noise_dim``. Independent
-        views have no frames: the first for both coordinates.
+        With ``mean()``, ``kl()``, ``draw(noise)``, ``log_density(latents)``, ``covariance()`` and ``noise_dim``; the first has
+        ``error_bound()`` too. Independent views have no frames: the first for both coordinates.
 
     Raises
     ------
@@ -253,9 +268,9 @@ def fuse(
     -----
     How far rounding reaches (docs/error-analysis.md) depends on w = 1/(r^2 + (1 - r^2) min sigma^2), r^2 the smallest 1 - a^2
     of a direction ((1 - s^2)/2 of a pair): on how strong the coupling is where the evidence is as sharp. In "latent", means,
-    draws, covariances and the KL are off by at most 8 n^2 w eps of their size; where that reaches 1 (n = 4, float32: at a gap
-    1 - a^2 of 1e-5) no digit is promised. In "frame", means, draws and covariances keep their digits at any coupling, and the
-    KL loses w eps^2 of its size.
+    draws, covariances and the KL are off by at most 8 n^2 w eps of their size (``error_bound()`` has it, row by row); where
+    that reaches 1 (n = 4, float32: at a gap 1 - a^2 of 1e-5) no digit is promised. In "frame", means, draws and covariances
+    keep their digits at any coupling, and the KL loses w eps^2 of its size.
 
     Examples
     --------
