@@ -133,8 +133,8 @@ def reach_of_rounding(structure: Structure, parameters: Any, means: Any, log_var
 
 @pytest.mark.parametrize("structure", LATENT, ids=lambda s: s.kind)
 def test_how_far_rounding_reaches_is_known_row_by_row(xp: Backend, structure: Structure) -> None:
-    """8 n^2 w eps, w = 1/(r^2 + (1 - r^2) min sigma^2) of the views that a row has, r^2 from the parameters by NumPy. w is a few
-    roundings off, and r^2 as the loadings are."""
+    """8 n^2 w eps, w = 1/(r^2 + (1 - r^2) min sigma^2) of the views that a row has, r^2 from the parameters by NumPy. w is a
+    few roundings off, and r^2 as the loadings are."""
     parameters, means, log_vars, mask, _, _ = arguments(structure, 1e-4, 8.0, 1)
     found = xp.call(reach_of_rounding, structure, parameters, *(list(holes(x, mask)) for x in (means, log_vars)), mask)
     if structure.kind == "canonical":
