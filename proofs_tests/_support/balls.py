@@ -2,7 +2,7 @@
 
 A ball is a midpoint and a radius, and every operation rounds outwards: the result of any chain of operations CONTAINS the exact
 result. ``Balls`` has ``__array_namespace__``, so jpvae_core runs on it unchanged, and each of its functions becomes a
-certified enclosure of itself. ``error(x, balls)`` is then a proof, not a sample: no float of x is farther from the exact value.
+certified enclosure of itself, which enclosures.py reads.
 
 Integers and booleans (index arithmetic, masks) are plain NumPy inside. A comparison that the balls leave open raises.
 """
@@ -293,28 +293,3 @@ def enclose(x: Any) -> Any:
     if isinstance(x, dict):
         return {key: enclose(value) for key, value in x.items()}
     return [enclose(value) for value in x] if isinstance(x, list | tuple) else Balls(x)
-
-
-def _above(x: Any) -> float:
-    """A float that is not below x >= 0 (float() rounds to nearest)."""
-    return float(np.nextafter(float(x), np.inf)) if x > 0 else 0.0
-
-
-_upper = np.frompyfunc(lambda x, ball: _above((flint.arb(float(x)) - ball).abs_upper()), 2, 1)
-_middle = np.frompyfunc(lambda ball: float(ball.mid()), 1, 1)
-_radius = np.frompyfunc(lambda ball: _above(ball.rad()), 1, 1)
-
-
-def error(x: Any, enclosure: Balls) -> np.ndarray:
-    """A certified upper bound of |x - exact|, entry by entry."""
-    return np.asarray(_upper(np.asarray(x, dtype=np.float64), enclosure.data), dtype=np.float64)
-
-
-def floats(enclosure: Balls) -> np.ndarray:
-    """The midpoints, rounded to float64."""
-    return np.asarray(_middle(enclosure.data), dtype=np.float64)
-
-
-def radii(enclosure: Balls) -> np.ndarray:
-    """The radii: how much the enclosure leaves open."""
-    return np.asarray(_radius(enclosure.data), dtype=np.float64)

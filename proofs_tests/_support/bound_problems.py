@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import balls
+import enclosures
 import error_bounds
 import numpy as np
 from libraries import Backend
@@ -21,8 +22,8 @@ ROWS = 6
 
 def note(found: Excesses, name: str, got: Any, exact: balls.Balls, bound: Any, xp: Backend) -> None:
     """Certified error / bound. Where the bound is 0 the result is exact; elsewhere it may underflow, or be too large for xp."""
-    fits = np.abs(balls.floats(exact)) < float(np.finfo(xp.dtype).max) / 4
-    error, bound = np.where(fits, balls.error(got, exact), 0.0), np.asarray(bound) * xp.eps
+    fits = np.abs(enclosures.floats(exact)) < float(np.finfo(xp.dtype).max) / 4
+    error, bound = np.where(fits, enclosures.error(got, exact), 0.0), np.asarray(bound) * xp.eps
     assert np.all(np.isfinite(error)), f"{name}: not finite"
     if not np.any(bound):
         assert not np.any(error), f"{name}: not exact"

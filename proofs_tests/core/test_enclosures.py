@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import balls
+import enclosures
 import flint
 import numpy as np
 import oracles
@@ -94,7 +95,7 @@ def test_the_papers_forms_are_the_same_number(kind, data, seed):
         rotation = jc.orthogonal(balls.Balls(entries), len(signs), signs)
         forms.append(jc.kl_eq16(*rows, rotation, balls.Balls(model.parameters["alpha"])))
     for form in forms:
-        assert np.all(balls.radii(form) < 1e-30 * (1 + np.abs(balls.floats(form))))
+        assert np.all(enclosures.radii(form) < 1e-30 * (1 + np.abs(enclosures.floats(form))))
         assert all(x.overlaps(y) for x, y in zip(form.data, canonical.data, strict=True))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import balls
 import elimination_bounds
+import enclosures
 import error_bounds
 import numpy as np
 import pytest
@@ -91,9 +92,9 @@ def test_elementary_functions_are_within_four_eps(xp):
     x = positive * rng.choice([-1.0, 1.0], 1000)
     exact = on_balls(elementary, None, x, positive)
     for name, got in xp.call(elementary, None, x, positive).items():
-        size = np.abs(balls.floats(exact[name]))
+        size = np.abs(enclosures.floats(exact[name]))
         normal = size > np.finfo(xp.dtype).tiny
-        assert np.all((balls.error(got, exact[name]) <= error_bounds.F * xp.eps * size)[normal]), name
+        assert np.all((enclosures.error(got, exact[name]) <= error_bounds.F * xp.eps * size)[normal]), name
 
 
 def rotations(size: tuple[int, int], entries: Any, signs: Any) -> list[Any]:
@@ -121,11 +122,11 @@ def test_cayley_frames(xp, size):
     found: Excesses = {}
     for reach in (1e-3, 1.0, 30.0, 1e3, 1e6) if size[0] < 100 else (1e-2,):
         entries, signs, A, exact = exact_rotations(size, reach)
-        bound = elimination_bounds.frame(A, balls.floats(exact[0])) * xp.eps
+        bound = elimination_bounds.frame(A, enclosures.floats(exact[0])) * xp.eps
         if bound > 0.5:
             continue
         for name, x, y in zip(("frame", "orthogonal", "cayley"), xp.call(rotations, size, entries, signs), exact, strict=False):
-            found.setdefault(name, []).append(float(np.linalg.norm(balls.error(x, y))) / bound)
+            found.setdefault(name, []).append(float(np.linalg.norm(enclosures.error(x, y))) / bound)
     assert all(np.all(np.asarray(excess) < 1) for excess in found.values()), found
     if size[0] <= 3:
         verdict(found)
@@ -141,7 +142,7 @@ def test_inverse_cayley(xp):
     for seed, size in enumerate((0.1, 1.0, 3.0, 30.0)):
         entries = size * np.random.default_rng(seed).uniform(-1, 1, 3)
         Q = float32(jc.orthogonal(entries, 3))
-        error = np.linalg.norm(balls.error(xp.call(back, None, Q), on_balls(back, None, Q)))
+        error = np.linalg.norm(enclosures.error(xp.call(back, None, Q), on_balls(back, None, Q)))
         found.setdefault("inverse_cayley", []).append(float(error / (elimination_bounds.inverse_cayley(Q) * xp.eps)))
     verdict(found)
 
@@ -166,7 +167,7 @@ def test_bounded_correlations(xp, kind):
     found: Excesses = {}
     names, results = ("value", "over_minus", "over_plus", "excess"), (xp.call(bounded, kind, t), on_balls(bounded, kind, t))
     for name, got, exact, c in zip(names, *results, relative, strict=True):
-        note(found, f"{kind}_bound.{name}", got, exact, c * np.abs(balls.floats(exact)), xp)
+        note(found, f"{kind}_bound.{name}", got, exact, c * np.abs(enclosures.floats(exact)), xp)
     verdict(found)
 
 
@@ -248,6 +249,6 @@ def test_moments(xp):
         bounds = 21 * X, 22 * D**2 + 84 * D * X + (40 * X) ** 2 * eps
         results = zip(("mean", "covariance"), (moments.mean, moments.covariance), exact, bounds, strict=True)
         for name, got, want, bound in results:
-            error = float(np.max(balls.error(got, balls.Balls(want)))) / (bound * eps)
+            error = float(np.max(enclosures.error(got, balls.Balls(want)))) / (bound * eps)
             found.setdefault(f"Moments.{name}", []).append(error)
     verdict(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import balls
+import enclosures
 import error_bounds
 import fused_bounds
 import numpy as np
@@ -108,6 +108,6 @@ def test_functions_of_a_fused_posterior(xp: Backend, static: Static) -> None:
     for arguments, exact, bounds in problems(static, xp.dtype):
         for name, values in xp.call(fused, static, *arguments).items():
             for value, want, bound in zip(values, exact[name], bounds[name], strict=True):
-                assert np.all(bound * xp.eps <= np.abs(balls.floats(want)).max() + 1), f"{name}: beyond the first order"
+                assert np.all(bound * xp.eps <= np.abs(enclosures.floats(want)).max() + 1), f"{name}: beyond the first order"
                 note(found, name, value, want, bound, xp)
     verdict(found)

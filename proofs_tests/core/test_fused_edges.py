@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import balls
+import enclosures
 import error_bounds
 import flint
 import fused_bounds
@@ -64,7 +64,7 @@ def prepared(coordinates: str, structure: Structure, gap: float, reach: float) -
     parameters, means, log_vars, mask, noise, latents = arguments(structure, gap, reach, noise_dim)
     with flint.ctx.workprec(BITS[gap > 1e-40]):
         exact = on_balls(fused, (coordinates, structure), parameters, means, log_vars, mask, noise, latents)
-        wanted = {name: [balls.floats(x) for x in parts] for name, parts in exact.items()}
+        wanted = {name: [enclosures.floats(x) for x in parts] for name, parts in exact.items()}
     return (parameters, means, log_vars, mask, noise, latents), wanted
 
 
@@ -196,7 +196,7 @@ def test_in_frames_gradients_stay_within_their_bounds(structure: Structure, dtyp
     exact = on_balls(gradients, everything, *given[:5], weight, bars)
     for name, values in found.items():
         for value, want, bound in zip(values, exact[name], bounds[name], strict=True):
-            assert np.all(balls.error(value, want) <= bound * xp.eps + np.finfo(dtype).tiny), name
+            assert np.all(enclosures.error(value, want) <= bound * xp.eps + np.finfo(dtype).tiny), name
 
 
 def test_a_row_that_is_not_finite_stays_alone_where_a_library_would_raise_on_all():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import balls
+import enclosures
 import error_bounds
 import fused_bounds
 import fused_gradient_bounds
@@ -44,7 +44,7 @@ def problems(static: Static, dtype: str) -> list[tuple[Any, ...]]:
         found[4],
     ):  # gaps to 1e-3, means to 1: at most five digits lost
         for name, limits in bounds.items():
-            largest = max(np.abs(balls.floats(x)).max() for x in exact[name])
+            largest = max(np.abs(enclosures.floats(x)).max() for x in exact[name])
             assert all(np.all(limit <= 1e5 * (1 + largest)) for limit in limits), f"{name}: a bound that means nothing"
     return found
 

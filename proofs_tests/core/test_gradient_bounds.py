@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import balls
+import enclosures
 import gradient_bounds
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ def test_gradients_of_a_prior(xp: Backend, structure: Structure) -> None:
         for name, outputs in got.items():
             for output, *parts in zip(NAMES.get(name, DRAWS), outputs, exact[name], bounds[name], strict=True):
                 for value, want, bound in zip(*parts, strict=True):
-                    bound, size = bound + np.any(bound) * amplified * tiny, np.abs(balls.floats(want))
+                    bound, size = bound + np.any(bound) * amplified * tiny, np.abs(enclosures.floats(want))
                     assert not np.any(size) or np.any(bound * xp.eps < 1e-2 * size), "a gradient of zeros would pass"
                     note(found, f"{name}: {output}", value, want, bound, xp)
     verdict(found)

@@ -6,7 +6,7 @@ Every row pattern is in each batch, the empty and the full one included, and the
 
 import functools
 
-import balls
+import enclosures
 import jax
 import numpy as np
 import oracles
@@ -196,9 +196,9 @@ def test_every_gradient_is_the_derivative_of_the_dense_formula(structure, case):
             largest = max(float(np.max(np.abs(y), initial=0.0)) for _, y in pairs)
             for x, y in pairs:
                 assert x.shape == y.shape
-                assert np.all(balls.error(y, x) <= 2.0**-52 * np.abs(y) + 1e-19 * largest), name
+                assert np.all(enclosures.error(y, x) <= 2.0**-52 * np.abs(y) + 1e-19 * largest), name
         for x, bit in zip(got["means"], mask.T, strict=True):
-            assert not np.any(balls.floats(x)[~bit])
+            assert not np.any(enclosures.floats(x)[~bit])
 
 
 def tangent(frame, bar):

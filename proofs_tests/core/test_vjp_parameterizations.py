@@ -1,6 +1,6 @@
 """Vector-Jacobian products of the bounds, skew, cayley, orthogonal and reparameterize, against 50-digit differences."""
 
-import balls
+import enclosures
 import numpy as np
 import oracles
 import pytest
@@ -31,7 +31,7 @@ def test_slopes_of_the_bounds(kind):
     for k in range(4):
         got = on_balls(field_slopes, kind, t, [np.ones(t.shape) * (j == k) for j in range(4)])
         want = np.asarray([oracles.derivatives(lambda x, k=k: fields(x)[k], x) for x in t])
-        assert np.all(balls.error(want, got) <= 2.0**-52 * np.abs(want) + 1e-40)
+        assert np.all(enclosures.error(want, got) <= 2.0**-52 * np.abs(want) + 1e-40)
 
 
 def test_slope_of_a_plain_number():
@@ -48,11 +48,13 @@ def test_skew_cayley_and_orthogonal():
     n, rng = 3, np.random.default_rng(0)
     entries, bar = float32(rng.uniform(-2, 2, 3)), float32(rng.integers(-9, 9, (3, 3)).astype(float))
     A_bar, params_bar, through = on_balls(rotations, n, oracles.floats(oracles.skew(entries, n)), entries, bar)
-    assert np.array_equal(balls.floats(params_bar), oracles.derivatives(lambda x: (bar * oracles.skew(x, n)).sum(), entries))
+    assert np.array_equal(
+        enclosures.floats(params_bar), oracles.derivatives(lambda x: (bar * oracles.skew(x, n)).sum(), entries)
+    )
     want = oracles.derivatives(lambda x: (bar * oracles.cayley(oracles.skew(x, n))).sum(), entries)
-    A_bar = balls.floats(A_bar)
+    A_bar = enclosures.floats(A_bar)
     assert np.array_equal(A_bar, -A_bar.T)
-    for got in (balls.floats(through), 2 * A_bar[np.triu_indices(n, 1)]):
+    for got in (enclosures.floats(through), 2 * A_bar[np.triu_indices(n, 1)]):
         assert np.all(np.abs(got - want) <= 2.0**-51 * np.abs(want))
 
 

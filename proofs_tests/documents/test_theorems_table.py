@@ -114,7 +114,7 @@ def reached(path, start):
 
 def is_core_mathematics(path):
     """It imports an oracle: the 80-digit one or the balls."""
-    return bool(modules(path) & {"oracles", "balls"})
+    return bool(modules(path) & {"oracles", "balls", "enclosures"})
 
 
 def test_every_row_is_complete():
