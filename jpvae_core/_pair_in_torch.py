@@ -8,7 +8,7 @@ the formulas as they stand, made from what the value has left behind. A second d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.autograd import forward_ad
@@ -24,23 +24,27 @@ Plain = Callable[[JointPrior, Tensors, Tensors, Any], Any]
 
 
 def applies(prior: JointPrior, mu: Tensors, log_var: Tensors) -> bool:
-    """Whether these are plain tensors of one model, (B, n), and nothing but autograd looks at the operations."""
+    """Whether these are plain tensors, the prior a single one, and nothing but autograd looks at the operations."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return False
     coupling, frames = prior.coupling, [q for q in prior.frames if q is not None]
     if not isinstance(coupling, Pair) or coupling.bounded.value.ndim != 1:
         return False
-    plain = all(type(x) in (torch.Tensor, torch.nn.Parameter) and x.ndim == 2 for x in (*mu, *log_var, *frames))
-    return plain and not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
+    plain = all(type(x) in (torch.Tensor, torch.nn.Parameter) for x in (*mu, *log_var, *frames))
+    single = all(q.ndim == 2 for q in frames)
+    return plain and single and not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
 
 
 def kl(prior: JointPrior, mu: Tensors, log_var: Tensors, bits: Tensors | None, plain: Plain) -> Any:
-    """KL per row, (B,). mu, log_var: (B, n_i), 0 where missing; bits: (B, 1) or (1, 1) each, or None; plain: kl.py's."""
-    coupling: Any = prior.coupling
+    """KL per row, (..., B). mu, log_var: (..., B, n_i), 0 where missing; bits: (..., B, 1), (1, 1) or None; plain: kl.py's."""
+    shape, coupling = mu[0].shape[:-1], cast(Pair, prior.coupling)
+    if len(shape) > 1:
+        mu, log_var = ([x.reshape(-1, x.shape[-1]) for x in each] for each in (mu, log_var))
+        bits = None if bits is None else [x.expand(*shape, 1).reshape(-1, 1) for x in bits]
     given = (*mu, *log_var, *prior.frames, *coupling.bounded[1:])
-    if torch.is_grad_enabled():
-        return _KL.apply(plain, coupling.rank, bits, *given)  # type: ignore[no-untyped-call]
-    return _value(coupling.rank, bits, *given)[0]
+    function: Any = _KL.apply
+    found = function(plain, coupling.rank, bits, *given) if torch.is_grad_enabled() else _value(coupling.rank, bits, *given)[0]
+    return found if len(shape) == 1 else found.reshape(shape)
 
 
 def _value(rank: int, bits: Any, mu_1: Any, mu_2: Any, l_1: Any, l_2: Any, q_1: Any, q_2: Any, *ratios: Any) -> tuple[Any, ...]:

@@ -19,7 +19,13 @@ STRUCTURES = (
     Structure("svd-tanh", (3, 3), 3),
     Structure("svd-tanh", (1, 3), 1),
 )
-MASKS = {"none": None, "all rows alike": [True, False], "by row": [[True, True], [True, False], [False, True], [False, False]]}
+BY_ROW = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
+MASKS = {
+    "none": None,
+    "alike": [True, False],
+    "by row": BY_ROW,
+    "subsets": torch.stack([BY_ROW, BY_ROW[[1, 0, 3, 2]]]),
+}
 every_case = pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: f"{s.kind}-{s.rank}")
 
@@ -58,6 +64,7 @@ def test_value_and_both_derivatives(structure, mask):
     ways = []
     for function in (kl, plain(kl)):
         value = function(*at)
+        weights = weights.expand_as(value)
         first = torch.autograd.grad(value, at, weights, create_graph=True, allow_unused=True)
         second = torch.autograd.grad(sum((g * g).sum() for g in first if g is not None), at, allow_unused=True)
         once = torch.autograd.grad(function(*at), at, weights, allow_unused=True)
