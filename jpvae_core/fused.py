@@ -42,10 +42,11 @@ from typing import Any, Literal, overload
 from ._alone import Alone, alone_of, below, log1p_or_log, magnified, times, together
 from ._bits import bits_of
 from ._checks import check_dtype, check_evidence, check_last, check_posterior
-from ._door import LISTS, Form, Mask, Views, enter, log_variances
+from ._door import LISTS, Form, Mask, Views, enter, spread_of, twice_log
+from ._named import one_library
 from ._xp import Array, Namespace, X, block_diagonal, eye_like, public
 from .density import log_density
-from .errors import ShapeError
+from .errors import ArgumentError, ShapeError
 from .fused_frames import Direction, FusedInFrames
 from .prior import JointPrior
 from .pytrees import pytree
@@ -123,6 +124,7 @@ class Fused:
         -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
         """
         xp, (u, inverse, _) = self.xp, self.source
+        one_library(means=self.alone[0].mean, noise=noise)
         noise = self.form.noise(noise)
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.alone[0].mean})
@@ -246,8 +248,6 @@ def fuse(
     ShapeError, DtypeError, LibraryError, ArgumentError
     NotAContraction
         Where a factorisation fails in "latent" (JAX gives NaN): see below.
-    ValueError
-        For other coordinates.
 
     Notes
     -----
@@ -266,19 +266,23 @@ def fuse(
     >>> bool(np.allclose(q.mean()[0], mu[0]) and np.allclose(q.mean()[1], 0.9 * mu[0]))
     True
     """
-    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
-    check_posterior(mu, log_var, prior.dims)
+    kind, given = spread_of(log_vars, std)
+    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, **{kind: given})
+    check_posterior(mu, log_var, prior.dims, kind)
     check_dtype(**{"means[0]": mu[0]}, **prior.named_arrays)
     like = mu[0]
     bits: list[Array] = [xp.ones_like(like[..., :1])] * len(mu)
+    present: list[Array] | None = None
     if bare is not None:
         # What a view says alone is the same for every subset of the views on leading axes of the mask: it is computed once.
         some = xp.any(xp.astype(bare, xp.bool), axis=tuple(range(bare.ndim - like.ndim))) if bare.ndim > like.ndim else bare
-        _, (mu, log_var) = bits_of(xp, some, mu, log_var)
+        present, (mu, log_var) = bits_of(xp, some, mu, log_var)
         bits, _ = bits_of(xp, bare, mu)
-    check_evidence(log_var)
-    if coordinates not in ("latent", "frame"):
-        raise ValueError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
+    if kind == "std":
+        log_var = twice_log(xp, log_var, present)
+    check_evidence(log_var, kind)
+    if not isinstance(coordinates, str) or coordinates not in ("latent", "frame"):
+        raise ArgumentError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
     loadings = prior.coupling.loadings_of(xp, like)
     if coordinates == "frame" and prior.coupling.rank > 0:
         if not all(map(square, prior.frames)):
