@@ -23,7 +23,7 @@ from ._bits import bits_of
 from ._checks import check_alpha, check_dtype, check_last, check_posterior, check_square
 from ._door import Mask, Views, enter, spread_of, twice_log
 from ._named import array_of, listed, one_library
-from ._xp import Array, Namespace, X, asarray_like, eye_like, public, split
+from ._xp import Array, Namespace, X, asarray_like, eye_like, library_of, public, split
 from .coupling import Arrays, Bits
 from .errors import ShapeError
 from .prior import JointPrior
@@ -88,11 +88,21 @@ def kl_divergence(
         bits, (mu, log_var) = bits_of(xp, bare, mu, log_var)
     if kind == "std":
         log_var = twice_log(xp, log_var, bits)
+    if library_of(mu[0]) == "torch":
+        from . import _pair_in_torch as in_torch
+
+        if in_torch.applies(prior, mu, log_var):
+            return form.rows(in_torch.kl(prior, mu, log_var, bits, functools.partial(_per_row, xp)))
+    return form.rows(_per_row(xp, prior, mu, log_var, bits))
+
+
+def _per_row(xp: Namespace, prior: JointPrior, mu: Arrays, log_var: Arrays, bits: Bits) -> Any:
+    """KL, (..., B): of what is 0 where it is missing."""
     ordinary: Array = sum(xp.sum(r, axis=-1) for r in split(remainder(xp, xp.concat(list(log_var), axis=-1)), prior.dims))
     uniform = prior.coupling.uniform
     squares = [None if q is None or (uniform and square(q)) else q * q for q in prior.frames]
     v = (rotate(xp.exp(x), q) for x, q in zip(log_var, squares, strict=True))  # made only if the coupling reads it
-    return form.rows(0.5 * ordinary + divergence(xp, prior, mu, v, bits))
+    return 0.5 * ordinary + divergence(xp, prior, mu, v, bits)
 
 
 def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
