@@ -5,8 +5,8 @@
 
 The documents list the survivors, those of earlier runs too that this run has not tried: a reason that a document gives is kept,
 also where the function has moved to another file. Without one stands UNJUDGED, and the exit status is 1, as it is where fewer
-than 95 % died. Beside the score stands what it is without the mutants whose reason begins with "Equivalent:", an argument that no
-test can kill them. The JSON file has what the report has, the mutants that died as numbers only.
+than 95 % died. Beside the score stands what it is without the mutants whose reason begins with "Equivalent:", an argument that
+no test can kill them. The JSON file has what the report has, the mutants that died as numbers only.
 """
 
 from __future__ import annotations
