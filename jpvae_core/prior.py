@@ -228,6 +228,7 @@ class JointPrior(JointGaussian):
         """The same prior in another dtype ("float32" or the library's own name for it), on another device, in another library.
 
         like: an array whose library, dtype and device are taken. Gradients pass unless the library changes.
+        Raises DtypeError for anything but float32 and float64.
         A coupling too strong for float32 becomes the strongest that float32 holds (logits of +-88.72).
         """
         if like is not None:
