@@ -1,7 +1,8 @@
 """Single empty cells against the truth: three linear-Gaussian views of which each row shows one cell in five.
 
 The world is that of linear_gaussian.py. Every training row lacks a random share of its cells, every test row four of the five
-cells of each view; what the three cells left imply for the others is Gaussian regression. Over the test rows' empty cells:
+cells of each view; what the three cells left imply for the others is Gaussian regression. Release 0.1.0 hid no cells in
+training, and its encoders were not told which cells are empty. Over the test rows' empty cells:
 
     slope        of the mean of the draws on the exact conditional mean: 1 is right
     rmse         of that mean over the exact conditional's
@@ -16,22 +17,34 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import linear_gaussian
 import numpy as np
 from linear_gaussian import ROWS, tables, world, write
 from suites import made_with
 
-from jpvae import JPVAE
+from jpvae import JPVAE, planning
 
 TEST, DRAWS = 1000, 200
+BEFORE = "options of release 0.1.0"
 SETTINGS: dict[str, dict[str, Any]] = {
+    BEFORE: linear_gaussian.SETTINGS[BEFORE],
     "cells are not dropped in training": {"cell_dropout": 0.0},
     "defaults": {},
     "no cross terms": {"cross_weight": 0.0},
 }
 PROPOSALS: tuple[str | int | None, ...] = ("auto", None, 1000)
+
+
+def without_bits() -> Any:
+    """For a while, models whose encoders read 0 where a cell is empty, as 0.1.0's did: no option makes such any more."""
+    made = planning.model_of
+    return mock.patch("jpvae.fitting.model_of", lambda *args: replace(made(*args), cell_bits=False))
 
 
 def with_gaps(views: list[np.ndarray], seed: int, *, four_of_five: bool) -> list[np.ndarray]:
@@ -54,17 +67,18 @@ def exact_means(x: np.ndarray) -> np.ndarray:
     return result
 
 
-def measure(options: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-    """Train once; impute as by default, without importance resampling and with much of it."""
+def measure(options: dict[str, Any], seed: int, before: bool) -> list[dict[str, Any]]:
+    """Train once; impute as by default, without importance resampling and with much of it: 0.1.0 had none."""
     base: dict[str, Any] = {"likelihood": "gaussian", "entries": "marginalise", "seed": seed, "progress": False}
-    model = JPVAE(**base | options).fit(with_gaps(tables(ROWS, 10 + seed), seed, four_of_five=False))
+    with without_bits() if before else nullcontext():
+        model = JPVAE(**base | options).fit(with_gaps(tables(ROWS, 10 + seed), seed, four_of_five=False))
     true = tables(TEST, 1000 + seed)
     given = with_gaps(true, 1000 + seed, four_of_five=True)
     x, gaps = np.concatenate(true, axis=1), np.isnan(np.concatenate(given, axis=1))
     exact = exact_means(np.where(gaps, np.nan, x))[gaps]
     effective = float(np.median(model.effective_draws(given)))
     runs = []
-    for proposals in PROPOSALS:
+    for proposals in (None,) if before else PROPOSALS:
         drawn = np.concatenate(model.sample_imputations(given, n_draws=DRAWS, proposals=proposals), axis=-1)
         mean = drawn.mean(axis=0)[gaps]
         low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
@@ -93,9 +107,9 @@ def main() -> None:
     for name, options in SETTINGS.items():
         if chosen.only not in name:
             continue
-        runs = [run for seed in range(chosen.seeds) for run in measure(options | chosen.options, seed)]
+        runs = [run for seed in range(chosen.seeds) for run in measure(options | chosen.options, seed, name == BEFORE)]
         lines += [made | {"setting": name, "options": options | chosen.options, **run} for run in runs]
-        for proposals in PROPOSALS:
+        for proposals in dict.fromkeys(run["proposals"] for run in runs):
             own = [run for run in runs if run["proposals"] == proposals]
             numbers = [f"{np.mean([run[key] for run in own]):.3f}" for key in list(own[0])[2:]]
             print(f"| {name} | {proposals or 'none'} | {' | '.join(numbers)} |", flush=True)

@@ -7,6 +7,7 @@ Given u, twice the KL of z_i from its prior, but for the means, is ``spread``:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,15 @@ def shrinkage(xp: Namespace, r: Array, log_var: Array, N: Array) -> Array:
     sharpness, most = -log_var, LIMIT[dtype_name(log_var.dtype)]
     within = r * (r * xp.expm1(xp.minimum(sharpness, xp.full_like(sharpness, most))))
     return xp.where(sharpness > most, sharpness + xp.log(N), xp.log1p(within))
+
+
+def magnified(xp: Namespace, x: Array, log: Array) -> Array:
+    """x e^log for log >= 0, whose squares are summed: 0 stays 0 where e^log alone is infinite, because there are two factors,
+    and what has an infinite square counts as twice the root of the largest number, so that no two infinities cancel."""
+    limit = LIMIT[dtype_name(log.dtype)]
+    half = xp.exp(xp.minimum(0.5 * log, xp.full_like(log, limit)))
+    most = xp.full_like(x, 2.0 * math.exp(0.5 * limit))
+    return xp.minimum(xp.maximum(x * half * half, -most), most)
 
 
 def together(xp: Namespace, alone: Sequence[Alone]) -> tuple[Array, Array, Array]:

@@ -39,7 +39,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-from ._alone import Alone, alone_of, below, log1p_or_log, times, together
+from ._alone import Alone, alone_of, below, log1p_or_log, magnified, times, together
 from ._bits import bits_of
 from ._checks import check_dtype, check_evidence, check_last, check_posterior
 from ._door import LISTS, Form, Mask, Views, enter, log_variances
@@ -159,7 +159,7 @@ class Fused:
         twice = twice - 2.0 * xp.sum(xp.log(xp.linalg.diagonal(inverse)), axis=-1) + xp.sum(u * u, axis=-1)
         for one, z in zip(self.alone, rows, strict=True):
             z = xp.where(one.bit > 0.0, z, xp.zeros_like(z))
-            off = (z - one.mean) * xp.exp(-0.5 * one.log_var)
+            off = magnified(xp, z - one.mean, -0.5 * one.log_var)
             evidence = xp.sum(z * z - off * off - one.log_var, axis=-1)
             gap = u - one.source
             source = one.log_det + xp.sum(gap * times(one.precision, gap) - u * u, axis=-1)

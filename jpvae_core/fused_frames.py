@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ._alone import shrinkage
+from ._alone import magnified, shrinkage
 from ._checks import check_dtype, check_last
 from ._door import LISTS, Form, Views, enter
 from ._xp import Array, Namespace, eye_like, public
@@ -59,7 +59,8 @@ class Direction:
     def given(self, xp: Namespace, u: Array) -> Array:
         """E[y | u, x] where observed, E[y | u] where not."""
         variance, _, N = self.terms(xp)
-        return xp.where(self.bit > 0.0, (self.a * variance * u + self.r * self.r * self.m) / N, self.a * u)
+        seen = self.m + self.a * variance / N * (u - self.a * self.m)  # m itself, to the bit, where sigma^2 is 0 in the dtype
+        return xp.where(self.bit > 0.0, seen, self.a * u)
 
     def slope(self, xp: Namespace) -> tuple[Array, Array]:
         """Of the above in u, and the standard deviation of y given u."""
@@ -145,7 +146,7 @@ class FusedInFrames:
         """log q(z_O | x_O) of the observed views' latents, (..., B) nats; what a missing view's hold is ignored.
 
         Per direction the covariance is diag(s^2) + g g^T/tau, s and g from ``slope``. With e_i = (y_i - E y_i)/s_i, h_i =
-        g_i/s_i and u* = h^T e/(tau + |h|^2), by Sherman-Morrison and the determinant lemma
+        g_i/s_i = (a_i/r_i) rho_i^(1/2) and u* = h^T e/(tau + |h|^2), by Sherman-Morrison and the determinant lemma
         -2 log q = tau u*^2 + |e - h u*|^2 + log(1 + |h|^2/tau) + sum log(2 pi s^2).
         """
         xp, (u, added) = self.xp, self.source
@@ -153,13 +154,12 @@ class FusedInFrames:
         check_latents(self.prior, rows)
         tau, along, weight, logs, pairs = 1.0 + added, 0.0, 0.0, 0.0, []
         for one, z in zip(self.views, rows, strict=True):
-            slope, std = one.slope(xp)
-            clean = xp.where(one.bit > 0.0, z, xp.zeros_like(z))
-            e = one.bit * ((rotate(clean, one.frame) - one.given(xp, u)) / std)
-            h = one.bit * (slope / std)
+            less, clean = one.shrinkage(xp), xp.where(one.bit > 0.0, z, xp.zeros_like(z))
+            e = one.bit * magnified(xp, (rotate(clean, one.frame) - one.given(xp, u)) / one.r, 0.5 * less)
+            h = one.bit * (one.a / one.r * xp.exp(-0.5 * less))
             pairs.append((e, h))
             along, weight = along + h * e, weight + h * h
-            logs = logs + one.bit * (2.0 * xp.log(std) + math.log(2.0 * math.pi))
+            logs = logs + one.bit * (2.0 * xp.log(one.r) - less + math.log(2.0 * math.pi))
         best = along / (tau + weight)
         total = tau * best * best + xp.log1p(weight / tau) + logs
         for e, h in pairs:

@@ -13,11 +13,11 @@ PATIENCE = (4.0, 30.0)  # seconds of processor time that a mutant has for its fi
 SHOWN = ("__init__.py", "registry.py", "inspection.py", "latent_report.py", "verification.py", "progress.py")
 ABOUT = {  # folder -> tests; those of engines first, because others import from them
     "engines": "batches plan likelihoods likelihood_units parts_and_cells likelihood_digits schedules missing_cells divergence "
-    "training subset_objective stacks numpy_engine",
+    "training loop subset_objective stacks numpy_engine",
     "estimator": "posterior_predictive predictive_std level_probabilities resampling row_noise score pooling affine_model "
     "estimator early_stopping mixed_tables impossible callbacks calibration imputation_bounds matching "
     "ensembles bad_options large_tables weights_and_noise wide own_likelihoods streaming watching one_pass "
-    "results_beyond_memory",
+    "results_beyond_memory hidden_views shared_draws",
 }
 
 

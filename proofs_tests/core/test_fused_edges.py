@@ -15,8 +15,11 @@ import error_bounds
 import flint
 import fused_bounds
 import fused_gradient_bounds
+import mpmath
 import numpy as np
+import oracles
 import pytest
+import strategies
 import torch
 from bound_problems import on_balls
 from libraries import Backend, Library
@@ -208,3 +211,50 @@ def test_a_row_that_is_not_finite_stays_alone_where_a_library_would_raise_on_all
     found = jc.fuse(prior, means, log_vars).kl()
     assert torch.equal(found[[0, 2]], whole[[0, 2]])
     assert torch.isnan(found[1])
+
+
+SHARP = {"float32": (-100.0, -180.0, -400.0), "float64": (-720.0, -1500.0, -3000.0)}  # below the second, 1/sigma overflows
+TWO = Structure("canonical", (2, 2), 2)
+
+
+def test_at_the_mean_a_log_density_is_finite_however_sharp_the_evidence(xp: Backend) -> None:
+    """Against dense algebra in as many digits as 1/sigma^2 has. Frames are signed identities, which round nothing: z - mean is
+    then less than the mean's last digit. Terms are log-variances, squares of latents and the logarithms of r^2 and 2 pi, of
+    100 roundings each. Away from the mean the square leaves the dtype, and the logarithm of the density is -inf."""
+    model, rng, levels = strategies.Model(TWO, 777, tilt=0.0), np.random.default_rng(5), SHARP[xp.dtype]
+    masks = np.asarray([[True, True], [True, False]] * len(levels))
+    means = [float32(rng.standard_normal((len(masks), n))) for n in TWO.dims]
+    log_vars = [np.repeat([[level, [-1.0, level][i]] for level in levels], 2, axis=0) for i in range(2)]
+    with np.errstate(over="ignore"):
+        found = xp.call(density_at_the_mean, TWO, model.framed(xp), means, log_vars, masks)
+    for coordinates, (density, away, *z) in found.items():
+        assert np.all(away == -np.inf)
+        for r, mask in enumerate(masks):
+            mean, log_var, latents = (np.concatenate([x[r] for x in part]) for part in (means, log_vars, z))
+            seen = np.repeat(mask, TWO.dims)
+            with mpmath.workdps(int(-2 * log_var.min() / np.log(10)) + 100):
+                want = oracles.fused_exactly(model, mean, log_var, mask, coordinates == "frame")[3](latents)
+            terms = np.sum(np.abs(log_var[seen]) + latents[seen] ** 2 + 2.0 + 4.0)  # |log r^2| <= 4
+            assert abs(density[r] - float(want)) <= 100 * xp.eps * terms, (coordinates, r)
+
+
+def density_at_the_mean(structure: Structure, parameters: Any, means: Any, log_vars: Any, mask: Any) -> Any:
+    """In both coordinates, the log-density at the posterior's own mean and beside it, and the mean."""
+    found = {}
+    for coordinates in ("latent", "frame"):
+        q = jc.fuse(structure.prior(parameters), means, log_vars, mask, coordinates)
+        z = q.mean()
+        found[coordinates] = (q.log_density(z), q.log_density([z[0] + 0.5, *z[1:]]), *z)
+    return found
+
+
+@pytest.mark.parametrize("coordinates", ["latent", "frame"])
+def test_its_gradient_there_is_finite(coordinates: str) -> None:
+    """A log-variance of 2 epsilon more widens one direction: the logarithm falls by epsilon."""
+    log_vars = [torch.full((1, 2), -400.0, requires_grad=True) for _ in range(2)]
+    q = jc.fuse(jc.JointPrior.canonical(None, torch.zeros(2, 2)), [torch.ones(1, 2)] * 2, log_vars, None, coordinates)
+    z = [x.detach().requires_grad_() for x in q.mean()]
+    gradients = torch.autograd.grad(q.log_density(z).sum(), [*z, *log_vars])
+    assert all(torch.isfinite(bar).all() for bar in gradients)
+    for bar in gradients[2:]:
+        torch.testing.assert_close(bar, torch.full((1, 2), -0.5))

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -203,3 +204,18 @@ def test_one_view_has_the_plain_bound():
     batch = batches(views=1).at(0)
     assert batch.weights.tolist() == [1.0]
     assert np.array_equal(batch.subsets, batch.observed[None])
+
+
+def test_the_fingerprint_is_a_checksum_of_all_that_is_trained_on():
+    """Of the mask, then of each view's inputs, and of its targets where these are other numbers."""
+    rng, rows = np.random.default_rng(0), 1100
+    observed, plan = np.ones((rows, 2), dtype=bool), Plan(3, 4, Constant(), LearningRate())
+    model = Model((2, 3), (2, 2), ("gaussian",) * 2, hidden=(), prior="canonical")
+    alike, inputs, targets = (rng.standard_normal((rows, c)) for c in (2, 3, 4))
+    views = [Prepared(alike, alike), Prepared(inputs, targets)]
+    expected = 0
+    for part in (observed, alike, inputs, targets):
+        expected = zlib.crc32(part.tobytes(), expected)
+    assert Batches(views, observed, model, plan).fingerprint() == expected
+    fewer = observed & (np.arange(rows)[:, None] != 7)
+    assert Batches(views, fewer, model, plan).fingerprint() != expected

@@ -46,6 +46,13 @@ class Always:
         return self.weight
 
 
+class Once(Always):
+    """1, but for one step in the middle."""
+
+    def beta(self, step, steps):
+        return self.weight if step == 3 else 1.0
+
+
 REFUSED = {
     "ramp longer than the training": (Linear(500), 400, r"Linear\(ramp=500\).* only 0\.798 within the 400 steps"),
     "ramp over the whole training": (Linear(1.0), 10, r"Linear\(ramp=1\.0\).* only 0\.9 within the 10 steps"),
@@ -57,6 +64,8 @@ REFUSED = {
     "a weight above 1": (Always(1.5), 10, "weights between 0 and 1"),
     "a weight below 0": (Always(-0.5), 10, "weights between 0 and 1"),
     "a weight that is no number": (Always("1"), 10, "weights between 0 and 1"),
+    "one weight above 1": (Once(1.5), 10, "weights between 0 and 1"),
+    "one weight that is no number": (Once(None), 10, "weights between 0 and 1"),
     "a number": (0.5, 10, r"beta is 0\.5; expected one of \['constant', 'cyclical', 'linear'\]"),
 }
 

@@ -1,5 +1,7 @@
 """Ranges and whole numbers of what is imputed: NumPy's clip and rint of what comes without them; nothing observed changes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from synthetic import OPTIONS
 
 from jpvae import JPVAE
 from jpvae.errors import ConfigError
-from jpvae.inference.bounds import from_words
+from jpvae.inference.bounds import bounds_of, from_words
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -101,6 +103,37 @@ def test_refused(model, said, message):
     for call in (model.impute, model.sample_imputations):
         with pytest.raises(ConfigError, match=message):
             call(VIEWS, **said)
+
+
+WHOLE = {
+    "ends between whole numbers": ((0.2, 3.7), 1, 3),
+    "below 0": ((-3.7, -0.2), -3, -1),
+    "whole ends": ((1, 3), 1, 3),
+    "one whole number": ((2.5, 3), 3, 3),
+    "no upper end": ((0.2, None), 1, np.inf),
+    "no lower end": ((None, 3.7), -np.inf, 3),
+}
+
+
+@pytest.mark.parametrize(("given", "low", "high"), WHOLE.values(), ids=WHOLE.keys())
+def test_a_range_of_whole_numbers_ends_at_whole_numbers(given, low, high):
+    """The second of three columns; the others have neither ends nor anything to be rounded to."""
+    columns = SimpleNamespace(count=3, title=lambda j: "abc"[j], categories={2})
+    (one,) = bounds_of({"v": {"b": given}}, {"v": ["b"]}, ["v"], [columns])
+    assert (one.low.tolist(), one.high.tolist()) == ([-np.inf, low, -np.inf], [np.inf, high, np.inf])
+    made = one.applied(np.array([[0.4, -50.0, 0.4], [0.6, 50.0, 0.6], [0.5, 2.6, 0.5]], np.float32))
+    assert made.dtype == np.float32
+    assert made[:, [0, 2]].tolist() == np.array([[0.4, 0.4], [0.6, 0.6], [0.5, 0.5]], np.float32).tolist()
+    assert made[:, 1].tolist() == [max(-50, low), min(50, high), min(max(3, low), high)]
+
+
+def test_bounds_alone_round_nothing_and_nothing_asked_is_none():
+    columns = [SimpleNamespace(count=1, title=int, categories=set())] * 2
+    first, second = bounds_of({"a": {0: (0.2, 0.7)}}, None, ["a", "b"], columns)
+    assert first.applied(np.array([0.0, 0.3, 0.6, 1.0])).tolist() == [0.2, 0.3, 0.6, 0.7]
+    assert second.applied(np.array([-1.5, 0.3])).tolist() == [-1.5, 0.3]
+    assert bounds_of(None, None, ["a", "b"], columns) is None
+    assert bounds_of({}, {}, ["a", "b"], columns)[0].applied(np.array([1.5])).tolist() == [1.5]
 
 
 def test_a_range_of_one_number_is_that_number(model):

@@ -35,9 +35,10 @@ def test_the_nearest_by_sorting_all_distances(k):
         np.testing.assert_allclose(chosen, np.sort(np.abs(values - target))[:k], atol=1e-15)
 
 
-def test_donors_are_the_rows_that_are_predicted_alike(model):
+@pytest.mark.parametrize("k", [1, 4])
+def test_donors_are_the_rows_that_are_predicted_alike(model, k):
     """The oracle predicts each donor by ``impute`` with its view hidden, and the recipient's means are draws without noise."""
-    k, draws = 4, 3
+    draws = 3
     matched = model.sample_imputations(VIEWS, n_draws=draws, matching=k)["cost"]
     means = model.sample_imputations(VIEWS, n_draws=draws, observation_noise=False)["cost"]
     predicted = model.impute({"scan": SCAN})["cost"]

@@ -64,7 +64,7 @@ def test_the_largest_degrees_of_freedom_are_as_good_as_none():
 FIELDS = ("estimate", "within", "between", "total", "df", "relative_increase", "fraction_missing")
 
 
-@pytest.mark.parametrize("complete_df", [None, 7, 1000])
+@pytest.mark.parametrize("complete_df", [None, 0.5, 7, 1000])
 @pytest.mark.parametrize("m", [2, 5, 40])
 def test_every_number_is_its_definition(m, complete_df):
     rng = np.random.default_rng(m)

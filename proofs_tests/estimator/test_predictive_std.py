@@ -141,7 +141,7 @@ def test_statistics_do_not_depend_on_the_pieces(sizes):
     """The law of total variance by NumPy over all draws at once."""
     rng = np.random.default_rng(0)
     values, variances = rng.standard_normal((6, 2, 3)) + 40.0, rng.random((6, 2, 3))
-    found = DrawStatistics()
+    found = DrawStatistics((2, 3))
     for rows in np.split(np.arange(6), np.cumsum(sizes)[:-1]):
         found.update(values[rows], variances[rows])
     assert found.mean == pytest.approx(values.mean(axis=0), rel=1e-14)

@@ -15,23 +15,27 @@ DRAWING = [name for name, found in METHODS.items() if "n_draws" in found.paramet
 
 
 def test_samples_beyond_memory(monkeypatch):
+    model = fitted()  # before memory shrinks
     for n in (10**12, 10**30, 10**400):
         with pytest.raises(ConfigError, match=r"^n is 10*, whose results take [\d,]+ GiB of memory, and this machine has"):
-            fitted().sample(n)
+            model.sample(n)
     monkeypatch.setattr(memory, "of_machine", lambda: 30 * 12 * 12)  # rows, columns, bytes of a number as float32 and float64
-    assert [len(view) for view in fitted().sample(30)] == [30, 30, 30]
+    assert [len(view) for view in model.sample(30)] == [30, 30, 30]
     with pytest.raises(ConfigError, match="n is 31, whose results take"):
-        fitted().sample(31)
+        model.sample(31)
 
 
 def test_tables_beyond_memory(monkeypatch):
+    model = fitted()
     monkeypatch.setattr(memory, "of_machine", lambda: 8 * 30 * 12 * 4)
-    assert len(fitted().sample_imputations(VIEWS, MASK, n_draws=4)[0]) == 4
+    assert len(model.sample_imputations(VIEWS, MASK, n_draws=4)[0]) == 4
     with pytest.raises(ConfigError, match="n_draws is 5, whose results take"):
-        fitted().sample_imputations(VIEWS, MASK, n_draws=5)
+        model.sample_imputations(VIEWS, MASK, n_draws=5)
+    monkeypatch.setattr(memory, "of_machine", lambda: 8 * 30 * 12)
+    assert len(model.reconstruct(VIEWS, MASK)[0]) == 30
     monkeypatch.setattr(memory, "of_machine", lambda: 8 * 30 * 12 - 1)
     with pytest.raises(ConfigError, match="the number of rows is 30, whose results take"):
-        fitted().reconstruct(VIEWS, MASK)
+        model.reconstruct(VIEWS, MASK)
 
 
 @pytest.mark.parametrize("name", DRAWING)

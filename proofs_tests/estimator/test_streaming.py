@@ -146,10 +146,11 @@ OUT_ERRORS = {
 
 @pytest.mark.parametrize(("out", "options", "message"), OUT_ERRORS.values(), ids=OUT_ERRORS.keys())
 def test_an_unfit_out_is_refused_before_any_work(out, options, message, monkeypatch):
+    model = fitted()  # before work is forbidden
     monkeypatch.setattr("jpvae.inference.predictor.Predictor.blocks", lambda *_: pytest.fail("work began"))
     monkeypatch.setattr("jpvae.views.outputs.write", lambda *_: pytest.fail("writing began"))
     with pytest.raises(ViewError, match=message):
-        fitted().impute(VIEWS, MASK, out=out, **options)
+        model.impute(VIEWS, MASK, out=out, **options)
 
 
 def test_an_unfit_dict_is_refused():

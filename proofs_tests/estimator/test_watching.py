@@ -2,6 +2,8 @@
 
 import functools
 import itertools
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -37,6 +39,20 @@ def without(history, *names):
 @pytest.fixture(scope="module")
 def whole():
     return JPVAE(2, **FIT).fit(VIEWS, MASK)
+
+
+@pytest.mark.parametrize("value", [2.5, np.nan, np.inf])
+def test_it_is_due_every_so_many_steps_to_the_last_without_those_rows(value, monkeypatch):
+    """The first 200 of 300 steps: every 50, and none where the loss is not finite."""
+    plan = Plan(300, 4, Constant(), LearningRate(), calibration=Calibration(200, 9))
+    watch = Watch(SimpleNamespace(parameters=lambda state: state), SimpleNamespace(plan=plan))
+    monkeypatch.setattr(watch, "loss", lambda parameters: value if parameters == "state" else 0.0)
+    found = {done: watch.after(done, "state") for done in range(1, 301)}
+    due = {done for done, told in found.items() if told}
+    assert due == ({50, 100, 150, 200} if np.isfinite(value) else set())
+    assert all(found[done] == {"held_out": value} for done in due)
+    without = Watch(watch.engine, SimpleNamespace(plan=replace(plan, calibration=None)))
+    assert without.after(50, "state") == {}
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])

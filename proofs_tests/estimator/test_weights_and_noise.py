@@ -81,7 +81,7 @@ def test_few_runs_are_kept():
 def test_running_mean_and_deviation(draws):
     rng = np.random.default_rng(draws)
     values, variances = 1e3 + rng.standard_normal((draws, 4, 3)), rng.random((draws, 4, 3))
-    running = DrawStatistics()
+    running = DrawStatistics((4, 3))
     for start in range(0, draws, 3):
         running.update(values[start : start + 3], variances[start : start + 3])
     spread = np.var(values, axis=0, ddof=1) if draws > 1 else 0.0

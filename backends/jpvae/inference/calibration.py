@@ -70,13 +70,15 @@ class _Hidden:
     def shifts(self) -> np.ndarray:
         """d_c of every column, (c,)."""
         xp, own = self.predictor.xp, self.predictor.own[self.view]
-        total = np.zeros((len(SHIFTS), self.features))
+        total, learned = np.zeros((len(SHIFTS), self.features)), np.concatenate(list(self.columns.values()))
         for outputs, targets in self._decoded(_PROPOSED, max(_FEWEST, _CELLS // self.features)):
             for k, shift in enumerate(SHIFTS):
                 moved = {name: x + float(shift) for name, x in own.items()}
                 density = log_mean_exp(xp, self.family.log_prob(xp, outputs, targets, moved))
                 total[k] += self.predictor.engine.numpy(density).sum(axis=0, dtype=np.float64)
         total = np.where(np.isfinite(total), total, -np.inf)  # a shift under which a family's numbers overflow is none
+        if not total[:, learned].any():  # of the columns that learn something no cell is there: all shifts are as good
+            return np.zeros(self.features)
         middle = SHIFTS[total.sum(axis=1).argmax()]
         penalty = (SHIFTS - middle) ** 2 / (2.0 * TAU**2)
         chosen: np.ndarray = SHIFTS[(total - penalty[:, None]).argmax(axis=0)]
@@ -97,13 +99,13 @@ class _Hidden:
                 drawn = self.family.draw_many(means, own, rng)[..., learned]
                 rank = (drawn < truth).sum(axis=0) + 0.5 * (drawn == truth).sum(axis=0)
                 inside[k] += ((rank >= _LOWEST - 0.5) & (rank <= DRAWS - _LOWEST + 0.5) & known).sum()
-        return float(WIDER[np.abs(inside / max(1, count) - LEVEL).argmin()])
+        return float(WIDER[np.abs(inside / count - LEVEL).argmin()]) if count else 0.0
 
     def _decoded(self, draws: int, most: int) -> Iterator[tuple[Any, Any]]:
         """The decoder's outputs (draws, R, c) and the targets of at most so many rows, as many at a time as fit in memory."""
         predictor, j = self.predictor, self.view
         size = max(1, ENTRIES // (draws * self.features))
-        for block in predictor.blocks([view[:most] for view in self.views], self.observed[:most]):
+        for block in predictor.blocks(self.views, self.observed[:most]):  # which reads no view further
             seen = np.ones(block.observed.shape, dtype=bool)
             seen[: block.size] = self.seen[block.rows]
             z = predictor.draw_latents(block, predictor.noise(block), draws, predictor.engine.asarray(seen))[j]

@@ -100,7 +100,7 @@ def _predictive(
     resampling: Resampling | None,
 ) -> Iterator[Filling]:
     for block, holes, lacking in _blocks_with_holes(predictor, seen):
-        statistics = {j: DrawStatistics() for j in holes}
+        statistics = {j: DrawStatistics((len(rows), predictor.model.features[j])) for j, rows in holes.items()}
         for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
             kept = means[:, holes[j]]
             statistics[j].update(kept, predictor.noise_variance(j, kept) if observation_noise else None)
@@ -172,18 +172,14 @@ def checked(fillings: Iterator[Filling], views: Sequence[Scaled]) -> Iterator[Fi
 
 class DrawStatistics:
     """Streaming mean and standard deviation over draws (Welford 1962), float64: draw by draw, so that an entry's numbers do not
-    depend on the shape of the rest, and in place, for a draw of a wide table takes its time in memory alone."""
+    depend on the shape of the rest, and in place, for a draw of a wide table takes its time in memory alone. shape: (R, c)."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         self.count = 0
-        self.mean: np.ndarray = np.zeros(())
-        self._squares: np.ndarray = np.zeros(())
-        self._noise: np.ndarray = np.zeros(())
+        self.mean, self._squares, self._noise = (np.zeros(shape) for _ in "123")
 
     def update(self, values: np.ndarray, variances: np.ndarray | None = None) -> None:
         """Add draws (s, R, c); variances: of what is spread around each of them."""
-        if not self.count:
-            self.mean, self._squares, self._noise = (np.zeros(values.shape[1:]) for _ in "123")
         for k, value in enumerate(values):
             self.count += 1
             delta = value - self.mean

@@ -133,11 +133,9 @@ class Imputations:
         if method == "plug-in" and with_std:
             raise ConfigError("return_std needs method='predictive': a plug-in imputation is one number per entry")
         n_draws, resampling = draws_of(n_draws, 2 if with_std else 1), resampling_of(proposals, method)
-        if method == "plug-in" and moments == "training":
-            self.training_moments()
-        self.predictor()
+        given = self.training_moments() if method == "plug-in" and moments == "training" else None
         limits = bounds_of(bounds, whole, self._fitted.view_names, self._fitted.columns)
-        if out is not None and self.predictor() and self._is_matrix(views):
+        if out is not None and self._is_matrix(views):
             raise ConfigError("out is given with one wide matrix; expected None: pass the views by name to write into arrays")
         data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, keep=out is None)
         units = self._fitted.units
@@ -146,7 +144,6 @@ class Imputations:
         scaled = [replace(view, data=copied) for view in scaled]
         seen = filling.Seen(scaled, data.observed, data.whole)
         if method == "plug-in":
-            given = self.training_moments() if moments == "training" else None
             fillings = filling.plug_in(predictor, seen, given)
         else:
             noise = with_std and return_std != "mean"
@@ -217,7 +214,6 @@ class Imputations:
         """
         n_draws = draws_of(n_draws)
         observation_noise, resampling = flag("observation_noise", observation_noise), resampling_of(proposals)
-        self.predictor()
         limits = bounds_of(bounds, whole, self._fitted.view_names, self._fitted.columns)
         if matching is not None and not observation_noise:
             raise ConfigError("matching needs observation_noise=True: a donor's value has its noise")

@@ -122,7 +122,7 @@ class Predictor:
     ) -> tuple[Array, ...]:
         """Plug-in latents by the paper's Eq. 12: given moments (of training latents) in place of the prior's."""
         seen = self.engine.numpy(block.observed if observed is None else observed)
-        latents = np.concatenate([self.engine.numpy(m) for m in block.means], axis=-1).astype(np.float64)
+        latents = np.concatenate([self.engine.numpy(m) for m in block.means], axis=1).astype(np.float64)
         ends = np.cumsum(self.model.latent_dims)
         owner = np.repeat(np.arange(self.model.views), self.model.latent_dims)
         for pattern in np.unique(seen, axis=0):
@@ -132,7 +132,7 @@ class Predictor:
                 # for every row of the block: a product's bits depend on its shape, and how many rows share a pattern varies
                 means, _ = jc.condition_gaussian(mean, covariance, columns.tolist(), latents[:, columns])
                 latents[np.ix_(rows, np.flatnonzero(~pattern[owner]))] = means[rows]
-        return tuple(self.engine.asarray(part) for part in np.split(latents, ends[:-1], axis=-1))
+        return tuple(self.engine.asarray(part) for part in np.split(latents, ends[:-1], axis=1))
 
     def draw_latents(self, block: Block, noise: RowNoise, draws: int, observed: Array | None = None) -> Sequence[Array]:
         """Draws of all latents given the observed views, (S, R, n_i)."""
@@ -226,7 +226,7 @@ class Predictor:
         chosen = spread(np.asarray(observed.all(axis=1)), _MOST_ROWS)
         for block in self.blocks([Chosen(v, chosen) for v in views], observed[chosen]):
             z = self.draw_latents(block, self.noise(block), 1)
-            moments.update(np.concatenate([self.engine.numpy(part[0])[: block.size] for part in z], axis=-1))
+            moments.update(np.concatenate([self.engine.numpy(part[0])[: block.size] for part in z], axis=1))
         return moments
 
     def elbo(self, views: Sequence[Rows], observed: np.ndarray, draws: int = 1) -> np.ndarray:

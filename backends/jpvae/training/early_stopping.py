@@ -65,6 +65,6 @@ class HeldOut:
         for rows, batch in self.batches.held_out():
             report = self.engine.train_step(copy, batch, beta=1.0, **still)
             when, names, index = f"the evaluation after step {done - 1}", self.batches.names, self.batches.index
-            check_report({**report, "gradient_norm": 0.0}, when, rows, names, index)
+            check_report({key: value for key, value in report.items() if key != "gradient_norm"}, when, rows, names, index)
             total, count = total + len(rows) * report["loss"], count + len(rows)
         return total / count

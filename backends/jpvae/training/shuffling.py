@@ -22,8 +22,9 @@ class Shuffled:
     def __init__(self, rng: np.random.Generator, rows: int) -> None:
         self._rows = rows
         self._order = rng.permutation(rows) if rows <= _KEPT else None
-        self._keys = rng.integers(2**64, size=(_ROUNDS, 1), dtype=np.uint64) if self._order is None else None
-        self._half = np.uint64(max(1, -(-(rows - 1).bit_length() // 2)))
+        if self._order is None:
+            self._keys = rng.integers(2**64, size=(_ROUNDS, 1), dtype=np.uint64)
+            self._half = np.uint64(-(-(rows - 1).bit_length() // 2))  # of the bits of a row's number, rounded up
 
     def __getitem__(self, places: np.ndarray) -> np.ndarray:
         """The rows at these places."""
@@ -36,7 +37,6 @@ class Shuffled:
         return found.astype(np.int64)
 
     def _through(self, numbers: np.ndarray) -> np.ndarray:
-        assert self._keys is not None
         low = (np.uint64(1) << self._half) - np.uint64(1)
         left, right = numbers >> self._half, numbers & low
         for key in self._keys:

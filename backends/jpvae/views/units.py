@@ -134,7 +134,7 @@ def check_imputed(views: Sequence[Scaled], view: int, rows: np.ndarray, values: 
         return
     row, names = int(rows[np.argmin(finite)]), views[0].data.names
     called = views[0].data.titles(np.array([row]))[0]
-    inputs = [np.abs(v[slice(row, row + 1)].inputs[0][: len(v.units.location)]) for v in views]  # 0 where missing
+    inputs = [np.abs(v[np.array([row])].inputs[0][: len(v.units.location)]) for v in views]  # 0 where missing
     largest = int(np.argmax([x.max() for x in inputs]))
     columns, column = views[largest].units.columns, int(inputs[largest].argmax())
     raise ViewError(

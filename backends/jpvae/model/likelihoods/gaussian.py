@@ -48,7 +48,7 @@ class Gaussian(Likelihood):
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """The learned variance."""
-        return np.exp(own["log_var"]) + np.zeros_like(mean)
+        return np.full_like(mean, np.exp(own["log_var"]))
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Mean plus noise of the learned variance."""

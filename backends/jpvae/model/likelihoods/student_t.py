@@ -78,7 +78,7 @@ class StudentT(Likelihood):
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """sigma^2 nu/(nu - 2), finite because nu is 4."""
-        return _NU / (_NU - 2.0) * np.exp(2.0 * own["log_scale"]) + np.zeros_like(mean)
+        return np.full_like(mean, _NU / (_NU - 2.0) * np.exp(2.0 * own["log_scale"]))
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Mean plus noise of the learned scale."""

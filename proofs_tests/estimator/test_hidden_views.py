@@ -1,0 +1,150 @@
+"""What calibration hides of a row, how much of it is decoded at a time, and how cells inside their intervals are counted.
+
+Models here compute nothing: draws are numbers that were chosen, so that ranks can be counted by hand.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from jpvae.inference import calibration
+from jpvae.inference.calibration import DRAWS, LEVEL, WIDER, calibrated
+
+ENGINE = SimpleNamespace(numpy=np.asarray, asarray=np.asarray, xp=np)
+
+
+def predictor(views, **more):
+    """Views of one column whose variance is learned."""
+    family = SimpleNamespace(
+        own_columns=lambda features: {"log_var": np.arange(features)}, cells=lambda x, _: (x, ~np.isnan(x))
+    )
+    model = SimpleNamespace(likelihoods=(family,) * views, features=(1,) * views)
+    p = {f"likelihood.{j}.log_var": np.zeros(1) for j in range(views)}
+    return SimpleNamespace(seed=0, model=model, p=p, own=[{"log_var": np.zeros(1)}] * views, engine=ENGINE, xp=np, **more)
+
+
+def hidden_of(observed, monkeypatch):
+    """For every view that was hidden: in which rows, and what was seen of them then."""
+    found = {}
+
+    def note(_, view, views, had, seen):
+        found[view] = (views[0][:, 0].astype(int), had, seen)
+        return SimpleNamespace(shifts=lambda: np.zeros(1), widening=lambda _: 0.0)
+
+    monkeypatch.setattr(calibration, "_Hidden", note)
+    rows = np.arange(len(observed), dtype=float)[:, None]
+    calibrated(predictor(observed.shape[1]), [rows] * observed.shape[1], observed)
+    return found
+
+
+def test_what_is_seen_of_a_row_is_what_another_row_has(monkeypatch):
+    """Three in four rows have all of three views, the others the first two: with the first hidden, of a row that has all the
+    second alone is seen in about one case of four, else the second and third; always what the row has, and never nothing."""
+    observed = np.ones((400, 3), dtype=bool)
+    observed[::4, 2] = False
+    found = hidden_of(observed, monkeypatch)
+    assert found.keys() == {0, 1, 2}
+    for view, (rows, had, seen) in found.items():
+        assert np.array_equal(rows, np.flatnonzero(observed[:, view]))
+        assert np.array_equal(had, observed[rows])
+        assert not seen[:, view].any()
+        assert not (seen & ~had).any()
+        assert seen.any(axis=1).all()
+        whole = had.all(axis=1)
+        if view < 2:
+            assert seen[whole, 1 - view].all()
+            share = 1.0 - seen[whole, 2].mean()
+            assert abs(share - 0.25) < 5 * np.sqrt(0.25 * 0.75 / whole.sum())
+    assert found[2][2][:, :2].all()
+
+
+def test_where_another_row_has_nothing_of_it_all_else_is_seen(monkeypatch):
+    """Half of the rows have the first view alone, which is no help; the others keep all that they have but the hidden view."""
+    observed = np.asarray([[True, False, False], [True, True, True]] * 20)
+    for view, (_, _, seen) in hidden_of(observed, monkeypatch).items():
+        others = np.arange(3) != view
+        assert {tuple(row) for row in seen[:, others].tolist()} <= {(True, True), (True, False)}
+        assert seen[:, others].all(axis=1).any()
+    assert {tuple(row) for row in hidden_of(observed, monkeypatch)[0][2].tolist()} == {(False, True, True)}
+
+
+def test_what_is_learned_is_moved_by_both_shifts_and_keeps_its_dtype(monkeypatch):
+    made = predictor(2)
+    made.p = {"likelihood.0.log_var": np.float32([1.0]), "likelihood.1.log_var": np.float32([2.0])}
+    ways = {0: ([0.5], 0.25), 1: ([-1.0], 2.0)}
+    monkeypatch.setattr(
+        calibration,
+        "_Hidden",
+        lambda _, j, *__: SimpleNamespace(shifts=lambda: np.array(ways[j][0]), widening=lambda shifts: ways[j][1] + shifts[0]),
+    )
+    found = calibrated(made, [np.zeros((4, 1))] * 2, np.ones((4, 2), dtype=bool))
+    assert {name: x.tolist() for name, x in found.items()} == {"likelihood.0.log_var": [2.25], "likelihood.1.log_var": [2.0]}
+    assert all(x.dtype == np.float32 for x in found.values())
+
+
+def one_view(targets, drawn):
+    """A hidden view of one column with these targets, whose draws at log-variance v are e^{v/2} times ``drawn``."""
+    made = predictor(1)
+    made.model.likelihoods[0].mean = lambda *given: np.zeros((DRAWS, len(given[2]), 1))
+    made.model.likelihoods[0].draw_many = lambda means, own, _: means + np.exp(own["log_var"] / 2) * drawn[:, None, None]
+    there = np.ones((len(targets), 1), dtype=bool)
+    hidden = calibration._Hidden(made, 0, [targets[:, None]], there, there)
+    hidden._decoded = lambda *_: [(None, targets[:, None])]
+    return hidden
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+@pytest.mark.parametrize("step", [0.0, 0.5, 1.0])
+def test_cells_inside_are_counted_by_their_rank_and_ties_halved(lost, step):
+    """Twenty cells, so that one of them is a twentieth: the widening is the first with which 19 are inside, or nearest to it.
+    By hand, cell by cell. Draws are -39 to 39, cells at half steps or at draws, where every tie counts a half."""
+    drawn, rng = np.arange(DRAWS) - 39.0, np.random.default_rng(lost)
+    targets = rng.permutation(np.r_[np.linspace(-30.0, 30.0, 16).round(), 36.5, 37.0, 37.5, 38.0]) * (1.0 + step)
+    targets[:lost] = np.nan
+    counts = []
+    for wider in WIDER:
+        inside = 0
+        for x in targets[lost:]:
+            made = [np.exp(wider / 2) * value for value in drawn]
+            rank = sum(1 for value in made if value < x) + 0.5 * sum(1 for value in made if value == x)
+            inside += 1.5 <= rank <= 77.5
+        counts.append(inside)
+    missed = [abs(count / (20 - lost) - LEVEL) for count in counts]
+    assert one_view(targets, drawn).widening(np.zeros(1)) == WIDER[missed.index(min(missed))]
+    assert len(set(counts)) > 2
+
+
+def test_where_no_cell_is_there_nothing_is_widened():
+    assert one_view(np.full(4, np.nan), np.arange(DRAWS) - 39.0).widening(np.zeros(1)) == 0.0
+
+
+@pytest.mark.parametrize(("entries", "most", "groups"), [(50, 7, [5, 2, 5, 3]), (5, 7, [1] * 15), (10**6, 9, [7, 8])])
+def test_rows_are_decoded_as_many_at_a_time_as_fit_in_memory(entries, most, groups, monkeypatch):
+    """Of two blocks, ten draws of each row's one column; padding is left out."""
+    made, seen, sizes = predictor(1), np.arange(15)[:, None] % 2 == 0, []
+    blocks = [SimpleNamespace(rows=slice(0, 7), size=7), SimpleNamespace(rows=slice(7, 15), size=8)]
+    for block in blocks:
+        block.observed, block.views = np.ones((9, 1), dtype=bool), [np.arange(9.0)[:, None] + block.rows.start]
+
+    def draw(block, _, draws, observed):
+        assert np.array_equal(observed, np.r_[seen[block.rows], np.ones((9 - block.size, 1), dtype=bool)])
+        return [np.broadcast_to(block.views[0], (draws, 9, 1))]
+
+    def decode(_, __, z):
+        sizes.append(z.shape[1])
+        return z
+
+    asked = []
+    made.blocks = lambda _, observed: (asked.append(len(observed)), blocks)[1]
+    made.noise, made.draw_latents = lambda _: None, draw
+    made.engine = SimpleNamespace(asarray=np.asarray, decode=decode)
+    monkeypatch.setattr(calibration, "ENTRIES", entries)
+    hidden = calibration._Hidden.__new__(calibration._Hidden)
+    hidden.predictor, hidden.view, hidden.features, hidden.seen = made, 0, 1, seen
+    hidden.views, hidden.observed = [np.zeros((15, 1))], np.ones((15, 1), dtype=bool)
+    found = list(hidden._decoded(10, most))
+    assert sizes == groups
+    assert asked == [most]
+    assert np.array_equal(np.concatenate([x[:, 0] for _, x in found]), np.arange(15.0))
+    assert all(np.array_equal(outputs[0], x) for outputs, x in found)
