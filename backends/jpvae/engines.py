@@ -37,9 +37,11 @@ class Engine(Protocol):
     True where the flag is in any process, and where the number is the same in all.
     """
 
-    xp: Any  # the array-API namespace of its arrays
-
     def __init__(self, model: Model, dtype: str, device: str) -> None: ...
+
+    @property
+    def xp(self) -> Any:
+        """The array-API namespace of its arrays."""
 
     def asarray(self, x: np.ndarray) -> Array:
         """A native array of the engine's dtype (bool stays bool), without gradient."""
