@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -42,6 +43,12 @@ def check_dtype(**named: Array) -> None:
             raise DtypeError(f"{name} has dtype {x.dtype} but {first_name} has {first.dtype}; expected one dtype for all")
         if placed and (x.device != first.device or x.layout != torch.strided):  # type: ignore[attr-defined]
             raise _misplaced(name, x, first_name, first)
+
+
+def check_dense(name: str, x: Any) -> None:
+    """A torch tensor is not sparse."""
+    if not str(x.layout).endswith("strided"):
+        raise _misplaced(name, x, name, x)
 
 
 def _misplaced(name: str, x: Any, other_name: str, other: Any) -> LibraryError:
@@ -84,12 +91,12 @@ def check_views(name: str, arrays: Sequence[Array], dims: Sequence[int]) -> None
             )
 
 
-def check_posterior(means: Sequence[Array], log_vars: Sequence[Array], dims: Sequence[int]) -> None:
-    """Means and log-variances of the same shapes, one pair per view, all of one dtype."""
+def check_posterior(means: Sequence[Array], log_vars: Sequence[Array], dims: Sequence[int], kind: str = "log_vars") -> None:
+    """Means and log-variances (or standard deviations) of the same shapes, one pair per view, all of one dtype."""
     check_views("means", means, dims)
-    check_views("log_vars", log_vars, dims)
-    check_same_rows("log_vars[0]", log_vars[0], "means[0]", means[0])
-    named = {f"means[{i}]": x for i, x in enumerate(means)} | {f"log_vars[{i}]": x for i, x in enumerate(log_vars)}
+    check_views(kind, log_vars, dims)
+    check_same_rows(f"{kind}[0]", log_vars[0], "means[0]", means[0])
+    named = {f"means[{i}]": x for i, x in enumerate(means)} | {f"{kind}[{i}]": x for i, x in enumerate(log_vars)}
     check_dtype(**named)
 
 
@@ -101,6 +108,15 @@ def check_same_rows(name: str, x: Array, other_name: str, other: Array) -> None:
         )
 
 
+def check_together(**named: Array) -> None:
+    """Arrays that broadcast to one shape."""
+    shapes = {name: tuple(x.shape) for name, x in named.items()}
+    for axis in range(1, 1 + max(map(len, shapes.values()))):
+        sizes = {shape[-axis] for shape in shapes.values() if len(shape) >= axis}
+        if len(sizes - {1}) > 1:
+            raise ShapeError(f"{' and '.join(shapes)} have shapes {list(shapes.values())}; expected ones that broadcast to one")
+
+
 def check_rows(name: str, x: Array, rows: Array) -> None:
     """``x`` is (..., B, k) with as many rows B as ``rows``."""
     if x.ndim < 2 or x.shape[-2] != rows.shape[-2]:
@@ -109,24 +125,39 @@ def check_rows(name: str, x: Array, rows: Array) -> None:
         )
 
 
-def check_evidence(log_vars: Sequence[Array]) -> None:
+def check_evidence(log_vars: Sequence[Array], kind: str = "log_vars") -> None:
     """No log-variance is above 0, where the values can be seen."""
     for i, x in enumerate(log_vars):
-        library = library_of(x)
-        if library not in ("numpy", "torch", "jax") or not concrete(x):
-            continue
-        try:
-            values: Any = np.asarray(x) if library == "jax" else x  # within jit an operation on constants would be traced
-            if not bool((values > 0.0).any()):
-                continue
-        except (
-            RuntimeError
-        ):  # within torch.func.vmap, of tensors without storage and of other machines' arrays none can be read
-            return
-        raise ArgumentError(
-            f"log_vars[{i}] holds {float(values[values > 0.0][0]):g}; expected at most 0 (a standard deviation of at most "
-            "1): a view can only add information to the prior. log_var = -softplus(s) keeps it so."
-        )
+        found = _first(x, lambda values: values > 0.0)
+        if found is not None:
+            most, held = (
+                ("0 (a standard deviation of at most 1)", found) if kind == "log_vars" else ("1", math.exp(0.5 * found))
+            )
+            raise ArgumentError(
+                f"{kind}[{i}] holds {held:g}; expected at most {most}: a view can only add information to the prior. "
+                "log_var = -softplus(s) keeps it so."
+            )
+
+
+def check_deviations(stds: Sequence[Array]) -> None:
+    """No standard deviation is below 0, where the values can be seen; a missing view's are 0 here."""
+    for i, x in enumerate(stds):
+        found = _first(x, lambda values: values < 0.0)
+        if found is not None:
+            raise ArgumentError(f"std[{i}] holds {found:g}; expected standard deviations above 0 (log-variances are log_vars)")
+
+
+def _first(x: Any, wrong: Callable[[Any], Any]) -> float | None:
+    """A value that is wrong; None where there is no such value, or none can be seen."""
+    library = library_of(x)
+    if library not in ("numpy", "torch", "jax") or not concrete(x):
+        return None
+    try:
+        values: Any = np.asarray(x) if library == "jax" else x  # within jit an operation on constants would be traced
+        at = wrong(values)
+        return float(values[at][0]) if bool(at.any()) else None
+    except RuntimeError:  # within torch.func.vmap, of tensors without storage and of other machines' arrays none can be read
+        return None
 
 
 def check_mask(mask: Array, rows: Array, views: int) -> None:
@@ -144,12 +175,6 @@ def values_of(name: str, x: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
     if library_of(x) == "jax" and not concrete(x):
         raise ArgumentError(f"{name} is traced; its values are read, so call this outside of jax.jit, grad and vmap")
     return to_numpy(x)
-
-
-def array_of(x: float | Array) -> Array | None:
-    """The array, or None where a plain number was given."""
-    either: Any = x
-    return None if isinstance(x, Real) else either
 
 
 def check_alpha(alpha: float | Array) -> None:

@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
-from ._checks import check_dtype
+from ._checks import check_dense, check_deviations
+from ._named import by_name_of, listed, one_library
 from ._xp import Array, Namespace, X, concrete, device, library_of, namespace
-from .errors import ArgumentError, ShapeError
+from .errors import ArgumentError, LibraryError, ShapeError
 from .prior import JointPrior
 
 Views: TypeAlias = Sequence[X] | Mapping[str, X]
@@ -56,11 +57,15 @@ def enter(prior: JointPrior, mask: Mask | None, **groups: Views[Any]) -> tuple[N
     """The namespace of everything, the groups as sequences of arrays, the mask as an array or None, and the form."""
     check_prior(prior)
     lists = [arrays_of(prior, name, group) for name, group in groups.items()]
-    xp = namespace(*(x for arrays in lists for x in arrays), *prior.arrays)
-    like = lists[0][0] if len(lists[0]) else None
-    found = None if mask is None or like is None else mask_of(xp, prior, mask, like)
+    try:
+        xp = namespace(*(x for arrays in lists for x in arrays), *prior.arrays)
+    except LibraryError as error:
+        named = {f"{name}[{i}]": x for name, arrays in zip(groups, lists, strict=True) for i, x in enumerate(arrays)}
+        raise by_name_of(error, named | prior.named_arrays) from error
+    like = lists[0][0]
+    found = None if mask is None else mask_of(xp, prior, mask, like, rows=1 if like.ndim < 2 else like.shape[-2])
     first = next(iter(groups.values()))
-    form = Form(like is not None and like.ndim == 1, prior.names if by_name(first) else None)
+    form = Form(like.ndim == 1, prior.names if by_name(first) else None)
     if form.single:
         lists = [[x if x.ndim != 1 else x[None, :] for x in arrays] for arrays in lists]
     return xp, lists, found, form
@@ -78,18 +83,13 @@ def check_prior(prior: Any) -> None:
 
 def arrays_of(prior: JointPrior, name: str, views: Any) -> Sequence[Any]:
     """One array per view, in the prior's order."""
-    if isinstance(views, list | tuple):
-        return views
-    if by_name(views):
-        return _in_order(prior, name, views)
-    expected = "expected a list or tuple with one array per view, or a dict of them by name"
+    expected = "a list or tuple with one array per view, or a dict of them by name"
     if isinstance(views, JointPrior):
-        raise ArgumentError(f"{name} is a JointPrior; {expected}. The prior is the first argument.")
-    if hasattr(views, "shape"):
-        raise ArgumentError(f"{name} is one array of shape {tuple(views.shape)}; {expected}")
-    if hasattr(views, "__len__") and hasattr(views, "__getitem__") and not isinstance(views, str):
-        return list(views)
-    raise ArgumentError(f"{name} is a {type(views).__name__}; {expected} (of a generator, list(...))")
+        raise ArgumentError(f"{name} is a JointPrior; expected {expected}. The prior is the first argument.")
+    arrays = listed(name, _in_order(prior, name, views) if by_name(views) else views, expected)
+    if len(arrays) != len(prior.dims):
+        raise ShapeError(f"{name} has {len(arrays)} arrays; expected {len(prior.dims)}, one per view (dims {prior.dims})")
+    return arrays
 
 
 def by_name(given: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -110,52 +110,54 @@ def _in_order(prior: JointPrior, name: str, given: Mapping[str, Any]) -> list[An
     return [given[key] for key in prior.names]
 
 
-def log_variances(log_vars: Any, std: Any) -> Any:
-    """The log-variances that were given, or 2 log(std), in a list or dict as they came."""
+def spread_of(log_vars: Any, std: Any) -> tuple[str, Any]:
+    """The one that was given, log-variances or standard deviations, and its name."""
     if (log_vars is None) == (std is None):
         raise ArgumentError(
             f"{'neither' if std is None else 'both'} log_vars {'nor' if std is None else 'and'} std given; expected one of them"
         )
-    if std is None:
-        return log_vars
-    if by_name(std):
-        return {key: _twice_log(f"std[{key!r}]", x) for key, x in std.items()}
-    if hasattr(std, "shape") or not hasattr(std, "__len__"):
-        return std  # what is wrong with it, ``arrays_of`` has the words for
-    return [_twice_log(f"std[{i}]", x) for i, x in enumerate(std)]
+    return ("log_vars", log_vars) if std is None else ("std", std)
 
 
-def _twice_log(name: str, std: Any) -> Any:
-    xp = namespace(std)
-    check_dtype(**{name: std})
-    return 2.0 * xp.log(std)
+def twice_log(xp: Namespace, std: Sequence[Any], bits: Sequence[Any] | None) -> list[Any]:
+    """Log-variances of standard deviations that are 0 where a view is missing: 0 there, with gradient 0 (log 0 has none)."""
+    check_deviations(std)
+    present = std if bits is None else [x + (1.0 - bit) for x, bit in zip(std, bits, strict=True)]
+    return [2.0 * xp.log(x) for x in present]
 
 
-def mask_of(xp: Namespace, prior: JointPrior, mask: Any, like: Any) -> Any:
-    """The mask as an array of like's library and device: (M,) or (..., B, M), of any dtype."""
+def mask_of(xp: Namespace, prior: JointPrior, mask: Any, like: Any, name: str = "mask", rows: int | None = None) -> Any:
+    """The mask as an array of like's library and device: (M,) or (..., B, M), of any dtype. rows: B, of a column (..., B)."""
+    names: Sequence[Any] = range(len(mask)) if isinstance(mask, list | tuple) else ()
     if by_name(mask):  # a list in it is its view's column, and no row of all views
         named = {
-            key: x if not isinstance(x, list | tuple) else _plain(xp, f"mask[{key!r}]", x, like) for key, x in mask.items()
+            key: x if not isinstance(x, list | tuple) else _plain(xp, f"{name}[{key!r}]", x, like) for key, x in mask.items()
         }
-        mask = _in_order(prior, "mask", named)
+        mask, names = _in_order(prior, name, named), prior.names or ()
     if isinstance(mask, list | tuple):
-        return _listed(xp, mask, like)
+        if not any(hasattr(x, "shape") for x in mask):
+            return _plain(xp, name, mask, like)
+        return _columns(xp, [f"{name}[{key!r}]" for key in names], mask, like, rows)
     if not hasattr(mask, "shape"):
         raise ArgumentError(
-            f"mask is a {type(mask).__name__}; expected None, an array (M,) or (B, M), or one truth value per view"
+            f"{name} is a {type(mask).__name__}; expected None, an array (M,) or (B, M), or one truth value per view"
         )
-    return _as_bits(xp, "mask", mask, like)
+    return _as_bits(xp, name, mask, like)
 
 
-def _listed(xp: Namespace, mask: Sequence[Any], like: Any) -> Any:
-    """Truth values, rows of them, or an array (..., B) per view; a truth value beside columns holds for all rows."""
-    if any(hasattr(x, "shape") for x in mask):
-        columns = [
-            _as_bits(xp, f"mask[{i}]", x, like) if hasattr(x, "shape") else _plain(xp, f"mask[{i}]", x, like)
-            for i, x in enumerate(mask)
-        ]
-        return xp.stack(xp.broadcast_arrays(*(xp.astype(c, xp.bool) for c in columns)), axis=-1)
-    return _plain(xp, "mask", mask, like)
+def _columns(xp: Namespace, names: Sequence[str], mask: Sequence[Any], like: Any, rows: int | None) -> Any:
+    """An array (..., B) per view, all of one shape; a truth value beside them holds for all rows."""
+    columns = [
+        _as_bits(xp, name, x, like) if hasattr(x, "shape") else _plain(xp, name, x, like)
+        for name, x in zip(names, mask, strict=True)
+    ]
+    shaped = [(name, tuple(x.shape)) for name, x in zip(names, columns, strict=True) if x.ndim > 0]
+    for name, shape in shaped:
+        if rows is not None and shape[-1] != rows:
+            raise ShapeError(f"{name} has shape {shape}; expected (..., {rows}): a view's column has one entry for each row")
+        if shape != shaped[0][1]:
+            raise ShapeError(f"{name} has shape {shape} but {shaped[0][0]} has {shaped[0][1]}; expected columns of one shape")
+    return xp.stack(xp.broadcast_arrays(*(xp.astype(x, xp.bool) for x in columns)), axis=-1)
 
 
 def _plain(xp: Namespace, name: str, value: Any, like: Any) -> Any:
@@ -173,11 +175,13 @@ def _plain(xp: Namespace, name: str, value: Any, like: Any) -> Any:
 def _as_bits(xp: Namespace, name: str, mask: Any, like: Any) -> Any:
     """In like's library; 0 or 1 where that can be seen."""
     library = library_of(mask)
+    if library == "torch":
+        check_dense(name, mask)
     if library in _KNOWN and not _boolean(mask):
         _check_values(name, mask)
     if library == "numpy" and library_of(like) != "numpy":
         return xp.asarray(mask != 0, dtype=xp.bool, device=device(like))
-    namespace(mask, like)
+    one_library(**{"the data": like, name: mask})
     return mask.to(like.device) if library == "torch" and mask.device != like.device else mask
 
 
@@ -194,7 +198,8 @@ def _check_values(name: str, mask: Any) -> None:
             return
     except RuntimeError:  # within torch.func.vmap, and of tensors without storage, no value can be read
         return
-    raise _not_a_bit(name, str(mask[wrong][0]))
+    found = mask[wrong][0]
+    raise _not_a_bit(name, repr(found.tolist() if hasattr(found, "tolist") else found))
 
 
 def _not_a_bit(name: str, found: str) -> ArgumentError:

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from .errors import LibraryError
+from .errors import ArgumentError, DtypeError, LibraryError
 from .pytrees import register_jax
 
 Namespace: TypeAlias = Any
@@ -252,8 +252,10 @@ def converter(xp: Namespace, mine: Array, like: Array | None, dtype: Any, where:
             target = namespace(like)
             return lambda x: asarray_like(target, like, to_numpy(x))
         dtype, where = like.dtype, device(like)
-    if isinstance(dtype, str):
-        dtype = getattr(xp, dtype)
+    if dtype is not None:
+        dtype = getattr(xp, _wide_name(dtype))
+    if where is not None and library_of(mine) == "torch":
+        where = _torch_device(where)
 
     def convert(x: Any) -> Any:
         if dtype is not None and x.dtype != dtype:
@@ -262,10 +264,37 @@ def converter(xp: Namespace, mine: Array, like: Array | None, dtype: Any, where:
         if where is not None:
             from array_api_compat import to_device
 
-            x = to_device(x, where)
+            try:
+                x = to_device(x, where)
+            except (TypeError, ValueError) as error:
+                raise ArgumentError(f"device is {where!r}; expected one of {library_of(x)}'s: {error}") from error
         return x
 
     return convert
+
+
+def _wide_name(dtype: Any) -> str:
+    """ "float32" or "float64", of a name or of any library's dtype."""
+    text = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+    name = str(text).rpartition(".")[2]
+    if name not in ("float32", "float64"):
+        raise DtypeError(f"dtype is {dtype!r}; expected 'float32' or 'float64', or the library's own name of one of them")
+    return name
+
+
+def _torch_device(where: Any) -> Any:
+    import torch
+
+    try:
+        return torch.device(where)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ArgumentError(f"device is {where!r}; expected one of torch's, as 'cpu' or 'cuda:0'") from error
+
+
+def factorization_errors() -> tuple[type[Exception], ...]:
+    """What the libraries raise for a matrix that is singular or not positive definite."""
+    torch: Any = sys.modules.get("torch")
+    return (np.linalg.LinAlgError, *(() if torch is None else (torch.linalg.LinAlgError,)))
 
 
 def split(x: X, sizes: Sequence[int]) -> list[X]:

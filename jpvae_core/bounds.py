@@ -22,7 +22,8 @@ from numbers import Real
 from typing import Any, Generic, NamedTuple
 
 from ._checks import check_alpha, check_dtype, dtype_name
-from ._xp import Array, Namespace, X, asarray_like, namespace, public
+from ._named import array_of, one_library
+from ._xp import Array, Namespace, X, asarray_like, public
 
 LIMIT = {"float32": 88.72, "float64": 709.78}
 
@@ -42,7 +43,7 @@ def sigmoid_bound(logits: X) -> Bounded[X]:
 
     Relative errors: s 4 (1 + log(1/s)) eps; s/(1-s) 4 eps; -s/(1+s) 5.5 eps; x 10 eps (docs/error-analysis.md).
     """
-    xp = namespace(logits)
+    xp = one_library(logits=logits)
     check_dtype(logits=logits)
     t = within(xp, logits)
     value = xp.exp(-xp.logaddexp(xp.zeros_like(t), -t))
@@ -55,7 +56,7 @@ def tanh_bound(logits: X) -> Bounded[X]:
 
     Beyond +-88.72 (float64: +-709.78) as there. Relative errors: s, s/(1-s), -s/(1+s) 4 eps; x 8.5 eps.
     """
-    xp = namespace(logits)
+    xp = one_library(logits=logits)
     check_dtype(logits=logits)
     t = within(xp, logits)
     return _bounded(xp.tanh(0.5 * t), 0.5 * xp.expm1(t), 0.5 * xp.expm1(-t))
@@ -69,8 +70,10 @@ def number_bound(alpha: float | Array, like: X) -> Bounded[X]:
     Relative errors: s 0 (a number: 1/2 eps); s/(1-s), -s/(1+s) 1 eps; x 2.5 eps. Raises NotAContraction where a plain
     number is outside (-1, 1).
     """
-    xp = namespace(like)
+    held = array_of("alpha", alpha)
+    xp = one_library(like=like, **({} if held is None else {"alpha": held}))
     check_alpha(alpha)
+    check_dtype(like=like)
     if isinstance(alpha, Real):
         t = float(alpha)
         ratios = (asarray_like(xp, like, x) for x in (t, t / (1.0 - t), -t / (1.0 + t)))

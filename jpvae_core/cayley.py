@@ -7,7 +7,9 @@ eigenvalues of a skew matrix are imaginary: |1 - i w| >= 1. Its condition number
 from __future__ import annotations
 
 from ._checks import check_dtype, check_square
-from ._xp import X, eye_like, namespace, public, solve
+from ._named import one_library
+from ._xp import X, eye_like, factorization_errors, public, solve
+from .errors import ArgumentError
 
 
 @public
@@ -19,7 +21,7 @@ def cayley(A: X) -> X:
     n^2 eps |A| where n is odd and |A| large (docs/error-analysis.md).
     Source: paper section 2.6.
     """
-    xp = namespace(A)
+    xp = one_library(A=A)
     check_dtype(A=A)
     identity = eye_like(xp, A, check_square("A", A))
     return solve(xp, identity - A, identity + A)
@@ -34,8 +36,14 @@ def inverse_cayley(Q: X) -> X:
     Error: |A^ - A|_F <= eps [(3n g |A| + 2|A| + 2 sqrt(n)) |(Q + I)^{-1}| + |A|], g = | |L||U| |_F of Q + I.
     Source: paper section 2.6.
     """
-    xp = namespace(Q)
+    xp = one_library(Q=Q)
     check_dtype(Q=Q)
     identity = eye_like(xp, Q, check_square("Q", Q))
-    A = xp.linalg.solve(Q + identity, Q - identity)
+    try:
+        A = xp.linalg.solve(Q + identity, Q - identity)
+    except factorization_errors() as error:
+        raise ArgumentError(
+            "Q has the eigenvalue -1, where no skew matrix belongs to it; expected a rotation without it. "
+            "jc.inverse_frame(Q) gives entries and signs of any orthogonal matrix."
+        ) from error
     return 0.5 * (A - xp.matrix_transpose(A))

@@ -8,14 +8,14 @@ z_O ~ N(mu_O, diag sigma_O^2), add the linear map's image of diag sigma_O^2 to t
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, overload
 
 from ._bits import bits_of, keep
 from ._checks import check_dtype, check_last, check_posterior, check_square, check_views
-from ._door import Form, Mask, Views, enter, log_variances
-from ._xp import Array, Namespace, X, device, eye_like, namespace, public
+from ._door import Form, Mask, Views, enter, spread_of, twice_log
+from ._named import integer, one_library, shown
+from ._xp import Array, Namespace, X, device, eye_like, factorization_errors, public
 from .errors import ArgumentError, ShapeError
 from .prior import JointPrior
 from .rotated import dense, expand, rotate, sandwich, square
@@ -67,9 +67,12 @@ def condition(
     xp, bits, clean, form = door(prior, latents, mask)
     spread: Any = None
     if log_vars is not None or std is not None:
-        given = log_variances(log_vars, std)
-        _, (spread, _), _, _ = enter(prior, None, log_vars=given, latents=latents)
-        check_posterior(clean, spread, prior.dims)
+        kind, given = spread_of(log_vars, std)
+        _, (spread, _), _, _ = enter(prior, None, **{kind: given}, latents=latents)
+        check_posterior(clean, spread, prior.dims, kind)
+        spread = [keep(xp, b, x) for b, x in zip(bits, spread, strict=True)]
+        if kind == "std":
+            spread = twice_log(xp, spread, bits)
     means: Any = conditional_mean(prior, latents, mask)
     views = range(len(prior.dims))
     like, coupling = clean[0], prior.coupling
@@ -89,7 +92,7 @@ def condition(
     covariances: list[list[Any]] = [[block(i, j) for j in views] for i in views]
     if spread is not None:
         for k in views:
-            variance = xp.exp(keep(xp, bits[k], spread[k])) * bits[k]
+            variance = xp.exp(spread[k]) * bits[k]
             maps = [between(j, k, coupling.regression(xp, j, k, bits)) for j in views if j != k]
             maps.insert(k, eye_like(xp, like, prior.dims[k])[None, :, :])
             for i in views:
@@ -113,13 +116,15 @@ def condition_gaussian(mean: X, cov: X, observed_index: Sequence[int], values: X
     Error: the gain's, 3 n_O eps | |L||U| |_F |S_oo^{-1}| |gain|_F, times |values - mean| or |S_oh|, and (n_O/2 + 3) eps of
     the terms.
     """
-    xp = namespace(mean, cov, values)
+    xp = one_library(mean=mean, cov=cov, values=values)
     check_dtype(cov=cov, mean=mean, values=values)
     size = check_square("cov", cov)
     check_last("mean", mean, size, "the size of cov")
-    if any(isinstance(k, bool) for k in observed_index):
-        raise ShapeError(f"observed_index is {list(observed_index)}; expected integers, not a mask of True and False")
-    known = [operator.index(k) for k in observed_index]
+    try:
+        known = [integer("observed_index", k) for k in observed_index]
+    except (ArgumentError, TypeError) as error:
+        found = observed_index if isinstance(observed_index, list | tuple) else shown(observed_index)
+        raise ShapeError(f"observed_index is {found}; expected integers, not a mask of True and False") from error
     if len(set(known)) != len(known) or any(not 0 <= k < size for k in known):
         raise ShapeError(f"observed_index is {known}; expected distinct integers in [0, {size})")
     check_last("values", values, len(known), "one column per entry of observed_index")
@@ -129,7 +134,10 @@ def condition_gaussian(mean: X, cov: X, observed_index: Sequence[int], values: X
     rows = xp.take(cov, h, axis=-2)
     S_ho, S_hh = xp.take(rows, o, axis=-1), xp.take(rows, h, axis=-1)
     S_oo = xp.take(xp.take(cov, o, axis=-2), o, axis=-1)
-    gain_t = xp.linalg.solve(S_oo, xp.matrix_transpose(S_ho))  # (n_O, n_h): the transposed regression matrix
+    try:
+        gain_t = xp.linalg.solve(S_oo, xp.matrix_transpose(S_ho))  # (n_O, n_h): the transposed regression matrix
+    except factorization_errors() as error:
+        raise ArgumentError(f"cov is singular in the coordinates {known}; expected a positive definite covariance") from error
     centred = values - xp.take(mean, o, axis=-1)[..., None, :]
     means = xp.take(mean, h, axis=-1)[..., None, :] + centred @ gain_t
     return means, S_hh - S_ho @ gain_t

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from ._checks import check_dtype, check_frame, check_last, values_of
+from ._named import integer, one_library
 from ._xp import Array, X, asarray_like, device, eye_like, namespace, public, solve
 from .cayley import inverse_cayley
-from .errors import NotOrthogonal, ShapeError
+from .errors import ArgumentError, NotOrthogonal, ShapeError
 from .skew import skew, skew_entries
 
 Signs = Sequence[float] | Array
@@ -43,10 +44,11 @@ def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
     params: (..., n(n-1)/2); 1 <= d <= n; signs: (..., n) of +-1, or a plain sequence, or None  ->  (..., n, d).
     Error: as ``cayley``, with |Q|_F = sqrt(d).
     """
+    n, d = integer("n", n), integer("d", d)
     if not 1 <= d <= n:
         raise ShapeError(f"d is {d}; expected 1 <= d <= n = {n}")
     A = skew(params, n)
-    xp = namespace(params)
+    xp = namespace(A)
     identity = eye_like(xp, A, n)
     columns = identity + A
     Q = solve(xp, identity - A, columns if d == n else columns[..., :, :d])
@@ -55,12 +57,20 @@ def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
     # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.
     given: Any = signs
     plain = isinstance(signs, Sequence | np.ndarray)
-    if plain and not np.isin(given, (-1, 1)).all():
-        raise ValueError(f"signs is {signs}; expected +1 and -1 only, or the matrix would not be orthogonal")
-    namespace(params, None if plain else given)
+    if plain and not _are_signs(given):
+        raise ArgumentError(f"signs is {signs}; expected +1 and -1 only, or the matrix would not be orthogonal")
+    if not plain:
+        one_library(signs=given, params=params)
     flips: Array = asarray_like(xp, params, given) if plain else xp.astype(given, params.dtype)
     check_last("signs", flips, n, "one sign per row of the matrix")
     return Q * flips[..., :, None]
+
+
+def _are_signs(given: Any) -> bool:
+    try:
+        return bool(np.isin(np.asarray(given, dtype=float), (-1.0, 1.0)).all())
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 @public
@@ -77,7 +87,7 @@ def inverse_frame(Q: X) -> tuple[X, X]:
     >>> bool(np.allclose(frame(params, 3, 2, signs), np.diag([1.0, -1.0, -1.0])[:, :2]))
     True
     """
-    xp = namespace(Q)
+    xp = one_library(Q=Q)
     check_dtype(Q=Q)
     n, d = check_frame("Q", Q)
     given = values_of("Q", Q)

@@ -42,10 +42,11 @@ from typing import Any, Literal, overload
 from ._alone import Alone, alone_of, below, log1p_or_log, magnified, times, together
 from ._bits import bits_of
 from ._checks import check_dtype, check_evidence, check_last, check_posterior
-from ._door import LISTS, Form, Mask, Views, enter, log_variances
+from ._door import LISTS, Form, Mask, Views, enter, spread_of, twice_log
+from ._named import one_library
 from ._xp import Array, Namespace, X, block_diagonal, eye_like, public
 from .density import log_density
-from .errors import ShapeError
+from .errors import ArgumentError, ShapeError
 from .fused_frames import Direction, FusedInFrames
 from .prior import JointPrior
 from .pytrees import pytree
@@ -123,6 +124,7 @@ class Fused:
         -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
         """
         xp, (u, inverse, _) = self.xp, self.source
+        one_library(means=self.alone[0].mean, noise=noise)
         noise = self.form.noise(noise)
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.alone[0].mean})
@@ -165,6 +167,21 @@ class Fused:
             source = one.log_det + xp.sum(gap * times(one.precision, gap) - u * u, axis=-1)
             twice = twice + one.bit[..., 0] * (evidence + source)
         return self.form.rows(0.5 * twice)
+
+    @public
+    def error_bound(self) -> Array:
+        """How far rounding reaches, (..., B): means, draws and covariances are off by at most so many times their size, the KL
+        by N times that (``fuse``, Notes; frames taken as given). Of subsets on leading axes of a mask, the most of any.
+
+        No digit is promised where it is 1 or more. Take float64 there, coordinates="frame", or a weaker coupling.
+        """
+        xp, n = self.xp, max(self.prior.dims)
+        w: Any = 0.0
+        for one in self.alone:
+            least, smallest = xp.min(one.r * one.r, axis=-1), xp.exp(xp.min(one.log_var, axis=-1))  # of a missing view 1
+            worst = 1.0 / (least + (1.0 - least) * smallest)
+            w = xp.maximum(worst, w + xp.zeros_like(worst))
+        return self.form.rows(8.0 * n * n * float(xp.finfo(w.dtype).eps) * w)
 
     @public
     def covariance(self) -> Array:
@@ -238,24 +255,22 @@ def fuse(
     Returns
     -------
     Fused or FusedInFrames
-        With ``mean()``, ``kl()``, ``draw(noise)``, ``log_density(latents)``, ``covariance()`` and ``noise_dim``. Independent
-        views have no frames: the first for both coordinates.
+        With ``mean()``, ``kl()``, ``draw(noise)``, ``log_density(latents)``, ``covariance()`` and ``noise_dim``; the first has
+        ``error_bound()`` too. Independent views have no frames: the first for both coordinates.
 
     Raises
     ------
     ShapeError, DtypeError, LibraryError, ArgumentError
     NotAContraction
         Where a factorisation fails in "latent" (JAX gives NaN): see below.
-    ValueError
-        For other coordinates.
 
     Notes
     -----
     How far rounding reaches (docs/error-analysis.md) depends on w = 1/(r^2 + (1 - r^2) min sigma^2), r^2 the smallest 1 - a^2
     of a direction ((1 - s^2)/2 of a pair): on how strong the coupling is where the evidence is as sharp. In "latent", means,
-    draws, covariances and the KL are off by at most 8 n^2 w eps of their size; where that reaches 1 (n = 4, float32: at a gap
-    1 - a^2 of 1e-5) no digit is promised. In "frame", means, draws and covariances keep their digits at any coupling, and the
-    KL loses w eps^2 of its size.
+    draws, covariances and the KL are off by at most 8 n^2 w eps of their size (``error_bound()`` has it, row by row); where
+    that reaches 1 (n = 4, float32: at a gap 1 - a^2 of 1e-5) no digit is promised. In "frame", means, draws and covariances
+    keep their digits at any coupling, and the KL loses w eps^2 of its size.
 
     Examples
     --------
@@ -266,19 +281,23 @@ def fuse(
     >>> bool(np.allclose(q.mean()[0], mu[0]) and np.allclose(q.mean()[1], 0.9 * mu[0]))
     True
     """
-    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
-    check_posterior(mu, log_var, prior.dims)
+    kind, given = spread_of(log_vars, std)
+    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, **{kind: given})
+    check_posterior(mu, log_var, prior.dims, kind)
     check_dtype(**{"means[0]": mu[0]}, **prior.named_arrays)
     like = mu[0]
     bits: list[Array] = [xp.ones_like(like[..., :1])] * len(mu)
+    present: list[Array] | None = None
     if bare is not None:
         # What a view says alone is the same for every subset of the views on leading axes of the mask: it is computed once.
         some = xp.any(xp.astype(bare, xp.bool), axis=tuple(range(bare.ndim - like.ndim))) if bare.ndim > like.ndim else bare
-        _, (mu, log_var) = bits_of(xp, some, mu, log_var)
+        present, (mu, log_var) = bits_of(xp, some, mu, log_var)
         bits, _ = bits_of(xp, bare, mu)
-    check_evidence(log_var)
-    if coordinates not in ("latent", "frame"):
-        raise ValueError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
+    if kind == "std":
+        log_var = twice_log(xp, log_var, present)
+    check_evidence(log_var, kind)
+    if not isinstance(coordinates, str) or coordinates not in ("latent", "frame"):
+        raise ArgumentError(f"coordinates is {coordinates!r}; expected 'latent' or 'frame'")
     loadings = prior.coupling.loadings_of(xp, like)
     if coordinates == "frame" and prior.coupling.rank > 0:
         if not all(map(square, prior.frames)):

@@ -22,6 +22,7 @@ from typing import Any
 from ._alone import magnified, shrinkage
 from ._checks import check_dtype, check_last
 from ._door import LISTS, Form, Views, enter
+from ._named import one_library
 from ._xp import Array, Namespace, eye_like, public
 from .conditioning import check_latents
 from .prior import JointPrior
@@ -129,6 +130,7 @@ class FusedInFrames:
         -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
         """
         xp, d, (u, added) = self.xp, self.prior.coupling.rank, self.source
+        one_library(means=self.views[0].m, noise=noise)
         noise = self.form.noise(noise)
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.views[0].m})

@@ -16,6 +16,8 @@ from typing import Any, Self
 import numpy as np
 
 from ._checks import values_of
+from ._chosen import one_of_them
+from ._named import number
 from ._xp import Array, Namespace, eye_like, namespace, public
 from .coupling import Coupling
 from .errors import NotAContraction, NotOrthogonal
@@ -67,12 +69,14 @@ class JointGaussian:
         return sum(self.dims) + self.coupling.noise_dim
 
     @public
-    def cross_covariance(self, i: int, j: int) -> Array:
+    def cross_covariance(self, i: int | str, j: int | str) -> Array:
         """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T, shape (..., n_i, n_j); the identity for i = j. Eq. 6's C is (1, 0).
 
+        i, j: views, by index or by name.
         An independent prior holds no array to imitate and answers in NumPy float64.
         Error: (d/2 + 1/2 + r) eps |Q_i| diag|c_ij| |Q_j|^T entry by entry, r the coefficients' own (docs/error-analysis.md).
         """
+        i, j = (one_of_them(name, at, len(self.dims), self.names) for name, at in (("i", i), ("j", j)))
         xp, like = self._library()
         if i == j:
             return eye_like(xp, like, self.dims[i])
@@ -147,7 +151,7 @@ class JointGaussian:
         Raises NotOrthogonal; NotAContraction where log|Sigma| is not finite: |alpha| >= 1 or a logit that is not a number.
         """
         xp, like = self._library()
-        allowed = math.sqrt(xp.finfo(like.dtype).eps) if tolerance is None else tolerance
+        allowed = math.sqrt(xp.finfo(like.dtype).eps) if tolerance is None else number("tolerance", tolerance)
         found = float(values_of("the prior", self.orthogonality_defect()).max())
         if not found <= allowed:
             raise NotOrthogonal(

@@ -20,9 +20,10 @@ from numbers import Real
 from typing import Any, ParamSpec
 
 from ._bits import bits_of
-from ._checks import array_of, check_alpha, check_dtype, check_last, check_posterior, check_square
-from ._door import Mask, Views, enter, log_variances
-from ._xp import Array, Namespace, X, asarray_like, eye_like, namespace, public, split
+from ._checks import check_alpha, check_dtype, check_last, check_posterior, check_square
+from ._door import Mask, Views, enter, spread_of, twice_log
+from ._named import array_of, listed, one_library
+from ._xp import Array, Namespace, X, asarray_like, eye_like, library_of, public, split
 from .coupling import Arrays, Bits
 from .errors import ShapeError
 from .prior import JointPrior
@@ -78,17 +79,30 @@ def kl_divergence(
     >>> bool(jc.kl_divergence(jc.JointPrior.independent([2, 2]), mu, log_var)[0] == 2.0)
     True
     """
-    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, log_vars=log_variances(log_vars, std))
-    check_posterior(mu, log_var, prior.dims)
+    kind, given = spread_of(log_vars, std)
+    xp, (mu, log_var), bare, form = enter(prior, mask, means=means, **{kind: given})
+    check_posterior(mu, log_var, prior.dims, kind)
     check_dtype(**{"means[0]": mu[0]}, **prior.named_arrays)
     bits = None
     if bare is not None:
         bits, (mu, log_var) = bits_of(xp, bare, mu, log_var)
+    if kind == "std":
+        log_var = twice_log(xp, log_var, bits)
+    if library_of(mu[0]) == "torch":
+        from . import _pair_in_torch as in_torch
+
+        if in_torch.applies(prior, mu, log_var):
+            return form.rows(in_torch.kl(prior, mu, log_var, bits, functools.partial(_per_row, xp)))
+    return form.rows(_per_row(xp, prior, mu, log_var, bits))
+
+
+def _per_row(xp: Namespace, prior: JointPrior, mu: Arrays, log_var: Arrays, bits: Bits) -> Any:
+    """KL, (..., B): of what is 0 where it is missing."""
     ordinary: Array = sum(xp.sum(r, axis=-1) for r in split(remainder(xp, xp.concat(list(log_var), axis=-1)), prior.dims))
     uniform = prior.coupling.uniform
     squares = [None if q is None or (uniform and square(q)) else q * q for q in prior.frames]
     v = (rotate(xp.exp(x), q) for x, q in zip(log_var, squares, strict=True))  # made only if the coupling reads it
-    return form.rows(0.5 * ordinary + divergence(xp, prior, mu, v, bits))
+    return 0.5 * ordinary + divergence(xp, prior, mu, v, bits)
 
 
 def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array] | None, bits: Bits) -> Array:
@@ -113,7 +127,7 @@ def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
     means, log_vars: two arrays (..., B, n_i); C = Cov(z_2, z_1): (..., n_2, n_1), sigma_1(C) < 1  ->  (..., B), nats.
     Error: as 3n eps growth |D|^2 (|mu|^2 + tr Sigma_q + 1), |D| = 1/(1 - sigma_1^2); all terms: docs/error-analysis.md.
     """
-    xp = namespace(*means, *log_vars, C)
+    xp, means, log_vars = _dense(means, log_vars, C=C)
     if C.ndim < 2:
         raise ShapeError(f"C has shape {tuple(C.shape)}; expected (..., n_2, n_1)")
     dims = (C.shape[-1], C.shape[-2])
@@ -139,11 +153,16 @@ def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float
     means, log_vars: two arrays (..., B, n); rotation: (..., n, n); alpha: a number or (...), |alpha| < 1  ->  (..., B), nats.
     Error: (n + gamma/2 + 12) eps times the same sum with every term in absolute value.
     """
-    xp = namespace(*means, *log_vars, rotation, array_of(alpha))
+    held = array_of("alpha", alpha)
+    xp, means, log_vars = _dense(means, log_vars, rotation=rotation, **({} if held is None else {"alpha": held}))
     check_alpha(alpha)
     n = check_square("rotation", rotation)
     check_posterior(means, log_vars, (n, n))
-    check_dtype(rotation=rotation, **{"means[0]": means[0]})
+    check_dtype(rotation=rotation, **{"means[0]": means[0]}, **({} if held is None else {"alpha": held}))
+    if held is not None and held.ndim > max(rotation.ndim - 2, 0):
+        raise ShapeError(
+            f"alpha has shape {tuple(held.shape)} and rotation {tuple(rotation.shape)}; expected one alpha for each"
+        )
     pair: tuple[Any, Any] = alpha, 1.0 / (1.0 - alpha * alpha)  # of a plain number in double precision
     a, gamma = ((asarray_like(xp, rotation, x) if isinstance(alpha, Real) else x)[..., None] for x in pair)
     total = -n * xp.log(gamma)
@@ -159,9 +178,9 @@ def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
     means, log_vars: arrays (..., B, n_i); covariance: (..., N, N) positive definite, N = sum n_i  ->  (..., B), nats.
     Error: as 3N eps growth |covariance^{-1}|^2 (|mu|^2 + tr Sigma_q + 1); all terms: docs/error-analysis.md.
     """
+    xp, means, log_vars = _dense(means, log_vars, covariance=covariance)
     if not means:
         raise ShapeError("means has 0 arrays; expected at least one, (..., B, n_i)")
-    xp = namespace(*means, *log_vars, covariance)
     check_dtype(covariance=covariance, **{"means[0]": means[0]})
     size = check_square("covariance", covariance)
     check_posterior(means, log_vars, [x.shape[-1] if x.ndim else 1 for x in means])
@@ -171,6 +190,13 @@ def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
     log_det = xp.linalg.slogdet(covariance)[1][..., None]
     trace = xp.sum(xp.exp(log_var) * xp.linalg.diagonal(P)[..., None, :], axis=-1)
     return 0.5 * (log_det - xp.sum(log_var, axis=-1) - size + _form(xp, mu, P, mu) + trace)
+
+
+def _dense(means: Any, log_vars: Any, **named: Any) -> tuple[Namespace, Any, Any]:
+    """The namespace of the reference forms' arguments, and the posteriors' arrays as lists."""
+    lists = {"means": listed("means", means), "log_vars": listed("log_vars", log_vars)}
+    arrays = {f"{name}[{i}]": x for name, group in lists.items() for i, x in enumerate(group)}
+    return one_library(**named, **arrays), *lists.values()
 
 
 def _inverse(xp: Namespace, A: Array) -> Any:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ._xp import Array, namespace, to_numpy
-from .errors import ShapeError
+from ._checks import check_dense, dtype_name
+from ._named import one_library, shown
+from ._xp import Array, library_of, to_numpy
+from .errors import ArgumentError, DtypeError, ShapeError
 
 
 class Moments:
@@ -35,7 +37,11 @@ class Moments:
 
     def update(self, rows: Array) -> Moments:
         """Add rows (B, n); B may be 0. Raises ShapeError where n differs from earlier batches. Returns self."""
-        namespace(rows)
+        one_library(rows=rows)
+        if library_of(rows) == "torch":
+            check_dense("rows", rows)
+        if not dtype_name(rows.dtype).startswith(("float", "bfloat", "int", "uint", "bool")):
+            raise DtypeError(f"rows has dtype {rows.dtype}; expected real numbers")
         if rows.ndim != 2:
             raise ShapeError(f"rows has shape {tuple(rows.shape)}; expected (B, n)")
         values = to_numpy(rows)
@@ -50,6 +56,8 @@ class Moments:
 
     def merge(self, other: Moments) -> Moments:
         """Add everything that ``other`` has seen, as if its rows had come here. Returns self."""
+        if not isinstance(other, Moments):
+            raise ArgumentError(f"other is {shown(other)}; expected a Moments")
         if other._mean is None or other._scatter is None:
             return self
         if self._mean is None or self._scatter is None:

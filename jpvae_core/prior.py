@@ -6,6 +6,7 @@ Two views are coupled by signed correlations (pair.py), any number by loadings o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -13,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import array_of, check_dtype, check_frame, check_last, check_square, values_of
+from ._checks import check_dtype, check_frame, check_last, check_square, values_of
+from ._chosen import chosen
+from ._named import array_of, check_sizes, integer, listed, one_library
 from ._xp import Array, asarray_like, converter, device, library_of, namespace, public
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .coupling import Uncoupled
-from .errors import ArgumentError, NotAContraction, ShapeError
+from .errors import ArgumentError, LibraryError, NotAContraction, ShapeError
 from .gaussian import JointGaussian
 from .loadings import Loadings
 from .pair import Pair
@@ -41,13 +44,12 @@ class JointPrior(JointGaussian):
         like: an array whose library, dtype and device this prior's own matrices take. Without it they are NumPy's, in
         float64, and any library's rows are accepted.
         """
-        sizes = tuple(int(n) for n in (dims.values() if isinstance(dims, Mapping) else dims))
-        if not sizes or min(sizes) < 1:
-            raise ShapeError(f"dims is {sizes}; expected one positive latent size per view")
+        sizes = check_sizes(dims)
         held: tuple[Array, ...] = ()
         if like is not None:
+            xp = one_library(like=like)
             check_dtype(like=like)
-            held = (namespace(like).zeros((), dtype=like.dtype, device=device(like)),)
+            held = (xp.zeros((), dtype=like.dtype, device=device(like)),)
         prior = JointPrior(sizes, (None,) * len(sizes), Uncoupled(sizes, held))
         return prior.named(*dims) if isinstance(dims, Mapping) else prior
 
@@ -62,9 +64,10 @@ class JointPrior(JointGaussian):
         Raises NotAContraction for a number outside (-1, 1), ShapeError where rotation is not square or alpha has an axis more
         than a stack of rotations has: a correlation for each direction is what ``svd`` takes.
         """
-        held = alpha.value if isinstance(alpha, Bounded) else array_of(alpha)
-        namespace(rotation, held)
-        check_dtype(rotation=rotation, **({} if held is None else {"alpha": held}))
+        held = alpha.value if isinstance(alpha, Bounded) else array_of("alpha", alpha)
+        arrays: dict[str, Any] = {"rotation": rotation} | ({} if held is None else {"alpha": held})
+        one_library(**arrays)
+        check_dtype(**arrays)
         n = check_square("rotation", rotation)
         each = alpha if isinstance(alpha, Bounded) else number_bound(alpha, rotation)
         axes = each.value.ndim
@@ -89,15 +92,15 @@ class JointPrior(JointGaussian):
         U: (..., n_2, d) and V: (..., n_1, d) semi-orthogonal; logits: (..., d).
         bound: "sigmoid", s in (0, 1), or "tanh", s = tanh(logits/2) in (-1, 1); validate: whether to ``check`` the values.
         """
-        namespace(U, logits, V)
+        one_library(U=U, logits=logits, V=V)
         check_dtype(U=U, logits=logits, V=V)
         (n2, d), (n1, d_v) = check_frame("U", U), check_frame("V", V)
         if d != d_v:
             raise ShapeError(f"V has shape {tuple(V.shape)}; expected {d} columns, as U of shape {tuple(U.shape)} has")
         check_last("logits", logits, d, "one per column of U and V")
         bounds = {"sigmoid": sigmoid_bound, "tanh": tanh_bound}
-        if bound not in bounds:
-            raise ValueError(f"bound is {bound!r}; expected one of {sorted(bounds)}")
+        if not isinstance(bound, str) or bound not in bounds:
+            raise ArgumentError(f"bound is {bound!r}; expected one of {sorted(bounds)}")
         prior = JointPrior((n1, n2), (V, U), Pair(bounds[bound](logits), d))
         return prior.check() if validate else prior
 
@@ -112,17 +115,22 @@ class JointPrior(JointGaussian):
         Two views with equal logits are ``svd(Q_2, logits, Q_1)``; all loadings equal is the orthogonal variant, alpha = a^2.
         Source: a factor model in rotated coordinates; the paper has two views only.
         """
+        held = array_of("logits", logits)
         if frames is None:
-            return JointPrior._one_by_one(array_of(logits), validate=validate)
-        frames = _listed(frames)
+            return JointPrior._one_by_one(held, validate=validate)
+        frames = listed("frames", frames, "a list or tuple with one array (..., n_i, d) per view, or None")
         if not frames:
             raise ShapeError("frames is empty; expected one frame per view")
-        xp = namespace(*frames, array_of(logits))
-        table: Any = logits
+        named = {f"frames[{i}]": q for i, q in enumerate(frames)}
+        xp = one_library(**named, **({} if held is None else {"logits": held}))
+        table: Any = held
         if isinstance(logits, Real):
+            if math.isnan(float(logits)):
+                raise ArgumentError(f"logits is {logits}; expected a number, or (..., M, d)")
+            check_frame("frames[0]", frames[0])
             shape = (*frames[0].shape[:-2], len(frames), frames[0].shape[-1])
             table = xp.full(shape, float(logits), dtype=frames[0].dtype, device=device(frames[0]))
-        check_dtype(logits=table, **{f"frames[{i}]": q for i, q in enumerate(frames)})
+        check_dtype(logits=table, **named)
         shapes = [check_frame(f"frames[{i}]", q) for i, q in enumerate(frames)]
         if table.ndim < 2 or tuple(table.shape[-2:]) != (len(frames), shapes[0][1]) or len({d for _, d in shapes}) > 1:
             raise ShapeError(
@@ -140,7 +148,7 @@ class JointPrior(JointGaussian):
             raise ShapeError(f"logits has shape {found}; expected (..., M, d), one per view and latent, where frames is None")
         check_dtype(logits=logits)
         views, d = logits.shape[-2:]
-        prior = JointPrior((d,) * views, (None,) * views, Loadings.of(namespace(logits), logits))
+        prior = JointPrior((d,) * views, (None,) * views, Loadings.of(one_library(logits=logits), logits))
         return prior.check() if validate else prior
 
     @staticmethod
@@ -160,11 +168,12 @@ class JointPrior(JointGaussian):
         array([[ 0.5,  0. ],
                [ 0. , -0.2]])
         """
-        xp = namespace(C)
+        xp = one_library(C=C)
         check_dtype(C=C)
-        if C.ndim < 2:
+        if C.ndim < 2 or 0 in C.shape:
             raise ShapeError(f"C has shape {tuple(C.shape)}; expected (..., n_2, n_1)")
         most = min(C.shape[-2:])
+        rank = None if rank is None else integer("rank", rank)
         if rank is not None and not 1 <= rank <= most:
             raise ShapeError(f"rank is {rank}; expected 1 <= rank <= {most}, the smaller size of C of shape {tuple(C.shape)}")
         values, kept = values_of("C", C), most if rank is None else rank
@@ -190,32 +199,28 @@ class JointPrior(JointGaussian):
         >>> sorted(jc.conditional_mean(prior, {"genes": np.ones(3), "scan": np.zeros(2)}, {"scan": 0, "genes": 1}))
         ['genes', 'scan']
         """
-        if len(names) != len(self.dims) or len(set(names)) < len(names):
+        texts = all(isinstance(name, str) for name in names)
+        if not texts or len(names) != len(self.dims) or len(set(names)) < len(names):
             raise ArgumentError(f"names is {names}; expected {len(self.dims)} different names, one per view")
         return replace(self, names=tuple(names))
 
     @public
-    def marginal(self, views: Sequence[int | str]) -> JointPrior:
+    def marginal(self, views: Sequence[int | str | bool]) -> JointPrior:
         """The prior of some views, in this order: the others are integrated out. Exact; gradients pass.
 
-        views: distinct indices, or names where the prior has them.
+        views: distinct indices, or names where the prior has them; or one boolean per view, as in a mask.
 
         >>> import jpvae_core as jc
         >>> prior = jc.JointPrior.canonical([np.eye(2)] * 3, np.asarray([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]))
         >>> bool((prior.marginal([2, 0]).cross_covariance(1, 0) == prior.cross_covariance(0, 2)).all())
         True
         """
-        known = list(self.names or ())
-        chosen = [known.index(v) if v in known else v for v in views]
-        if not chosen or len(set(chosen)) < len(chosen) or any(v not in range(len(self.dims)) for v in chosen):
-            valid = f"among {known} or" if known else "from"
-            raise ArgumentError(f"views is {list(views)}; expected distinct views {valid} 0 to {len(self.dims) - 1}")
-        at: Any = chosen
+        at, known = chosen("views", views, len(self.dims), self.names), self.names
         return JointPrior(
             tuple(self.dims[i] for i in at),
             tuple(self.frames[i] for i in at),
             self.coupling.marginal(self._library()[0], at),
-            tuple(known[i] for i in at) if known else None,
+            tuple(known[i] for i in at) if known is not None else None,
         )
 
     @public
@@ -225,6 +230,13 @@ class JointPrior(JointGaussian):
         like: an array whose library, dtype and device are taken. Gradients pass unless the library changes.
         A coupling too strong for float32 becomes the strongest that float32 holds (logits of +-88.72).
         """
+        if like is not None:
+            if isinstance(like, str) or not hasattr(like, "shape"):
+                raise LibraryError(
+                    f"like is {like!r}; expected an array. For a dtype or a device: to(dtype=...), to(device=...)"
+                )
+            one_library(like=like)
+            check_dtype(like=like)
         if not self.arrays:
             return (
                 replace(self, coupling=Uncoupled(self.dims))
@@ -247,16 +259,7 @@ class JointPrior(JointGaussian):
     __hash__ = None  # type: ignore[assignment]  # its arrays have none
 
 
-def _listed(frames: Any) -> Sequence[Array]:
-    """A list or a tuple, or what is indexed like one (torch's ``ParameterList``)."""
-    if isinstance(frames, list | tuple):
-        return frames
-    if hasattr(frames, "shape") or hasattr(frames, "keys") or not hasattr(frames, "__getitem__"):
-        kind = type(frames).__name__
-        raise ArgumentError(f"frames is a {kind}; expected a list or tuple with one array (..., n_i, d) per view, or None")
-    return list(frames)
-
-
 def _same(x: Any, y: Any) -> bool:
-    """Equal in shape, dtype and every value."""
-    return bool(x.shape == y.shape and x.dtype == y.dtype and namespace(x).all(x == y))
+    """Equal in shape, dtype, device (of torch) and every value."""
+    placed = library_of(x) != "torch" or x.device == y.device
+    return bool(placed and x.shape == y.shape and x.dtype == y.dtype and namespace(x).all(x == y))

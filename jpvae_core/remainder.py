@@ -36,7 +36,12 @@ def remainder(xp: Namespace, x: Array) -> Array:
     half = xp.full_like(x, 0.5)
     y = xp.minimum(xp.maximum(x, -half), half)
     t, e, square = x - y, xp.expm1(y), y * y
-    series, *others = reversed([b for k, b in enumerate(SERIES) if 4.0 * abs(b) > eps * 2.0 ** (2 * k + 1)])
+    series, *others = terms_of(eps)
     for b in others:
         series = series * square + b
     return 0.5 * e * y * (1.0 - y * series) + ((1.0 + e) * xp.expm1(t) - t)
+
+
+def terms_of(eps: float) -> list[float]:
+    """The series' coefficients that a dtype of this eps can tell apart from none, the last first."""
+    return [b for k, b in enumerate(SERIES) if 4.0 * abs(b) > eps * 2.0 ** (2 * k + 1)][::-1]

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
-from ._checks import check_dtype, check_last, check_same_rows
+from ._checks import check_dtype, check_last, check_same_rows, check_together
 from ._door import Mask, Views, by_name, check_prior
-from ._xp import X, device, namespace, public, split
+from ._named import one_library
+from ._xp import X, device, public, split
 from .conditioning import door
 from .prior import JointPrior
 from .rotated import expand, rotate, square
@@ -24,8 +25,9 @@ def reparameterize(mean: X, log_var: X, noise: X) -> X:
     mean, log_var, noise: arrays that broadcast to one shape  ->  that shape.
     Error: (|mu|/2 + 5 sigma |eps|) times the machine epsilon.
     """
-    xp = namespace(mean, log_var, noise)
+    xp = one_library(mean=mean, log_var=log_var, noise=noise)
     check_dtype(mean=mean, log_var=log_var, noise=noise)
+    check_together(mean=mean, log_var=log_var, noise=noise)
     return mean + xp.exp(0.5 * log_var) * noise
 
 
@@ -46,7 +48,7 @@ def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tupl
     Error: (n/2 + d/2 + 1 + r) eps times the draw with every term in absolute value (docs/error-analysis.md).
     """
     xp, bits, clean, form = door(prior, latents, mask)
-    namespace(noise, clean[0])
+    one_library(latents=clean[0], noise=noise)
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     check_dtype(noise=noise, latents=clean[0])
     first: Any = latents
@@ -78,7 +80,8 @@ def sample(prior: JointPrior, noise: X) -> tuple[X, ...]:
     One draw without its axis: (prior.noise_dim,) -> (n_i,). Error: as ``complete``.
     """
     check_prior(prior)
-    xp = namespace(noise, *prior.arrays)
+    xp = one_library(noise=noise, **prior.named_arrays)
     check_dtype(noise=noise, **prior.named_arrays)
+    check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     nothing = [xp.zeros((*noise.shape[:-1], n), dtype=noise.dtype, device=device(noise)) for n in prior.dims]
     return complete(prior, nothing, xp.zeros((len(prior.dims),), dtype=xp.bool, device=device(noise)), noise)

@@ -6,7 +6,9 @@ from typing import Any, TypeAlias, overload
 
 import numpy as np
 
-from ._xp import X, asarray_like, namespace
+from ._checks import check_dtype
+from ._named import integer, one_library
+from ._xp import X, asarray_like
 from .errors import ShapeError
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -29,9 +31,15 @@ def sign_matrix(n: int, r: int, *, like: X | None = None) -> X | Floats:
     >>> sign_matrix(4, 1)
     array([ 1.,  1.,  1., -1.])
     """
+    n, r = integer("n", n), integer("r", r)
     if not 0 <= r <= n:
         raise ShapeError(f"r is {r}; expected 0 <= r <= n = {n}")
-    signs: Any = np.concatenate([np.ones(n - r), -np.ones(r)])
+    try:
+        signs: Any = np.concatenate([np.ones(n - r), -np.ones(r)])
+    except (ValueError, MemoryError) as error:
+        raise ShapeError(f"n is {n}; expected a size that memory can hold") from error
     if like is not None:
-        signs = asarray_like(namespace(like), like, signs)
+        xp = one_library(like=like)
+        check_dtype(like=like)
+        signs = asarray_like(xp, like, signs)
     return signs

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._checks import check_dtype, check_last, check_square
-from ._xp import X, asarray_like, device, exporting, indices_like, namespace, public
+from ._named import integer, one_library
+from ._xp import X, asarray_like, device, exporting, indices_like, public
 from .errors import ShapeError
 
 
@@ -27,9 +28,10 @@ def skew(params: X, n: int) -> X:
            [-1.,  0.,  3.],
            [-2., -3.,  0.]])
     """
+    n = integer("n", n)
     if n < 1:
         raise ShapeError(f"n is {n}; expected at least 1")
-    xp = namespace(params)
+    xp = one_library(params=params)
     check_dtype(params=params)
     check_last("params", params, n * (n - 1) // 2, f"the n(n-1)/2 entries of a skew {n}x{n} matrix")
     if n == 1:
@@ -50,7 +52,7 @@ def skew_entries(A: X) -> X:
     >>> skew_entries(skew(np.asarray([1.0, 2.0, 3.0]), 3))
     array([1., 2., 3.])
     """
-    xp = namespace(A)
+    xp = one_library(A=A)
     check_dtype(A=A)
     n = check_square("A", A)
     places = _places(n)

@@ -21,21 +21,23 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import check_dtype, check_last
+from ._checks import check_dtype, check_last, check_together
+from ._chosen import chosen
 from ._door import Mask, Views, arrays_of, by_name, check_prior, mask_of
+from ._named import array_of, number, one_library, shown
 from ._xp import Array, Namespace, asarray_like, device, library_of, namespace, public
 from .errors import ArgumentError, ShapeError
 from .prior import JointPrior
 
 
 @public
-def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Sequence[int | str]] | Array | None = None) -> Any:
+def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Any] | Array | None = None) -> Any:
     """Masks for the subset objective: all that each row has, then parts of it.
 
     prior: for its views and their names.
     mask: an array (M,) or (B, M), or in any other form that ``kl_divergence`` takes; None: all observed.
-    parts: lists of views (indices or names); or an array of masks (K - 1, M) or (K - 1, B, M), drawn at random for instance;
-    None: each view by itself. A row that has no view of a part keeps all that it has there.
+    parts: a list of parts, each one view, a list of views (indices or names) or of M booleans; or an array of masks (K - 1, M)
+    or (K - 1, B, M), drawn at random for instance; None: each view by itself. A row that has no view of a part keeps all there.
     -> (K, B, M), or (K, 1, M) for one pattern, boolean, of the library of mask or parts; the first is the mask.
 
     >>> import numpy as np, jpvae_core as jc
@@ -53,7 +55,7 @@ def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Sequenc
     like: Any = next(arrays, np.zeros(()))
     xp = namespace(like)
     seen = xp.ones((M,), dtype=xp.bool, device=device(like)) if mask is None else mask_of(xp, prior, mask, like)
-    wanted = mask_of(xp, prior, wanted, like)
+    wanted = mask_of(xp, prior, wanted, like, "parts")
     check_last("mask", seen, M, "one entry per view")
     check_last("parts", wanted, M, "one entry per view")
     seen = xp.astype(seen if seen.ndim > 1 else seen[None, :], xp.bool)
@@ -70,14 +72,10 @@ def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Sequenc
 
 
 def _chosen(prior: JointPrior, parts: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    known, M = list(prior.names or ()), len(prior.dims)
-    table = np.zeros((len(parts), M), dtype=bool)
+    table = np.zeros((len(parts), len(prior.dims)), dtype=bool)
     for k, part in enumerate(parts):
-        at = [known.index(v) if v in known else v for v in ([part] if isinstance(part, str | int) else part)]
-        if not at or any(v not in range(M) for v in at):
-            raise ArgumentError(f"parts[{k}] is {part}; expected views among {known + list(range(M))}")
-        for v in at:
-            table[k, int(v)] = True
+        one = isinstance(part, str | int) and not isinstance(part, bool)
+        table[k, chosen(f"parts[{k}]", [part] if one else part, len(prior.dims), prior.names)] = True
     return table
 
 
@@ -113,15 +111,18 @@ def subset_loss(
     """
     check_prior(prior)
     terms = arrays_of(prior, "log_probs", log_probs)
-    if len(terms) != len(prior.dims):
-        raise ShapeError(f"log_probs has {len(terms)} arrays; expected {len(prior.dims)}, one per view")
-    xp = namespace(*terms, kl)
-    check_dtype(kl=kl, **{f"log_probs[{i}]": term for i, term in enumerate(terms)})
-    table = xp.astype(mask_of(xp, prior, masks, kl), xp.bool)
+    named = {f"log_probs[{i}]": term for i, term in enumerate(terms)}
+    xp = one_library(kl=kl, **named)
+    check_dtype(kl=kl, **named)
+    table = xp.astype(mask_of(xp, prior, masks, kl, "masks"), xp.bool)
     check_last("masks", table, len(terms), "one entry per view")
     if kl.ndim != 2 or table.ndim != 3 or table.shape[0] != kl.shape[0] or table.shape[1] not in (1, kl.shape[1]):
         raise ShapeError(f"kl has shape {tuple(kl.shape)} and masks {tuple(table.shape)}; expected (K, B), and (K, B or 1, M)")
-    total = beta * kl
+    weight, cross = array_of("beta", beta), number("cross", cross)
+    if weight is not None:
+        check_dtype(kl=kl, beta=weight)
+        check_together(beta=weight, kl=kl)
+    total: Any = (number("beta", beta) if weight is None else weight) * kl
     for i, term in enumerate(terms):
         if term.ndim not in (2, 3) or tuple(term.shape[-2:]) != tuple(kl.shape):
             raise ShapeError(
@@ -132,11 +133,20 @@ def subset_loss(
         total = total - xp.where(own, xp.mean(draws, axis=0), nothing)
         total = total - cross * xp.where(seen & ~own, _log_mean_exp(xp, draws), nothing)
     K = int(kl.shape[0])
-    given = [1.0, *[0.5 / max(K - 1, 1)] * (K - 1)] if weights is None else [float(w) for w in weights]
-    if len(given) != K or min(given) < 0.0 or not 0.0 < math.fsum(given) < math.inf:
-        raise ArgumentError(f"weights is {given}; expected {K} numbers of at least 0, one per subset")
+    given = [1.0, *[0.5 / max(K - 1, 1)] * (K - 1)] if weights is None else _numbers(weights)
+    if len(given) != K or not min(given) >= 0.0 or not 0.0 < math.fsum(given) < math.inf:
+        found = given or shown(weights)
+        raise ArgumentError(f"weights is {found}; expected {K} numbers of at least 0, one per subset, not all 0")
     shares = asarray_like(xp, kl, [w / math.fsum(given) for w in given])
     return xp.sum(shares[:, None] * total, axis=0)
+
+
+def _numbers(weights: Any) -> list[float]:
+    """As floats; empty where they are no sequence of numbers."""
+    try:
+        return [float(w) for w in weights] if not isinstance(weights, str | bytes) else []
+    except (TypeError, ValueError, OverflowError):
+        return []
 
 
 def _log_mean_exp(xp: Namespace, draws: Any) -> Any:

@@ -5,6 +5,7 @@
     KL( N(m, L L^T) || N(0, Sigma) ) = -log p(m) + 1/2 sum_c quad(L_c) - entropy,    quad(x) = 2 (log p(0) - log p(x))
 
 for a full one: the quadratic form of each column of L by the core's own log-density, so no inverse of Sigma is taken.
+Shapes are those of ``MultivariateNormal``: batches, values and sample shapes broadcast as they do there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import torch
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, constraints, register_kl
 
 import jpvae_core as jc
+from jpvae_core._checks import check_dtype
+from jpvae_core._chosen import chosen
+from jpvae_core._door import check_prior
 
 _Size = torch.Size | list[int] | tuple[int, ...]
 
@@ -43,6 +47,7 @@ class JointNormal(Distribution):
     has_rsample = True
 
     def __init__(self, prior: jc.JointPrior, *, validate_args: bool | None = None) -> None:
+        check_prior(prior)
         arrays: Any = prior.arrays
         if not arrays or not isinstance(arrays[0], torch.Tensor):
             raise jc.LibraryError("prior holds no torch tensor; expected one of torch's: prior.to(torch.zeros(1))")
@@ -52,27 +57,48 @@ class JointNormal(Distribution):
         super().__init__(torch.Size(), torch.Size([sum(prior.dims)]), validate_args=validate_args)
 
     def expand(self, batch_shape: _Size, _instance: Any = None) -> JointNormal:
-        """The same for every entry of a batch."""
+        """The same for every entry of a batch. batch_shape: one that the present one broadcasts to."""
+        shape = _size("batch_shape", batch_shape)
+        if _together(shape, self._batch_shape) != shape:
+            raise jc.ShapeError(f"batch_shape is {tuple(shape)}; expected one that {tuple(self._batch_shape)} broadcasts to")
         new = self._get_checked_instance(JointNormal, _instance)
         new.prior, new._like = self.prior, self._like
-        super(JointNormal, new).__init__(torch.Size(batch_shape), self.event_shape, validate_args=False)
+        super(JointNormal, new).__init__(shape, self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
 
     def split(self, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(..., N) as one tensor (..., n_i) per view."""
-        self._check_size("value", value.shape)
+        self._check("value", value)
         return torch.split(value, list(self.prior.dims), dim=-1)
 
-    def _check_size(self, name: str, shape: torch.Size) -> None:
-        if shape[-1:] != self.event_shape:
-            expected = f"last axis {self.event_shape[0]}, the latents of all views side by side"
-            raise jc.ShapeError(f"{name} has shape {tuple(shape)}; expected {expected}: {self.prior.dims}")
+    def _check(self, name: str, x: Any, size: int | None = None) -> None:
+        """A tensor (..., N), or (..., size), of the prior's dtype and device."""
+        if not isinstance(x, torch.Tensor):
+            raise jc.LibraryError(f"{name} is a {type(x).__name__}; expected a torch.Tensor")
+        wanted = self.event_shape[0] if size is None else size
+        if x.ndim == 0 or x.shape[-1] != wanted:
+            what = f"the latents of all views side by side: {self.prior.dims}" if size is None else "the view's latents"
+            raise jc.ShapeError(f"{name} has shape {tuple(x.shape)}; expected last axis {wanted}, {what}")
+        check_dtype(prior=self._like, **{name: x})
+
+    def _check_rows(self, name: str, rows: torch.Size) -> torch.Size:
+        """What rows and the batch broadcast to."""
+        found = _together(rows, self._batch_shape)
+        if found is None:
+            batch = tuple(self._batch_shape)
+            raise jc.ShapeError(f"{name} has leading axes {tuple(rows)}; expected ones that broadcast with the batch, {batch}")
+        return found
 
     @property
     def mean(self) -> torch.Tensor:
         """Zero."""
         return self._like.new_zeros(self._extended_shape())
+
+    @property
+    def mode(self) -> torch.Tensor:
+        """Zero."""
+        return self.mean
 
     @property
     def variance(self) -> torch.Tensor:
@@ -81,24 +107,34 @@ class JointNormal(Distribution):
 
     @property
     def covariance_matrix(self) -> torch.Tensor:
-        """Sigma, (N, N)."""
+        """Sigma, (..., N, N)."""
         found: Any = self.prior.covariance()
-        return found
+        return self._of_batch(found)
+
+    @property
+    def precision_matrix(self) -> torch.Tensor:
+        """Sigma^{-1}, (..., N, N), in closed form."""
+        found: Any = self.prior.precision()
+        return self._of_batch(found)
+
+    def _of_batch(self, matrix: torch.Tensor) -> torch.Tensor:
+        return matrix.expand(self._batch_shape + self._event_shape + self._event_shape)
 
     def rsample(self, sample_shape: _Size = ()) -> torch.Tensor:
         """Draws, differentiable in the prior's parameters."""
-        shape = self._extended_shape(torch.Size(sample_shape))[:-1]
-        noise = torch.randn(shape.numel(), self.prior.noise_dim, dtype=self._like.dtype, device=self._like.device)
-        return torch.cat(jc.sample(self.prior, noise), dim=-1).reshape(*shape, -1)
+        shape = self._extended_shape(_size("sample_shape", sample_shape))
+        noise = torch.randn(shape[:-1].numel(), self.prior.noise_dim, dtype=self._like.dtype, device=self._like.device)
+        return torch.cat(jc.sample(self.prior, noise), dim=-1).reshape(shape)
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
-        """log N(value; 0, Sigma), (...)."""
-        if self._validate_args:
+        """log N(value; 0, Sigma), (...): of what the value's leading axes and the batch broadcast to."""
+        self._check("value", value)
+        rows = self._check_rows("value", value.shape[:-1])
+        if self._validate_args and value.numel() > 0:  # torch's look at values cannot do without any
             self._validate_sample(value)
-        return self._log_density(value)
+        return self._log_density(value).expand(rows)
 
     def _log_density(self, value: torch.Tensor) -> torch.Tensor:
-        self._check_size("value", value.shape)
         rows = self.split(value.reshape(-1, value.shape[-1]))
         return jc.log_density(self.prior, rows).reshape(value.shape[:-1])
 
@@ -109,32 +145,68 @@ class JointNormal(Distribution):
         return (0.5 * log_det + self.event_shape[0] * normal).expand(self._batch_shape)
 
     def marginal(self, views: list[int | str]) -> JointNormal:
-        """Of some views, in this order."""
-        return JointNormal(self.prior.marginal(views)).expand(self._batch_shape)
+        """Of some views, in this order: indices, names, or one boolean per view."""
+        return JointNormal(self.prior.marginal(views), validate_args=self._validate_args).expand(self._batch_shape)
 
     def condition(self, latents: Mapping[int | str, torch.Tensor]) -> MultivariateNormal:
-        """The other views' latents, side by side, given these: by index or name, (..., n_i) each."""
-        dims, names = self.prior.dims, list(self.prior.names or ())
-        known = {names.index(v) if v in names else v: z for v, z in latents.items()}
-        if not known or not set(known) < set(range(len(dims))):
-            valid = names or [*range(len(dims))]
+        """The other views' latents, side by side, given these.
+
+        latents: by index or name, (..., n_i) each, with the same leading axes; these and the batch broadcast.
+        """
+        dims, names = self.prior.dims, self.prior.names
+        if not isinstance(latents, Mapping):
+            raise jc.ArgumentError(f"latents is a {type(latents).__name__}; expected a dict of the known views' latents")
+        at = [] if any(isinstance(key, bool) for key in latents) or not latents else list(latents)
+        if not 0 < len(at) < len(dims):
+            valid = list(names or range(len(dims)))
             raise jc.ArgumentError(f"latents has the keys {list(latents)}; expected some of {valid}, not all")
-        rows = next(iter(known.values()))
-        z = [known.get(i, rows.new_zeros(*rows.shape[:-1], n)) for i, n in enumerate(dims)]
-        flat = [x.reshape(-1, n) for x, n in zip(z, dims, strict=True)]
+        known = dict(zip(chosen("latents, by its keys,", at, len(dims), names), latents.items(), strict=True))
+        lead: torch.Size | None = None
+        for i, (key, z) in known.items():
+            self._check(f"latents[{key!r}]", z, dims[i])
+            if lead is not None and z.shape[:-1] != lead:
+                found = f"latents[{key!r}] has shape {tuple(z.shape)}"
+                raise jc.ShapeError(f"{found}; expected the other's leading axes, {tuple(lead)}")
+            lead = z.shape[:-1]
+        lead = torch.Size() if lead is None else lead
+        rows = self._check_rows("latents", lead)
+        given = [known[i][1] if i in known else self._like.new_zeros((*lead, n)) for i, n in enumerate(dims)]
+        flat = [x.reshape(-1, n) for x, n in zip(given, dims, strict=True)]
         means, covariances = jc.condition(self.prior, flat, [i in known for i in range(len(dims))])
         rest = [i for i in range(len(dims)) if i not in known]
         mean: Any = torch.cat([means[i] for i in rest], dim=-1)
         cov: Any = torch.cat([torch.cat([covariances[i][j] for j in rest], dim=-1) for i in rest], dim=-2)[0]
-        return MultivariateNormal(mean.reshape(*rows.shape[:-1], -1), cov)
+        size, checked = sum(dims[i] for i in rest), None if rows.numel() else False  # as in ``log_prob``
+        return MultivariateNormal(mean.reshape(*lead, size).expand(*rows, size), cov, validate_args=checked)
+
+
+def _size(name: str, shape: Any) -> torch.Size:
+    """A shape of sizes that are not negative."""
+    try:
+        odd = isinstance(shape, str | bytes | Mapping) or any(isinstance(n, bool) for n in shape)
+        found = torch.Size([-1] if odd else shape)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        found = torch.Size([-1])
+    if any(n < 0 for n in found):
+        raise jc.ShapeError(f"{name} is {shape!r}; expected a tuple of sizes, none below 0")
+    return found
+
+
+def _together(*shapes: torch.Size) -> torch.Size | None:
+    """The shape that these broadcast to, or None."""
+    try:
+        return torch.broadcast_shapes(*shapes)
+    except RuntimeError:
+        return None
 
 
 def _diagonal(loc: torch.Tensor, scale: torch.Tensor, p: JointNormal) -> torch.Tensor:
     loc, scale = torch.broadcast_tensors(loc, scale)
-    p._check_size("q.loc", loc.shape)
+    p._check("q.loc", loc)
+    rows = p._check_rows("q.loc", loc.shape[:-1])
     means, stds = (p.split(x.reshape(-1, x.shape[-1])) for x in (loc, scale))
     found: Any = jc.kl_divergence(p.prior, means, std=stds)
-    return found.reshape(loc.shape[:-1]).expand(torch.broadcast_shapes(loc.shape[:-1], p.batch_shape))
+    return found.reshape(loc.shape[:-1]).expand(rows)
 
 
 @register_kl(Independent, JointNormal)
@@ -152,8 +224,8 @@ def _of_normal(q: Normal, p: JointNormal) -> torch.Tensor:
 
 @register_kl(MultivariateNormal, JointNormal)
 def _of_full(q: MultivariateNormal, p: JointNormal) -> torch.Tensor:
-    p._check_size("q.loc", q.loc.shape)
+    p._check("q.loc", q.loc)
+    rows = p._check_rows("q.loc", q.batch_shape)
     L, entropy = q.scale_tril, q.entropy()
     quadratic = p._log_density(torch.zeros_like(q.loc)).unsqueeze(-1) - p._log_density(L.mT)
-    found = quadratic.sum(-1) - p._log_density(q.loc) - entropy
-    return found.expand(torch.broadcast_shapes(found.shape, p.batch_shape))
+    return (quadratic.sum(-1) - p._log_density(q.loc) - entropy).expand(rows)

@@ -2,10 +2,16 @@
 
 Which raw parameters a prior has, and where its correlations start, is jpvae.model.priors' to decide; here they become
 ``nn.Parameter``s. A start from a given prior keeps its rotations' signs as buffers.
+
+What a prior is made with beside its parameters (its kind, a fixed alpha, a bound, ...) is in the state too, as "_extra_state",
+and is compared when a state is loaded. It is JSON in a tensor of bytes, for a state goes through tools that take nothing but
+tensors: safetensors, averages of checkpoints.
 """
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any, Literal, Self
@@ -16,7 +22,8 @@ import torch
 import jpvae_core as jc
 from jpvae.errors import ConfigError
 from jpvae.model.priors import prior_of
-from jpvae.option_values import KINDS, seed_of
+from jpvae.option_values import KINDS, flag, is_number, seed_of
+from jpvae_core._door import check_prior
 from jpvae_core.loadings import Loadings
 from jpvae_core.pair import Pair
 
@@ -85,11 +92,12 @@ class JointPriorModule(torch.nn.Module):
         given = {"prior": prior, "alpha": alpha, "learn_alpha": learn_alpha, "bound": bound, "rank": rank}
         options = {name: KINDS[name](name, value) for name, value in given.items()}
         self.options = prior_of(options.pop("prior"), _sizes(dims), **options)
+        device, dtype = _device(device), _dtype(dtype)
         rng = np.random.default_rng(seed_of(seed))
         start = self.options.initial_parameters(lambda n: rng.uniform(0.0, _START, n * (n - 1) // 2))
         self._numbers = {name for name, x in start.items() if np.ndim(x) == 0}  # held in one axis: FSDP takes no scalars
         for name, x in start.items():
-            value = torch.as_tensor(np.atleast_1d(x), dtype=dtype or torch.get_default_dtype(), device=device)
+            value = torch.as_tensor(np.atleast_1d(x), dtype=dtype, device=device)
             self.register_parameter(_attribute(name), torch.nn.Parameter(value))
         self._own = {name: _attribute(name) for name in start}
         for name, n in self.options.skew_sizes().items():
@@ -110,6 +118,10 @@ class JointPriorModule(torch.nn.Module):
         >>> bool(torch.allclose(module().cross_covariance(1, 0), C, atol=1e-6))
         True
         """
+        check_prior(prior)
+        learn_alpha = flag("learn_alpha", learn_alpha)
+        if prior.log_det().ndim > 0:
+            raise jc.ShapeError("prior is a stack of priors; expected one, no leading axes: a module for each")
         coupling: Any = prior.coupling
         like: Any = torch.zeros((), dtype=torch.float64) if not prior.arrays else prior.arrays[0]
         if not isinstance(like, torch.Tensor):
@@ -159,8 +171,45 @@ class JointPriorModule(torch.nn.Module):
             made = jc.JointPrior.independent(self.options.dims, like=like)
         return made if self.names is None else made.named(*self.names)
 
-    def parameter_groups(self, lr: float, coupling_rate: float = 0.1) -> list[dict[str, Any]]:
+    def get_extra_state(self) -> torch.Tensor:
+        """What the prior is made with beside its parameters, as JSON in bytes."""
+        return torch.tensor(list(json.dumps(self._settings()).encode("ascii")), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Any) -> None:
+        """Nothing: a state of other settings has been refused by then."""
+
+    def _settings(self) -> dict[str, Any]:
+        """Of the options those that the map from parameters to prior depends on (alpha, where it is learned, is a start)."""
+        o = self.options
+        settings: dict[str, Any] = {"prior": o.name, "dims": list(o.dims), "names": list(self.names or []) or None}
+        if o.couples and "prior.logits" not in o.coupling_parameters:
+            settings |= {"learn_alpha": o.learn_alpha} | ({} if o.learn_alpha else {"alpha": float(o.alpha)})
+        return settings | ({"rank": o.directions} if o.ranked else {}) | ({"bound": o.bound} if o.name == "svd" else {})
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        """torch's, after a comparison of settings: parameters of the same shapes would be another prior's."""
+        *_, error_messages = rest
+        key, mine = f"{prefix}_extra_state", self._settings()
+        if key not in state_dict:  # (``load_state_dict`` works on a copy)
+            warnings.warn(f"the state has no {key}, so its prior's settings cannot be compared with {mine}", stacklevel=2)
+            state_dict[key] = self.get_extra_state()
+        theirs = _read(state_dict[key])
+        free = {"names"} if None in (self.names, theirs.get("names")) else set()  # views without names are read in order
+        wrong = {name: value for name, value in mine.items() if name not in free and theirs.get(name) != value}
+        if wrong:
+            differences = "; ".join(f"{name}={theirs.get(name)!r}, not {value!r}" for name, value in wrong.items())
+            error_messages.append(
+                f"{key} is that of a prior with {differences}. Make the module with the state's settings, {theirs}, or start "
+                "at its prior: JointPriorModule.of(prior)."
+            )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def parameter_groups(self, lr: float | torch.Tensor, coupling_rate: float = 0.1) -> list[dict[str, Any]]:
         """For an optimiser: rotations at ``lr``, correlations at ``coupling_rate * lr``, both without weight decay."""
+        for name, rate in (("lr", lr), ("coupling_rate", coupling_rate)):
+            plain = rate.item() if isinstance(rate, torch.Tensor) and rate.ndim == 0 and rate.is_floating_point() else rate
+            if not is_number(plain) or not 0 <= plain < 2.0**1000:
+                raise ConfigError(f"{name} is {rate!r}; expected a number of at least 0")
         slow = {self._own[name] for name in self.options.coupling_parameters}
         named = list(self.named_parameters())
         rotations, correlations = ([p for name, p in named if (name in slow) is which] for which in (False, True))
@@ -187,9 +236,35 @@ def _number(s: jc.Bounded[torch.Tensor]) -> float:
     return m / (1.0 + m) if m >= 0.0 else -p / (1.0 + p)
 
 
+def _read(state: Any) -> dict[str, Any]:
+    """The settings of a state, which may have been through a change of dtype or an average with itself."""
+    try:
+        found = json.loads(bytes(round(x) for x in state.tolist()))
+    except (AttributeError, TypeError, ValueError):  # no tensor, no numbers, no JSON
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def _dtype(dtype: Any) -> torch.dtype:
+    """float32 or float64, torch's default where there is no other."""
+    found = torch.get_default_dtype() if dtype is None else dtype
+    if not isinstance(found, torch.dtype) or found not in (torch.float32, torch.float64):
+        whose = "torch's default dtype" if dtype is None else "dtype"
+        raise ConfigError(f"{whose} is {found!r}; expected torch.float32 or torch.float64")
+    return found
+
+
+def _device(device: Any) -> Any:
+    try:
+        return None if device is None else torch.device(device)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(f"device is {device!r}; expected one of torch's, as 'cpu' or 'cuda:0'") from error
+
+
 def _sizes(dims: Any) -> tuple[int, ...]:
     """One latent size for each view."""
-    sizes = tuple(dims.values() if isinstance(dims, Mapping) else dims if isinstance(dims, Sequence) else ())
+    listed = isinstance(dims, Sequence) and not isinstance(dims, bytes)
+    sizes = tuple(dims.values() if isinstance(dims, Mapping) else dims if listed else ())
     if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and int(n) > 0 for n in sizes):
         raise ConfigError(f"dims is {dims!r}; expected one positive integer for each view, in a sequence or by name")
     return tuple(map(int, sizes))

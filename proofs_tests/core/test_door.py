@@ -72,6 +72,7 @@ def test_a_single_row_is_the_batch_without_its_axis():
             np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
 
 
+INDEPENDENT = jc.JointPrior.independent(DIMS)
 SQUARE = jc.JointPrior.canonical(None, np.asarray([[0.5, -1.0], [1.5, 0.3]]))
 FUSED = {  # prior, means, log-variances, mask, coordinates
     "latent": (PRIOR, MEANS, LOG_VARS, MASK | (np.arange(5) == 0)[:, None], "latent"),
@@ -186,13 +187,38 @@ REFUSED = {
         "frames is a dict; expected a list",
     ),
     "frames of a generator": (lambda: jc.JointPrior.canonical((np.eye(2) for _ in "ab"), 1.0), "frames is a generator"),
-    "one array of frames": (lambda: jc.JointPrior.canonical(np.ones((2, 2, 1)), 1.0), "frames is a ndarray; expected a list"),
+    "one array of frames": (
+        lambda: jc.JointPrior.canonical(np.ones((2, 2, 1)), 1.0),
+        r"frames is one array of shape \(2, 2, 1\)",
+    ),
     "no prior": (lambda: jc.kl_divergence(MEANS, LOG_VARS, MASK), "prior is a builtins.list; expected a JointPrior"),
     "a prior for means": (lambda: jc.log_density(PRIOR, PRIOR), "latents is a JointPrior"),
     "both spreads": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, std=LOG_VARS), "both log_vars and std given"),
     "no spread": (lambda: jc.kl_divergence(PRIOR, MEANS), "neither log_vars nor std given"),
+    "columns with an axis more": (
+        lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, [MASK[:, :1]] * 3),
+        r"mask\[0\] has shape \(5, 1\); expected \(\.\.\., 5\)",
+    ),
+    "columns of other rows": (
+        lambda: jc.log_density(PRIOR, MEANS, [MASK[:, 0], MASK[:2, 1], 1]),
+        r"mask\[1\] has shape \(2,\); expected \(\.\.\., 5\)",
+    ),
+    "columns of two shapes": (
+        lambda: jc.kl_divergence(NAMED, MEANS, LOG_VARS, {"a": MASK.T[:2], "b": MASK[:, 0], "c": 1}),
+        r"mask\['b'\] has shape \(5,\) but mask\['a'\] has \(2, 5\)",
+    ),
+    "a mask of text": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, MASK.astype(str)), "mask holds '"),
+    "deviations below 0": (
+        lambda: jc.kl_divergence(PRIOR, MEANS, std=[-np.exp(x) for x in MEANS], mask=MASK),
+        r"std\[0\] holds -.*; expected standard deviations above 0",
+    ),
+    "names of numbers": (lambda: PRIOR.named(2, 1, 0), r"names is \(2, 1, 0\)"),
+    "a mask for an index": (lambda: PRIOR.marginal([0, True]), r"views is \[0, True\]; expected distinct views"),
+    "a mask of no view": (lambda: PRIOR.marginal([False] * 3), "or 3 booleans"),
+    "one name for several": (lambda: NAMED.marginal("ab"), "views is 'ab'; expected distinct views, .* in a list"),
+    "a view that is no index": (lambda: PRIOR.cross_covariance(True, 0), "i is True; expected one view's index from 0 to 2"),
     "names": (lambda: PRIOR.named("a", "a", "b"), "expected 3 different names"),
-    "views": (lambda: PRIOR.marginal([0, 3]), "expected distinct views from 0 to 2"),
+    "views": (lambda: PRIOR.marginal([0, 3]), "expected distinct views.* indices from 0 to 2"),
 }
 
 
@@ -201,6 +227,55 @@ def test_what_cannot_be_meant_is_refused(case):
     call, message = REFUSED[case]
     with pytest.raises((jc.ArgumentError, jc.ShapeError), match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("argument", "call"),
+    [
+        (
+            r"log_vars\[0\] is a numpy.ndarray but means\[0\] is a torch.Tensor",
+            lambda z: jc.kl_divergence(INDEPENDENT, z, MEANS),
+        ),
+        (r"means\[1\] is None; .* zeros will do", lambda z: jc.kl_divergence(INDEPENDENT, [z[0], None, z[2]], z)),
+        (r"log_vars\[2\] is 0.0; expected an array", lambda z: jc.fuse(INDEPENDENT, z, [*z[:2], 0.0])),
+        (r"noise is a numpy.ndarray but latents is a torch.Tensor", lambda z: jc.complete(INDEPENDENT, z, [1, 0, 1], NOISE)),
+        (r"mask is a torch.Tensor but the data is a numpy", lambda z: jc.log_density(PRIOR, MEANS, z[0] != 0)),
+        (r"V is a torch.Tensor but U is a numpy", lambda z: jc.JointPrior.svd(np.eye(3), np.zeros(3), z[0])),
+    ],
+)
+def test_what_is_no_array_of_the_library_is_named(argument, call):
+    with pytest.raises(jc.LibraryError, match=argument):
+        call([torch.asarray(x) for x in MEANS])
+
+
+@pytest.mark.parametrize(
+    ("views", "same"),
+    [([True, False, True], [0, 2]), (np.asarray([False, True, True]), [1, 2]), (torch.tensor([2, 0]), [2, 0])],
+)
+def test_booleans_for_views_are_a_mask(views, same):
+    S, ends = NAMED.covariance(), np.cumsum([0, *DIMS])
+    rows = np.concatenate([np.arange(ends[i], ends[i + 1]) for i in same])
+    found = NAMED.marginal(views)
+    assert found.names == tuple("cab"[i] for i in same)
+    np.testing.assert_allclose(found.covariance(), S[np.ix_(rows, rows)], rtol=0, atol=1e-15)
+    if same != [2, 0]:
+        table = [[i in same for i in range(3)]]
+        assert jc.subsets(NAMED, None, [views]).tolist()[1] == jc.subsets(NAMED, None, np.asarray(table)).tolist()[1] == table
+
+
+@pytest.mark.parametrize("held", [0.0, -1.0, np.nan])
+def test_a_missing_view_s_deviations_may_hold_anything_and_get_gradient_0(held):
+    """Against log-variances: 2 log(std) of what is observed, whose gradient in std is 2/std of the log-variance's."""
+    bits = torch.asarray(MASK)
+    prior, means = PRIOR.to(torch.zeros(1).double()), [torch.asarray(x) for x in MEANS]
+    log_vars = [torch.asarray(x).requires_grad_() for x in LOG_VARS]
+    std = [torch.where(b[:, None], torch.exp(0.5 * x), held).detach() for b, x in zip(bits.T, log_vars, strict=True)]
+    std = [x.requires_grad_() for x in std]
+    for function in (jc.kl_divergence, lambda *a, **b: jc.fuse(*a, **b).kl()):
+        want = torch.autograd.grad(function(prior, means, log_vars, bits).sum(), log_vars)
+        found = torch.autograd.grad(function(prior, means, std=std, mask=bits).sum(), std)
+        for b, s, g, w in zip(bits.T, std, found, want, strict=True):
+            torch.testing.assert_close(g, torch.where(b[:, None], 2.0 * w / s, 0.0), rtol=1e-9, atol=1e-9)
 
 
 def test_an_alpha_for_each_direction_is_refused():

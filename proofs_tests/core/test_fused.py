@@ -164,7 +164,7 @@ def test_evidence_that_takes_information_away_is_refused(library, coordinates):
     seen = functools.partial(jc.fuse, prior, means, coordinates=coordinates)
     with pytest.raises(jc.ArgumentError, match=r"log_vars\[1\] holds 0.25; expected at most 0"):
         seen(log_vars)
-    with pytest.raises(jc.ArgumentError, match=r"log_vars\[0\] holds .*a standard deviation of at most 1"):
+    with pytest.raises(jc.ArgumentError, match=r"std\[0\] holds 1.5; expected at most 1"):
         seen(std=xp.array([np.full((3, 2), 1.5)] * 2))
     assert np.isfinite(np.asarray(seen([log_vars[0]] * 2).kl())).all()
     assert np.isfinite(np.asarray(seen(log_vars, np.asarray([True, False])).kl())).all()

@@ -249,3 +249,56 @@ def test_loadings_alone_need_a_dtype_that_the_core_has():
     for dtype in (np.float16, np.int64):
         with pytest.raises(jc.DtypeError, match="logits"):
             jc.JointPrior.canonical(None, np.zeros((2, 3), dtype))
+
+
+TO = {
+    "an integer array": ((np.zeros(2, int),), {}, jc.DtypeError, "like has dtype int64"),
+    "half precision": ((), {"dtype": torch.float16}, jc.DtypeError, "dtype is torch.float16; expected 'float32' or 'float64'"),
+    "a dtype by place": ((torch.float32,), {}, jc.LibraryError, r"like is torch.float32; expected an array.* to\(dtype="),
+    "a device by place": (("cpu",), {}, jc.LibraryError, r"like is 'cpu'; expected an array.* to\(dtype="),
+    "no dtype": ((), {"dtype": "floaty"}, jc.DtypeError, "dtype is 'floaty'"),
+    "no device": ((), {"device": "nowhere"}, jc.ArgumentError, "device is 'nowhere'"),
+}
+
+
+@pytest.mark.parametrize("case", TO)
+@pytest.mark.parametrize("asarray", [np.asarray, torch.asarray])
+def test_where_a_prior_cannot_go(asarray, case):
+    given, more, error, message = TO[case]
+    for prior in (jc.JointPrior.orthogonal(asarray(np.eye(2)), 0.5), jc.JointPrior.canonical(None, asarray(np.zeros((2, 2))))):
+        with pytest.raises(error, match=message):
+            prior.to(*given, **more)
+        assert str(prior.to(dtype=np.float32).dtype).endswith("float32")  # by any library's name
+
+
+@pytest.mark.parametrize("asarray", [np.asarray, torch.asarray])
+def test_a_half_turn_has_no_skew_matrix(asarray):
+    """Its two eigenvalues are -1; entries and signs it has all the same."""
+    turn = asarray(np.diag([1.0, -1.0, -1.0]))
+    with pytest.raises(jc.ArgumentError, match="Q has the eigenvalue -1"):
+        jc.inverse_cayley(turn)
+    params, signs = jc.inverse_frame(turn)
+    np.testing.assert_allclose(jc.orthogonal(params, 3, signs), turn, rtol=0, atol=1e-15)
+
+
+def test_priors_on_two_devices_are_not_equal():
+    prior = jc.JointPrior.orthogonal(torch.eye(2), torch.tensor(0.5))
+    assert prior != prior.to(device="meta")
+
+
+@pytest.mark.parametrize("dims", [3, [2.7], "23", [True, 2], np.asarray(2), {2, 3}, None])
+def test_sizes_are_positive_integers(dims):
+    with pytest.raises(jc.ShapeError, match=r"dims is .*; expected one positive latent size per view"):
+        jc.JointPrior.independent(dims)
+
+
+@pytest.mark.parametrize("rank", [1.5, "1", True, None, np.int64(1)])
+def test_a_rank_is_an_integer(rank):
+    C = np.diag([0.5, -0.2])
+    if rank is None or isinstance(rank, np.int64):
+        assert jc.JointPrior.from_covariance(C, rank=rank).rank == (rank or 2)
+    else:
+        with pytest.raises(jc.ArgumentError, match=r"rank is .*; expected an integer"):
+            jc.JointPrior.from_covariance(C, rank=rank)
+    with pytest.raises(jc.ShapeError, match=r"C has shape \(0, 2\)"):
+        jc.JointPrior.from_covariance(C[:0], rank=rank)

@@ -90,6 +90,45 @@ def test_size_factors():
     assert plain.targets(counts, location, scale)[:, -1].tolist() == [0.0] * 3
 
 
+def test_counts_are_read_at_a_common_depth_in_units_of_their_spread():
+    """Row by row with Python's numbers: s is the row's total over that of the typical counts, where cells are missing of the
+    columns that are there; an encoder reads log(1 + x/s)."""
+    rng = np.random.default_rng(3)
+    counts = rng.poisson([2.0, 30.0, 400.0], (9, 3)) * rng.integers(1, 6, (9, 1)).astype(float)
+    counts[2, 1], counts[5, 2], observed = np.nan, np.nan, np.arange(9) != 7
+    location, scale = likelihood("poisson").scaling(counts, observed)
+    rows = [[x if x == x else None for x in row] for row in counts[observed].tolist()]
+    profile = [statistics.fmean(x for x in column if x is not None) for column in zip(*rows, strict=True)]
+
+    def size(row, typical):
+        there = [(x, t) for x, t in zip(row, typical, strict=True) if x is not None]
+        return sum(x for x, _ in there) / sum(t for _, t in there)
+
+    middle = statistics.median(size(row, profile) for row in rows)
+    typical = [t * middle for t in profile]
+    read = [[None if x is None else math.log1p(x / size(row, typical)) for x in row] for row in rows]
+    deviations = [statistics.pstdev([x for x in column if x is not None]) for column in zip(*read, strict=True)]
+    assert location == pytest.approx([math.log1p(t) for t in typical], rel=1e-13)
+    assert scale == pytest.approx(deviations, rel=1e-12)
+    targets = likelihood("poisson").targets(counts, location, scale)
+    inputs = likelihood("poisson").inputs(targets, location, scale)[observed]
+    for row, made in zip(read, inputs.tolist(), strict=True):
+        for x, at, unit, found in zip(row, location, scale, made, strict=True):
+            assert x is None or found == pytest.approx((x - at) / unit, rel=1e-11, abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["gaussian", "student_t", "poisson", "negative_binomial", "bernoulli", "categorical"])
+def test_what_is_drawn_keeps_its_dtype(name, dtype):
+    family, rng = likelihood(name), np.random.default_rng(0)
+    mean = np.full((4, 3), 1 / 3, dtype)
+    own = {key: x.astype(dtype) for key, x in family.parameters(3).items()}
+    for one in (family, Marginal(family)):
+        for drawn in (one.draw(mean, own, rng), one.draw_many(mean, own, rng)):
+            assert (drawn.dtype, drawn.shape) == (dtype, (4, 3))
+        assert one.variance(mean, own).shape == (4, 3)
+
+
 @pytest.mark.parametrize("rows", range(2, 30))
 def test_observed_moments_of_a_constant_column(rows):
     """The deviation of equal numbers is 0, or a rounding error: of ten times 0.1 it is 1.4e-17."""

@@ -106,6 +106,66 @@ def test_the_state_is_the_raw_parameters_and_gives_the_same_prior(kind):
     assert module.double()().dtype == torch.float64
 
 
+OTHERS = {  # pairs of modules with parameters of the same names and shapes, and what is said
+    "alpha": (((2, 2), "orthogonal", 0.4), ((2, 2),), "alpha=0.4, not 0.95"),
+    "alpha of three": (((2, 2, 2), "orthogonal", 0.4), ((2, 2, 2),), "alpha=0.4, not 0.95"),
+    "bound": (((2, 2), "svd", {"bound": "tanh"}), ((2, 2), "svd"), "bound='tanh', not 'sigmoid'"),
+    "sizes": (((4, 5), "independent"), ((2, 3), "independent"), r"dims=\[4, 5\], not \[2, 3\]"),
+    "names": (({"a": 2, "b": 2},), ({"b": 2, "a": 2},), r"names=\['a', 'b'\], not \['b', 'a'\]"),
+}
+
+
+def made(*given):
+    more = given[-1] if len(given) > 1 and isinstance(given[-1], dict) else {}
+    return JointPriorModule(*given[: len(given) - bool(more)], **more)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_state_of_other_settings_is_refused(case, strict):
+    one, other, message = OTHERS[case]
+    model = torch.nn.ModuleDict({"joint": made(*other)})
+    state = torch.nn.ModuleDict({"joint": made(*one)}).state_dict()
+    assert [x.shape for x in state.values()][:-1] == [x.shape for x in model.state_dict().values()][:-1]
+    with pytest.raises(RuntimeError, match=f"joint._extra_state is that of a prior with {message}"):
+        model.load_state_dict(state, strict=strict)
+    made(*one).load_state_dict(made(*one).state_dict())
+
+
+def test_a_learned_alpha_and_a_missing_name_are_no_difference():
+    """alpha is where a learned one starts; without names, views are read in their order."""
+    starts = [JointPriorModule((2, 2), alpha=alpha, learn_alpha=True) for alpha in (0.3, 0.9)]
+    starts[0].load_state_dict(starts[1].state_dict())
+    assert starts[0]() == starts[1]()
+    JointPriorModule((2, 2)).load_state_dict(JointPriorModule({"a": 2, "b": 2}).state_dict())
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        lambda x: x,
+        lambda x: x.half(),
+        lambda x: x.bfloat16(),
+        lambda x: 0.999 * x + 0.001 * x,  # an average with itself
+        lambda x: torch.nn.Parameter(x.float()),
+    ],
+)
+def test_settings_survive_what_is_done_to_checkpoints(through):
+    module = JointPriorModule({"scan": 3, "genes": 4}, "svd", 0.123456789, bound="tanh")
+    state = {name: through(x) for name, x in module.state_dict().items()}
+    module.load_state_dict(state)
+    assert all(isinstance(x, torch.Tensor) for x in state.values())  # which is what safetensors takes
+
+
+def test_a_state_without_settings_is_loaded_with_a_warning():
+    module = JointPriorModule((2, 2), alpha=0.4)
+    state = {name: x for name, x in module.state_dict().items() if name != "_extra_state"}
+    with pytest.warns(UserWarning, match="the state has no _extra_state"):
+        JointPriorModule((2, 2)).load_state_dict(state)
+    with pytest.raises(RuntimeError, match="prior=None, not 'orthogonal'"):
+        module.load_state_dict(state | {"_extra_state": torch.zeros(3)})
+
+
 def test_groups_for_an_optimiser():
     module = JointPriorModule((3, 4), "svd")
     groups = module.parameter_groups(0.01)
@@ -173,6 +233,9 @@ def test_under_ddp_every_parameter_gets_its_gradient(kind):
         ({"alpha": [0.1, 0.2, 0.3]}, r"alpha is \[0.1, 0.2, 0.3\]; expected a number"),
         ({"prior": "svd", "rank": 1.5}, "rank is 1.5; expected an integer or None"),
         ({"seed": "a"}, "seed is 'a'; expected an integer"),
+        ({"dtype": torch.bfloat16}, "dtype is torch.bfloat16; expected torch.float32"),
+        ({"dtype": "float32"}, "dtype is 'float32'; expected torch.float32"),
+        ({"device": "nowhere"}, "device is 'nowhere'; expected one of torch's"),
     ],
 )
 def test_arguments_of_another_kind_are_named(given, message):
@@ -185,6 +248,13 @@ def test_what_does_not_fit_is_refused():
         JointPriorModule((3, 4))
     with pytest.raises(jc.LibraryError, match=r"expected torch.Tensor"):
         JointPriorModule.of(jc.JointPrior.orthogonal(np.eye(2), 0.5))
+    with pytest.raises(jc.ArgumentError, match=r"prior is a torch.Tensor; expected a JointPrior"):
+        JointPriorModule.of(torch.eye(2))
+    for rate in ("0.1", -1.0, np.nan, None):
+        with pytest.raises(ConfigError, match=r"lr is .*; expected a number of at least 0"):
+            JointPriorModule((2, 2)).parameter_groups(rate)
+    with pytest.raises(jc.ShapeError, match="no leading axes"):
+        JointPriorModule.of(jc.JointPrior.orthogonal(torch.eye(2).expand(3, 2, 2), 0.5))
     with pytest.raises(jc.ShapeError, match="no leading axes"):
         JointPriorModule.of(jc.JointPrior.canonical([torch.eye(2).expand(3, 2, 2)] * 2, torch.zeros(3, 2, 2)))
     half = JointPriorModule((2, 2)).half()

@@ -53,7 +53,7 @@ def test_what_a_step_costs():
 
 def test_a_compiled_loss_trains_the_same(monkeypatch):
     """Traced by torch.compile into one graph, and run operation by operation ("eager": a C++ compiler takes minutes): the very
-    bits."""
+    bits (of a prior whose KL has no Function of its own)."""
     backends, compile = [], torch.compile
 
     def traced(function):
@@ -61,7 +61,7 @@ def test_a_compiled_loss_trains_the_same(monkeypatch):
         return compile(function, backend="eager", fullgraph=True)
 
     monkeypatch.setattr(torch, "compile", traced)
-    model = Model((3, 2), (2, 2), ("gaussian",) * 2, hidden=(), prior="orthogonal")
+    model = Model((3, 2), (2, 2), ("gaussian",) * 2, hidden=(), prior="canonical")
     rng = np.random.default_rng(0)
     plan = Plan(2, 8, Constant(), LearningRate(), "elbo")
     data = Batches([rng.standard_normal((8, n)) for n in (3, 2)], np.ones((8, 2), dtype=bool), model, plan)

@@ -78,7 +78,7 @@ def _of_view(view: str, ranges: Mapping[Any, tuple[float, float]], counted: Any,
     titles = [columns.title(j) for j in range(columns.count)]
     places = {str(name): j for j, name in enumerate(titles)} | {name: j for j, name in enumerate(titles)}
     low, high = np.full(columns.count, -np.inf), np.full(columns.count, np.inf)
-    whole = np.zeros(columns.count, dtype=bool)
+    whole = np.full(columns.count, False)
     for option, names in (("bounds", list(ranges)), ("whole", list(counted))):
         for name in names:
             j = _place(option, name, view, places)

@@ -1,0 +1,64 @@
+"""Which of several views are meant: by index, by name, or by one boolean per view."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence, Set
+from numbers import Real
+from typing import Any
+
+from ._xp import concrete, library_of
+from .errors import ArgumentError
+
+
+def chosen(argument: str, views: Any, count: int, names: Sequence[str] | None) -> list[int]:
+    """Distinct indices of views, in the order given: by index, by name, or by one boolean per view.
+
+    Python's booleans are integers, so that a mask would be taken for the views 0 and 1.
+    """
+    valid = f"indices from 0 to {count - 1}{f', names among {list(names)}' if names else ''}, or {count} booleans"
+    wrong = ArgumentError(f"{argument} is {_short(views)}; expected distinct views, at least one, in a list: {valid}")
+    if isinstance(views, str | bytes | Mapping | Set) or not isinstance(views, Iterable):
+        raise wrong
+    if library_of(views) == "jax" and not concrete(views):
+        raise ArgumentError(f"{argument} is traced; expected {valid}, which can be read")
+    if getattr(views, "ndim", 1) != 1 or "sparse" in str(getattr(views, "layout", "")):
+        raise wrong
+    items = [_plain(x) for x in views]
+    if items and all(isinstance(x, bool) for x in items):
+        at = [i for i, x in enumerate(items) if x] if len(items) == count else []
+    else:
+        at = [_place(x, names or ()) for x in items]
+    if not at or len(set(at)) < len(at) or not all(0 <= i < count for i in at):
+        raise wrong
+    return at
+
+
+def one_of_them(argument: str, view: Any, count: int, names: Sequence[str] | None) -> int:
+    """The index of one view: itself, or by name."""
+    at = _place(_plain(view), names or ())
+    if not 0 <= at < count:
+        named = f", or a name among {list(names)}" if names else ""
+        raise ArgumentError(f"{argument} is {_short(view)}; expected one view's index from 0 to {count - 1}{named}")
+    return at
+
+
+def _plain(x: Any) -> Any:
+    """Of an array without an axis Python's own number or boolean."""
+    if not hasattr(x, "tolist") or getattr(x, "ndim", 0) > 0 or (library_of(x) == "jax" and not concrete(x)):
+        return x
+    return x.tolist()
+
+
+def _place(view: Any, names: Sequence[str]) -> int:
+    """The index, or -1."""
+    if isinstance(view, str):
+        return names.index(view) if view in names else -1
+    try:
+        return -1 if isinstance(view, bool) or getattr(view, "ndim", 0) > 0 else operator.index(view)
+    except TypeError:
+        return -1
+
+
+def _short(x: Any) -> str:
+    return repr(x) if isinstance(x, list | tuple | str | Real) or x is None else f"a {type(x).__name__}"
