@@ -80,6 +80,7 @@ def test_size_factors():
     # What the encoder reads: rows that differ in depth alone are one profile.
     inputs = made.inputs(targets, location, scale)
     assert inputs[:3] == pytest.approx(np.zeros((3, 2)), abs=1e-12)
+    assert scale.tolist() == [1.0, 1.0]
     # The decoder starts at the typical counts, and a row's mean is of its own depth.
     start = np.tile(made.initial_outputs(location, scale), (3, 1))
     assert made.mean(array_api_compat.numpy, start, targets[:3]) == pytest.approx(counts)
@@ -88,6 +89,28 @@ def test_size_factors():
     location, scale = plain.scaling(counts, np.ones(3, dtype=bool))
     assert np.expm1(location) == pytest.approx(counts.mean(axis=0))
     assert plain.targets(counts, location, scale)[:, -1].tolist() == [0.0] * 3
+
+
+def test_a_row_of_counts_that_nobody_else_has_is_of_the_usual_depth():
+    """Nothing is expected of the one column that it shows."""
+    targets = likelihood("poisson").targets(np.asarray([[7.0, np.nan]]), np.log1p([0.0, 4.0]), np.ones(2))
+    assert targets[0, -1] == 0.0
+
+
+@pytest.mark.parametrize(("location", "scale"), [([0.0, 2.0], [1.0, 1.0]), ([0.0, 0.0], [1.0, 4.0]), ([1.0, 2.0], [2.0, 2.0])])
+def test_a_target_is_shifted_and_scaled_where_any_column_is(location, scale):
+    values = np.asarray([[3.0, 10.0], [np.nan, -2.0]])
+    found = Gaussian().targets(values, np.asarray(location), np.asarray(scale))
+    expected = [[(x - a) / s for x, a, s in zip(row, location, scale, strict=True)] for row in values.tolist()]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_column_whose_deviation_is_below_all_numbers_keeps_scale_one():
+    """It varies, by 1e-170, whose square is 0."""
+    values = np.stack([np.r_[0.0, 1e-170, 0.0], np.r_[0.0, 1e-3, 0.0]], axis=1)
+    for family in (Gaussian, StudentT):
+        _, scale = family().scaling(values, np.ones(3, dtype=bool))
+        assert scale == pytest.approx([1.0, np.sqrt(2) / 3 * 1e-3])
 
 
 def test_counts_are_read_at_a_common_depth_in_units_of_their_spread():
