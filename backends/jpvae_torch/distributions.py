@@ -136,28 +136,28 @@ class JointNormal(Distribution):
 
     @property
     def mean(self) -> torch.Tensor:
-        """Zero, (*batch_shape, N)."""
+        """Zero, (batch_shape, N)."""
         return self._like.new_zeros(self._extended_shape())
 
     @property
     def mode(self) -> torch.Tensor:
-        """Zero, (*batch_shape, N)."""
+        """Zero, (batch_shape, N)."""
         return self.mean
 
     @property
     def variance(self) -> torch.Tensor:
-        """One, (*batch_shape, N): each view's latents alone are standard normal."""
+        """One, (batch_shape, N): each view's latents alone are standard normal."""
         return self._like.new_ones(self._extended_shape())
 
     @property
     def covariance_matrix(self) -> torch.Tensor:
-        """Sigma, (*batch_shape, N, N)."""
+        """Sigma, (batch_shape, N, N)."""
         found: Any = self.prior.covariance()
         return self._of_batch(found)
 
     @property
     def precision_matrix(self) -> torch.Tensor:
-        """Sigma^{-1}, (*batch_shape, N, N), in closed form."""
+        """Sigma^{-1}, (batch_shape, N, N), in closed form."""
         found: Any = self.prior.precision()
         return self._of_batch(found)
 
@@ -173,7 +173,7 @@ class JointNormal(Distribution):
 
         Returns
         -------
-        tensor (*sample_shape, *batch_shape, N)
+        tensor of shape (sample_shape, batch_shape, N)
 
         Raises
         ------
