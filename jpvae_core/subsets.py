@@ -34,12 +34,29 @@ from .prior import JointPrior
 def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Any] | Array | None = None) -> Any:
     """Masks for the subset objective: all that each row has, then parts of it.
 
-    prior: for its views and their names.
-    mask: an array (M,) or (B, M), or in any other form that ``kl_divergence`` takes; None: all observed.
-    parts: a list of parts, each one view, a list of views (indices or names) or of M booleans; or an array of masks (K - 1, M)
-    or (K - 1, B, M), drawn at random for instance; None: each view by itself. A row that has no view of a part keeps all there.
-    -> (K, B, M), or (K, 1, M) for one pattern, boolean, of the library of mask or parts; the first is the mask.
+    A row that has no view of a part keeps all its views there.
 
+    Parameters
+    ----------
+    prior : JointPrior
+        For its views and their names.
+    mask : None, array (M,) or (B, M), or a list or dict by view
+        As that of ``kl_divergence``; None: all observed.
+    parts : list, array (K - 1, M) or (K - 1, B, M), or None
+        A list of parts, each one view, a list of views (indices or names) or of M booleans; or an array of masks, drawn at
+        random for instance; None: each view by itself.
+
+    Returns
+    -------
+    boolean array (K, B, M), or (K, 1, M) for one pattern
+        In the library of mask or parts; the first of the K is the mask.
+
+    Raises
+    ------
+    ShapeError, LibraryError, ArgumentError
+
+    Examples
+    --------
     >>> import numpy as np, jpvae_core as jc
     >>> masks = jc.subsets(jc.JointPrior.independent([2, 2]), np.array([[True, True], [True, False]]))
     >>> masks[:, 0].tolist(), masks[:, 1].tolist()
@@ -92,14 +109,36 @@ def subset_loss(
 ) -> Any:
     """The loss of each row under the subset objective, in nats, to be minimised. With the mean over rows it is a training loss.
 
-    prior: for its views and their names.
-    log_probs: one array per view, log p(x_i | z_i^k) of latents drawn for each subset: (K, B), or (S, K, B) for S draws. Where
-    x_i is missing any FINITE number will do (fill missing values with zeros before they enter a network: NaN times 0 is NaN).
-    kl: (K, B), of the same subsets; masks: (K, B, M) or (K, 1, M) of ``subsets``.
-    weights: K relative numbers; without them 1 for the first, and 1/2 for all the others together. beta: the KL's weight.
-    cross: c, the weight of the views outside of a subset. With several draws less than 1 serves better: 0.4 with four draws.
-    -> (B,). Differentiable. Raises ShapeError, ArgumentError.
+    Its formula heads jpvae_core/subsets.py. Differentiable.
 
+    Parameters
+    ----------
+    prior : JointPrior
+        For its views and their names.
+    log_probs : list of M arrays (K, B), or (S, K, B) for S draws, or a dict by the prior's names
+        log p(x_i | z_i^k) of latents drawn for each subset. Where x_i is missing any FINITE number will do (fill missing values
+        with zeros before they enter a network: NaN times 0 is NaN).
+    kl : array (K, B)
+        Of the same subsets.
+    masks : array (K, B, M) or (K, 1, M)
+        Those of ``subsets``.
+    weights : sequence of K numbers, or None
+        Relative weights w_k; None: 1 for the first, and 1/2 for all the others together.
+    beta : number or array
+        The weight of the KL.
+    cross : number
+        c, the weight of the views outside a subset. With several draws less than 1 serves better: 0.4 with four draws.
+
+    Returns
+    -------
+    array (B,)
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError, ArgumentError
+
+    Examples
+    --------
     >>> import numpy as np, jpvae_core as jc
     >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.9)
     >>> masks, means = jc.subsets(prior), [np.ones((1, 2))] * 2  # (3, 1, 2): both views, the first, the second

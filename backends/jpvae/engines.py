@@ -37,9 +37,11 @@ class Engine(Protocol):
     True where the flag is in any process, and where the number is the same in all.
     """
 
-    xp: Any  # the array-API namespace of its arrays
-
     def __init__(self, model: Model, dtype: str, device: str) -> None: ...
+
+    @property
+    def xp(self) -> Any:
+        """The array-API namespace of its arrays."""
 
     def asarray(self, x: np.ndarray) -> Array:
         """A native array of the engine's dtype (bool stays bool), without gradient."""
@@ -97,6 +99,7 @@ class Engine(Protocol):
 ENGINES = {"torch": "jpvae_torch", "numpy": "jpvae_numpy"}  # packages with a class Engine
 AUTO = "auto"
 _SMALL = 1_000_000  # weights
+_METHODS = ("asarray", "numpy", "start", "parameters", "to_arrays", "train_step", "encode", "decode")
 GROUP = "jpvae.engines"  # entry points of other packages, each an engine's class
 
 
@@ -126,18 +129,20 @@ def engine(
         )
     if threads is not None and "threads" not in taken:
         raise ConfigError(f"threads is {threads} with backend={called!r}, which chooses its own; expected None")
+    no_engine = f"backend is {backend!r}, which is no engine ({{}}); expected a name or an Engine class"
+    try:
+        inspect.signature(make).bind(model, dtype, device, **options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(no_engine.format(error)) from error
     try:
         made = make(model, dtype, device, **options)
+        if lacking := [name for name in _METHODS if not hasattr(made, name)]:
+            raise ConfigError(no_engine.format(f"what it makes has no {lacking[0]!r}"))
         made.numpy(made.asarray(np.zeros(1)))  # some devices ("meta") take numbers and give none back
         return made
-    except (TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"backend is {backend!r}, which is no engine ({error}); expected a name or an Engine class"
-        ) from error
     except (RuntimeError, AssertionError, ModuleNotFoundError) as error:
-        what = "device" if networks is None else "device, or one of networks,"
         reason = textwrap.shorten(str(error), 250, placeholder=" ...")  # torch adds lists of all that it has elsewhere
-        raise ConfigError(f"{what} is {device[:80]!r}, which backend={called!r} cannot use here: {reason}") from error
+        raise ConfigError(f"device is {device[:80]!r}, which backend={called!r} cannot use here: {reason}") from error
 
 
 def limited(made: Engine, rows: int) -> AbstractContextManager[None]:
@@ -159,11 +164,25 @@ def engine_name(backend: str | Callable[..., Any]) -> str:
         return backend
     made = backend.func if isinstance(backend, functools.partial) else backend
     home, name = getattr(made, "__module__", ""), getattr(made, "__qualname__", type(made).__qualname__)
-    package = home.partition(".")[0]
-    registered = {package: name for name, package in ENGINES.items()}
-    if package not in registered:
-        registered |= {point.module.partition(".")[0]: point.name for point in entry_points(group=GROUP)}
-    return registered.get(package, f"{home}:{name}")
+    registered = {called: (package, "Engine") for called, package in ENGINES.items()}
+    registered |= {point.name: (point.module, point.attr) for point in entry_points(group=GROUP) if point.name not in ENGINES}
+    for called, (module, path) in registered.items():
+        if _imported(module, path) is made:
+            return called
+    return f"{home}:{name}"
+
+
+def nameable(backend: str | Callable[..., Any]) -> bool:
+    """Whether ``engine_name`` of it leads another program to it: not for what is defined in a function or in ``__main__``."""
+    called = engine_name(backend)
+    module, _, path = called.partition(":")
+    made = backend.func if isinstance(backend, functools.partial) else backend
+    return not path or (module != "__main__" and _imported(module, path) is made)
+
+
+def _imported(module: str, path: str) -> Any:
+    """What the program has imported itself; None where it has not."""
+    return functools.reduce(lambda at, part: getattr(at, part, None), path.split("."), sys.modules.get(module))
 
 
 def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
@@ -178,7 +197,7 @@ def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
         elif backend in points:
             made = points[backend].load()
         elif path:  # of a file: only what the program has imported itself
-            made = functools.reduce(lambda at, part: getattr(at, part, None), path.split("."), sys.modules.get(module))
+            made = _imported(module, path)
     except ModuleNotFoundError as error:
         message = f"backend={backend!r} needs {error.name}: pip install 'jpvae[{backend}]', or take backend='numpy'"
         raise MissingDependency(message) from error

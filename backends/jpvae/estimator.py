@@ -16,6 +16,7 @@ from . import fitting
 from .errors import NotFitted
 from .figures.shown import Shown
 from .fitting import Begun
+from .model.likelihoods import Likelihood
 from .model.posterior import Coordinates, PosteriorName
 from .model.prior import Bound, PriorName
 from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule
@@ -204,7 +205,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         learn_alpha: bool = False,
         rank: int | None = None,
         bound: Bound = "sigmoid",
-        likelihood: Any = "bernoulli",
+        likelihood: str | Likelihood | Sequence[Any] | Mapping[Any, Any] = "bernoulli",
         view_weights: Sequence[float] | Mapping[str, float] | None = None,
         entries: Entries = "error",
         objective: Objective = "subset",
@@ -216,8 +217,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         learning_rate: float = 1e-2,
         learning_rate_schedule: RateSchedule = "cosine",
         coupling_rate: float = 1.0,
-        beta: str | BetaSchedule = "constant",
-        backend: Literal["auto", "torch", "numpy"] | str = "auto",
+        beta: Literal["constant", "linear", "cyclical"] | BetaSchedule = "constant",
+        backend: str | Callable[..., Any] = "auto",
         device: str = "cpu",
         dtype: Dtype = "float32",
         seed: int | np.random.Generator | np.random.RandomState | None = 0,

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import memory
 from .engines import Engine, limited
-from .errors import ConfigError
+from .errors import CheckpointError, ConfigError
 from .files import saving
 from .files.saving import Progress
 from .fitted import Fitted
@@ -152,7 +152,15 @@ def _trained(
         any_of = _together(backend, start, fingerprint)
     start, progress = saving.resume(start, file.path if file else None, fingerprint, plan.steps)
     start = replace(start, parameters=with_networks(backend, model, start.parameters, start.seed), versions=versions())
-    state = backend.start(start.parameters, progress.optimizer)
+    try:
+        state = backend.start(start.parameters, progress.optimizer)
+    except KeyError as error:
+        if file is None or progress.optimizer is None:
+            raise
+        raise CheckpointError(
+            f"checkpoint {str(file.path)!r} belongs to a different training run: it has another optimiser's state, without "
+            f"{error}. Choose another path, or delete the file to start over."
+        ) from error
 
     def on_log(entry: dict[str, Any]) -> None:
         for one in listeners:

@@ -78,11 +78,11 @@ class Engine:
         moments["step"] = np.asarray(adam.steps, np.float32)
         return {name: x.copy() for name, x in state.parameters.named.items()}, moments
 
-    def encode(self, p: Arrays, view: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, p: Mapping[str, np.ndarray], view: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior means and log-variances."""
         return halves(_network(p, f"encoder.{view}", x))
 
-    def decode(self, p: Arrays, view: int, z: np.ndarray) -> np.ndarray:
+    def decode(self, p: Mapping[str, np.ndarray], view: int, z: np.ndarray) -> np.ndarray:
         """The likelihood's outputs."""
         return _network(p, f"decoder.{view}", z)
 
@@ -108,7 +108,7 @@ class Engine:
         return report
 
 
-def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
+def _network(p: Mapping[str, np.ndarray], part: str, x: np.ndarray) -> np.ndarray:
     """A part's outputs (..., n_L) for x (..., n_0), so many rows at a time that the layers between stay in the cache."""
     weights, biases = layers_of(p, part)
     rows = x.reshape(-1, x.shape[-1])

@@ -5,7 +5,8 @@
 
 The documents list the survivors, those of earlier runs too that this run has not tried: a reason that a document gives is kept,
 also where the function has moved to another file. Without one stands UNJUDGED, and the exit status is 1, as it is where fewer
-than 95 % died. The JSON file has what the report has, the mutants that died as numbers only.
+than 95 % died. Beside the score stands what it is without the mutants whose reason begins with "Equivalent:", an argument that
+no test can kill them. The JSON file has what the report has, the mutants that died as numbers only.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from mutants import DIED, LIVED, summary
 from mutations import Source
 
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.json"
-UNJUDGED = "not judged yet"
+UNJUDGED, EQUIVALENT = "not judged yet", "Equivalent:"
 OF_RUN = ("commit", "date", "machine", "packages", "sample", "seed", "expression", "seconds")
 ENTRY = re.compile(r"^- `(?P<function>\S+)`: `(?P<before>.+)` → `(?P<after>.+)`  \n  (?P<reason>.+)$", re.MULTILINE)
 
@@ -43,6 +44,11 @@ def document(target: Target, run: dict[str, Any], rows: list[dict[str, Any]]) ->
     text = path.read_text().partition("\n**Score")[0]
     which = f"Commit {run['commit'][:9]}, {run['date']}, {run['machine']}, seed {run['seed']}"
     text += f"\n**Score: {words}.** {which}.\n"
+    lived = [row for row in rows if row["verdict"] in LIVED]
+    argued = [row for row in lived if known.get((row["function"], row["before"], row["after"]), "").startswith(EQUIVALENT)]
+    died, rest = sum(row["verdict"] in DIED for row in rows), len(lived) - len(argued)
+    text += f"Without the {len(argued)} that are equivalent by the argument beside them: {died} of {died + rest}, "
+    text += f"{died / max(1, died + rest):.1%}.\n"
     of_run = {(row["function"], row["before"], row["after"]): row["verdict"] for row in rows}
     for file in target.files:
         counts = Counter(row["verdict"] for row in rows if row["file"] == file.name)

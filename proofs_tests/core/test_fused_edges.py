@@ -126,6 +126,31 @@ def test_in_the_latents_the_error_is_that_of_the_condition_number_or_the_posteri
                 assert np.all((np.abs(value - want) <= room * scale)[fits]), name
 
 
+def reach_of_rounding(structure: Structure, parameters: Any, means: Any, log_vars: Any, mask: Any) -> Any:
+    """``error_bound``."""
+    return jc.fuse(structure.prior(parameters), means, log_vars, mask).error_bound()
+
+
+@pytest.mark.parametrize("structure", LATENT, ids=lambda s: s.kind)
+def test_how_far_rounding_reaches_is_known_row_by_row(xp: Backend, structure: Structure) -> None:
+    """8 n^2 w eps, w = 1/(r^2 + (1 - r^2) min sigma^2) of the views that a row has, r^2 from the parameters by NumPy. w is a
+    few roundings off, and r^2 as the loadings are."""
+    parameters, means, log_vars, mask, _, _ = arguments(structure, 1e-4, 8.0, 1)
+    found = xp.call(reach_of_rounding, structure, parameters, *(list(holes(x, mask)) for x in (means, log_vars)), mask)
+    if structure.kind == "canonical":
+        views = [[1.0 / (1.0 + np.exp(t)) for t in row] for row in parameters["logits"]]
+    else:
+        strength = parameters["alpha"] if structure.kind == "orthogonal" else 1.0 / (1.0 + np.exp(-parameters["logits"]))
+        s2 = np.square(np.atleast_1d(strength))
+        views = [(1.0 - s2) / 2.0, (1.0 - s2) / (1.0 + s2)]
+    for r, row in enumerate(mask):
+        w = 1.0
+        for i, seen in enumerate(row):
+            least, sharpest = min(views[i]), min(np.exp(log_vars[i][r])) if seen else 1.0
+            w = max(w, 1.0 / (least + (1.0 - least) * sharpest))
+        assert found[r] == pytest.approx(8 * N**2 * w * xp.eps, rel=1e4 * xp.eps)
+
+
 @pytest.mark.parametrize("dtype", GAPS)
 @pytest.mark.parametrize("structure", LATENT[1:], ids=lambda s: s.kind)
 def test_where_all_evidence_is_sharp_at_once_a_kl_that_fits_is_finite(structure: Structure, dtype: str) -> None:

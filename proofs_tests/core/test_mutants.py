@@ -21,7 +21,7 @@ SAMPLE = (
         "coupling.regression(xp, k, j, bits)",
         "i for j in Eq. 12",
     ),
-    ("conditioning.py", "xp.exp(keep(xp, bits[k]", "xp.exp(0.5 * keep(xp, bits[k]", "a standard deviation for a variance"),
+    ("conditioning.py", "xp.exp(spread[k])", "xp.exp(0.5 * spread[k])", "a standard deviation for a variance"),
     ("conditioning.py", "S_hh - S_ho @ gain_t", "S_hh + S_ho @ gain_t", "Eq. 12: observing adds uncertainty"),
     (
         "conditioning.py",

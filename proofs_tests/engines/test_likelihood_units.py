@@ -80,6 +80,7 @@ def test_size_factors():
     # What the encoder reads: rows that differ in depth alone are one profile.
     inputs = made.inputs(targets, location, scale)
     assert inputs[:3] == pytest.approx(np.zeros((3, 2)), abs=1e-12)
+    assert scale.tolist() == [1.0, 1.0]
     # The decoder starts at the typical counts, and a row's mean is of its own depth.
     start = np.tile(made.initial_outputs(location, scale), (3, 1))
     assert made.mean(array_api_compat.numpy, start, targets[:3]) == pytest.approx(counts)
@@ -88,6 +89,67 @@ def test_size_factors():
     location, scale = plain.scaling(counts, np.ones(3, dtype=bool))
     assert np.expm1(location) == pytest.approx(counts.mean(axis=0))
     assert plain.targets(counts, location, scale)[:, -1].tolist() == [0.0] * 3
+
+
+def test_a_row_of_counts_that_nobody_else_has_is_of_the_usual_depth():
+    """Nothing is expected of the one column that it shows."""
+    targets = likelihood("poisson").targets(np.asarray([[7.0, np.nan]]), np.log1p([0.0, 4.0]), np.ones(2))
+    assert targets[0, -1] == 0.0
+
+
+@pytest.mark.parametrize(("location", "scale"), [([0.0, 2.0], [1.0, 1.0]), ([0.0, 0.0], [1.0, 4.0]), ([1.0, 2.0], [2.0, 2.0])])
+def test_a_target_is_shifted_and_scaled_where_any_column_is(location, scale):
+    values = np.asarray([[3.0, 10.0], [np.nan, -2.0]])
+    found = Gaussian().targets(values, np.asarray(location), np.asarray(scale))
+    expected = [[(x - a) / s for x, a, s in zip(row, location, scale, strict=True)] for row in values.tolist()]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_column_whose_deviation_is_below_all_numbers_keeps_scale_one():
+    """It varies, by 1e-170, whose square is 0."""
+    values = np.stack([np.r_[0.0, 1e-170, 0.0], np.r_[0.0, 1e-3, 0.0]], axis=1)
+    for family in (Gaussian, StudentT):
+        _, scale = family().scaling(values, np.ones(3, dtype=bool))
+        assert scale == pytest.approx([1.0, np.sqrt(2) / 3 * 1e-3])
+
+
+def test_counts_are_read_at_a_common_depth_in_units_of_their_spread():
+    """Row by row with Python's numbers: s is the row's total over that of the typical counts, where cells are missing of the
+    columns that are there; an encoder reads log(1 + x/s)."""
+    rng = np.random.default_rng(3)
+    counts = rng.poisson([2.0, 30.0, 400.0], (9, 3)) * rng.integers(1, 6, (9, 1)).astype(float)
+    counts[2, 1], counts[5, 2], observed = np.nan, np.nan, np.arange(9) != 7
+    location, scale = likelihood("poisson").scaling(counts, observed)
+    rows = [[x if x == x else None for x in row] for row in counts[observed].tolist()]
+    profile = [statistics.fmean(x for x in column if x is not None) for column in zip(*rows, strict=True)]
+
+    def size(row, typical):
+        there = [(x, t) for x, t in zip(row, typical, strict=True) if x is not None]
+        return sum(x for x, _ in there) / sum(t for _, t in there)
+
+    middle = statistics.median(size(row, profile) for row in rows)
+    typical = [t * middle for t in profile]
+    read = [[None if x is None else math.log1p(x / size(row, typical)) for x in row] for row in rows]
+    deviations = [statistics.pstdev([x for x in column if x is not None]) for column in zip(*read, strict=True)]
+    assert location == pytest.approx([math.log1p(t) for t in typical], rel=1e-13)
+    assert scale == pytest.approx(deviations, rel=1e-12)
+    targets = likelihood("poisson").targets(counts, location, scale)
+    inputs = likelihood("poisson").inputs(targets, location, scale)[observed]
+    for row, made in zip(read, inputs.tolist(), strict=True):
+        for x, at, unit, found in zip(row, location, scale, made, strict=True):
+            assert x is None or found == pytest.approx((x - at) / unit, rel=1e-11, abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["gaussian", "student_t", "poisson", "negative_binomial", "bernoulli", "categorical"])
+def test_what_is_drawn_keeps_its_dtype(name, dtype):
+    family, rng = likelihood(name), np.random.default_rng(0)
+    mean = np.full((4, 3), 1 / 3, dtype)
+    own = {key: x.astype(dtype) for key, x in family.parameters(3).items()}
+    for one in (family, Marginal(family)):
+        for drawn in (one.draw(mean, own, rng), one.draw_many(mean, own, rng)):
+            assert (drawn.dtype, drawn.shape) == (dtype, (4, 3))
+        assert one.variance(mean, own).shape == (4, 3)
 
 
 @pytest.mark.parametrize("rows", range(2, 30))

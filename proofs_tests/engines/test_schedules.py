@@ -132,6 +132,11 @@ def test_cosine_rate():
     assert LearningRate(2.0).at(0, 1) == 2.0  # a training of one step has its peak
 
 
+def test_a_warm_up_shorter_than_a_step_is_one_step():
+    rate = LearningRate(2.0, "cosine", warmup=0.01)
+    assert [rate.at(step, 10) for step in range(10)] == pytest.approx([2.0, *(1 + math.cos(math.pi * k / 9) for k in range(9))])
+
+
 @pytest.mark.parametrize("peak", [0, -1e-3, float("nan"), float("inf")])
 def test_refused_rates(peak):
     with pytest.raises(ConfigError, match=f"learning_rate is {peak}; expected a positive number"):

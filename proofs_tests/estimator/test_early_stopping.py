@@ -1,5 +1,8 @@
 """Early stopping: held-out rows are never trained on, their loss is the objective's, the best parameters are kept."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from ended_runs import StopAt
@@ -34,6 +37,31 @@ def batches(seed=0, rows=23):
     views = [rng.standard_normal((rows, c)) for c in MODEL.features]
     plan = Plan(100, 4, Constant(), LearningRate(), "subset", (1.0, 0.5, 0.5), seed=seed, validation_fraction=0.3)
     return Batches(views, np.ones((rows, 2), dtype=bool), MODEL, plan)
+
+
+LOSSES = {  # by evaluation -> step of the best, its loss, and how many since
+    "better and better": ([3.0, 2.0, 1.0], 150, 1.0, 0),
+    "worse": ([1.0, 2.0, 3.0], 50, 1.0, 2),
+    "as good is not better": ([2.0, 2.0, 2.0], 50, 2.0, 2),
+    "worse, then better": ([2.0, 3.0, 1.0], 150, 1.0, 0),
+    "below 0": ([-1.0, -3.0, -2.0], 100, -3.0, 1),
+}
+
+
+@pytest.mark.parametrize(("losses", "step", "loss", "since"), LOSSES.values(), ids=LOSSES.keys())
+def test_the_best_of_the_evaluations_is_kept(losses, step, loss, since, monkeypatch):
+    """Every 50 steps of 150; the parameters are those of then, and two without a better one are enough."""
+    one, given = HeldOut(SimpleNamespace(to_arrays=lambda state: (state, {})), batches(), 2, None), iter(losses)
+    monkeypatch.setattr(one, "loss", lambda *_: next(given))
+    assert (one.every, one.exhausted) == (50, False)
+    for done in range(1, 101):
+        assert one.after(done, f"after {done}") == ({"held_out": losses[done // 50 - 1]} if done % 50 == 0 else {})
+    one.batches.plan = replace(one.batches.plan, steps=133)
+    assert one.after(133, "after 150") == {"held_out": losses[2]}  # the last step is evaluated whenever it comes
+    best = one.best
+    assert (best.loss, best.since) == (loss, since)
+    assert best.parameters == f"after {step}"
+    assert one.exhausted == (since >= 2)
 
 
 def test_the_rows_are_split_by_the_seed():

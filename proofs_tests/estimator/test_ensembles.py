@@ -53,15 +53,18 @@ def test_its_draws_are_shared_out_among_its_models(ensemble, models):
 
 
 def test_its_imputations_are_the_mean_and_the_spread_of_the_mixture(ensemble, models):
-    """A mixture's variance is the mean of the variances plus the variance of the means, here of three (divisor two)."""
+    """A mixture's variance is the mean of the variances plus the variance of the means, here of three (divisor two), of which
+    a tenth of the draws' own variance is no disagreement: each mean is of ten draws."""
     mean, std = ensemble.impute(ROWS, MASK, n_draws=30, return_std=True)
     parts = [model.impute(ROWS, MASK, n_draws=10, return_std=True) for model in models]
+    spreads = [model.impute(ROWS, MASK, n_draws=10, return_std="mean")[1] for model in models]
     for view in range(3):
         means, stds = (np.stack([part[k][view] for part in parts]) for k in range(2))
         holes = ~MASK[:, view]
         # float32 results; differences of members are as large as the values
         np.testing.assert_allclose(mean[view], means.mean(axis=0), rtol=1e-6, atol=1e-5)
-        wanted = np.sqrt((stds**2).mean(axis=0) + means.var(axis=0, ddof=1))
+        inside = stds**2 - np.stack([spread[view] for spread in spreads]) ** 2 / 10
+        wanted = np.sqrt(inside.mean(axis=0) + means.var(axis=0, ddof=1))
         np.testing.assert_allclose(std[view][holes], wanted[holes], rtol=1e-4)
         np.testing.assert_array_equal(mean[view][~holes], np.asarray(ROWS[view])[~holes])
 

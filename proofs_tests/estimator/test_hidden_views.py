@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jpvae.inference import calibration
-from jpvae.inference.calibration import DRAWS, LEVEL, WIDER, calibrated
+from jpvae.inference.calibration import DRAWS, LEVEL, SHIFTS, WIDER, calibrated
 
 ENGINE = SimpleNamespace(numpy=np.asarray, asarray=np.asarray, xp=np)
 
@@ -115,6 +115,20 @@ def test_cells_inside_are_counted_by_their_rank_and_ties_halved(lost, step):
     assert len(set(counts)) > 2
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_where_no_cell_is_there_nothing_is_moved(there):
+    """The first column has a variance and no cell, or one that prefers the largest shift; the second one has no parameter."""
+    hidden = one_view(np.array([0.0]), np.arange(DRAWS) - 39.0)
+    hidden.features, hidden.columns = 2, {"log_var": np.arange(1)}
+    chance = [-1.0, -2.0]
+
+    def log_prob(*given):
+        return np.full((16, 3, 2), chance) * [there * (10.0 - given[3]["log_var"][0]), 1.0]
+
+    hidden.family.log_prob = log_prob
+    assert hidden.shifts()[0] == (SHIFTS[-1] if there else 0.0)
+
+
 def test_where_no_cell_is_there_nothing_is_widened():
     assert one_view(np.full(4, np.nan), np.arange(DRAWS) - 39.0).widening(np.zeros(1)) == 0.0
 
@@ -128,6 +142,7 @@ def test_rows_are_decoded_as_many_at_a_time_as_fit_in_memory(entries, most, grou
         block.observed, block.views = np.ones((9, 1), dtype=bool), [np.arange(9.0)[:, None] + block.rows.start]
 
     def draw(block, _, draws, observed):
+        assert observed.dtype == bool
         assert np.array_equal(observed, np.r_[seen[block.rows], np.ones((9 - block.size, 1), dtype=bool)])
         return [np.broadcast_to(block.views[0], (draws, 9, 1))]
 

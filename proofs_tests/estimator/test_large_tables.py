@@ -157,3 +157,11 @@ def test_a_short_order_is_numpys():
 def test_the_rest_of_the_rows(without):
     rest = Rest(10, np.array(without, dtype=int))
     assert rest[np.arange(len(rest))].tolist() == [r for r in range(10) if r not in without]
+
+
+def test_which_orders_are_kept():
+    """Of up to 2^17 rows, a megabyte."""
+    kept, computed = (Shuffled(generator(0), rows) for rows in (2**17, 2**17 + 1))
+    assert np.array_equal(kept[np.arange(5)], generator(0).permutation(2**17)[:5])
+    assert not hasattr(computed, "_order") or computed._order is None
+    assert np.unique(computed[np.arange(3000)]).size == 3000

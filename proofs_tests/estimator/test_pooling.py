@@ -154,6 +154,11 @@ def test_bad_input_is_refused(arguments, options, error, message):
         pool(*arguments, **options)
 
 
+def test_an_estimate_may_be_known_exactly():
+    pooled = pool([1.0, 3.0], [0.0, 0.5])
+    assert (pooled.within, pooled.between, pooled.total) == (0.25, 2.0, 3.25)
+
+
 @pytest.mark.parametrize("level", [0.0, 1.0, 95])
 def test_a_level_is_a_probability(level):
     with pytest.raises(ConfigError, match=rf"level is {level}; expected 0 < level < 1"):

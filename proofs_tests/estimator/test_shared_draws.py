@@ -3,6 +3,8 @@
 Nothing is computed here but means and deviations of numbers that stand for draws.
 """
 
+import functools
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +12,9 @@ import pytest
 from synthetic import fitted, three_views
 
 from jpvae import JPVAE
-from jpvae.errors import ConfigError, NotFitted
+from jpvae.errors import ConfigError, JPVAEWarning, NotFitted
 from jpvae.inference import filling, predictor
-from jpvae.inference.importance import Resampling
+from jpvae.inference.importance import Resampling, resampling_of, warn_of_collapse
 from jpvae.inference.predictor import Predictor
 from jpvae.inference.threads import with_its_threads
 from jpvae.views.reading import BLOCK
@@ -65,14 +67,28 @@ def ensemble(size):
 def test_means_are_shared_out_among_an_ensemble_s_models(size, draws, each):
     """Rounded up, and at least two each, of which a deviation can be told. The law of total variance by hand."""
     one = ensemble(size)
-    ((view, rows, mean, std),) = filling.predictive(one, SEEN, draws, observation_noise=True)
+    ((view, rows, mean, std, _),) = filling.predictive(one, SEEN, draws, observation_noise=True)
     assert [member.asked for member in one.members] == [[count] for count in each]
     made = [member.number + 0.1 * np.arange(count) for member, count in zip(one.members, each, strict=True)]
-    inside = np.mean([(np.var(x, ddof=1) if len(x) > 1 else 0.0) + 4.0 for x in made])
+    spread = np.array([np.var(x, ddof=1) if len(x) > 1 else 0.0 for x in made])
+    inside = np.mean(spread * (1.0 - (size > 1) / each[0]) + 4.0)
     between = np.var([x.mean() for x in made], ddof=1) if size > 1 else 0.0
     assert (view, rows.tolist(), mean.shape) == (1, [0, 1, 2], (3, 2))
     assert mean == pytest.approx(np.full((3, 2), np.mean([x.mean() for x in made])))
     assert std == pytest.approx(np.full((3, 2), np.sqrt(inside + between)))
+
+
+def test_a_mixture_s_variance_is_right_on_average_however_few_the_draws():
+    """Means of variance 1, draws around them of variance 9, noise of variance 4: 14. Over 4,000 columns the average of 3 models
+    with 2 draws each is known to 4 hundredths of it: a variance of 2 degrees of freedom has its own size for a deviation."""
+    rng, columns = np.random.default_rng(0), 4000
+    found = []
+    for _ in range(3):
+        statistics = filling.DrawStatistics((1, columns))
+        draws = rng.standard_normal((1, 1, columns)) + 3.0 * rng.standard_normal((2, 1, columns))
+        statistics.update(draws, np.full_like(draws, 4.0))
+        found.append(filling.Filling(0, np.arange(1), statistics.mean, statistics.std, statistics.sampling))
+    assert np.mean(filling._mixed(found).std ** 2) == pytest.approx(14.0, rel=0.06)
 
 
 @pytest.mark.parametrize(("size", "draws", "each"), [(1, 3, [3]), (2, 5, [3, 2]), (3, 5, [2, 2, 1]), (4, 2, [1, 1, 0, 0])])
@@ -147,6 +163,69 @@ def test_by_default_a_row_whose_draws_are_worth_less_than_eight_keeps_its_own(pr
     assert worth.tolist() == expected
     assert taken.shape == (10, 4)
     assert (taken.max(axis=0) < [7, 9, 1, 20]).all()
+
+
+def test_how_many_proposals_there_may_be():
+    assert [resampling_of(many).proposals(5) for many in (2, 100_000)] == [2, 100_000]
+    for wrong in (1, 100_001, "all"):
+        with pytest.raises(ConfigError, match="proposals is"):
+            resampling_of(wrong)
+    assert resampling_of(None) is resampling_of("auto", "plug-in") is resampling_of(None, "plug-in") is None
+    assert resampling_of("auto").proposals(1) == 32
+    with pytest.raises(ConfigError, match="proposals needs method='predictive'"):
+        resampling_of(5, "plug-in")
+
+
+@pytest.mark.parametrize(("draws", "worth", "warned"), [(8, 1.4, True), (7, 1.4, False), (100, 1.6, False), (100, 1.0, True)])
+def test_weights_that_have_collapsed_are_warned_of(draws, worth, warned):
+    """In the middle of three rows, where there are eight draws at least."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        warn_of_collapse(np.array([100.0, worth, 1.0]), draws, "careful")
+    assert [f"{draws} draws are worth {worth:.1f}" in str(one.message) for one in heard] == [True] * warned
+
+
+def test_a_resampling_warns_of_the_rows_that_were_asked_for_alone():
+    """Ten rows of which five are real, of which the first two are asked for: there one weight has all."""
+    good, bad = np.zeros(20), np.where(np.arange(20) == 3, 0.0, -np.inf)
+    weights = np.stack([bad, bad, *[good] * 8], axis=1)
+    asked = np.arange(5) < 2
+    for proposals, words in ((20, "hang on single draws"), (None, "keep the encoders' own draws")):
+        one = Resampling(proposals)
+        one.warn()  # of nothing yet
+        one.take(weights, np.full(10, 0.5), 4, asked)
+        with pytest.warns(JPVAEWarning, match=f"20 draws are worth 1.0.*{words}"):
+            one.warn()
+        other = Resampling(proposals)
+        other.take(weights, np.full(10, 0.5), 4, ~asked)
+        other.warn()
+
+
+SCORED = {"score_samples": {}, "score_conditional": {"target": 1}}
+
+
+@pytest.mark.parametrize("method", SCORED)
+def test_one_draw_has_a_score_and_no_error(method):
+    call = functools.partial(getattr(fitted(), method), VIEWS, MASK, **SCORED[method])
+    assert call(n_draws=1).shape == (30,)
+    assert [part.shape for part in call(n_draws=2, return_error=True)] == [(30,)] * 2
+    for few in ({"n_draws": 0}, {"n_draws": 1, "return_error": True}):
+        with pytest.raises(ConfigError, match="n_draws is"):
+            call(**few)
+
+
+def test_a_conditional_score_warns_where_some_rows_have_the_target(monkeypatch):
+    heard = []
+    monkeypatch.setattr("jpvae.inference.scores.warn_of_collapse", lambda effective, *_: heard.append(len(effective)))
+    for target in range(3):
+        fitted().score_conditional(VIEWS, MASK, target=target, n_draws=2)
+    assert heard == MASK.sum(axis=0).tolist()
+    assert 0 < min(heard) < max(heard) < 30
+
+
+def test_probabilities_are_refused_for_an_unknown_method():
+    with pytest.raises(ConfigError, match="method is 'median'"):
+        fitted().impute_probabilities(VIEWS, MASK, method="median")
 
 
 @pytest.mark.parametrize("method", ["predictive", "plug-in"])

@@ -75,6 +75,7 @@ def test_few_runs_are_kept():
         lengths = [len(run) for run in numbers._seen]
         assert all(a > 2 * b for a, b in itertools.pairwise(lengths))
         assert np.array_equal(np.sort(np.concatenate(numbers._seen)), np.arange(k + 1))
+    assert not numbers._counts  # only of keys that came more than once
 
 
 @pytest.mark.parametrize("draws", [1, 2, 7])

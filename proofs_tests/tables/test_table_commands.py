@@ -105,7 +105,7 @@ def test_fit_goes_on_and_says_so(command, folder, monkeypatch):
     assert all(np.array_equal(tensors[name], whole[name]) for name in whole)
     code, _, err = command("fit", *once, "--seed", "1")
     assert code == 2
-    assert "checkpoint 'long.safetensors' is of another training (options: {'seed': 0}; here {'seed': 1})" in err
+    assert "checkpoint 'long.safetensors' belongs to a different training run (options: {'seed': 0}; here {'seed': 1})" in err
 
 
 def test_fit_takes_columns_of_any_kind(command):

@@ -2,7 +2,7 @@
 
 A value that is filled in beyond a bound becomes the bound; one of a column of whole numbers becomes the nearest. Of draws each
 is treated so, so that a bound has the probability of all that lies beyond it, as a limit of a scale or of detection has.
-(For a positive quantity without such a limit the likelihood "gamma" is better, whose draws are positive by themselves.)
+A positive quantity without such a limit, a concentration say, is better modelled as its logarithm.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _of_view(view: str, ranges: Mapping[Any, tuple[float, float]], counted: Any,
     titles = [columns.title(j) for j in range(columns.count)]
     places = {str(name): j for j, name in enumerate(titles)} | {name: j for j, name in enumerate(titles)}
     low, high = np.full(columns.count, -np.inf), np.full(columns.count, np.inf)
-    whole = np.zeros(columns.count, dtype=bool)
+    whole = np.full(columns.count, False)
     for option, names in (("bounds", list(ranges)), ("whole", list(counted))):
         for name in names:
             j = _place(option, name, view, places)

@@ -75,7 +75,7 @@ class _Hidden:
             for k, shift in enumerate(SHIFTS):
                 moved = {name: x + float(shift) for name, x in own.items()}
                 density = log_mean_exp(xp, self.family.log_prob(xp, outputs, targets, moved))
-                total[k] += self.predictor.engine.numpy(density).sum(axis=0, dtype=np.float64)
+                total[k] += self.predictor.engine.numpy(density).astype(np.float64).sum(axis=0)
         total = np.where(np.isfinite(total), total, -np.inf)  # a shift under which a family's numbers overflow is none
         if not total[:, learned].any():  # of the columns that learn something no cell is there: all shifts are as good
             return np.zeros(self.features)

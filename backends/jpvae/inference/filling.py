@@ -32,12 +32,14 @@ class Seen(NamedTuple):
 
 
 class Filling(NamedTuple):
-    """The filling of one view's rows that lack something, in one block: means (R, c), and std (R, c) where there are draws."""
+    """The filling of one view's rows that lack something, in one block: means (R, c); where there are draws std (R, c), and the
+    variance that the mean has because they are not more."""
 
     view: int
     rows: np.ndarray  # of the whole data
     mean: np.ndarray
     std: np.ndarray | None = None
+    sampling: np.ndarray | None = None
 
 
 class Draws(NamedTuple):
@@ -74,7 +76,8 @@ def predictive(
 ) -> Iterator[Filling]:
     """Mean of the decoded means over draws of the missing latents, and their std: with the noise, the value's own.
 
-    Of an ensemble the draws are shared out: means are those over its models, and variances have what these disagree by.
+    Of an ensemble the draws are shared out: means are those over its models, and variances have what these disagree by, less
+    what they disagree by because each has few draws.
     """
     members = predictor.members
     each = draws if len(members) == 1 else max(2, -(-draws // len(members)))
@@ -85,9 +88,10 @@ def predictive(
 
 
 def _mixed(found: Sequence[Filling]) -> Filling:
-    """Of the members' fillings of the same rows that of all: the mean of means, of variances with the variance of means."""
-    means, stds = (np.stack([getattr(one, name) for one in found]) for name in ("mean", "std"))
-    std = np.sqrt(np.mean(stds**2, axis=0) + np.var(means, axis=0, ddof=1))
+    """Of the members' fillings of the same rows that of all: the mean of means, of variances with the variance of means. (A
+    mean of K draws varies by their variance over K besides, and K is 4 where 20 members share 64.)"""
+    means, stds, sampling = (np.stack([getattr(one, name) for one in found]) for name in ("mean", "std", "sampling"))
+    std = np.sqrt(np.mean(stds**2 - sampling, axis=0) + np.var(means, axis=0, ddof=1))
     return Filling(found[0].view, found[0].rows, np.mean(means, axis=0), std)
 
 
@@ -105,7 +109,7 @@ def _predictive(
             kept = means[:, holes[j]]
             statistics[j].update(kept, predictor.noise_variance(j, kept) if observation_noise else None)
         for j, rows in holes.items():
-            yield Filling(j, block.rows.start + rows, statistics[j].mean, statistics[j].std)
+            yield Filling(j, block.rows.start + rows, statistics[j].mean, statistics[j].std, statistics[j].sampling)
 
 
 def completed_draws(
@@ -193,3 +197,8 @@ class DrawStatistics:
     def std(self) -> np.ndarray:
         """The root of the draws' variance (divisor count - 1) plus the mean of the variances around them."""
         return np.sqrt(self._squares / max(1, self.count - 1) + self._noise)
+
+    @property
+    def sampling(self) -> np.ndarray:
+        """The variance of the mean of so many draws: theirs over their number."""
+        return self._squares / max(1, self.count - 1) / self.count

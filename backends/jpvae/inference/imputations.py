@@ -148,7 +148,7 @@ class Imputations:
         else:
             noise = with_std and return_std != "mean"
             fillings = filling.predictive(predictor, seen, n_draws, observation_noise=noise, resampling=resampling)
-        for j, rows, mean, std in filling.checked(fillings, scaled):
+        for j, rows, mean, std, _ in filling.checked(fillings, scaled):
             made = units[j].to_table(mean)
             outputs.fill(results[0][j], rows, made if limits is None else limits[j].applied(made))
             if with_std and std is not None:
@@ -200,7 +200,8 @@ class Imputations:
         -------
         list or dict
             (n_draws, N, p_i) in the data's units, or for a DataFrame a list of DataFrames. Without the noise their mean is what
-            ``impute`` gives for the same ``n_draws``, but for coded categories.
+            ``impute`` gives for the same ``n_draws``, but for coded categories (and of an ensemble for multiples of its size
+            alone, twice that at least: ``impute`` has as many draws of each model).
 
         Raises
         ------

@@ -43,7 +43,7 @@ class Donors:
         observed[giving, j] = holes[giving, j] = False
         hidden = [replace(view, data=replace(data, observed=observed)) for view in scaled]
         predicted = np.empty((len(giving), columns.count))
-        for _, rows, mean, _ in predictive(predictor, Seen(hidden, observed, holes), _PREDICTIONS):
+        for _, rows, mean, *_ in predictive(predictor, Seen(hidden, observed, holes), _PREDICTIONS):
             check_imputed(hidden, j, rows, mean)
             predicted[rows] = self.units[j].to_table(mean)
         table = data.read(j)

@@ -74,7 +74,7 @@ class Probabilities:
             fillings = filling.plug_in(predictor, seen, None)
         else:
             fillings = filling.predictive(predictor, seen, n_draws, resampling=resampling)
-        for j, rows, mean, _ in filling.checked(fillings, scaled):
+        for j, rows, mean, *_ in filling.checked(fillings, scaled):
             outputs.fill(results[j], rows, units[j].probabilities(mean))
         warn(resampling)
         return data.give_back_as(results, [each.columns.level_titles for each in units])

@@ -99,7 +99,7 @@ class Scores:
         (300,)
         """
         n_draws = draws_of(n_draws, least=2 if flag("return_error", return_error) else 1)
-        units = self._units()
+        units = LogUnits(self._fitted.units)  # visited by the pass that checks, so that no row is read again
         data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
         found = predictor.log_evidence(scaled, data.observed, n_draws)
         warn_of_collapse(found.effective_draws, n_draws, _LOOSE)
@@ -197,7 +197,7 @@ class Scores:
         True
         """
         n_draws = draws_of(n_draws, least=2 if flag("return_error", return_error) else 1)
-        units = self._units()
+        units = LogUnits(self._fitted.units)  # visited by the pass that checks, so that no row is read again
         data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
         j = data.names.index(target) if isinstance(target, str) and target in data.names else target
         if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= int(j) < len(data.names):
@@ -239,12 +239,7 @@ class Scores:
         True
         """
         n_draws = draws_of(n_draws)
-        units = self._units()
+        units = LogUnits(self._fitted.units)  # visited by the pass that checks, so that no row is read again
         data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
         per_row = predictor.elbo(scaled, data.observed, n_draws)
         return float((per_row - units.total).mean())
-
-    def _units(self) -> LogUnits:
-        """A visit of the pass that checks, so that no row is read again for its units. Raises NotFitted."""
-        self.predictor()
-        return LogUnits(self._fitted.units)

@@ -5,6 +5,7 @@ Rows come from an endless stream of shuffled passes, cut into batches that may s
 
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
 from collections.abc import Iterator, Sequence
@@ -161,13 +162,12 @@ class Batches:
 
     def _drawn_rows(self, part: int, trained: Rest) -> np.ndarray:
         """Places in ``trained``, as many as it has, drawn with replacement so that each view is in one of them at least."""
-        attempt = 0
+        attempts = itertools.count()
         while part not in self._drawn:
-            rng = generator(self.plan.seed, Stream.BOOTSTRAP, attempt, part)
+            rng = generator(self.plan.seed, Stream.BOOTSTRAP, next(attempts), part)
             drawn = rng.integers(len(trained), size=len(trained))
             if self.observed[trained[drawn]].any(axis=0).all():
                 self._drawn[part] = drawn
-            attempt += 1
         return self._drawn[part]
 
     def _chosen(self, count: int) -> np.ndarray:

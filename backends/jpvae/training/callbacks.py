@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..atomic import check_folder, write_atomically
+from ..atomic import write_atomically
 from ..errors import ConfigError, MissingDependency
 from ..model.model import Model
 from ..options import Options
@@ -80,7 +80,6 @@ class JSONLines(Callback):
 
     def on_start(self, run: Run, step: int, steps: int) -> None:
         """Raises CheckpointError where the file cannot be written."""
-        check_folder(self.path)
         write_atomically(self.path, "".join(json.dumps(record) + "\n" for record in run.history).encode())
 
     def on_log(self, record: Mapping[str, Any]) -> None:

@@ -23,8 +23,8 @@ def check_report(report: Mapping[str, Any], when: str, rows: np.ndarray, names: 
         raise TrainingDiverged(
             f"the loss is {report['loss']} at {when} {parts}: {_offender(report, rows, names, index)}. {_REMEDY}"
         )
-    if not math.isfinite(report.get("gradient_norm", 0.0)):
-        norm = report["gradient_norm"]
+    norm = report.get("gradient_norm")
+    if norm is not None and not math.isfinite(norm):
         raise TrainingDiverged(f"the gradient's norm is {norm} at {when} {parts}; that step was not taken. {_REMEDY}")
 
 

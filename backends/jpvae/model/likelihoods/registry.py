@@ -4,7 +4,7 @@
     "laplace"                               of a package that declares it, in its pyproject.toml:
                                             [project.entry-points."jpvae.likelihoods"]
                                             laplace = "shapes.families:Laplace"
-    Laplace(), Huber(width=2.0)             an object; a file keeps it as 'shapes.families:Huber {"width": 2.0}'
+    Laplace(), Huber(bend=2.0)              an object; a file keeps it as 'shapes.families:Huber {"bend": 2.0}'
 
 An entry point is a class of ``Likelihood``, or a function without arguments that gives one. It is imported when it is first
 named. What a FILE names is never imported for that: it must be built in, declared by an installed package, or imported already.
