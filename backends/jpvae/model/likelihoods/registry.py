@@ -20,6 +20,8 @@ from functools import partial, reduce
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+import numpy as np
+
 from ...errors import ConfigError
 from .bernoulli import Bernoulli
 from .categorical import Categorical
@@ -145,6 +147,7 @@ def _name_of(family: Likelihood) -> str:
     if not is_dataclass(family):
         return f"{where} {{...{id(family):x}}}" if vars(family) else where
     options = {field.name: getattr(family, field.name) for field in fields(family)}
+    options = {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()}
     if not all(isinstance(value, str | int | float | bool | None) for value in options.values()):
         return f"{where} {{...{id(family):x}}}"
     return f"{where} {json.dumps(options, sort_keys=True)}" if options else where
