@@ -10,6 +10,7 @@ elimination of Q + J finds them on its way: J_k is added to the k-th pivot; with
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,10 +19,10 @@ import numpy as np
 
 from ._checks import check_dtype, check_frame, check_last, values_of
 from ._named import integer, one_library
-from ._xp import Array, X, asarray_like, device, eye_like, namespace, public, solve
+from ._xp import Array, Namespace, X, asarray_like, device, eager_in_torch, eye_like, public, solve
 from .cayley import inverse_cayley
 from .errors import ArgumentError, NotOrthogonal, ShapeError
-from .skew import skew, skew_entries
+from .skew import check_entries, skew, skew_entries
 
 Signs = Sequence[float] | Array
 
@@ -59,7 +60,7 @@ def orthogonal(params: X, n: int, signs: Signs | None = None) -> X:
     array([[ 0.,  1.],
            [ 1., -0.]])
     """
-    return frame(params, n, n, signs)
+    return _frame(params, n, n, signs)
 
 
 @public
@@ -95,14 +96,20 @@ def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
            [-1.,  0.],
            [ 0.,  0.]])
     """
+    return _frame(params, n, d, signs)
+
+
+def _frame(params: X, n: int, d: int, signs: Signs | None) -> X:
     n, d = integer("n", n), integer("d", d)
     if not 1 <= d <= n:
         raise ShapeError(f"d is {d}; expected 1 <= d <= n = {n}")
-    A = skew(params, n)
-    xp = namespace(A)
-    identity = eye_like(xp, A, n)
-    columns = identity + A
-    Q = solve(xp, identity - A, columns if d == n else columns[..., :, :d])
+    xp = check_entries(params, n)
+    if d == n > 1 and eager_in_torch(params) and device(params).type == "cpu":
+        from ._cayley_in_torch import rotation
+
+        Q = rotation(params, n, functools.partial(_columns, xp, n=n, d=n))
+    else:
+        Q = _columns(xp, params, n, d)
     if signs is None:
         return Q
     # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.
@@ -115,6 +122,14 @@ def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
     flips: Array = asarray_like(xp, params, given) if plain else xp.astype(given, params.dtype)
     check_last("signs", flips, n, "one sign per row of the matrix")
     return Q * flips[..., :, None]
+
+
+def _columns(xp: Namespace, params: Any, n: int, d: int) -> Any:
+    """The first d of (I - A)^{-1} (I + A)."""
+    A = skew(params, n)
+    identity = eye_like(xp, A, n)
+    columns = identity + A
+    return solve(xp, identity - A, columns if d == n else columns[..., :, :d])
 
 
 def _are_signs(given: Any) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._checks import check_dtype, check_last, check_square
 from ._named import integer, one_library
-from ._xp import X, asarray_like, device, exporting, indices_like, public
+from ._xp import Array, Namespace, X, asarray_like, device, exporting, indices_like, public
 from .errors import ShapeError
 
 
@@ -44,15 +44,21 @@ def skew(params: X, n: int) -> X:
     n = integer("n", n)
     if n < 1:
         raise ShapeError(f"n is {n}; expected at least 1")
-    xp = one_library(params=params)
-    check_dtype(params=params)
-    check_last("params", params, n * (n - 1) // 2, f"the n(n-1)/2 entries of a skew {n}x{n} matrix")
+    xp = check_entries(params, n)
     if n == 1:
         return xp.zeros((*params.shape[:-1], 1, 1), dtype=params.dtype, device=device(params))
     places = _places(n)
     at, signs = (places.entries, places.signs) if not exporting() else (places.entry_list, places.sign_list)
     entries = xp.take(params, indices_like(xp, params, at), axis=-1)
     return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, signs)
+
+
+def check_entries(params: Array, n: int) -> Namespace:
+    """``params`` are n(n-1)/2 numbers; their namespace."""
+    xp = one_library(params=params)
+    check_dtype(params=params)
+    check_last("params", params, n * (n - 1) // 2, f"the n(n-1)/2 entries of a skew {n}x{n} matrix")
+    return xp
 
 
 @public
