@@ -128,7 +128,7 @@ def subset_loss(
         Relative weights w_k; None: 1 for the first, and 1/2 for all the others together.
     beta : number or array
         The weight of the KL.
-    cross : number
+    cross : number or array
         c, the weight of the views outside a subset. With several draws less than 1 serves better: 0.4 with four draws.
 
     Returns
