@@ -47,6 +47,8 @@ REFUSED = {
     "text": ('jc.cayley("hello")', "type-var"),
     "a list of texts": ('jc.kl_divergence(jc.JointPrior.independent([1]), ["a"], ["b"])', "type-var"),
     "one array for a list of views": ("jc.sample(3, np.ones(3))", "arg-type"),
+    "texts to fuse": ('jc.fuse(jc.JointPrior.independent([1]), ["a"], ["b"])', "list-item"),
+    "a text as a KL": ('jc.subset_loss(jc.JointPrior.independent([1]), [np.ones(1)], "kl", np.ones(1))', "arg-type"),
     "no prior": ("jc.kl_divergence(np.ones(1), [np.ones(1)], [np.ones(1)])", "arg-type"),
 }
 OTHER = {"an array of the other library": ("x: torch.Tensor = jc.cayley(np.eye(2))", "type-var|arg-type|assignment")}
