@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from . import fitting
+from .course import Begun, File
 from .errors import NotFitted
 from .figures.shown import Shown
-from .fitting import Begun
 from .model.likelihoods import Likelihood
 from .model.posterior import Coordinates, PosteriorName
 from .model.prior import Bound, PriorName
@@ -365,7 +365,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
         missing = self.missing if request.missing is None else request.missing
-        file = None if request.checkpoint is None else fitting.File(request.checkpoint, request.checkpoint_every)
+        file = None if request.checkpoint is None else File(request.checkpoint, request.checkpoint_every)
         with nullcontext() if file is None or rank else only_writer(file.path):
             opened = open_views(views, mask, likelihood=options.likelihood, layer=options.layer)
             start, plan, data = fitting.begin(options, opened, missing, slices)

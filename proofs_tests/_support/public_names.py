@@ -3,8 +3,14 @@
 import inspect
 from importlib import import_module
 
-PACKAGES = ["jpvae_core"]
-SHOWN: dict[str, list[str]] = {}  # of modules without an ``__all__``
+PACKAGES = ["jpvae", "jpvae.testing", "jpvae_core", "jpvae_jax", "jpvae_numpy", "jpvae_torch"]
+SHOWN = {  # of modules without an ``__all__``
+    "jpvae.engines": ["Engine"],
+    "jpvae.figures.plots": ["Plots"],
+    "jpvae.pooling": ["Pooled"],
+    "jpvae.training.callbacks": ["Callback", "JSONLines", "Run", "StopTraining", "TensorBoard"],
+    "jpvae_torch.distributions": ["JointNormal"],
+}
 
 
 def objects():

@@ -49,6 +49,9 @@ def broken(x, but=()):
 @pytest.mark.parametrize("name", [*OBJECTS, *METHODS])
 def test_the_sections_describe_the_signature(name):
     x = OBJECTS.get(name) or METHODS[name]
+    if name.startswith("jpvae.JPVAE"):  # "views, mask" of ``fit`` have their types there
+        assert broken(x, {"PR04"}) == []
+        return
     unmade = name in MADE_ELSEWHERE or (inspect.isclass(x) and issubclass(x, Exception))
     assert broken(x, {"PR01", "PR02", "PR03"} if unmade else ()) == []
 
@@ -68,8 +71,9 @@ def test_an_example_shows_it(name):
     assert "\nExamples\n" in text
     methods = {member: inspect.getdoc(y) or "" for member, y in members(x).items()} if inspect.isclass(x) else {}
     shown = {m for m, own in methods.items() if "\nExamples\n" in own or f".{m}" in text.partition("\nExamples\n")[2]}
-    functions = {m for m in methods if f"{name}.{m}" in METHODS}
-    assert functions - shown - {"forward"} == set()
+    bases = [base for base in x.__mro__[1:] if base in OBJECTS.values()] if inspect.isclass(x) else []
+    functions = {m for m in methods if f"{name}.{m}" in METHODS and not any(hasattr(base, m) for base in bases)}
+    assert functions - shown - {"forward"} == set()  # (calling a module is its forward)
 
 
 EXAMPLES = {

@@ -90,7 +90,7 @@ def test_fit_goes_on_and_says_so(command, folder, monkeypatch):
         def at_ten(_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("jpvae.fitting.Recorder.__call__", lambda _, step, *__: at_ten(0) if step == 20 else None)
+        monkeypatch.setattr("jpvae.course.Recorder.__call__", lambda _, step, *__: at_ten(0) if step == 20 else None)
         return stopped(self, *arguments, checkpoint_every=10, **options)
 
     with monkeypatch.context() as patch:
