@@ -101,7 +101,7 @@ def _chosen(prior: JointPrior, parts: Any) -> list[list[bool]]:
 @public
 def subset_loss(
     prior: JointPrior,
-    log_probs: Views[Any],
+    log_probs: Views[Array],
     kl: Array,
     masks: Array,
     *,
