@@ -29,7 +29,7 @@ from jpvae.errors import JPVAEWarning
 from jpvae.experiments.real_tables import MECHANISMS, SETS, Tables
 from jpvae.experiments.six_views import holes
 from jpvae.tables.evaluation import JPVAE_NAME, fit, score, without_new_categories
-from jpvae.tables.fillers import Filler
+from jpvae.tables.fillers import Imputer
 from jpvae.tables.rivals import METHODS as RIVALS
 from jpvae.views.reading import Views, read_views
 
@@ -83,7 +83,7 @@ def cell(tables: Tables, mechanism: str, seed: int, method: str) -> dict[str, An
         if method == MOFA:
             from real_tables_mofa import FromMOFA
 
-            filler: Filler = FromMOFA(train, data.columns, seed=seed)
+            filler: Imputer = FromMOFA(train, data.columns, seed=seed)
         else:
             filler = fit(method, options(seed), data.names, train, data.columns, seed=seed)
         fitted = time.process_time()

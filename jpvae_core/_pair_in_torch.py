@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
-from torch.autograd import forward_ad
 
+from ._xp import eager_in_torch
 from .bounds import Bounded
 from .pair import Pair
 from .prior import JointPrior
@@ -24,15 +24,10 @@ Plain = Callable[[JointPrior, Tensors, Tensors, Any], Any]
 
 
 def applies(prior: JointPrior, mu: Tensors, log_var: Tensors) -> bool:
-    """Whether these are plain tensors, the prior a single one, and nothing but autograd looks at the operations."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return False
-    coupling, frames = prior.coupling, [q for q in prior.frames if q is not None]
-    if not isinstance(coupling, Pair) or coupling.bounded.value.ndim != 1:
-        return False
-    plain = all(type(x) in (torch.Tensor, torch.nn.Parameter) for x in (*mu, *log_var, *frames))
-    single = all(q.ndim == 2 for q in frames)
-    return plain and single and not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
+    """Whether the prior is a single one of two views, and nothing but autograd looks at the operations."""
+    frames = [q for q in prior.frames if q is not None]
+    coupled = isinstance(prior.coupling, Pair) and prior.coupling.bounded.value.ndim == 1
+    return coupled and all(q.ndim == 2 for q in frames) and eager_in_torch(*mu, *log_var, *frames)
 
 
 def kl(prior: JointPrior, mu: Tensors, log_var: Tensors, bits: Tensors | None, plain: Plain) -> Any:

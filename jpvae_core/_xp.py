@@ -143,6 +143,16 @@ def concrete(x: Any) -> bool:
     return library == "numpy"
 
 
+def eager_in_torch(*arrays: Any) -> bool:
+    """Whether these are torch's plain tensors, and nothing but autograd looks at the operations on them."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    if any(type(x) not in (torch.Tensor, torch.nn.Parameter) for x in arrays):
+        return False
+    return not torch._C._are_functorch_transforms_active() and torch.autograd.forward_ad._current_level < 0
+
+
 def exporting() -> bool:
     """Whether torch.export traces (torch 2.7 and later can be asked)."""
     torch: Any = sys.modules.get("torch")

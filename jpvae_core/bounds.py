@@ -29,7 +29,26 @@ LIMIT = {"float32": 88.72, "float64": 709.78}
 
 
 class Bounded(NamedTuple, Generic[X]):
-    """A correlation s with |s| < 1 and the ratios that its derivations need, all arrays of one shape."""
+    """A correlation s with |s| < 1 and the ratios that its derivations need, arrays of one shape.
+
+    Attributes
+    ----------
+    value
+        s.
+    over_minus
+        s/(1-s).
+    over_plus
+        -s/(1+s).
+    excess
+        s^2/(1-s^2).
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> s = jc.number_bound(0.5, np.zeros(1))
+    >>> float(s.value), float(s.over_minus), float(s.excess.round(6))
+    (0.5, 1.0, 0.333333)
+    """
 
     value: X
     over_minus: X  # s/(1-s)
@@ -39,9 +58,28 @@ class Bounded(NamedTuple, Generic[X]):
 
 @public
 def sigmoid_bound(logits: X) -> Bounded[X]:
-    """``s = sigmoid(logits)`` in (0, 1). logits: (...) -> Bounded of (...); beyond +-88.72 (float64: +-709.78) as there.
+    """``s = sigmoid(logits)`` in (0, 1), with its ratios.
 
     Relative errors: s 4 (1 + log(1/s)) eps; s/(1-s) 4 eps; -s/(1+s) 5.5 eps; x 10 eps (docs/error-analysis.md).
+
+    Parameters
+    ----------
+    logits : array (...)
+        Free parameters. Those beyond +-88.72 (float64: +-709.78) count as that value, with derivative 0.
+
+    Returns
+    -------
+    Bounded of arrays (...)
+
+    Raises
+    ------
+    DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.sigmoid_bound(np.asarray([0.0, 800.0])).value
+    array([0.5, 1. ])
     """
     xp = one_library(logits=logits)
     check_dtype(logits=logits)
@@ -52,9 +90,28 @@ def sigmoid_bound(logits: X) -> Bounded[X]:
 
 @public
 def tanh_bound(logits: X) -> Bounded[X]:
-    """``s = tanh(logits / 2)`` in (-1, 1), the paper's (1 - e^-t)/(1 + e^-t). logits: (...) -> Bounded of (...).
+    """``s = tanh(logits / 2)`` in (-1, 1), the paper's (1 - e^-t)/(1 + e^-t), with its ratios.
 
-    Beyond +-88.72 (float64: +-709.78) as there. Relative errors: s, s/(1-s), -s/(1+s) 4 eps; x 8.5 eps.
+    Relative errors: s, s/(1-s), -s/(1+s) 4 eps; x 8.5 eps.
+
+    Parameters
+    ----------
+    logits : array (...)
+        Free parameters. Those beyond +-88.72 (float64: +-709.78) count as that value, with derivative 0.
+
+    Returns
+    -------
+    Bounded of arrays (...)
+
+    Raises
+    ------
+    DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.tanh_bound(2.0 * np.arctanh(np.asarray([-0.5, 0.0]))).value.round(12)
+    array([-0.5,  0. ])
     """
     xp = one_library(logits=logits)
     check_dtype(logits=logits)
@@ -64,11 +121,33 @@ def tanh_bound(logits: X) -> Bounded[X]:
 
 @public
 def number_bound(alpha: float | Array, like: X) -> Bounded[X]:
-    """The correlation ``alpha`` itself, |alpha| < 1. alpha: a number or (...); ``like`` gives dtype and device.
+    """The correlation ``alpha`` itself, with its ratios.
 
     A plain number's ratios are taken in double precision and rounded once, so 1 - 1e-9 is as good in float32 as 0.5.
-    Relative errors: s 0 (a number: 1/2 eps); s/(1-s), -s/(1+s) 1 eps; x 2.5 eps. Raises NotAContraction where a plain
-    number is outside (-1, 1).
+    Relative errors: s 0 (a number: 1/2 eps); s/(1-s), -s/(1+s) 1 eps; x 2.5 eps.
+
+    Parameters
+    ----------
+    alpha : number or array (...)
+        |alpha| < 1; the values of an array are not checked.
+    like : array
+        Gives dtype, device and library.
+
+    Returns
+    -------
+    Bounded of arrays (...), or () for a number
+
+    Raises
+    ------
+    NotAContraction
+        If a plain number is outside (-1, 1).
+    DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> float(jc.number_bound(0.75, np.zeros(1)).over_minus)
+    3.0
     """
     held = array_of("alpha", alpha)
     xp = one_library(like=like, **({} if held is None else {"alpha": held}))

@@ -14,12 +14,32 @@ from .errors import ArgumentError
 
 @public
 def cayley(A: X) -> X:
-    """The rotation ``Q = (I + A)(I - A)^{-1}`` of a skew-symmetric A.
+    """The rotation ``Q = (I + A)(I - A)^{-1}`` of a skew-symmetric A: Q^T Q = I, det Q = +1, no eigenvalue -1.
 
-    A: (..., n, n) -> (..., n, n) with Q^T Q = I, det Q = +1 and no eigenvalue -1 (the paper prints +1; an erratum).
+    (The paper prints "no eigenvalue +1", an erratum.)
     Error: |Q^ - Q|_F <= 3n eps | |(I - A)^{-1}| P|L||U| |Q| |_F, P, L, U of I - A: a multiple of n^2 eps for even n, of
     n^2 eps |A| where n is odd and |A| large (docs/error-analysis.md).
     Source: paper section 2.6.
+
+    Parameters
+    ----------
+    A : array (..., n, n)
+        Skew-symmetric, from ``skew`` for instance; its values are not checked.
+
+    Returns
+    -------
+    array (..., n, n)
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.cayley(jc.skew(np.asarray([1.0]), 2))  # a quarter turn
+    array([[ 0.,  1.],
+           [-1.,  0.]])
     """
     xp = one_library(A=A)
     check_dtype(A=A)
@@ -29,12 +49,34 @@ def cayley(A: X) -> X:
 
 @public
 def inverse_cayley(Q: X) -> X:
-    """The skew matrix ``A = (Q - I)(Q + I)^{-1}`` with cayley(A) = Q, for a rotation Q without eigenvalue -1.
+    """The skew matrix ``A = (Q - I)(Q + I)^{-1}``, for which ``cayley(A)`` is Q.
 
-    Q: (..., n, n) -> (..., n, n), exactly skew (the rounding errors' symmetric part is projected away).
-    As an eigenvalue of Q nears -1, |A| grows without bound: at -1 there is no A (multiply Q by signs first).
+    As an eigenvalue of Q nears -1, |A| grows without bound; at -1 no A exists.
     Error: |A^ - A|_F <= eps [(3n g |A| + 2|A| + 2 sqrt(n)) |(Q + I)^{-1}| + |A|], g = | |L||U| |_F of Q + I.
     Source: paper section 2.6.
+
+    Parameters
+    ----------
+    Q : array (..., n, n)
+        A rotation without eigenvalue -1. (``inverse_frame`` takes any orthogonal matrix.)
+
+    Returns
+    -------
+    array (..., n, n)
+        Exactly skew: the rounding errors' symmetric part is projected away.
+
+    Raises
+    ------
+    ArgumentError
+        If Q has the eigenvalue -1 (NumPy and torch; JAX gives NaN).
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.inverse_cayley(np.asarray([[0.0, 1.0], [-1.0, 0.0]]))
+    array([[ 0.,  1.],
+           [-1.,  0.]])
     """
     xp = one_library(Q=Q)
     check_dtype(Q=Q)

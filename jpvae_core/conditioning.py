@@ -22,7 +22,23 @@ from .rotated import dense, expand, rotate, sandwich, square
 
 
 class Conditional(NamedTuple, Generic[X]):
-    """What ``condition`` returns: unpack it as ``means, covariances = condition(...)``. Dicts by name where dicts came in."""
+    """What ``condition`` returns: unpack it as ``means, covariances = condition(...)``. Dicts by name where dicts came in.
+
+    Attributes
+    ----------
+    means
+        M arrays (..., B, n_i): E[z_j | z_observed], the latents themselves where observed.
+    covariances
+        covariances[i][j], arrays (..., R, n_i, n_j): Cov(z_i, z_j | z_observed).
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> latents, mask = [np.ones((4, 2)), np.zeros((4, 3))], np.array([True, False])
+    >>> means, covariances = jc.condition(jc.JointPrior.independent([2, 3]), latents, mask)
+    >>> means[1].shape, covariances[1][1].shape
+    ((4, 3), (1, 3, 3))
+    """
 
     means: tuple[X, ...]
     covariances: tuple[tuple[X, ...], ...]
@@ -34,11 +50,35 @@ def conditional_mean(prior: JointPrior, latents: Sequence[X], mask: Mask) -> tup
 def conditional_mean(prior: JointPrior, latents: Mapping[str, X], mask: Mask) -> dict[str, X]: ...
 @public
 def conditional_mean(prior: JointPrior, latents: Views[X], mask: Mask) -> tuple[X, ...] | dict[str, X]:
-    """E[z_j | z_observed] for the missing views, the latents themselves for the observed ones; any pattern per row.
+    """E[z_j | z_observed] of the missing views, and the observed views' latents as they are; any pattern per row.
 
-    prior, latents, mask: as the prior, means and mask of ``kl_divergence``; what a missing view holds is ignored, NaN included.
-    -> one array (..., B, n_i) per view. No B x n x n array is made. Source: Eq. 12 under the prior.
+        E[z_j | z_O] = Q_j sum_{i in O} g_ji * Q_i^T z_i
+
+    No B x n x n array is made. Source: Eq. 12 under the prior.
     Error: (n/2 + d/2 + M/2 + 1 + r) eps |Q_j| sum_i |g_ji| |Q_i|^T |z_i|, r the relative error of g (docs/error-analysis.md).
+
+    Parameters
+    ----------
+    prior : JointPrior
+    latents : list of M arrays (..., B, n_i), or a dict by the prior's names
+        What a missing view holds, NaN included, is ignored.
+    mask : array (M,) or (..., B, M), or a list or dict by view
+        As that of ``kl_divergence``; not None.
+
+    Returns
+    -------
+    tuple of M arrays (..., B, n_i), or a dict by name
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError, ArgumentError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.5)
+    >>> jc.conditional_mean(prior, [np.ones((1, 2)), np.full((1, 2), np.nan)], np.array([True, False]))[1]
+    array([[0.5, 0.5]])
     """
     xp, bits, clean, form = door(prior, latents, mask)
     y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
@@ -53,16 +93,42 @@ def condition(
 ) -> Conditional[X]:
     """The conditional Gaussian of every view's latents given the observed ones: means, and all blocks of the covariance.
 
-    prior, latents, mask: as the prior, means and mask of ``kl_divergence``; latents are ignored where missing.
-    log_vars, or std (standard deviations): None where the observed latents are known exactly, or like latents:
-    z_O ~ N(latents, diag exp(log_var)).
-    -> means: M arrays (..., B, n_i); covariances[i][j]: (..., R, n_i, n_j), R = B for a mask by row or where
-    log_vars enter, else 1 (without R for a single row). An observed view's blocks are 0 (its latents are known), or its
-    propagated uncertainty.
+    An observed view's blocks are 0 (its latents are known), or its propagated uncertainty.
     Memory: R n_i n_j per block; ``conditional_mean`` and ``complete`` need none of it.
     Error: (d/2 + M/2 + 2 + r) eps times each covariance's formula in absolute values, with log_vars
     (n/2 + d + M/2 + 7 + 2r) eps; the means as ``conditional_mean``.
     Source: Eq. 12 under the prior; p(z_j | z_O) as in the factor model of ``JointPrior.canonical``.
+
+    Parameters
+    ----------
+    prior : JointPrior
+    latents : list of M arrays (..., B, n_i), or a dict by the prior's names
+        Ignored where missing.
+    mask : array (M,) or (..., B, M), or a list or dict by view
+        As that of ``kl_divergence``; not None.
+    log_vars : like latents, or None
+        The observed latents' own uncertainty, z_O ~ N(latents, diag exp(log_var)); None: they are known exactly.
+    std : like latents, or None
+        Standard deviations in place of log_vars.
+
+    Returns
+    -------
+    Conditional
+        means, M arrays (..., B, n_i), and covariances[i][j], (..., R, n_i, n_j): R = B for a mask by row or where log_vars
+        enter, else 1 (without R for a single row).
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError, ArgumentError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.5)
+    >>> means, covariances = jc.condition(prior, [np.ones((1, 2)), np.zeros((1, 2))], np.array([True, False]))
+    >>> covariances[1][1][0]  # 1 - 0.5^2
+    array([[0.75, 0.  ],
+           [0.  , 0.75]])
     """
     xp, bits, clean, form = door(prior, latents, mask)
     spread: Any = None
@@ -110,11 +176,36 @@ def condition(
 def condition_gaussian(mean: X, cov: X, observed_index: Sequence[int], values: X) -> tuple[X, X]:
     """Eq. 12 for any Gaussian N(mean, cov) and any split: the unobserved coordinates given the observed ones.
 
-    mean: (..., N); cov: (..., N, N) positive definite on the observed block; observed_index: distinct integers in [0, N);
-    values: (..., B, n_O), columns in the order of observed_index.
-    -> conditional means (..., B, N - n_O) and covariance (..., N - n_O, N - n_O), coordinates in increasing order.
     Error: the gain's, 3 n_O eps | |L||U| |_F |S_oo^{-1}| |gain|_F, times |values - mean| or |S_oh|, and (n_O/2 + 3) eps of
     the terms.
+
+    Parameters
+    ----------
+    mean : array (..., N)
+    cov : array (..., N, N)
+        Positive definite on the observed block.
+    observed_index : sequence of integers
+        n_O distinct coordinates in [0, N).
+    values : array (..., B, n_O)
+        Columns in the order of observed_index.
+
+    Returns
+    -------
+    means : array (..., B, N - n_O)
+        The unobserved coordinates in increasing order.
+    covariance : array (..., N - n_O, N - n_O)
+
+    Raises
+    ------
+    ArgumentError
+        If the observed block is singular.
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.condition_gaussian(np.zeros(2), np.asarray([[1.0, 0.5], [0.5, 1.0]]), [0], np.asarray([[2.0]]))
+    (array([[1.]]), array([[0.75]]))
     """
     xp = one_library(mean=mean, cov=cov, values=values)
     check_dtype(cov=cov, mean=mean, values=values)

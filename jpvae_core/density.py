@@ -25,13 +25,28 @@ from .prior import JointPrior
 def log_density(prior: JointPrior, latents: Views[X], mask: Mask | None = None) -> X:
     """log N(z_observed; 0, Sigma_observed) per row, in nats.
 
-    prior, latents, mask: as the prior, means and mask of ``kl_divergence``. What a missing view's latents hold, NaN included,
-    is ignored and gets gradient 0. A row with no view at all has log-density 0.
-    -> (..., B) (or () for a single row). Parameters' leading axes broadcast against the data's (a stack of models).
+    A row without any view has log-density 0. Parameters' leading axes broadcast against the data's (a stack of models).
     Error: at most c eps L, L the same sum with every term in absolute value and c as for ``kl_divergence``.
-    Raises ShapeError, DtypeError, LibraryError, ArgumentError.
     Source: the prior of Eq. 6 and its marginals.
 
+    Parameters
+    ----------
+    prior : JointPrior
+    latents : list of M arrays (..., B, n_i), or a dict by the prior's names
+        What a missing view holds, NaN included, is ignored and gets gradient 0.
+    mask : None, array (M,) or (..., B, M), or a list or dict by view
+        As that of ``kl_divergence``.
+
+    Returns
+    -------
+    array (..., B), or () for a single row
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError, ArgumentError
+
+    Examples
+    --------
     >>> import numpy as np, jpvae_core as jc
     >>> z = [np.zeros((1, 2)), np.zeros((1, 2))]
     >>> bool(np.isclose(jc.log_density(jc.JointPrior.independent([2, 2]), z)[0], -2 * np.log(2 * np.pi)))

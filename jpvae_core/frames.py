@@ -10,6 +10,7 @@ elimination of Q + J finds them on its way: J_k is added to the k-th pivot; with
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,40 +19,97 @@ import numpy as np
 
 from ._checks import check_dtype, check_frame, check_last, values_of
 from ._named import integer, one_library
-from ._xp import Array, X, asarray_like, device, eye_like, namespace, public, solve
+from ._xp import Array, Namespace, X, asarray_like, device, eager_in_torch, eye_like, public, solve
 from .cayley import inverse_cayley
 from .errors import ArgumentError, NotOrthogonal, ShapeError
-from .skew import skew, skew_entries
+from .skew import check_entries, skew, skew_entries
 
 Signs = Sequence[float] | Array
 
 
 @public
 def orthogonal(params: X, n: int, signs: Signs | None = None) -> X:
-    """An orthogonal matrix ``J cayley(skew(params))``.
+    """An orthogonal matrix ``J cayley(skew(params))``, J = diag(signs).
 
-    params: (..., n(n-1)/2); signs: (..., n) of +-1, or a plain sequence, or None for J = I  ->  (..., n, n).
     Every rotation without eigenvalue -1 for J = I; every orthogonal matrix for some J. Error: as ``cayley``.
     Source: paper section 2.6.
+
+    Parameters
+    ----------
+    params : array (..., n(n-1)/2)
+        Free parameters.
+    n : int
+        The size of the matrix.
+    signs : array (..., n) or sequence of +1 and -1, or None
+        None: J = I.
+
+    Returns
+    -------
+    array (..., n, n)
+
+    Raises
+    ------
+    ArgumentError
+        If signs hold anything but +1 and -1 where values can be seen.
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.orthogonal(np.asarray([1.0]), 2, signs=[1, -1])
+    array([[ 0.,  1.],
+           [ 1., -0.]])
     """
-    return frame(params, n, n, signs)
+    return _frame(params, n, n, signs)
 
 
 @public
 def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
-    """A semi-orthogonal frame Q (n x d, ``Q^T Q = I_d``): the first d columns of ``orthogonal(params, n, signs)``.
+    """A semi-orthogonal frame Q, ``Q^T Q = I_d``: the first d columns of ``orthogonal(params, n, signs)``.
 
-    params: (..., n(n-1)/2); 1 <= d <= n; signs: (..., n) of +-1, or a plain sequence, or None  ->  (..., n, d).
     Error: as ``cayley``, with |Q|_F = sqrt(d).
+
+    Parameters
+    ----------
+    params : array (..., n(n-1)/2)
+        Free parameters.
+    n, d : int
+        Rows and columns, 1 <= d <= n.
+    signs : array (..., n) or sequence of +1 and -1, or None
+        As for ``orthogonal``.
+
+    Returns
+    -------
+    array (..., n, d)
+
+    Raises
+    ------
+    ArgumentError
+        If signs hold anything but +1 and -1 where values can be seen.
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.frame(np.asarray([1.0, 0.0, 0.0]), 3, 2) + 0.0
+    array([[ 0.,  1.],
+           [-1.,  0.],
+           [ 0.,  0.]])
     """
+    return _frame(params, n, d, signs)
+
+
+def _frame(params: X, n: int, d: int, signs: Signs | None) -> X:
     n, d = integer("n", n), integer("d", d)
     if not 1 <= d <= n:
         raise ShapeError(f"d is {d}; expected 1 <= d <= n = {n}")
-    A = skew(params, n)
-    xp = namespace(A)
-    identity = eye_like(xp, A, n)
-    columns = identity + A
-    Q = solve(xp, identity - A, columns if d == n else columns[..., :, :d])
+    xp = check_entries(params, n)
+    if d == n > 1 and eager_in_torch(params) and device(params).type == "cpu":
+        from ._cayley_in_torch import rotation
+
+        Q = rotation(params, n, functools.partial(_columns, xp, n=n, d=n))
+    else:
+        Q = _columns(xp, params, n, d)
     if signs is None:
         return Q
     # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.
@@ -66,6 +124,14 @@ def frame(params: X, n: int, d: int, signs: Signs | None = None) -> X:
     return Q * flips[..., :, None]
 
 
+def _columns(xp: Namespace, params: Any, n: int, d: int) -> Any:
+    """The first d of (I - A)^{-1} (I + A)."""
+    A = skew(params, n)
+    identity = eye_like(xp, A, n)
+    columns = identity + A
+    return solve(xp, identity - A, columns if d == n else columns[..., :, :d])
+
+
 def _are_signs(given: Any) -> bool:
     try:
         return bool(np.isin(np.asarray(given, dtype=float), (-1.0, 1.0)).all())
@@ -75,16 +141,31 @@ def _are_signs(given: Any) -> bool:
 
 @public
 def inverse_frame(Q: X) -> tuple[X, X]:
-    """Entries and signs of a given frame: ``frame(params, n, d, signs)`` is Q. A start from a rotation that is known.
+    """Entries and signs of a given frame, so that ``frame(params, n, d, signs)`` is Q: a start from a known rotation.
 
-    Q: (..., n, d) with orthonormal columns, values that can be read (not under jit); a frame with d < n is completed first.
-    -> params (..., n(n-1)/2), signs (..., n) of +-1, in Q's library, dtype and device. No gradient passes.
-    Raises NotOrthogonal where an entry of |Q^T Q - I| is above the square root of the dtype's eps.
-    Error of the new Q: that of ``frame``, and what it makes of one rounding of each entry, eps |A|.
+    No gradient passes. Error of the new Q: that of ``frame``, and what it makes of one rounding of each entry, eps |A|.
 
-    >>> import numpy as np
-    >>> params, signs = inverse_frame(np.diag([1.0, -1.0, -1.0])[:, :2])
-    >>> bool(np.allclose(frame(params, 3, 2, signs), np.diag([1.0, -1.0, -1.0])[:, :2]))
+    Parameters
+    ----------
+    Q : array (..., n, d)
+        Orthonormal columns, values that can be read (not under jit). A frame with d < n is completed first.
+
+    Returns
+    -------
+    params : array (..., n(n-1)/2)
+    signs : array (..., n) of +1 and -1
+
+    Raises
+    ------
+    NotOrthogonal
+        If an entry of |Q^T Q - I| is above the square root of the dtype's eps.
+    ShapeError, DtypeError, LibraryError, ArgumentError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> params, signs = jc.inverse_frame(np.diag([1.0, -1.0, -1.0])[:, :2])
+    >>> bool(np.allclose(jc.frame(params, 3, 2, signs), np.diag([1.0, -1.0, -1.0])[:, :2]))
     True
     """
     xp = one_library(Q=Q)

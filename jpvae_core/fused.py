@@ -58,7 +58,28 @@ from .sampling import split_noise
 @pytree(data=("prior", "mask", "alone", "source"), meta=("xp", "form"))
 @dataclass(frozen=True)
 class Fused:
-    """q(z | x_O) of each row; made by ``fuse``. Methods answer in the form of its data: a single row, a dict by name."""
+    """q(z | x_O) of each row; made by ``fuse``. Methods answer in the form of its data: a single row, a dict by name.
+
+    Attributes
+    ----------
+    prior : JointPrior
+    mask : array (..., B, M), or None
+        As given to ``fuse``.
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.6)
+    >>> q = jc.fuse(prior, [np.ones((1, 2))] * 2, [np.full((1, 2), -1.0)] * 2, np.array([True, False]))
+    >>> bool(np.allclose(q.mean()[1], 0.6)), q.kl().shape, q.covariance().shape, q.rank, q.noise_dim
+    (True, (1,), (1, 4, 4), 2, 10)
+    >>> latents = q.draw(np.zeros((1, q.noise_dim)))
+    >>> [z.shape for z in latents], q.log_density(latents).shape, bool(q.error_bound()[0] < 1e-13)
+    ([(1, 2), (1, 2)], (1,), True)
+    >>> source, own, own_sources = q.split_noise(np.zeros((1, q.noise_dim)))
+    >>> source.shape, len(own), len(own_sources)
+    ((1, 2), 2, 2)
+    """
 
     prior: JointPrior
     mask: Array | None
@@ -79,7 +100,12 @@ class Fused:
 
     @public
     def mean(self) -> tuple[Any, ...]:
-        """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
+        """E[z | x_O]: for the missing views by the prior's conditional.
+
+        Returns
+        -------
+        tuple of M arrays (..., B, n_i), or a dict by name
+        """
         xp, (u, _, _) = self.xp, self.source
         means = []
         for one in self.alone:
@@ -90,7 +116,12 @@ class Fused:
 
     @public
     def kl(self) -> Array:
-        """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
+        """KL( q(z_O | x_O) || p(z_O) ) per row, in nats.
+
+        Returns
+        -------
+        array (..., B)
+        """
         xp, (u, inverse, excess) = self.xp, self.source
         logs = log1p_or_log(xp, excess, -2.0 * xp.log(xp.linalg.diagonal(inverse)))
         total = xp.sum(u * u + remainder(xp, -logs) + below(xp, inverse), axis=-1)
@@ -119,9 +150,21 @@ class Fused:
     def draw(self, noise: Array) -> tuple[Any, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
-        noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M, view 1's source, ..., view M's];
-        (noise_dim,) for a single row.
-        -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
+        Affine in the noise, differentiable in everything else.
+
+        Parameters
+        ----------
+        noise : array (..., B, noise_dim)
+            Standard normals, columns [source, view 1, ..., view M, view 1's source, ..., view M's]; (noise_dim,) for a
+            single row.
+
+        Returns
+        -------
+        tuple of M arrays (..., B, n_i), or a dict by name
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError
         """
         xp, (u, inverse, _) = self.xp, self.source
         one_library(means=self.alone[0].mean, noise=noise)
@@ -143,17 +186,40 @@ class Fused:
         return found
 
     def split_noise(self, noise: X) -> tuple[X, list[X], list[X]]:
-        """The noise of ``draw``: the source's, each view's, each view's own source's."""
+        """The parts of the noise that ``draw`` takes.
+
+        Parameters
+        ----------
+        noise : array (..., B, noise_dim)
+
+        Returns
+        -------
+        source : array (..., B, d)
+        views : list of M arrays (..., B, n_i)
+        own_sources : list of M arrays (..., B, d)
+        """
         source, *rest = split_noise(noise, (self.rank, *self.prior.dims, *[self.rank] * len(self.alone)))
         return source, rest[: len(self.alone)], rest[len(self.alone) :]
 
     @public
-    def log_density(self, latents: Views[Any]) -> Array:
-        """log q(z_O | x_O) of the observed views' latents, (..., B) nats; what a missing view's hold is ignored.
+    def log_density(self, latents: Views[Array]) -> Array:
+        """log q(z_O | x_O) of the observed views' latents, in nats.
 
-        latents: one array (..., B, n_i) per view, as ``draw`` gives them.
-        log q = log p(z_O) + sum_O log evidence_i(z_i) - log Z,    2 log Z = - log|T| + (|O| - 1) |u^|^2
-                                                                     - sum_O ( log|N_i| + d_i^T N_i^{-1} d_i )
+            log q = log p(z_O) + sum_O log evidence_i(z_i) - log Z
+            2 log Z = - log|T| + (|O| - 1) |u^|^2 - sum_O ( log|N_i| + d_i^T N_i^{-1} d_i )
+
+        Parameters
+        ----------
+        latents : list of M arrays (..., B, n_i), or a dict by name
+            As ``draw`` gives them; what a missing view's hold is ignored.
+
+        Returns
+        -------
+        array (..., B)
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError
         """
         xp, (u, inverse, _) = self.xp, self.source
         _, (rows,), _, _ = enter(self.prior, None, latents=latents)
@@ -170,10 +236,14 @@ class Fused:
 
     @public
     def error_bound(self) -> Array:
-        """How far rounding reaches, (..., B): means, draws and covariances are off by at most so many times their size, the KL
-        by N times that (``fuse``, Notes; frames taken as given). Of subsets on leading axes of a mask, the most of any.
+        """How far rounding reaches: by how much of their size means, draws and covariances can be off; the KL, N times that.
 
-        No digit is promised where it is 1 or more. Take float64 there, coordinates="frame", or a weaker coupling.
+        (``fuse``, Notes; frames taken as given.) Of subsets on leading axes of a mask, the most of any. No digit is promised
+        where it is 1 or more: take float64 there, coordinates="frame", or a weaker coupling.
+
+        Returns
+        -------
+        array (..., B)
         """
         xp, n = self.xp, max(self.prior.dims)
         w: Any = 0.0
@@ -185,7 +255,13 @@ class Fused:
 
     @public
     def covariance(self) -> Array:
-        """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
+        """Cov(z | x_O), dense, the missing views included. For tests and reports.
+
+        Returns
+        -------
+        array (..., B, N, N)
+            N = sum n_i.
+        """
         xp, (_, inverse, _) = self.xp, self.source
         through, own = [], []
         for one, n in zip(self.alone, self.prior.dims, strict=True):
@@ -205,51 +281,50 @@ class Fused:
 @overload
 def fuse(
     prior: JointPrior,
-    means: Views[Any],
-    log_vars: Views[Any] | None = None,
+    means: Views[Array],
+    log_vars: Views[Array] | None = None,
     mask: Mask | None = None,
     coordinates: Literal["latent"] = "latent",
     *,
-    std: Views[Any] | None = None,
+    std: Views[Array] | None = None,
 ) -> Fused: ...
 @overload
 def fuse(
     prior: JointPrior,
-    means: Views[Any],
-    log_vars: Views[Any] | None,
+    means: Views[Array],
+    log_vars: Views[Array] | None,
     mask: Mask | None,
     coordinates: str,
     *,
-    std: Views[Any] | None = None,
+    std: Views[Array] | None = None,
 ) -> Fused | FusedInFrames: ...
 @public
 def fuse(
     prior: JointPrior,
-    means: Views[Any],
-    log_vars: Views[Any] | None = None,
+    means: Views[Array],
+    log_vars: Views[Array] | None = None,
     mask: Mask | None = None,
     coordinates: str = "latent",
     *,
-    std: Views[Any] | None = None,
+    std: Views[Array] | None = None,
 ) -> Fused | FusedInFrames:
     """The fused posterior q(z | x_O): every view's evidence multiplied into the joint prior.
 
     Parameters
     ----------
-    prior
-        A ``JointPrior`` over M views.
-    means, log_vars
-        What each encoder makes of its view alone: one array (..., B, n_i) per view ((n_i,) for a single row), in a list, or in
-        a dict by the prior's names. log_vars must be at most 0, for a view can only add information (log_var = -softplus(s)
-        keeps it so): where values can be seen one above 0 is refused, elsewhere the result has no meaning. What a missing
-        view's hold, NaN included, is ignored and gets gradient 0.
-    mask
+    prior : JointPrior
+        Over M views.
+    means, log_vars : list of M arrays (..., B, n_i), or a dict by the prior's names
+        What each encoder makes of its view alone; (n_i,) for a single row. log_vars must be at most 0, for a view can only add
+        information (log_var = -softplus(s) keeps it so): where values can be seen one above 0 is refused, elsewhere the result
+        has no meaning. What a missing view's hold, NaN included, is ignored and gets gradient 0.
+    mask : None, array (M,) or (..., B, M), or a list or dict by view
         As that of ``kl_divergence``. Leading axes (``subsets`` of the views, for instance) broadcast against the means'.
-    coordinates
+    coordinates : {"latent", "frame"}
         In which coordinates the encoders' covariances are diagonal: those of the latents ("latent", the paper's encoders), or
         those of the frames ("frame": diag exp(log_var_i) is the covariance of Q_i^T z_i; the means stay the latents'). The
         latter needs no factorisation, and square frames.
-    std
+    std : like means
         Standard deviations, at most 1, in place of log_vars.
 
     Returns
@@ -309,7 +384,7 @@ def fuse(
             Direction.of(frame, a[..., None, :], r[..., None, :], mean, spread, bit)
             for frame, (a, r), mean, spread, bit in zip(prior.frames, loadings, mu, log_var, bits, strict=True)
         ]
-        return FusedInFrames.of(prior, bare, xp, tuple(directions), form)
+        return FusedInFrames._of(prior, bare, xp, tuple(directions), form)
     frames: Sequence[Frame] = prior.frames
     if prior.coupling.rank == 0:  # one direction of loading 0: independent views by the same formulas
         frames = [eye_like(xp, like, n, 1) for n in prior.dims]

@@ -74,7 +74,19 @@ class Direction:
 @pytree(data=("prior", "mask", "views", "source"), meta=("xp", "form"))
 @dataclass(frozen=True)
 class FusedInFrames:
-    """q(z | x_O) of each row; made by ``fuse(..., coordinates="frame")``. The methods are those of ``Fused``."""
+    """q(z | x_O) of each row; made by ``fuse(..., coordinates="frame")``. The methods are those of ``Fused``.
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> prior, means = jc.JointPrior.orthogonal(np.eye(2), 0.6), [np.ones((1, 2))] * 2
+    >>> q = jc.fuse(prior, means, [np.full((1, 2), -1.0)] * 2, np.array([True, False]), "frame")
+    >>> bool(np.allclose(q.mean()[1], 0.6)), q.kl().shape, q.covariance().shape, q.noise_dim
+    (True, (1,), (1, 4, 4), 6)
+    >>> latents = q.draw(np.zeros((1, q.noise_dim)))
+    >>> [z.shape for z in latents], q.log_density(latents).shape
+    ([(1, 2), (1, 2)], (1,))
+    """
 
     prior: JointPrior
     mask: Array | None
@@ -84,10 +96,10 @@ class FusedInFrames:
     form: Form = LISTS
 
     @staticmethod
-    def of(
+    def _of(
         prior: JointPrior, mask: Array | None, xp: Namespace, views: tuple[Direction, ...], form: Form = LISTS
     ) -> FusedInFrames:
-        """With what all views together say of the source."""
+        """With what all views together contribute to the source."""
         added: Any = 0.0
         weighted: Any = 0.0
         for one in views:
@@ -103,14 +115,24 @@ class FusedInFrames:
 
     @public
     def mean(self) -> tuple[Any, ...]:
-        """E[z | x_O], one array (..., B, n_i) per view: the missing ones by the prior's conditional."""
+        """E[z | x_O]: for the missing views by the prior's conditional.
+
+        Returns
+        -------
+        tuple of M arrays (..., B, n_i), or a dict by name
+        """
         u, _ = self.source
         found: tuple[Array, ...] = self.form.views([expand(self.xp, one.given(self.xp, u), one.frame) for one in self.views])
         return found
 
     @public
     def kl(self) -> Array:
-        """KL( q(z_O | x_O) || p(z_O) ) per row, (..., B) nats."""
+        """KL( q(z_O | x_O) || p(z_O) ) per row, in nats.
+
+        Returns
+        -------
+        array (..., B)
+        """
         xp, (u, added) = self.xp, self.source
         log_tau = xp.log1p(added)
         total = u * u + remainder(xp, -log_tau)
@@ -126,8 +148,20 @@ class FusedInFrames:
     def draw(self, noise: Array) -> tuple[Any, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
-        noise: (..., B, noise_dim) standard normals, columns [source, view 1, ..., view M]; (noise_dim,) for a single row.
-        -> one array (..., B, n_i) per view; affine in the noise, differentiable in everything else.
+        Affine in the noise, differentiable in everything else.
+
+        Parameters
+        ----------
+        noise : array (..., B, noise_dim)
+            Standard normals, columns [source, view 1, ..., view M]; (noise_dim,) for a single row.
+
+        Returns
+        -------
+        tuple of M arrays (..., B, n_i), or a dict by name
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError
         """
         xp, d, (u, added) = self.xp, self.prior.coupling.rank, self.source
         one_library(means=self.views[0].m, noise=noise)
@@ -144,12 +178,25 @@ class FusedInFrames:
         return found
 
     @public
-    def log_density(self, latents: Views[Any]) -> Array:
-        """log q(z_O | x_O) of the observed views' latents, (..., B) nats; what a missing view's hold is ignored.
+    def log_density(self, latents: Views[Array]) -> Array:
+        """log q(z_O | x_O) of the observed views' latents, in nats.
 
         Per direction the covariance is diag(s^2) + g g^T/tau, s and g from ``slope``. With e_i = (y_i - E y_i)/s_i, h_i =
-        g_i/s_i = (a_i/r_i) rho_i^(1/2) and u* = h^T e/(tau + |h|^2), by Sherman-Morrison and the determinant lemma
-        -2 log q = tau u*^2 + |e - h u*|^2 + log(1 + |h|^2/tau) + sum log(2 pi s^2).
+        g_i/s_i = (a_i/r_i) rho_i^(1/2) and v = h^T e/(tau + |h|^2), by Sherman-Morrison and the determinant lemma
+        -2 log q = tau v^2 + |e - h v|^2 + log(1 + |h|^2/tau) + sum log(2 pi s^2).
+
+        Parameters
+        ----------
+        latents : list of M arrays (..., B, n_i), or a dict by name
+            As ``draw`` gives them; what a missing view's hold is ignored.
+
+        Returns
+        -------
+        array (..., B)
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError
         """
         xp, (u, added) = self.xp, self.source
         _, (rows,), _, _ = enter(self.prior, None, latents=latents)
@@ -170,7 +217,13 @@ class FusedInFrames:
 
     @public
     def covariance(self) -> Array:
-        """Cov(z | x_O), dense, (..., B, N, N) with N = sum n_i, the missing views included. For tests and reports."""
+        """Cov(z | x_O), dense, the missing views included. For tests and reports.
+
+        Returns
+        -------
+        array (..., B, N, N)
+            N = sum n_i.
+        """
         xp, (_, added) = self.xp, self.source
         d, like = self.prior.coupling.rank, added
         rows = []

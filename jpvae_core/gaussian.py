@@ -70,11 +70,23 @@ class JointGaussian:
 
     @public
     def cross_covariance(self, i: int | str, j: int | str) -> Array:
-        """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T, shape (..., n_i, n_j); the identity for i = j. Eq. 6's C is (1, 0).
+        """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T; the identity for i = j. Eq. 6's C is (1, 0).
 
-        i, j: views, by index or by name.
         An independent prior holds no array to imitate and answers in NumPy float64.
         Error: (d/2 + 1/2 + r) eps |Q_i| diag|c_ij| |Q_j|^T entry by entry, r the coefficients' own (docs/error-analysis.md).
+
+        Parameters
+        ----------
+        i, j : int or str
+            Views, by index or by name.
+
+        Returns
+        -------
+        array (..., n_i, n_j)
+
+        Raises
+        ------
+        ShapeError, ArgumentError
         """
         i, j = (one_of_them(name, at, len(self.dims), self.names) for name, at in (("i", i), ("j", j)))
         xp, like = self._library()
@@ -84,17 +96,27 @@ class JointGaussian:
 
     @public
     def covariance(self) -> Array:
-        """Sigma, dense, (..., N, N) with N = sum n_i (Eq. 6). For tests and reports: nothing in the KL needs it.
+        """Sigma, dense (Eq. 6). For tests and reports: nothing in the KL needs it.
 
         Error: that of ``cross_covariance``; the diagonal blocks are exact.
+
+        Returns
+        -------
+        array (..., N, N)
+            N = sum n_i.
         """
         return self._assemble(self.cross_covariance)
 
     @public
     def precision(self) -> Array:
-        """Sigma^{-1}, dense, (..., N, N), in closed form (Eq. 8 for two views): no inverse is taken.
+        """Sigma^{-1}, dense, in closed form (Eq. 8 for two views): no inverse is taken.
 
         Error: (d/2 + 1 + r) eps (I + |Q_i| diag|c| |Q_j|^T) entry by entry, c the directional coefficients of Sigma^{-1}.
+
+        Returns
+        -------
+        array (..., N, N)
+            N = sum n_i.
         """
         xp, like = self._library()
 
@@ -106,29 +128,43 @@ class JointGaussian:
 
     @public
     def log_det(self) -> Array:
-        """log|Sigma| in nats, shape (...), at most 0.
+        """log|Sigma| in nats, at most 0.
 
         Relative error: (d/2 + 14.5) eps for two views, (d/2 + 2M + 19) eps for any number: for weak and strong coupling alike.
+
+        Returns
+        -------
+        array (...)
         """
         xp, _ = self._library()
         return self.coupling.log_det(xp)
 
     @public
     def max_singular_value(self) -> Array:
-        """The largest singular value of any C_ij, shape (...): below 1 in exact arithmetic (Thm 2.1).
+        """The largest singular value of any C_ij: below 1 in exact arithmetic (Thm 2.1).
 
         Relative error: that of s, or of a_i a_j.
+
+        Returns
+        -------
+        array (...)
         """
         xp, _ = self._library()
         return self.coupling.max_correlation(xp)
 
     @public
     def orthogonality_defect(self) -> Array:
-        """The largest entry of any |Q_i^T Q_i - I|, shape (...): 0 where the frames are what they should be.
+        """The largest entry of any |Q_i^T Q_i - I|: 0 where the frames are what they should be.
 
         Everything else here takes orthonormal columns for granted: ``max_singular_value`` never reads the frames.
 
-        >>> import jpvae_core as jc
+        Returns
+        -------
+        array (...)
+
+        Examples
+        --------
+        >>> import numpy as np, jpvae_core as jc
         >>> float(jc.JointPrior.orthogonal(2.0 * jc.skew(np.ones(1), 2), 0.5).orthogonality_defect())
         3.0
         """
@@ -146,9 +182,23 @@ class JointGaussian:
 
         Frames are orthonormal to within the tolerance only, which moves Sigma's eigenvalues by about as much: under a coupling
         closer to 1 than that, whether the numbers as stored are positive definite is for ``jpvae verify`` to prove.
-        tolerance: the ``orthogonality_defect`` allowed; the square root of the dtype's eps without it.
         It reads values, so it works on concrete arrays only, not under jit or compile, and waits for a GPU: call it once.
-        Raises NotOrthogonal; NotAContraction where log|Sigma| is not finite: |alpha| >= 1 or a logit that is not a number.
+
+        Parameters
+        ----------
+        tolerance : number, or None
+            The ``orthogonality_defect`` allowed; None: the square root of the dtype's eps.
+
+        Returns
+        -------
+        JointPrior
+
+        Raises
+        ------
+        NotOrthogonal
+        NotAContraction
+            If log|Sigma| is not finite: |alpha| >= 1, or a logit that is not a number.
+        ArgumentError
         """
         xp, like = self._library()
         allowed = math.sqrt(xp.finfo(like.dtype).eps) if tolerance is None else number("tolerance", tolerance)

@@ -63,21 +63,36 @@ def kl_divergence(
 ) -> X:
     """KL( prod_{i observed} N(mu_i, diag exp(log_var_i)) || p(z_observed) ) per row, in nats.
 
-    prior: a ``JointPrior``; means, log_vars: one array (..., B, n_i) per view (or (n_i,) for a single row), in a list, a tuple,
-    or a dict by the prior's names; std: standard deviations in place of log_vars.
-    mask: None (all observed), (M,) or (..., B, M), True or 1 where a view is observed; also a list or a dict with one truth
-    value or one column (..., B) per view. A missing view is integrated out of the prior; whatever its means and log_vars hold,
-    NaN included, is ignored and gets gradient 0. A row with no view at all has KL 0.
-    -> (..., B) (or () for a single row). Parameters' leading axes broadcast against the data's (a stack of models).
+    A missing view is integrated out of the prior. A row without any view has KL 0. Parameters' leading axes broadcast against
+    the data's (a stack of models).
     Error: at most c eps K, K the same sum with every term in absolute value: c = 3n/2 + d + M/2 + 22, n = max n_i, for two
     views; on a shared source 2 F_a + 5M/2 + 2 more, F_a = 4 + 2 max softplus|logits|. No factor grows as s -> 1.
-    Raises ShapeError, DtypeError, LibraryError, ArgumentError.
     Source: Eq. 7 in the rotated coordinates of ``JointPrior``; equals Eq. 9 and Eq. 16 where they apply.
 
+    Parameters
+    ----------
+    prior : JointPrior
+    means, log_vars : list or tuple of M arrays (..., B, n_i), or a dict by the prior's names
+        (n_i,) for a single row. What a missing view holds, NaN included, is ignored and gets gradient 0.
+    mask : None, array (M,) or (..., B, M), or a list or dict by view
+        True or 1 where a view is observed; None: all are. In a list or dict, one truth value or one column (..., B) per view.
+    std : like means
+        Standard deviations in place of log_vars.
+
+    Returns
+    -------
+    array (..., B), or () for a single row
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError, ArgumentError
+
+    Examples
+    --------
     >>> import numpy as np, jpvae_core as jc
     >>> mu, log_var = [np.ones((1, 2)), np.ones((1, 2))], [np.zeros((1, 2)), np.zeros((1, 2))]
-    >>> bool(jc.kl_divergence(jc.JointPrior.independent([2, 2]), mu, log_var)[0] == 2.0)
-    True
+    >>> jc.kl_divergence(jc.JointPrior.independent([2, 2]), mu, log_var)
+    array([2.])
     """
     kind, given = spread_of(log_vars, std)
     xp, (mu, log_var), bare, form = enter(prior, mask, means=means, **{kind: given})
@@ -124,8 +139,29 @@ def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array
 def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
     """The paper's Eq. 9, as printed: a reference that takes the inverses D_1, D_2 and loses all digits as sigma_1(C) -> 1.
 
-    means, log_vars: two arrays (..., B, n_i); C = Cov(z_2, z_1): (..., n_2, n_1), sigma_1(C) < 1  ->  (..., B), nats.
     Error: as 3n eps growth |D|^2 (|mu|^2 + tr Sigma_q + 1), |D| = 1/(1 - sigma_1^2); all terms: docs/error-analysis.md.
+
+    Parameters
+    ----------
+    means, log_vars : two arrays (..., B, n_i) each
+    C : array (..., n_2, n_1)
+        Cov(z_2, z_1), sigma_1(C) < 1.
+
+    Returns
+    -------
+    array (..., B)
+        In nats.
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> means, log_vars, C = [np.ones((1, 2))] * 2, [np.zeros((1, 2))] * 2, np.zeros((2, 2))
+    >>> jc.kl_eq9(means, log_vars, C)
+    array([2.])
     """
     xp, means, log_vars = _dense(means, log_vars, C=C)
     if C.ndim < 2:
@@ -149,9 +185,32 @@ def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
 def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float | Array) -> X:
     """The paper's Eq. 16 for C = alpha * rotation, corrected: the cross term is 2 gamma mu_2^T C mu_1, gamma = 1/(1 - alpha^2).
 
-    (It prints mu_1^T C mu_2, which agrees only for symmetric C.) A reference: kl_divergence has no cancellation.
-    means, log_vars: two arrays (..., B, n); rotation: (..., n, n); alpha: a number or (...), |alpha| < 1  ->  (..., B), nats.
+    (It prints mu_1^T C mu_2, which agrees only for symmetric C.) A reference: ``kl_divergence`` has no cancellation.
     Error: (n + gamma/2 + 12) eps times the same sum with every term in absolute value.
+
+    Parameters
+    ----------
+    means, log_vars : two arrays (..., B, n) each
+    rotation : array (..., n, n)
+    alpha : number or array (...)
+        |alpha| < 1.
+
+    Returns
+    -------
+    array (..., B)
+        In nats.
+
+    Raises
+    ------
+    NotAContraction
+        If a plain number is outside (-1, 1).
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.kl_eq16([np.ones((1, 2))] * 2, [np.zeros((1, 2))] * 2, np.eye(2), 0.0)
+    array([2.])
     """
     held = array_of("alpha", alpha)
     xp, means, log_vars = _dense(means, log_vars, rotation=rotation, **({} if held is None else {"alpha": held}))
@@ -175,8 +234,28 @@ def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float
 def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
     """Eq. 7, dense: KL( N(mu, diag sigma^2) || N(0, covariance) ) by slogdet and solve; any covariance, any number of views.
 
-    means, log_vars: arrays (..., B, n_i); covariance: (..., N, N) positive definite, N = sum n_i  ->  (..., B), nats.
     Error: as 3N eps growth |covariance^{-1}|^2 (|mu|^2 + tr Sigma_q + 1); all terms: docs/error-analysis.md.
+
+    Parameters
+    ----------
+    means, log_vars : arrays (..., B, n_i)
+    covariance : array (..., N, N)
+        Positive definite, N = sum n_i.
+
+    Returns
+    -------
+    array (..., B)
+        In nats.
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.kl_dense([np.ones((1, 2))] * 2, [np.zeros((1, 2))] * 2, np.eye(4))
+    array([2.])
     """
     xp, means, log_vars = _dense(means, log_vars, covariance=covariance)
     if not means:

@@ -23,11 +23,24 @@ class Moments:
     Error: with B rows, entries up to X and deviations up to D, the mean is off by at most (B/2 + 1) X eps, the
     covariance by [(B/2 + 2) D^2 + (2B + 4) D X + (B X)^2 eps] eps.
 
-    >>> moments = Moments()
+    Attributes
+    ----------
+    count : int
+        The number of rows so far.
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> moments = jc.Moments()
     >>> for batch in (np.asarray([[1.0, 2.0], [3.0, 5.0]]), np.asarray([[5.0, 2.0]])):
     ...     _ = moments.update(batch)
     >>> moments.mean
     array([3., 3.])
+    >>> moments.covariance
+    array([[4., 0.],
+           [0., 3.]])
+    >>> moments.merge(jc.Moments().update(np.zeros((1, 2)))).count
+    4
     """
 
     def __init__(self) -> None:
@@ -36,7 +49,24 @@ class Moments:
         self._scatter: np.ndarray[Any, Any] | None = None
 
     def update(self, rows: Array) -> Moments:
-        """Add rows (B, n); B may be 0. Raises ShapeError where n differs from earlier batches. Returns self."""
+        """Add rows.
+
+        Parameters
+        ----------
+        rows : array (B, n)
+            Real numbers of any library; B may be 0.
+
+        Returns
+        -------
+        Moments
+            Itself.
+
+        Raises
+        ------
+        ShapeError
+            If rows has another number of columns than earlier batches, or is not (B, n).
+        DtypeError, LibraryError
+        """
         one_library(rows=rows)
         if library_of(rows) == "torch":
             check_dense("rows", rows)
@@ -55,7 +85,21 @@ class Moments:
         return self.merge(batch)
 
     def merge(self, other: Moments) -> Moments:
-        """Add everything that ``other`` has seen, as if its rows had come here. Returns self."""
+        """Add everything that ``other`` has seen, as if its rows had come here.
+
+        Parameters
+        ----------
+        other : Moments
+
+        Returns
+        -------
+        Moments
+            Itself.
+
+        Raises
+        ------
+        ShapeError, ArgumentError
+        """
         if not isinstance(other, Moments):
             raise ArgumentError(f"other is {shown(other)}; expected a Moments")
         if other._mean is None or other._scatter is None:

@@ -32,17 +32,55 @@ from .pytrees import pytree
 class JointPrior(JointGaussian):
     """A joint Gaussian prior N(0, Sigma) over M latent vectors; make one with a constructor below.
 
-    dims: the latent sizes (n_1, ..., n_M). Parameters may carry leading batch axes (a stack of models).
-    names: the views' names, by which a dict of views is read (``named``), or None.
-    Two priors are equal (==) where dims, names, the kind of coupling, the library and every array's values are.
+    Parameters may carry leading batch axes (a stack of models). Two priors are equal (==) where dims, names, the kind of
+    coupling, the library and every array's values are.
+
+    Attributes
+    ----------
+    dims : tuple of int
+        The latent sizes (n_1, ..., n_M).
+    names : tuple of str, or None
+        The views' names, by which a dict of views is read (``named``).
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.6).check()
+    >>> prior.dims, prior.rank, prior.noise_dim
+    ((2, 2), 2, 4)
+    >>> prior.cross_covariance(1, 0)
+    array([[0.6, 0. ],
+           [0. , 0.6]])
+    >>> bool(np.allclose(prior.covariance() @ prior.precision(), np.eye(4)))
+    True
+    >>> float(prior.max_singular_value()), float(prior.log_det().round(6))  # 2 log(1 - 0.36)
+    (0.6, -0.892574)
     """
 
     @staticmethod
     def independent(dims: Sequence[int] | Mapping[str, int], *, like: Array | None = None) -> JointPrior:
-        """C = 0: M ordinary VAEs side by side. dims: M positive integers, or a dict of them by the views' names.
+        """C = 0: M ordinary VAEs side by side.
 
-        like: an array whose library, dtype and device this prior's own matrices take. Without it they are NumPy's, in
-        float64, and any library's rows are accepted.
+        Parameters
+        ----------
+        dims : sequence of M positive integers, or a dict of them by the views' names
+        like : array, or None
+            Its library, dtype and device are those of this prior's own matrices. None: they are NumPy's, in float64, and any
+            library's rows are accepted.
+
+        Returns
+        -------
+        JointPrior
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError, ArgumentError
+
+        Examples
+        --------
+        >>> import jpvae_core as jc
+        >>> jc.JointPrior.independent({"scan": 2, "genes": 3}).dims
+        (2, 3)
         """
         sizes = check_sizes(dims)
         held: tuple[Array, ...] = ()
@@ -58,11 +96,35 @@ class JointPrior(JointGaussian):
     def orthogonal(rotation: Array, alpha: float | Array | Bounded[Any], *, validate: bool = False) -> JointPrior:
         """C = Cov(z_2, z_1) = alpha * rotation (Thm 2.2): two views of one latent size.
 
-        rotation: (..., n, n) orthogonal; alpha: a number or (...), |alpha| < 1, or what ``tanh_bound(t)`` makes of a free
-        parameter t: (...), which keeps the digits of 1 - alpha^2 where alpha itself rounds to 1 (from t = 18 in float32);
-        validate: whether to ``check`` the values.
-        Raises NotAContraction for a number outside (-1, 1), ShapeError where rotation is not square or alpha has an axis more
-        than a stack of rotations has: a correlation for each direction is what ``svd`` takes.
+        Parameters
+        ----------
+        rotation : array (..., n, n)
+            Orthogonal.
+        alpha : number, array (...) or Bounded
+            |alpha| < 1; or what ``tanh_bound(t)`` makes of a free parameter t, (...), which keeps the digits of 1 - alpha^2
+            where alpha itself rounds to 1 (from t = 18 in float32).
+        validate : bool
+            Whether to ``check`` the values.
+
+        Returns
+        -------
+        JointPrior
+
+        Raises
+        ------
+        NotAContraction
+            If a number is outside (-1, 1).
+        ShapeError
+            If rotation is not square, or alpha has more axes than a stack of rotations has: a correlation for each direction is
+            what ``svd`` takes.
+        DtypeError, LibraryError
+
+        Examples
+        --------
+        >>> import numpy as np, jpvae_core as jc
+        >>> jc.JointPrior.orthogonal(jc.orthogonal(np.asarray([1.0]), 2), 0.5).cross_covariance(1, 0)
+        array([[ 0. ,  0.5],
+               [-0.5,  0. ]])
         """
         held = alpha.value if isinstance(alpha, Bounded) else array_of("alpha", alpha)
         arrays: dict[str, Any] = {"rotation": rotation} | ({} if held is None else {"alpha": held})
@@ -89,8 +151,33 @@ class JointPrior(JointGaussian):
     def svd(U: Array, logits: Array, V: Array, bound: str = "sigmoid", *, validate: bool = False) -> JointPrior:
         """C = Cov(z_2, z_1) = U diag(s) V^T with every s inside its bound, so sigma_1(C) < 1 (Thm 2.1): two views.
 
-        U: (..., n_2, d) and V: (..., n_1, d) semi-orthogonal; logits: (..., d).
-        bound: "sigmoid", s in (0, 1), or "tanh", s = tanh(logits/2) in (-1, 1); validate: whether to ``check`` the values.
+        Parameters
+        ----------
+        U : array (..., n_2, d)
+            Semi-orthogonal.
+        logits : array (..., d)
+        V : array (..., n_1, d)
+            Semi-orthogonal.
+        bound : {"sigmoid", "tanh"}
+            s = sigmoid(logits) in (0, 1), or s = tanh(logits/2) in (-1, 1).
+        validate : bool
+            Whether to ``check`` the values.
+
+        Returns
+        -------
+        JointPrior
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError, ArgumentError
+
+        Examples
+        --------
+        >>> import numpy as np, jpvae_core as jc
+        >>> jc.JointPrior.svd(np.eye(3)[:, :1], np.zeros(1), np.eye(2)[:, :1]).cross_covariance(1, 0)
+        array([[0.5, 0. ],
+               [0. , 0. ],
+               [0. , 0. ]])
         """
         one_library(U=U, logits=logits, V=V)
         check_dtype(U=U, logits=logits, V=V)
@@ -109,11 +196,32 @@ class JointPrior(JointGaussian):
     def canonical(frames: Sequence[Array] | None, logits: float | Array, *, validate: bool = False) -> JointPrior:
         """M views on one shared source: C_ij = Q_i diag(a_i a_j) Q_j^T with squared loadings a^2 = sigmoid(logits).
 
-        frames: M arrays (..., n_i, d) semi-orthogonal, or None: every one is the identity, the latents are coupled one by one;
-        logits: (..., M, d), or one number for all loadings (with frames alone); beyond +-88.72 (float64: +-709.78) as there;
-        validate: whether to ``check`` the values.
         Two views with equal logits are ``svd(Q_2, logits, Q_1)``; all loadings equal is the orthogonal variant, alpha = a^2.
         Source: a factor model in rotated coordinates; the paper has two views only.
+
+        Parameters
+        ----------
+        frames : M arrays (..., n_i, d), or None
+            Semi-orthogonal. None: every one is the identity, the latents are coupled one by one.
+        logits : array (..., M, d), or a number
+            One number for all loadings needs frames. Those beyond +-88.72 (float64: +-709.78) count as that value.
+        validate : bool
+            Whether to ``check`` the values.
+
+        Returns
+        -------
+        JointPrior
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError, ArgumentError
+
+        Examples
+        --------
+        >>> import numpy as np, jpvae_core as jc
+        >>> jc.JointPrior.canonical([np.eye(2)] * 3, 0.0).cross_covariance(2, 1)
+        array([[0.5, 0. ],
+               [0. , 0.5]])
         """
         held = array_of("logits", logits)
         if frames is None:
@@ -156,13 +264,30 @@ class JointPrior(JointGaussian):
     def from_covariance(C: Array, *, rank: int | None = None) -> JointPrior:
         """The two-view prior with Cov(z_2, z_1) = C, or with the nearest C of a lower rank: the largest singular values kept.
 
-        C: (..., n_2, n_1), values that can be read (not under jit), every singular value below 1; rank: 1 <= rank <= min(n).
-        -> an ``svd`` prior of signed correlations in C's library, dtype and device. A start, or a given model: no gradient
-        passes through the singular value decomposition.
+        A start, or a given model: no gradient passes through the singular value decomposition.
         Error of the new C: 4 (1 + n) eps |C|_2, in C's dtype (a decomposition in float64, its factors rounded once).
-        Raises NotAContraction where a singular value is 1 or more, or not a number (Thm 2.1).
 
-        >>> import jpvae_core as jc
+        Parameters
+        ----------
+        C : array (..., n_2, n_1)
+            Values that can be read (not under jit), every singular value below 1.
+        rank : int, or None
+            1 <= rank <= min(n_1, n_2); None: all.
+
+        Returns
+        -------
+        JointPrior
+            An ``svd`` prior of signed correlations.
+
+        Raises
+        ------
+        NotAContraction
+            If a singular value is 1 or more, or not a number (Thm 2.1).
+        ShapeError, DtypeError, LibraryError, ArgumentError
+
+        Examples
+        --------
+        >>> import numpy as np, jpvae_core as jc
         >>> prior = jc.JointPrior.from_covariance(np.asarray([[0.5, 0.0], [0.0, -0.2]]))
         >>> prior.cross_covariance(1, 0).round(12) + 0.0
         array([[ 0.5,  0. ],
@@ -194,7 +319,22 @@ class JointPrior(JointGaussian):
 
         (The order of a dict means nothing: JAX sorts its keys where it enters a transformation.)
 
-        >>> import jpvae_core as jc
+        Parameters
+        ----------
+        *names : str
+            M different names.
+
+        Returns
+        -------
+        JointPrior
+
+        Raises
+        ------
+        ArgumentError
+
+        Examples
+        --------
+        >>> import numpy as np, jpvae_core as jc
         >>> prior = jc.JointPrior.independent([2, 3]).named("scan", "genes")
         >>> sorted(jc.conditional_mean(prior, {"genes": np.ones(3), "scan": np.zeros(2)}, {"scan": 0, "genes": 1}))
         ['genes', 'scan']
@@ -208,9 +348,22 @@ class JointPrior(JointGaussian):
     def marginal(self, views: Sequence[int | str | bool]) -> JointPrior:
         """The prior of some views, in this order: the others are integrated out. Exact; gradients pass.
 
-        views: distinct indices, or names where the prior has them; or one boolean per view, as in a mask.
+        Parameters
+        ----------
+        views : sequence of int or str, or of M booleans
+            Distinct indices, or names where the prior has them; or one boolean per view, as in a mask.
 
-        >>> import jpvae_core as jc
+        Returns
+        -------
+        JointPrior
+
+        Raises
+        ------
+        ShapeError, ArgumentError
+
+        Examples
+        --------
+        >>> import numpy as np, jpvae_core as jc
         >>> prior = jc.JointPrior.canonical([np.eye(2)] * 3, np.asarray([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]))
         >>> bool((prior.marginal([2, 0]).cross_covariance(1, 0) == prior.cross_covariance(0, 2)).all())
         True
@@ -225,10 +378,31 @@ class JointPrior(JointGaussian):
 
     @public
     def to(self, like: Array | None = None, *, dtype: Any = None, device: Any = None) -> JointPrior:
-        """The same prior in another dtype ("float32" or the library's own name for it), on another device, in another library.
+        """The same prior in another dtype, on another device, in another library.
 
-        like: an array whose library, dtype and device are taken. Gradients pass unless the library changes.
-        A coupling too strong for float32 becomes the strongest that float32 holds (logits of +-88.72).
+        Gradients pass unless the library changes. A coupling too strong for float32 becomes the strongest that float32 holds
+        (logits of +-88.72).
+
+        Parameters
+        ----------
+        like : array, or None
+            Its library, dtype and device are taken.
+        dtype : "float32", "float64" or the library's own name for one, or None
+        device : the library's own name for one, or None
+
+        Returns
+        -------
+        JointPrior
+
+        Raises
+        ------
+        DtypeError, LibraryError, ArgumentError
+
+        Examples
+        --------
+        >>> import numpy as np, jpvae_core as jc
+        >>> jc.JointPrior.orthogonal(np.eye(2), 0.5).to(dtype="float32").dtype
+        dtype('float32')
         """
         if like is not None:
             if isinstance(like, str) or not hasattr(like, "shape"):

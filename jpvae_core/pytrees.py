@@ -30,8 +30,14 @@ def register_jax() -> None:
     It happens by itself with the first JAX array that any function here is given, and at import where JAX is imported
     first. Call it where neither comes in time: for priors of independent views or of NumPy arrays that enter ``jax.jit``
     before any JAX array was seen. A vmap axis needs leading axes on every array of the prior (a stack of models).
-    -> None. Raises ImportError without JAX.
 
+    Raises
+    ------
+    ImportError
+        Without JAX.
+
+    Examples
+    --------
     >>> import jax, numpy as np, jpvae_core as jc
     >>> jc.register_jax()
     >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.5)

@@ -22,8 +22,26 @@ from .rotated import expand, rotate, square
 def reparameterize(mean: X, log_var: X, noise: X) -> X:
     """z = mu + diag(sigma) eps with sigma = exp(log_var / 2) (the paper's section 2.1 prints sigma^2: an erratum).
 
-    mean, log_var, noise: arrays that broadcast to one shape  ->  that shape.
     Error: (|mu|/2 + 5 sigma |eps|) times the machine epsilon.
+
+    Parameters
+    ----------
+    mean, log_var, noise : arrays that broadcast to one shape
+        noise: standard normals.
+
+    Returns
+    -------
+    array of that shape
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.reparameterize(np.ones(2), 2.0 * np.log(np.asarray([1.0, 3.0])), np.asarray([-1.0, 2.0])).round(12)
+    array([0., 7.])
     """
     xp = one_library(mean=mean, log_var=log_var, noise=noise)
     check_dtype(mean=mean, log_var=log_var, noise=noise)
@@ -41,11 +59,36 @@ def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tupl
 
     Several missing views share one draw of the source, so they are coherent with each other: their joint distribution
     is the prior's conditional, not a product. Any pattern per row; a row with no view observed is a draw from the prior.
-
-    prior, latents, mask: as the prior, means and mask of ``kl_divergence``; latents are ignored where missing, NaN included.
-    noise: (..., B, prior.noise_dim) standard normals, (prior.noise_dim,) for one row; columns [source, view 1, ..., view M]
-    -> one array (..., B, n_i) per view. Differentiable in latents and in the prior's parameters.
+    Differentiable in latents and in the prior's parameters.
     Error: (n/2 + d/2 + 1 + r) eps times the draw with every term in absolute value (docs/error-analysis.md).
+
+    Parameters
+    ----------
+    prior : JointPrior
+    latents : list of M arrays (..., B, n_i), or a dict by the prior's names
+        Ignored where missing, NaN included.
+    mask : array (M,) or (..., B, M), or a list or dict by view
+        As that of ``kl_divergence``; not None.
+    noise : array (..., B, prior.noise_dim)
+        Standard normals, columns [source, view 1, ..., view M]; (prior.noise_dim,) for one row.
+
+    Returns
+    -------
+    tuple of M arrays (..., B, n_i), or a dict by name
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError, ArgumentError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.6)
+    >>> noise = np.zeros((1, prior.noise_dim))
+    >>> noise[:, 2:] = 1.0  # view 2's own: its conditional standard deviation is sqrt(1 - 0.6^2) = 0.8
+    >>> z = jc.complete(prior, [np.ones((1, 2)), np.zeros((1, 2))], np.array([True, False]), noise)
+    >>> z[1].round(12)
+    array([[1.4, 1.4]])
     """
     xp, bits, clean, form = door(prior, latents, mask)
     one_library(latents=clean[0], noise=noise)
@@ -75,9 +118,30 @@ def split_noise(noise: X, sizes: Sequence[int]) -> list[X]:
 
 @public
 def sample(prior: JointPrior, noise: X) -> tuple[X, ...]:
-    """Draw all latents from the prior N(0, Sigma). noise: (..., B, prior.noise_dim)  ->  one array (..., B, n_i) per view.
+    """Draw all latents from the prior N(0, Sigma).
 
-    One draw without its axis: (prior.noise_dim,) -> (n_i,). Error: as ``complete``.
+    Error: as ``complete``.
+
+    Parameters
+    ----------
+    prior : JointPrior
+    noise : array (..., B, prior.noise_dim)
+        Standard normals; (prior.noise_dim,) for one draw.
+
+    Returns
+    -------
+    tuple of M arrays (..., B, n_i)
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError, ArgumentError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.9)
+    >>> [z.shape for z in jc.sample(prior, np.random.default_rng(0).standard_normal((5, prior.noise_dim)))]
+    [(5, 2), (5, 2)]
     """
     check_prior(prior)
     xp = one_library(noise=noise, **prior.named_arrays)

@@ -19,16 +19,31 @@ def sign_matrix(n: int, r: int, *, like: None = None) -> Floats: ...
 @overload
 def sign_matrix(n: int, r: int, *, like: X) -> X: ...
 def sign_matrix(n: int, r: int, *, like: X | None = None) -> X | Floats:
-    """The paper's ``J_r = diag(1_{n-r}, -1_r)`` as a vector of n signs; det J_r = (-1)^r.
+    """The paper's ``J_r = diag(1_{n-r}, -1_r)`` as a vector of n signs, exact; det J_r = (-1)^r.
 
     Any vector of +-1 serves as ``signs`` elsewhere. The ordered J_r reaches all orthogonal matrices but a null set
     (diag(-1, 1) is out of reach for n = 2); a general vector of signs reaches every one. r is discrete: it has no
-    gradient and is not learned.
+    gradient and is not learned. Source: paper section 2.6.
 
-    n, r: integers, 0 <= r <= n. ``like``: an array whose library, dtype and device the result takes (NumPy float64
-    without it).  ->  (n,), exact.  Source: paper section 2.6.
+    Parameters
+    ----------
+    n, r : int
+        0 <= r <= n.
+    like : array, or None
+        Its library, dtype and device are the result's; None: NumPy float64.
 
-    >>> sign_matrix(4, 1)
+    Returns
+    -------
+    array (n,)
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import jpvae_core as jc
+    >>> jc.sign_matrix(4, 1)
     array([ 1.,  1.,  1., -1.])
     """
     n, r = integer("n", n), integer("r", r)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._checks import check_dtype, check_last, check_square
 from ._named import integer, one_library
-from ._xp import X, asarray_like, device, exporting, indices_like, public
+from ._xp import Array, Namespace, X, asarray_like, device, exporting, indices_like, public
 from .errors import ShapeError
 
 
@@ -16,14 +16,27 @@ from .errors import ShapeError
 def skew(params: X, n: int) -> X:
     """The skew-symmetric matrix whose strict upper triangle, read row by row, is ``params``.
 
-    ``A[i, j] = params[k]``, ``A[j, i] = -params[k]`` for i < j, zero diagonal; exact, no arithmetic but a sign.
-
-    params: (..., n(n-1)/2)  ->  (..., n, n).  Raises ShapeError for another number of entries.
-    Error: none, entries are moved and negated.
+    ``A[i, j] = params[k]``, ``A[j, i] = -params[k]`` for i < j, zero diagonal. Exact: entries are moved and negated.
     Source: paper section 2.6.
 
-    >>> import numpy as np
-    >>> skew(np.asarray([1.0, 2.0, 3.0]), 3)
+    Parameters
+    ----------
+    params : array (..., n(n-1)/2)
+    n : int
+        The size of the matrix.
+
+    Returns
+    -------
+    array (..., n, n)
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.skew(np.asarray([1.0, 2.0, 3.0]), 3)
     array([[ 0.,  1.,  2.],
            [-1.,  0.,  3.],
            [-2., -3.,  0.]])
@@ -31,9 +44,7 @@ def skew(params: X, n: int) -> X:
     n = integer("n", n)
     if n < 1:
         raise ShapeError(f"n is {n}; expected at least 1")
-    xp = one_library(params=params)
-    check_dtype(params=params)
-    check_last("params", params, n * (n - 1) // 2, f"the n(n-1)/2 entries of a skew {n}x{n} matrix")
+    xp = check_entries(params, n)
     if n == 1:
         return xp.zeros((*params.shape[:-1], 1, 1), dtype=params.dtype, device=device(params))
     places = _places(n)
@@ -42,14 +53,35 @@ def skew(params: X, n: int) -> X:
     return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, signs)
 
 
+def check_entries(params: Array, n: int) -> Namespace:
+    """``params`` are n(n-1)/2 numbers; their namespace."""
+    xp = one_library(params=params)
+    check_dtype(params=params)
+    check_last("params", params, n * (n - 1) // 2, f"the n(n-1)/2 entries of a skew {n}x{n} matrix")
+    return xp
+
+
 @public
 def skew_entries(A: X) -> X:
     """The entries of which ``skew`` makes A: its strict upper triangle, read row by row. Exact; differentiable.
 
-    A: (..., n, n) skew-symmetric (the lower triangle is not read)  ->  (..., n(n-1)/2).
+    Parameters
+    ----------
+    A : array (..., n, n)
+        Skew-symmetric; the lower triangle is not read.
 
-    >>> import numpy as np
-    >>> skew_entries(skew(np.asarray([1.0, 2.0, 3.0]), 3))
+    Returns
+    -------
+    array (..., n(n-1)/2)
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError
+
+    Examples
+    --------
+    >>> import numpy as np, jpvae_core as jc
+    >>> jc.skew_entries(jc.skew(np.asarray([1.0, 2.0, 3.0]), 3))
     array([1., 2., 3.])
     """
     xp = one_library(A=A)

@@ -34,12 +34,29 @@ from .prior import JointPrior
 def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Any] | Array | None = None) -> Any:
     """Masks for the subset objective: all that each row has, then parts of it.
 
-    prior: for its views and their names.
-    mask: an array (M,) or (B, M), or in any other form that ``kl_divergence`` takes; None: all observed.
-    parts: a list of parts, each one view, a list of views (indices or names) or of M booleans; or an array of masks (K - 1, M)
-    or (K - 1, B, M), drawn at random for instance; None: each view by itself. A row that has no view of a part keeps all there.
-    -> (K, B, M), or (K, 1, M) for one pattern, boolean, of the library of mask or parts; the first is the mask.
+    A row that has no view of a part keeps all its views there.
 
+    Parameters
+    ----------
+    prior : JointPrior
+        For its views and their names.
+    mask : None, array (M,) or (B, M), or a list or dict by view
+        As that of ``kl_divergence``; None: all observed.
+    parts : list, array (K - 1, M) or (K - 1, B, M), or None
+        A list of parts, each one view, a list of views (indices or names) or of M booleans; or an array of masks, drawn at
+        random for instance; None: each view by itself.
+
+    Returns
+    -------
+    boolean array (K, B, M), or (K, 1, M) for one pattern
+        In the library of mask or parts; the first of the K is the mask.
+
+    Raises
+    ------
+    ShapeError, LibraryError, ArgumentError
+
+    Examples
+    --------
     >>> import numpy as np, jpvae_core as jc
     >>> masks = jc.subsets(jc.JointPrior.independent([2, 2]), np.array([[True, True], [True, False]]))
     >>> masks[:, 0].tolist(), masks[:, 1].tolist()
@@ -47,9 +64,9 @@ def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Any] | 
     """
     check_prior(prior)
     M, given = len(prior.dims), isinstance(parts, list | tuple) or parts is None
-    wanted: Any = np.eye(M, dtype=bool) if parts is None else parts
-    if parts is not None and given:
-        wanted = _chosen(prior, parts)
+    wanted: Any = _chosen(prior, range(M) if parts is None else parts) if given else parts
+    if given and not wanted:  # no part beside all that a row has
+        wanted = np.zeros((0, M), dtype=bool)
     columns: Any = mask.values() if by_name(mask) else mask if isinstance(mask, list | tuple) else [mask]
     arrays = (x for x in (*columns, wanted) if hasattr(x, "shape") and library_of(x) != "numpy")
     like: Any = next(arrays, np.zeros(()))
@@ -71,35 +88,59 @@ def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Any] | 
     return xp.concat([first, kept], axis=0)
 
 
-def _chosen(prior: JointPrior, parts: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    table = np.zeros((len(parts), len(prior.dims)), dtype=bool)
+def _chosen(prior: JointPrior, parts: Any) -> list[list[bool]]:
+    """A row of booleans for each part."""
+    M, rows = len(prior.dims), []
     for k, part in enumerate(parts):
         one = isinstance(part, str | int) and not isinstance(part, bool)
-        table[k, chosen(f"parts[{k}]", [part] if one else part, len(prior.dims), prior.names)] = True
-    return table
+        at = chosen(f"parts[{k}]", [part] if one else part, M, prior.names)
+        rows.append([i in at for i in range(M)])
+    return rows
 
 
 @public
 def subset_loss(
     prior: JointPrior,
-    log_probs: Views[Any],
+    log_probs: Views[Array],
     kl: Array,
     masks: Array,
     *,
     weights: Sequence[float] | None = None,
     beta: float | Array = 1.0,
-    cross: float = 1.0,
+    cross: float | Array = 1.0,
 ) -> Any:
     """The loss of each row under the subset objective, in nats, to be minimised. With the mean over rows it is a training loss.
 
-    prior: for its views and their names.
-    log_probs: one array per view, log p(x_i | z_i^k) of latents drawn for each subset: (K, B), or (S, K, B) for S draws. Where
-    x_i is missing any FINITE number will do (fill missing values with zeros before they enter a network: NaN times 0 is NaN).
-    kl: (K, B), of the same subsets; masks: (K, B, M) or (K, 1, M) of ``subsets``.
-    weights: K relative numbers; without them 1 for the first, and 1/2 for all the others together. beta: the KL's weight.
-    cross: c, the weight of the views outside of a subset. With several draws less than 1 serves better: 0.4 with four draws.
-    -> (B,). Differentiable. Raises ShapeError, ArgumentError.
+    Its formula heads jpvae_core/subsets.py. Differentiable.
 
+    Parameters
+    ----------
+    prior : JointPrior
+        For its views and their names.
+    log_probs : list of M arrays (K, B), or (S, K, B) for S draws, or a dict by the prior's names
+        log p(x_i | z_i^k) of latents drawn for each subset. Where x_i is missing any FINITE number will do (fill missing values
+        with zeros before they enter a network: NaN times 0 is NaN).
+    kl : array (K, B)
+        Of the same subsets.
+    masks : array (K, B, M) or (K, 1, M)
+        Those of ``subsets``.
+    weights : sequence of K numbers, or None
+        Relative weights w_k; None: 1 for the first, and 1/2 for all the others together.
+    beta : number or array
+        The weight of the KL.
+    cross : number or array
+        c, the weight of the views outside a subset. With several draws less than 1 serves better: 0.4 with four draws.
+
+    Returns
+    -------
+    array (B,)
+
+    Raises
+    ------
+    ShapeError, DtypeError, LibraryError, ArgumentError
+
+    Examples
+    --------
     >>> import numpy as np, jpvae_core as jc
     >>> prior = jc.JointPrior.orthogonal(np.eye(2), 0.9)
     >>> masks, means = jc.subsets(prior), [np.ones((1, 2))] * 2  # (3, 1, 2): both views, the first, the second
@@ -118,11 +159,8 @@ def subset_loss(
     check_last("masks", table, len(terms), "one entry per view")
     if kl.ndim != 2 or table.ndim != 3 or table.shape[0] != kl.shape[0] or table.shape[1] not in (1, kl.shape[1]):
         raise ShapeError(f"kl has shape {tuple(kl.shape)} and masks {tuple(table.shape)}; expected (K, B), and (K, B or 1, M)")
-    weight, cross = array_of("beta", beta), number("cross", cross)
-    if weight is not None:
-        check_dtype(kl=kl, beta=weight)
-        check_together(beta=weight, kl=kl)
-    total: Any = (number("beta", beta) if weight is None else weight) * kl
+    scale, cross_scale = _weight("beta", beta, kl), _weight("cross", cross, kl)
+    total = scale * kl
     for i, term in enumerate(terms):
         if term.ndim not in (2, 3) or tuple(term.shape[-2:]) != tuple(kl.shape):
             raise ShapeError(
@@ -131,7 +169,7 @@ def subset_loss(
         own, draws = table[:, :, i], term if term.ndim == 3 else term[None, ...]
         seen, nothing = own[:1, :], xp.zeros_like(kl)
         total = total - xp.where(own, xp.mean(draws, axis=0), nothing)
-        total = total - cross * xp.where(seen & ~own, _log_mean_exp(xp, draws), nothing)
+        total = total - cross_scale * xp.where(seen & ~own, _log_mean_exp(xp, draws), nothing)
     K = int(kl.shape[0])
     given = [1.0, *[0.5 / max(K - 1, 1)] * (K - 1)] if weights is None else _numbers(weights)
     if len(given) != K or not min(given) >= 0.0 or not 0.0 < math.fsum(given) < math.inf:
@@ -139,6 +177,17 @@ def subset_loss(
         raise ArgumentError(f"weights is {found}; expected {K} numbers of at least 0, one per subset, not all 0")
     shares = asarray_like(xp, kl, [w / math.fsum(given) for w in given])
     return xp.sum(shares[:, None] * total, axis=0)
+
+
+def _weight(name: str, given: Any, kl: Array) -> Any:
+    """A finite number, or an array that broadcasts with the KL."""
+    weight = array_of(name, given)
+    if weight is None:
+        return number(name, given)
+    one_library(kl=kl, **{name: weight})
+    check_dtype(kl=kl, **{name: weight})
+    check_together(**{name: weight}, kl=kl)
+    return weight
 
 
 def _numbers(weights: Any) -> list[float]:

@@ -76,4 +76,4 @@ def no_training(monkeypatch):
     def train(*_, **__):
         raise AssertionError("training began")
 
-    monkeypatch.setattr("jpvae.fitting.train", train)
+    monkeypatch.setattr("jpvae.course.train", train)

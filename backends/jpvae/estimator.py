@@ -13,9 +13,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from . import fitting
+from .course import Begun, File
 from .errors import NotFitted
 from .figures.shown import Shown
-from .fitting import Begun
+from .model.likelihoods import Likelihood
 from .model.posterior import Coordinates, PosteriorName
 from .model.prior import Bound, PriorName
 from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule
@@ -204,7 +205,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         learn_alpha: bool = False,
         rank: int | None = None,
         bound: Bound = "sigmoid",
-        likelihood: Any = "bernoulli",
+        likelihood: str | Likelihood | Sequence[Any] | Mapping[Any, Any] = "bernoulli",
         view_weights: Sequence[float] | Mapping[str, float] | None = None,
         entries: Entries = "error",
         objective: Objective = "subset",
@@ -216,8 +217,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         learning_rate: float = 1e-2,
         learning_rate_schedule: RateSchedule = "cosine",
         coupling_rate: float = 1.0,
-        beta: str | BetaSchedule = "constant",
-        backend: Literal["auto", "torch", "numpy"] | str = "auto",
+        beta: Literal["constant", "linear", "cyclical"] | BetaSchedule = "constant",
+        backend: str | Callable[..., Any] = "auto",
         device: str = "cpu",
         dtype: Dtype = "float32",
         seed: int | np.random.Generator | np.random.RandomState | None = 0,
@@ -364,7 +365,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
         missing = self.missing if request.missing is None else request.missing
-        file = None if request.checkpoint is None else fitting.File(request.checkpoint, request.checkpoint_every)
+        file = None if request.checkpoint is None else File(request.checkpoint, request.checkpoint_every)
         with nullcontext() if file is None or rank else only_writer(file.path):
             opened = open_views(views, mask, likelihood=options.likelihood, layer=options.layer)
             start, plan, data = fitting.begin(options, opened, missing, slices)

@@ -25,7 +25,31 @@ Number = Any  # a float, or an array (...) of them: one per component of the est
 
 @dataclass(frozen=True)
 class Pooled:
-    """What ``pool`` gives; every field is a float, or an array with one number per component of the estimate."""
+    """What ``pool`` gives; every field is a float, or an array with one number per component of the estimate.
+
+    Attributes
+    ----------
+    estimate
+        The mean of the estimates.
+    within, between, total
+        The variances W, B and T; T is the pooled estimate's.
+    df
+        nu; infinite where the estimates agree and the complete data's degrees of freedom are not given.
+    relative_increase
+        r, of the variance, due to what is missing.
+    fraction_missing
+        Of the information: (r + 2/(nu_R + 3)) / (r + 1), with Rubin's nu_R (see ``pool``).
+
+    Examples
+    --------
+    >>> from jpvae import pool
+    >>> pooled = pool([1.0, 2.0, 3.0], [0.5, 0.5, 0.5])
+    >>> round(float(pooled.std_error), 4)
+    1.354
+    >>> low, high = pooled.confidence_interval(0.95)
+    >>> bool(low < pooled.estimate < high)
+    True
+    """
 
     estimate: Number
     within: Number  # W
@@ -104,6 +128,7 @@ def pool(estimates: Any, variances: Any, *, complete_df: float | None = None) ->
 
     Examples
     --------
+    >>> from jpvae import pool
     >>> pooled = pool([1.0, 2.0, 3.0], [0.5, 0.5, 0.5])
     >>> pooled.estimate, pooled.within, pooled.between
     (2.0, 0.5, 1.0)

@@ -31,9 +31,32 @@ class State:
 
 
 class Engine:
-    """The Engine protocol, in JAX. model: a jpvae Model; dtype: "float32" or "float64"; device: a platform, as "cpu" or "gpu".
+    """The JAX engine; the methods are those of ``jpvae.engines.Engine``. A step is compiled once for every shape of batch.
 
-    A step is compiled once for every shape of batch. float64 needs ``jax.config.update("jax_enable_x64", True)`` first.
+    Parameters
+    ----------
+    model : Model
+    dtype : {"float32", "float64"}
+        "float64" needs ``jax.config.update("jax_enable_x64", True)`` first.
+    device : str
+        A platform of JAX, as "cpu" or "gpu".
+
+    Raises
+    ------
+    RuntimeError
+        If there is no such device, or float64 is not enabled. (``jpvae.engines.engine`` makes a ConfigError of it.)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jpvae.model.model import Model
+    >>> from jpvae_jax import Engine
+    >>> model = Model((3, 2), (2, 2), ("gaussian", "gaussian"), hidden=(4,))
+    >>> made = Engine(model)
+    >>> state = made.start(model.initial_parameters(0))
+    >>> mean, log_var = made.encode(made.parameters(state), 0, made.asarray(np.zeros((5, 3))))
+    >>> mean.shape
+    (5, 2)
     """
 
     xp = jnp

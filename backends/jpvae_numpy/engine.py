@@ -24,11 +24,37 @@ _ROWS = 512  # of a product in a prediction
 
 
 class Engine:
-    """The Engine protocol, in NumPy. model: a jpvae Model; dtype: "float32" or "float64"; device: "cpu".
+    """The NumPy engine; the methods are those of ``jpvae.engines.Engine``.
 
-    threads: how many work at a step; by default one per view, as far as NumPy's products have as many, where the model is large
-    enough, else one. While the engine computes (``limited``), its products share what these leave, as far as they are worth it:
-    they wait in loops that keep the cores busy.
+    While it computes (``limited``), NumPy's products share the threads that the engine's own leave, as far as they are worth
+    it: they wait in loops that keep the cores busy.
+
+    Parameters
+    ----------
+    model : Model
+    dtype : {"float32", "float64"}
+    device : {"cpu"}
+    threads : int, or None
+        How many work at a step. None: one per view, as far as NumPy's products have as many, where the model is large enough,
+        else one.
+
+    Raises
+    ------
+    RuntimeError
+        For another device. (``jpvae.engines.engine`` makes a ConfigError of it.)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jpvae.model.model import Model
+    >>> from jpvae_numpy import Engine
+    >>> model = Model((3, 2), (2, 2), ("gaussian", "gaussian"), hidden=(4,))
+    >>> made = Engine(model, threads=1)
+    >>> state = made.start(model.initial_parameters(0))
+    >>> with made.limited(rows=5):
+    ...     mean, log_var = made.encode(made.parameters(state), 0, made.asarray(np.zeros((5, 3))))
+    >>> mean.shape
+    (5, 2)
     """
 
     xp = np
@@ -40,7 +66,16 @@ class Engine:
         self._given, self.threads = threads, _threads(model) if threads is None else threads
 
     def limited(self, rows: int) -> AbstractContextManager[None]:
-        """Compute with as many threads in each product as so many rows are worth; then NumPy has again what it had."""
+        """Compute with as many threads in each product as so many rows are worth; then NumPy has again what it had.
+
+        Parameters
+        ----------
+        rows : int
+
+        Returns
+        -------
+        context manager
+        """
         total = min(self.model.threads(rows), products_threads()) if self._given is None else self._given
         return products_limited(max(1, total // self.threads))
 
@@ -78,11 +113,11 @@ class Engine:
         moments["step"] = np.asarray(adam.steps, np.float32)
         return {name: x.copy() for name, x in state.parameters.named.items()}, moments
 
-    def encode(self, p: Arrays, view: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, p: Mapping[str, np.ndarray], view: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior means and log-variances."""
         return halves(_network(p, f"encoder.{view}", x))
 
-    def decode(self, p: Arrays, view: int, z: np.ndarray) -> np.ndarray:
+    def decode(self, p: Mapping[str, np.ndarray], view: int, z: np.ndarray) -> np.ndarray:
         """The likelihood's outputs."""
         return _network(p, f"decoder.{view}", z)
 
@@ -108,7 +143,7 @@ class Engine:
         return report
 
 
-def _network(p: Arrays, part: str, x: np.ndarray) -> np.ndarray:
+def _network(p: Mapping[str, np.ndarray], part: str, x: np.ndarray) -> np.ndarray:
     """A part's outputs (..., n_L) for x (..., n_0), so many rows at a time that the layers between stay in the cache."""
     weights, biases = layers_of(p, part)
     rows = x.reshape(-1, x.shape[-1])

@@ -29,17 +29,32 @@ class JointNormal(Distribution):
 
     Parameters
     ----------
-    prior
-        A ``JointPrior`` of torch's arrays without leading axes; for independent views ``JointPrior.independent(dims, like=x)``.
+    prior : JointPrior
+        Of torch's arrays without leading axes; for independent views ``JointPrior.independent(dims, like=x)``.
+    validate_args : bool, or None
+        As of any distribution.
+
+    Raises
+    ------
+    LibraryError, ShapeError
+        If the prior holds no torch tensors, or is a stack of priors.
 
     Examples
     --------
+    >>> import torch
+    >>> import jpvae_core as jc
+    >>> from torch.distributions import Independent, Normal
+    >>> from jpvae_torch.distributions import JointNormal
     >>> joint = JointNormal(jc.JointPrior.orthogonal(torch.eye(2), 0.9))
-    >>> joint.event_shape, joint.rsample((5,)).shape
-    (torch.Size([4]), torch.Size([5, 4]))
+    >>> joint.event_shape, joint.rsample((5,)).shape, joint.log_prob(torch.zeros(3, 4)).shape, joint.entropy().shape
+    (torch.Size([4]), torch.Size([5, 4]), torch.Size([3]), torch.Size([]))
     >>> q = Independent(Normal(torch.zeros(3, 4), torch.ones(3, 4)), 1)
     >>> torch.distributions.kl_divergence(q, joint).shape
     torch.Size([3])
+    >>> [z.shape for z in joint.split(joint.sample((3,)))], joint.expand((3,)).batch_shape
+    ([torch.Size([3, 2]), torch.Size([3, 2])], torch.Size([3]))
+    >>> joint.condition({0: torch.ones(3, 2)}).mean.shape, joint.marginal([1]).event_shape
+    (torch.Size([3, 2]), torch.Size([2]))
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
@@ -57,7 +72,23 @@ class JointNormal(Distribution):
         super().__init__(torch.Size(), torch.Size([sum(prior.dims)]), validate_args=validate_args)
 
     def expand(self, batch_shape: _Size, _instance: Any = None) -> JointNormal:
-        """The same for every entry of a batch. batch_shape: one that the present one broadcasts to."""
+        """The same distribution for every entry of a batch.
+
+        Parameters
+        ----------
+        batch_shape : torch.Size or tuple of int
+            One that the present batch shape broadcasts to.
+        _instance : JointNormal, or None
+            For subclasses, as in torch.
+
+        Returns
+        -------
+        JointNormal
+
+        Raises
+        ------
+        ShapeError
+        """
         shape = _size("batch_shape", batch_shape)
         if _together(shape, self._batch_shape) != shape:
             raise jc.ShapeError(f"batch_shape is {tuple(shape)}; expected one that {tuple(self._batch_shape)} broadcasts to")
@@ -68,7 +99,20 @@ class JointNormal(Distribution):
         return new
 
     def split(self, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """(..., N) as one tensor (..., n_i) per view."""
+        """One tensor per view.
+
+        Parameters
+        ----------
+        value : tensor (..., N)
+
+        Returns
+        -------
+        tuple of M tensors (..., n_i)
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError
+        """
         self._check("value", value)
         return torch.split(value, list(self.prior.dims), dim=-1)
 
@@ -92,28 +136,28 @@ class JointNormal(Distribution):
 
     @property
     def mean(self) -> torch.Tensor:
-        """Zero."""
+        """Zero, (batch_shape, N)."""
         return self._like.new_zeros(self._extended_shape())
 
     @property
     def mode(self) -> torch.Tensor:
-        """Zero."""
+        """Zero, (batch_shape, N)."""
         return self.mean
 
     @property
     def variance(self) -> torch.Tensor:
-        """One: each view's latents alone are standard normal."""
+        """One, (batch_shape, N): each view's latents alone are standard normal."""
         return self._like.new_ones(self._extended_shape())
 
     @property
     def covariance_matrix(self) -> torch.Tensor:
-        """Sigma, (..., N, N)."""
+        """Sigma, (batch_shape, N, N)."""
         found: Any = self.prior.covariance()
         return self._of_batch(found)
 
     @property
     def precision_matrix(self) -> torch.Tensor:
-        """Sigma^{-1}, (..., N, N), in closed form."""
+        """Sigma^{-1}, (batch_shape, N, N), in closed form."""
         found: Any = self.prior.precision()
         return self._of_batch(found)
 
@@ -121,13 +165,40 @@ class JointNormal(Distribution):
         return matrix.expand(self._batch_shape + self._event_shape + self._event_shape)
 
     def rsample(self, sample_shape: _Size = ()) -> torch.Tensor:
-        """Draws, differentiable in the prior's parameters."""
+        """Draws, differentiable in the prior's parameters.
+
+        Parameters
+        ----------
+        sample_shape : torch.Size or tuple of int
+
+        Returns
+        -------
+        tensor of shape (sample_shape, batch_shape, N)
+
+        Raises
+        ------
+        ShapeError
+        """
         shape = self._extended_shape(_size("sample_shape", sample_shape))
         noise = torch.randn(shape[:-1].numel(), self.prior.noise_dim, dtype=self._like.dtype, device=self._like.device)
         return torch.cat(jc.sample(self.prior, noise), dim=-1).reshape(shape)
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
-        """log N(value; 0, Sigma), (...): of what the value's leading axes and the batch broadcast to."""
+        """log N(value; 0, Sigma), in nats.
+
+        Parameters
+        ----------
+        value : tensor (..., N)
+
+        Returns
+        -------
+        tensor (...)
+            Of what the value's leading axes and the batch broadcast to.
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError
+        """
         self._check("value", value)
         rows = self._check_rows("value", value.shape[:-1])
         if self._validate_args and value.numel() > 0:  # torch's look at values cannot do without any
@@ -139,19 +210,49 @@ class JointNormal(Distribution):
         return jc.log_density(self.prior, rows).reshape(value.shape[:-1])
 
     def entropy(self) -> torch.Tensor:
-        """In nats."""
+        """(N (1 + log 2 pi) + log|Sigma|)/2, in nats.
+
+        Returns
+        -------
+        tensor of the batch's shape
+        """
         normal = Normal(self._like.new_zeros(()), self._like.new_ones(())).entropy()
         log_det: Any = self.prior.log_det()
         return (0.5 * log_det + self.event_shape[0] * normal).expand(self._batch_shape)
 
     def marginal(self, views: list[int | str]) -> JointNormal:
-        """Of some views, in this order: indices, names, or one boolean per view."""
+        """The distribution of some views, in this order.
+
+        Parameters
+        ----------
+        views : list of int or str, or of M booleans
+            Indices or names; or one boolean per view.
+
+        Returns
+        -------
+        JointNormal
+
+        Raises
+        ------
+        ShapeError, ArgumentError
+        """
         return JointNormal(self.prior.marginal(views), validate_args=self._validate_args).expand(self._batch_shape)
 
     def condition(self, latents: Mapping[int | str, torch.Tensor]) -> MultivariateNormal:
         """The other views' latents, side by side, given these.
 
-        latents: by index or name, (..., n_i) each, with the same leading axes; these and the batch broadcast.
+        Parameters
+        ----------
+        latents : dict of tensors (..., n_i)
+            By index or name, with the same leading axes; these and the batch broadcast.
+
+        Returns
+        -------
+        MultivariateNormal
+
+        Raises
+        ------
+        ShapeError, DtypeError, LibraryError, ArgumentError
         """
         dims, names = self.prior.dims, self.prior.names
         if not isinstance(latents, Mapping):

@@ -24,13 +24,47 @@ Tensors = dict[str, torch.Tensor]
 
 
 class Engine:
-    """The Engine protocol, in PyTorch.
+    """The PyTorch engine; the methods are those of ``jpvae.engines.Engine``.
 
-    model: a jpvae Model; dtype: "float32" or "float64"; device: as torch names it.  networks: factories by part, "encoder.0"
-    say (networks.py).  optimizer: from parameter groups to a torch optimiser, in place of Adam; its learning rates are set
-    before every step.  compile: have torch.compile make the loss of each shape of batch, which takes a compiler and about a
-    minute.  These two go into ``JPVAE(backend=functools.partial(Engine, compile=True))``.  threads: torch's, while this engine
-    computes; by default what its rows are worth (``Model.threads``; for networks of your own all), at most what torch had.
+    Parameters
+    ----------
+    model : Model
+    dtype : {"float32", "float64"}
+    device : str
+        As torch names it.
+    networks : dict, or None
+        Factories of networks by part, "encoder.0" for instance (networks.py).
+    optimizer : callable
+        From parameter groups to a torch optimiser, in place of Adam; its learning rates are set before every step.
+    compile : bool
+        Have torch.compile make the loss of each shape of batch, which takes a compiler and about a minute.
+    threads : int, or None
+        Torch's, while this engine computes. None: what its rows are worth (``Model.threads``; for networks of your own all), at
+        most what torch had.
+
+    Raises
+    ------
+    RuntimeError, AssertionError
+        Torch's own, if there is no such device. (``jpvae.engines.engine`` makes a ConfigError of them.)
+
+    Notes
+    -----
+    ``optimizer`` and ``compile`` go into ``JPVAE(backend=functools.partial(Engine, compile=True))``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jpvae.model.model import Model
+    >>> from jpvae_torch import Engine
+    >>> model = Model((3, 2), (2, 2), ("gaussian", "gaussian"), hidden=(4,))
+    >>> made = Engine(model)
+    >>> states = [made.start(model.initial_parameters(seed)) for seed in (0, 1)]
+    >>> with made.limited(rows=5):
+    ...     mean, log_var = made.encode(made.parameters(states[0]), 0, made.asarray(np.zeros((5, 3))))
+    >>> made.numpy(mean).shape, made.stack(states) is None
+    ((5, 2), False)
+
+    In a process group of torch.distributed, ``made.any_of(flag)`` and ``made.agree(number)`` compare the processes.
     """
 
     xp = array_api_compat.torch
@@ -55,7 +89,16 @@ class Engine:
 
     @contextmanager
     def limited(self, rows: int) -> Iterator[None]:
-        """Compute with the threads that so many rows are worth; then torch has again what it had."""
+        """Compute with the threads that so many rows are worth; then torch has again what it had.
+
+        Parameters
+        ----------
+        rows : int
+
+        Yields
+        ------
+        None
+        """
         before = torch.get_num_threads()
         worth = before if self.model.own_networks else min(before, self.model.threads(rows))
         torch.set_num_threads(self._threads or worth)
@@ -65,11 +108,30 @@ class Engine:
             torch.set_num_threads(before)
 
     def any_of(self, flag: bool) -> bool:
-        """Whether it is True in any process of the group."""
+        """Whether it is True in any process of the group.
+
+        Parameters
+        ----------
+        flag : bool
+
+        Returns
+        -------
+        bool
+        """
         return any_of(flag, self.device)
 
     def agree(self, number: int) -> bool:
-        """Whether it is the same number of 32 bits in all processes of the group."""
+        """Whether it is the same number in all processes of the group.
+
+        Parameters
+        ----------
+        number : int
+            Of 32 bits.
+
+        Returns
+        -------
+        bool
+        """
         return agree(number, self.device)
 
     def asarray(self, x: np.ndarray) -> torch.Tensor:
@@ -111,8 +173,17 @@ class Engine:
         return self._networks(p, "decoder", view, z)
 
     def stack(self, states: Sequence[State]) -> Stack | Stacks | None:
-        """These states, all of this engine's model, as one program; None where they cannot be one (networks of the user's own,
-        or an optimiser). CUDA graphs replay its steps on a GPU."""
+        """These states, all of this engine's model, as one program. CUDA graphs replay its steps on a GPU.
+
+        Parameters
+        ----------
+        states : sequence of State
+
+        Returns
+        -------
+        Stack, Stacks or None
+            None where they cannot be one program: with networks or an optimiser of the user's own.
+        """
         if self.model.own_networks or not all(state.stacks for state in states):
             return None
         return stack_of(self, states, graphs=self.device.type == "cuda")

@@ -2,14 +2,17 @@
 
 A factory is called with (features, latents). Its module's parameters and persistent buffers enter the layout under
 encoder.<view>.<name> or decoder.<view>.<name>, where <name> is the module's own; the module is then called with whatever
-tensors stand there, and keeps none.
+tensors stand there, and keeps none. What the factory has put into evaluation mode stays in it (a pretrained part whose batch
+norms and dropout are to rest), and no module is left in another mode than it was found in.
 """
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
 import torch
@@ -19,6 +22,7 @@ from jpvae.model.model import Model
 
 Factory = Callable[[int, int], torch.nn.Module]
 Tensors = Mapping[str, torch.Tensor]
+_UNSIZED = (torch.nn.parameter.UninitializedParameter, torch.nn.parameter.UninitializedBuffer)
 
 
 class Networks:
@@ -26,7 +30,8 @@ class Networks:
 
     def __init__(self, model: Model, factories: Mapping[str, Factory], like: torch.Tensor) -> None:
         self.model, self._factories, self._like = model, factories, like
-        self._modules = {part: self._made(part) for part in factories}
+        with torch.random.fork_rng():
+            self._modules = {part: self._made(part) for part in factories}
         self._own = {part: _saved(module) for part, module in self._modules.items()}
         for part in self._modules:
             self._check(part)
@@ -47,8 +52,8 @@ class Networks:
 
     def _own_network(self, p: Tensors, part: str, x: torch.Tensor, training: bool) -> torch.Tensor:
         tensors = {key: p[f"{part}.{key}"].to(held.dtype) for key, held in self._own[part].items()}
-        module = self._modules[part].train(training)
-        outputs: torch.Tensor = torch.func.functional_call(module, tensors, (x,))
+        with _mode(self._modules[part], training) as module:
+            outputs: torch.Tensor = torch.func.functional_call(module, tensors, (x,))
         return outputs
 
     def _made(self, part: str) -> torch.nn.Module:
@@ -57,15 +62,28 @@ class Networks:
         module = self._factories[part](*sizes)
         if not isinstance(module, torch.nn.Module):
             raise ConfigError(f"networks: the {kind}'s factory for view {view} gave {module!r}; expected a torch.nn.Module")
-        return module.to(device=self._like.device, dtype=self._like.dtype)
+        unsized = [name for name, x in chain(module.named_parameters(), module.named_buffers()) if isinstance(x, _UNSIZED)]
+        if unsized or isinstance(module, torch.jit.ScriptModule):
+            found = f"a module whose {unsized[0]!r} has no size yet (a lazy layer)" if unsized else "a scripted module"
+            raise ConfigError(
+                f"networks: the {kind}'s factory for view {view} gave {found}; expected a plain torch.nn.Module with all its "
+                "parameters: the factory knows the numbers of features and latents"
+            )
+        held = [x for x in chain(module.parameters(), module.buffers()) if x.is_floating_point()]
+        if all((x.dtype, x.device) == (self._like.dtype, self._like.device) for x in held):
+            return module
+        return copy.deepcopy(module).to(device=self._like.device, dtype=self._like.dtype)  # the factory may keep its own
 
     def _check(self, part: str) -> None:
         """Raise ConfigError where a module's outputs have the wrong shape."""
         kind, _, view = part.partition(".")
         c, n = self.model.features[int(view)], self.model.latent_dims[int(view)]
         fan_in, fan_out = (c, 2 * n) if kind == "encoder" else (n, c)
-        with torch.no_grad():
-            found = self._modules[part].eval()(self._like.new_zeros(2, fan_in))
+        try:
+            with torch.no_grad(), _mode(self._modules[part], training=False) as module:
+                found = module(self._like.new_zeros(2, fan_in))
+        except RuntimeError as error:  # torch's, for shapes that do not fit
+            raise ConfigError(f"networks: the {kind} of view {view} fails on 2 rows of {fan_in} numbers: {error}") from error
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
         if shape != (2, fan_out):
             meaning = "2 x latents: means, then log-variances" if kind == "encoder" else "one output per column"
@@ -109,6 +127,18 @@ def as_floats(x: torch.Tensor) -> np.ndarray:
 
 def _saved(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Parameters (one name each) and persistent buffers by name."""
-    shared = {name for name, _ in module.named_parameters(remove_duplicate=False)}
-    buffers = {name: x for name, x in module.state_dict().items() if name not in shared}
-    return dict(module.named_parameters()) | buffers
+    persistent = module.state_dict().keys()
+    return dict(module.named_parameters()) | {name: x for name, x in module.named_buffers() if name in persistent}
+
+
+@contextmanager
+def _mode(module: torch.nn.Module, training: bool) -> Iterator[torch.nn.Module]:
+    """The module in training or evaluation mode; in training, what was found in evaluation mode rests."""
+    awake = [part for part in module.modules() if part.training]
+    for part in awake:
+        part.training = training
+    try:
+        yield module
+    finally:
+        for part in awake:
+            part.training = True

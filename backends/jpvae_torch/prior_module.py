@@ -35,23 +35,25 @@ class JointPriorModule(torch.nn.Module):
 
     Parameters
     ----------
-    dims
-        The latent sizes of the views, or a dict of them by name: masks, means and so on may then be dicts.
-    prior
+    dims : sequence of int, or dict of int
+        The latent sizes of the views; in a dict by name masks, means and so on may be dicts too.
+    prior : {"orthogonal", "svd", "canonical", "independent"}
         "orthogonal": C = alpha * rotation, one latent size (the rotation is learned). "svd": two views of any sizes,
         C = U diag(s) V^T. "canonical": any number of views and sizes on ``rank`` shared directions. "independent": C = 0.
-    alpha
+    alpha : float
         Where the correlations start: high, for decoders have to learn to use them. "orthogonal" keeps it unless learn_alpha.
-    rank
+    rank : int, or None
         The number of shared directions of "svd" and "canonical"; without it the smallest latent size.
-    learn_alpha
+    learn_alpha : bool
         Of "orthogonal" with two views: alpha = tanh(t/2) is learned.
-    bound
+    bound : {"sigmoid", "tanh"}
         Of "svd": "sigmoid" for correlations in (0, 1), "tanh" for (-1, 1).
-    seed
+    seed : int
         Of the rotations' start: skew entries uniform in [0, 0.01), so close to the identity.
-    device, dtype
-        As of any module; float32 or float64. Keep it so (``.float()``) in a model that is half precision otherwise.
+    device : device, or None
+        As of any module.
+    dtype : torch.float32, torch.float64 or None
+        None: torch's default. Keep it so (``.float()``) in a model that is half precision otherwise.
 
     Raises
     ------
@@ -64,14 +66,27 @@ class JointPriorModule(torch.nn.Module):
     (it would pull rotations to the identity, correlations to 1/2), and correlations want a tenth of the learning rate: at the
     full rate they fall before the decoders have learned to use them. ``parameter_groups`` does both.
 
+    The state has the settings that the parameters alone do not determine (kind, sizes, names, a fixed alpha, rank, bound), as
+    "_extra_state": ``load_state_dict`` refuses a state of others, and loads one without them with a warning.
+
     Examples
     --------
+    >>> import torch
+    >>> import jpvae_core as jc
+    >>> from jpvae_torch import JointPriorModule
     >>> prior = JointPriorModule((2, 2))
     >>> means, log_vars = [torch.ones(5, 2)] * 2, [torch.zeros(5, 2)] * 2
     >>> jc.kl_divergence(prior(), means, log_vars).shape
     torch.Size([5])
-    >>> [group["lr"] for group in JointPriorModule((2, 3), "canonical").parameter_groups(1e-3)]
-    [0.001, 0.0001]
+    >>> module = JointPriorModule((2, 3), "canonical")
+    >>> [group["lr"] for group in module.parameter_groups(1e-3)], sorted(module.no_weight_decay())
+    ([0.001, 0.0001], ['frame_0', 'frame_1', 'logits'])
+    >>> module.extra_repr()
+    "'canonical', dims=(2, 3), rank=2"
+    >>> JointPriorModule((2, 3), "canonical", seed=1).load_state_dict(module.state_dict())
+    <All keys matched successfully>
+    >>> module.get_extra_state().dtype  # the settings, as JSON
+    torch.uint8
     """
 
     def __init__(
@@ -111,8 +126,28 @@ class JointPriorModule(torch.nn.Module):
     def of(cls, prior: jc.JointPrior, *, learn_alpha: bool = False) -> Self:
         """A module that starts at a given prior: ``module()`` equals it but for rounding, in its dtype and on its device.
 
-        prior: with torch's arrays, and no leading axes; ``JointPrior.from_covariance(C)``, say, or one with a known rotation.
+        Parameters
+        ----------
+        prior : JointPrior
+            With torch's arrays, and no leading axes; ``JointPrior.from_covariance(C)``, say, or one with a known rotation.
+        learn_alpha : bool
+            As for the class.
 
+        Returns
+        -------
+        JointPriorModule
+
+        Raises
+        ------
+        ShapeError, LibraryError
+            If the prior is a stack of priors, or holds arrays that are not torch's.
+        jpvae.errors.ConfigError
+
+        Examples
+        --------
+        >>> import torch
+        >>> import jpvae_core as jc
+        >>> from jpvae_torch import JointPriorModule
         >>> C = torch.tensor([[0.5, 0.1], [0.0, -0.2]])
         >>> module = JointPriorModule.of(jc.JointPrior.from_covariance(C))
         >>> bool(torch.allclose(module().cross_covariance(1, 0), C, atol=1e-6))
@@ -162,7 +197,12 @@ class JointPriorModule(torch.nn.Module):
             parameter.copy_(value)
 
     def forward(self) -> jc.JointPrior:
-        """The prior that the parameters are now."""
+        """The prior that the parameters are now.
+
+        Returns
+        -------
+        JointPrior
+        """
         like: Any = self._like
         if self.options.couples:
             held = {name: getattr(self, own) for name, own in self._own.items()}
@@ -172,11 +212,27 @@ class JointPriorModule(torch.nn.Module):
         return made if self.names is None else made.named(*self.names)
 
     def get_extra_state(self) -> torch.Tensor:
-        """What the prior is made with beside its parameters, as JSON in bytes."""
+        """What the prior is made with beside its parameters, as JSON in bytes.
+
+        Returns
+        -------
+        uint8 tensor (bytes,)
+        """
         return torch.tensor(list(json.dumps(self._settings()).encode("ascii")), dtype=torch.uint8)
 
     def set_extra_state(self, state: Any) -> None:
-        """Nothing: a state of other settings has been refused by then."""
+        """Nothing: ``load_state_dict`` has refused a state of other settings by then.
+
+        Parameters
+        ----------
+        state : tensor
+
+        Examples
+        --------
+        >>> from jpvae_torch import JointPriorModule
+        >>> module = JointPriorModule((2, 2))
+        >>> module.set_extra_state(module.get_extra_state())
+        """
 
     def _settings(self) -> dict[str, Any]:
         """Of the options those that the map from parameters to prior depends on (alpha, where it is learned, is a start)."""
@@ -205,7 +261,23 @@ class JointPriorModule(torch.nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def parameter_groups(self, lr: float | torch.Tensor, coupling_rate: float = 0.1) -> list[dict[str, Any]]:
-        """For an optimiser: rotations at ``lr``, correlations at ``coupling_rate * lr``, both without weight decay."""
+        """For an optimiser: rotations at ``lr``, correlations at ``coupling_rate * lr``, both without weight decay.
+
+        Parameters
+        ----------
+        lr : float, or tensor ()
+        coupling_rate : float
+
+        Returns
+        -------
+        list of dict
+            What every optimiser of torch's takes.
+
+        Raises
+        ------
+        jpvae.errors.ConfigError
+            If a rate is negative or not a number.
+        """
         for name, rate in (("lr", lr), ("coupling_rate", coupling_rate)):
             plain = rate.item() if isinstance(rate, torch.Tensor) and rate.ndim == 0 and rate.is_floating_point() else rate
             if not is_number(plain) or not 0 <= plain < 2.0**1000:
@@ -217,11 +289,21 @@ class JointPriorModule(torch.nn.Module):
         return [{"params": params, "lr": rate, "weight_decay": 0.0} for params, rate in groups if params]
 
     def no_weight_decay(self) -> set[str]:
-        """The names of the parameters that weight decay must not touch (timm's convention): all of them."""
+        """The names of the parameters that weight decay must not touch (timm's convention): all of them.
+
+        Returns
+        -------
+        set of str
+        """
         return {name for name, _ in self.named_parameters()}
 
     def extra_repr(self) -> str:
-        """What it was made with."""
+        """What it was made with, for ``print``.
+
+        Returns
+        -------
+        str
+        """
         return f"{self.options.name!r}, dims={self.options.dims}, rank={self.options.directions}"
 
 

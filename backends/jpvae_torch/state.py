@@ -1,22 +1,26 @@
 """A training in progress: parameters as leaves of the graph, and torch's optimiser, whose state is saved as arrays by name.
 
 torch's Adam keeps exp_avg, exp_avg_sq and step for each tensor; a file has m.<name>, v.<name> and one step for all of them.
-What another optimiser keeps is saved as state.<key>.<name>.
+What another optimiser keeps is saved as state.<key>.<name>. Its own weight decay is off: that of
+the estimator goes beside it, decoupled.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
+from jpvae.errors import CheckpointError
 from jpvae.model.model import Model
 
 Tensors = dict[str, torch.Tensor]
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]  # from parameter groups
 _ADAM = {"exp_avg": "m", "exp_avg_sq": "v"}
+_UNMARKED = 1.0  # in files of 0.1.0 and before, which do not tell whose numbers they have
 
 
 def adam(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -55,13 +59,19 @@ class State:
         kinds = {name: (model.decay(name, x.ndim - stacked), name in slow) for name, x in self.trained.items()}
         for decay, couples in sorted(set(kinds.values()), key=lambda kind: (kind[1], -kind[0])):
             chosen = [x for name, x in self.trained.items() if kinds[name] == (decay, couples)]
-            groups.append({"params": chosen, "decay": decay, "couples": couples})
+            groups.append({"params": chosen, "decay": decay, "couples": couples, "weight_decay": 0.0})
         self.optimizer, self._names = make(groups), {id(x): name for name, x in self.trained.items()}
         self._adam = make in (adam, adam_in_graphs)
         if moments:
             self._resume(moments)
 
     def _resume(self, moments: Mapping[str, torch.Tensor]) -> None:
+        theirs = float(moments.get("state", 0.0))
+        if theirs not in ((0.0,) if self._adam else (self._mark, _UNMARKED)):
+            raise CheckpointError(
+                f"the checkpoint belongs to a different training run: its optimiser is not {type(self.optimizer).__name__}. "
+                "Choose another path, or delete the file to start over."
+            )
         for name, x in self.trained.items():
             if self._adam:
                 kept = {key: moments[f"{short}.{name}"].clone() for key, short in _ADAM.items()}
@@ -70,6 +80,12 @@ class State:
                 saved = {key: value for key, value in moments.items() if key.startswith("state.") and key.endswith(f".{name}")}
                 kept = {key.removeprefix("state.").removesuffix(f".{name}"): value.clone() for key, value in saved.items()}
             self.optimizer.state[x] = kept
+
+    @property
+    def _mark(self) -> float:
+        """What tells an optimiser of the user's own from others in a file, which has numbers only; a float32 holds it."""
+        kind = type(self.optimizer)
+        return float(zlib.crc32(f"{kind.__module__}.{kind.__qualname__}".encode()) % 2**24)
 
     @property
     def stacks(self) -> bool:
@@ -81,8 +97,11 @@ class State:
         for group in self.optimizer.param_groups:
             now = rate * coupling_rate if group["couples"] else rate
             group["lr"] = group["lr"].fill_(now) if isinstance(group["lr"], torch.Tensor) else now
-            if weight_decay and group["decay"]:
+            if self._adam:
                 group["weight_decay"] = weight_decay * group["decay"]
+            elif weight_decay and group["decay"]:  # decoupled, whichever way the optimiser's own would go
+                for x in group["params"]:
+                    x.detach().mul_(1.0 - now * weight_decay * group["decay"])
 
     def gradients(self) -> list[torch.Tensor]:
         """Of all that is trained: zeros where nothing of a batch needed it."""
@@ -146,7 +165,7 @@ class State:
         if not self._adam:
             for x, kept in self.optimizer.state.items():
                 saved |= {f"state.{key}.{self._names[id(x)]}": torch.as_tensor(value) for key, value in kept.items()}
-            return saved | {"state": torch.ones(())}
+            return saved | {"state": torch.tensor(self._mark)}
         for name, x in self.trained.items():
             kept = self.optimizer.state.get(x, {})
             saved |= {f"{short}.{name}": kept.get(key, torch.zeros_like(x)) for key, short in _ADAM.items()}

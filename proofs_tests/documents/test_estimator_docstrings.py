@@ -7,6 +7,7 @@ import re
 import pytest
 
 from jpvae import JPVAE, Filler
+from jpvae.figures.plots import Plots
 
 METHODS = {
     name: member
@@ -47,7 +48,8 @@ def test_every_argument_is_described(name):
 def test_the_examples_run():
     """Those of the class first: the methods' go on with its model and its data."""
     order = sorted(METHODS, key=lambda name: (name in ("fit", "fit_transform"), name == "load", name != "save", name))
-    examples = [("JPVAE", JPVAE.__doc__), *((name, METHODS[name].__doc__) for name in order), ("Filler", Filler.__doc__)]
+    methods = [(name, METHODS[name].__doc__) for name in order]
+    examples = [("JPVAE", JPVAE.__doc__), ("Plots", Plots.__doc__), *methods, ("Filler", Filler.__doc__)]
     scope, parser, runner = {}, doctest.DocTestParser(), doctest.DocTestRunner(verbose=False)
     for name, docstring in examples:
         test = parser.get_doctest(docstring, {}, name, None, 0)

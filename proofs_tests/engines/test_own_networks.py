@@ -2,6 +2,7 @@
 file asks for the factories, and what does not fit is named."""
 
 import functools
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import torch
 from ended_runs import Killed, kill
 from synthetic import OPTIONS, three_views
 
-import jpvae_torch
 from jpvae import JPVAE
 from jpvae.errors import ConfigError
 
@@ -108,20 +108,48 @@ def test_in_prediction_a_batch_norm_does_not_see_the_other_rows():
     assert np.array_equal(whole[:7], few)
 
 
-def test_an_optimiser_of_the_user_s_own_and_its_resumed_run(tmp_path):
-    def momentum(groups):
-        return torch.optim.SGD(groups, lr=1.0, momentum=0.5)
+def test_what_a_factory_put_to_rest_rests():
+    """A pretrained part in evaluation mode: its batch norm keeps its statistics, its dropout drops nothing."""
 
-    backend = functools.partial(jpvae_torch.Engine, optimizer=momentum)
-    options = SHORT | {"backend": backend, "learning_rate": 1e-3, "weight_decay": 0.1}
-    model = JPVAE(**options).fit(NAMED, MASK)
-    with pytest.raises(Killed):
-        JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c", checkpoint_every=20, on_log=kill)
-    resumed = JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c")
-    assert all(np.array_equal(x, resumed.parameters_[name]) for name, x in model.parameters_.items())
-    start = model.model_.initial_parameters(0, model.scaling_)
-    assert all(x.size == 0 or not np.array_equal(x, start[name]) for name, x in model.parameters_.items())
-    assert JPVAE.load(tmp_path / "c").backend == "torch"
+    def pretrained(features, latents):
+        part = torch.nn.Sequential(torch.nn.BatchNorm1d(features), torch.nn.Dropout(0.9)).requires_grad_(False).eval()
+        part[0].running_mean.fill_(0.75)
+        return torch.nn.Sequential(part, torch.nn.BatchNorm1d(features), torch.nn.Linear(features, 2 * latents))
+
+    p = JPVAE(**SHORT | {"networks": {"rna": (pretrained, None)}}).fit(NAMED, MASK).parameters_
+    assert (p["encoder.0.0.0.running_mean"] == 0.75).all()
+    assert p["encoder.0.0.0.num_batches_tracked"] == 0
+    assert p["encoder.0.1.num_batches_tracked"] == 60  # its neighbour, which was not
+
+
+def test_the_user_s_own_module_and_torch_s_generator_are_left_alone(tmp_path):
+    held = noisy_encoder(5, 3)
+    before = {name: x.clone() for name, x in held.state_dict().items()}
+
+    def factory(*_):
+        torch.rand(3)
+        return held
+
+    torch.manual_seed(4)
+    state = torch.get_rng_state()
+    JPVAE(**SHORT | {"steps": 3, "networks": {"rna": (factory, None)}}).fit(NAMED, MASK).save(tmp_path / "m")  # in float64
+    JPVAE.load(tmp_path / "m", networks={"rna": (factory, None)}).impute(NAMED, MASK)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(x, before[name]) and x.dtype == before[name].dtype for name, x in held.state_dict().items())
+    assert all(part.training for part in held.modules())
+
+
+def test_a_layer_that_a_module_uses_twice(tmp_path):
+    def twice(features, latents):
+        norm = torch.nn.BatchNorm1d(features)
+        return torch.nn.Sequential(norm, torch.nn.Linear(features, features), norm, torch.nn.Linear(features, 2 * latents))
+
+    model = JPVAE(**SHORT | {"networks": {"rna": (twice, None)}}).fit(NAMED, MASK)
+    assert model.parameters_["encoder.0.0.num_batches_tracked"] == 120  # in each of 60 steps
+    assert "encoder.0.2.weight" not in model.parameters_
+    model.save(tmp_path / "m")
+    again = JPVAE.load(tmp_path / "m", networks={"rna": (twice, None)}).transform(NAMED, MASK)
+    assert np.array_equal(again, model.transform(NAMED, MASK))
 
 
 def no_module(features, latents):
@@ -132,7 +160,28 @@ def other_width(features, latents):
     return torch.nn.Linear(features, 2 * latents + 1)
 
 
+def lazy(_, latents):
+    return torch.nn.LazyLinear(2 * latents)
+
+
+def scripted(features, latents):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # which releases of torch give, but none refuses to do it yet
+        return torch.jit.script(torch.nn.Linear(features, 2 * latents))
+
+
+def other_input(features, latents):
+    return torch.nn.Linear(features + 1, 2 * latents)
+
+
 REFUSED = {
+    "lazy": (
+        {"rna": (lazy, None)},
+        {},
+        r"for view 0 gave a module whose 'weight' has no size yet .* expected a plain torch.nn",
+    ),
+    "scripted": ({"rna": (scripted, None)}, {}, r"for view 0 gave a scripted module; expected a plain torch.nn.Module"),
+    "input": ({"rna": (other_input, None)}, {}, r"the encoder of view 0 fails on 2 rows of 5 numbers: mat1 and mat2"),
     "view": ({"rnas": (noisy_encoder, None)}, {}, r"networks names the views \['rnas'\]; expected some of \['rna', 'protein'"),
     "pair": (
         {"rna": noisy_encoder},

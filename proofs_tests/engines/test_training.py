@@ -64,7 +64,9 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         "fingerprint:": (SHORT, views, other_mask),
     }
     for part, (options, data, seen) in other.items():
-        with pytest.raises(CheckpointError, match=rf"is of another training \({part}.*Choose another path, or delete the file"):
+        with pytest.raises(
+            CheckpointError, match=rf"belongs to a different training run \({part}.*Choose another path, or delete the file"
+        ):
             JPVAE(**options).fit(data, seen, checkpoint=tmp_path / "c")
 
 

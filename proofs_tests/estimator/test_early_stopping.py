@@ -137,7 +137,7 @@ def test_the_best_parameters_are_the_result(stopped):
 def test_a_finished_checkpoint_is_the_result_and_trains_no_more(stopped, tmp_path, monkeypatch):
     model, _ = stopped
     JPVAE(**STOPPING).fit(*three_views(40, 4), checkpoint=tmp_path / "c")
-    monkeypatch.setattr("jpvae.fitting.train", None)
+    monkeypatch.setattr("jpvae.course.train", None)
     for other in (JPVAE.load(tmp_path / "c"), JPVAE(**STOPPING).fit(*three_views(40, 4), checkpoint=tmp_path / "c")):
         assert all(np.array_equal(other.parameters_[name], x) for name, x in model.parameters_.items())
 

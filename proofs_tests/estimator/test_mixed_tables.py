@@ -87,7 +87,6 @@ def test_a_category_s_levels_have_probabilities_by_name():
     assert columns.probabilities(mean).tolist() == [[0.1, 0.3, 0.6, 0.75, 0.25], [1.0, 0.0, 0.0, 0.5, 0.5]]
     assert columns.decode(mean).tolist() == [[61.0, 40.0, 0.0, 27.5], [30.0, 10.0, 0.0, 22.0]]
     none = np.nan
-    assert np.array_equal(columns.error_probabilities(mean), [[none, 0.4, 0.25, none], [none, 0.0, 0.5, none]], equal_nan=True)
     std = np.asarray([[2.0, 3.0, *5 * [0.1]]])
     assert np.array_equal(columns.decode_std(std), [[2.0, none, none, 3.0]], equal_nan=True)
     plain = Columns.of_one_family("bernoulli", 2)

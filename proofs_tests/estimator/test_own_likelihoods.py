@@ -176,3 +176,7 @@ class Options(Gaussian):
 def test_objects_with_other_options_are_other_families():
     model = fitted({"a": {0: Options(0.0), 1: Options(-2.0)}, "b": "gaussian"})
     assert [columns for _, columns in model.inferred_["a"]] == ["0", "1"]
+
+
+def test_numpy_s_numbers_are_numbers_in_a_name():
+    assert [name_of(Options(start)) for start in (np.float32(0.5), np.int64(2))] == [name_of(Options(0.5)), name_of(Options(2))]

@@ -1,13 +1,12 @@
 """Rubin's rules: a published example, the formulas in exact fractions, their limits, and coverage by simulation."""
 
-import doctest
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from jpvae import pool, pooling
+from jpvae import pool
 from jpvae.errors import ConfigError, ViewError
 
 # SAS/STAT 9.22 User's Guide, the MIANALYZE procedure, Example 57.1: a mean and its standard error from each of five imputed
@@ -118,11 +117,6 @@ def test_intervals_cover_the_truth():
     assert abs(((low < 0) & (high > 0)).mean() - 0.95) < 0.02
     naive = 1.984 * np.sqrt(U[0])
     assert (np.abs(Q[0]) < naive).mean() < 0.85
-
-
-def test_the_example_in_the_docstring_runs():
-    result = doctest.testmod(pooling)
-    assert (result.failed, result.attempted) == (0, 3)
 
 
 BAD = {

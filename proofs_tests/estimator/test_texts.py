@@ -1,11 +1,13 @@
 """Texts that are no categories: numbers, dates, one level written twice. And those that are."""
 
 import warnings
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from jpvae import JPVAE
 from jpvae.errors import JPVAEWarning, ViewError
 from jpvae.views.dataframes import read_table
 from jpvae.views.inferring import columns_of
@@ -174,3 +176,24 @@ def test_numbers_that_are_days():
             warnings.simplefilter("always")
             columns_of("infer", read_table(frame, "clinic"), np.ones(N, dtype=bool))
         assert [("'seen'" in str(w.message), "look like dates" in str(w.message)) for w in caught] == [(True, True)] * suspected
+
+
+OTHER_CATEGORIES = {
+    "intervals": pd.interval_range(0, 3),  # as pd.cut makes them
+    "times": pd.date_range("2020", periods=3),
+    "months": pd.period_range("2020", periods=3, freq="M"),
+    "durations": pd.to_timedelta([1, 2, 3], unit="D"),
+    "decimals": [Decimal(k) for k in range(3)],
+    "tuples": [("a", 1), ("b", 2), ("c", 3)],
+    "bytes": [b"a", b"b", b"c"],
+}
+
+
+@pytest.mark.parametrize("name", OTHER_CATEGORIES)
+def test_a_category_that_a_file_cannot_hold_is_refused_before_any_work(name):
+    levels = pd.Series(list(OTHER_CATEGORIES[name]), dtype=object).astype("category")
+    frame = pd.DataFrame({"x": levels.iloc[np.arange(N) % 3].array, "y": RNG.standard_normal(N)})
+    with pytest.raises(ViewError, match=r"column 'x' has the category .*; expected texts or numbers: .*astype\(str\)"):
+        JPVAE(2, likelihood="infer", steps=1, progress=False).fit({"clinic": frame})
+    texts = read_table(frame.assign(x=frame["x"].astype(str)), "clinic")
+    assert len(texts.labels(0, np.ones(N, dtype=bool))) == 3

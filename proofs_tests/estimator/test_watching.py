@@ -10,7 +10,7 @@ import pytest
 from numbered_batches import same
 from synthetic import three_views
 
-from jpvae import JPVAE, fitting
+from jpvae import JPVAE, course
 from jpvae.engines import engine
 from jpvae.model.model import Model
 from jpvae.testing import dense
@@ -75,7 +75,7 @@ def test_every_process_evaluates_all_rows():
 
 
 def test_a_training_with_it_has_the_bits_of_one_without(whole, monkeypatch):
-    monkeypatch.setattr(fitting.Watch, "after", lambda *_: {})
+    monkeypatch.setattr(course.Watch, "after", lambda *_: {})
     unwatched = JPVAE(2, **FIT).fit(VIEWS, MASK)
     assert not any("held_out" in record for record in unwatched.history_)
     evaluated = {record["step"]: record["held_out"] for record in whole.history_ if "held_out" in record}

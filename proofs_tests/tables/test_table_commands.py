@@ -90,7 +90,7 @@ def test_fit_goes_on_and_says_so(command, folder, monkeypatch):
         def at_ten(_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("jpvae.fitting.Recorder.__call__", lambda _, step, *__: at_ten(0) if step == 20 else None)
+        monkeypatch.setattr("jpvae.course.Recorder.__call__", lambda _, step, *__: at_ten(0) if step == 20 else None)
         return stopped(self, *arguments, checkpoint_every=10, **options)
 
     with monkeypatch.context() as patch:
@@ -105,7 +105,7 @@ def test_fit_goes_on_and_says_so(command, folder, monkeypatch):
     assert all(np.array_equal(tensors[name], whole[name]) for name in whole)
     code, _, err = command("fit", *once, "--seed", "1")
     assert code == 2
-    assert "checkpoint 'long.safetensors' is of another training (options: {'seed': 0}; here {'seed': 1})" in err
+    assert "checkpoint 'long.safetensors' belongs to a different training run (options: {'seed': 0}; here {'seed': 1})" in err
 
 
 def test_fit_takes_columns_of_any_kind(command):

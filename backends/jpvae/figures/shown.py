@@ -29,8 +29,7 @@ class Shown:
 
     @property
     def plot(self) -> Plots:
-        """The figures of the fitted model as matplotlib axes: ``model.plot.cross_view(views, mask)``, ``.calibration``,
-        ``.distribution``, ``.latents``, ``.subject``, ``.patterns``, ``.correlations``, ``.training``.
+        """The figures of the fitted model: ``model.plot.cross_view(views, mask)``, for instance (see ``Plots``).
 
         Raises NotFitted before ``fit``.
         """

@@ -11,9 +11,11 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from warnings import warn
 
 from ..atomic import clear
-from ..errors import CheckpointError, ConfigError
+from ..engines import AUTO, nameable
+from ..errors import CheckpointError, ConfigError, JPVAEWarning
 from ..fitted import Arrays, Fitted
 from ..inference.latent_report import LatentReport
 from ..model.likelihoods import UnknownLikelihood, names_in
@@ -59,7 +61,16 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
     tensors |= {f"best.{name}": x for name, x in best.parameters.items()} if best else {}
     tensors |= {f"member.{k}.{name}": x for k, p in enumerate(fitted.others, 1) for name, x in p.items()}
     tensors |= {f"calibrated.{name}": x for name, x in progress.calibrated.items()}
-    header = identity(fitted) | {"step": progress.step, "history": fitted.history, "fingerprint": fingerprint}
+    header = identity(fitted)
+    if not nameable(fitted.options.backend):
+        warn(
+            f"backend is {fitted.options.backend!r}, which another program cannot import: the file will be loaded with "
+            "backend='auto'. Put the engine into a module, or give it to load(path, backend=...).",
+            JPVAEWarning,
+            stacklevel=2,
+        )
+        header["options"]["backend"] = AUTO
+    header |= {"step": progress.step, "history": fitted.history, "fingerprint": fingerprint}
     header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
     header["report"] = asdict(fitted.report) if fitted.report else None
     header["index_name"] = fitted.index_name
@@ -189,7 +200,7 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
                 differing = [name for name in ours if name not in theirs or theirs[name] != ours[name]] or list(theirs)
                 theirs, ours = ({name: found.get(name) for name in differing} for found in (theirs, ours))
             raise CheckpointError(
-                f"checkpoint {str(path)!r} is of another training ({part}: {theirs}; here {ours}). "
+                f"checkpoint {str(path)!r} belongs to a different training run ({part}: {theirs}; here {ours}). "
                 "Choose another path, or delete the file to start over."
             )
     found = _fitted(path, tensors, header)

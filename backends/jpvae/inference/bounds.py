@@ -2,7 +2,7 @@
 
 A value that is filled in beyond a bound becomes the bound; one of a column of whole numbers becomes the nearest. Of draws each
 is treated so, so that a bound has the probability of all that lies beyond it, as a limit of a scale or of detection has.
-(For a positive quantity without such a limit the likelihood "gamma" is better, whose draws are positive by themselves.)
+A positive quantity without such a limit, a concentration say, is better modelled as its logarithm.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..estimator import JPVAE
 from ..tables.evaluation import evaluate
-from ..tables.fillers import Filler, FromJPVAE
+from ..tables.fillers import FromJPVAE, Imputer
 from ..tables.joining import Joined
 
 
@@ -37,7 +37,7 @@ def evaluated(
     """``evaluate`` with these arguments, and what it leaves behind. Raises what it raises."""
     kept: list[tuple[JPVAE, list[np.ndarray], list[np.ndarray]]] = []
 
-    def keep(_: str, filler: Filler, trained: list[np.ndarray], held_out: list[np.ndarray]) -> None:
+    def keep(_: str, filler: Imputer, trained: list[np.ndarray], held_out: list[np.ndarray]) -> None:
         if isinstance(filler, FromJPVAE):
             kept.append((filler.model, trained, held_out))
 

@@ -8,7 +8,6 @@ files read as a whole; all numbers are floats, and a table of draws has those of
 from __future__ import annotations
 
 import csv
-import gzip
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from .filler import loaded
 from .partitions import Partition, Task, write
 from .ranges import cut
 from .sources import TEXTS, UNREADABLE, Source
-from .text_files import encoding_of, lines, records
+from .text_files import encoding_of, lines, opener, records
 
 
 def fill(given: Sequence[Source], task: Task, rows: int) -> dict[str, Any]:
@@ -105,7 +104,7 @@ def _texts(given: Sequence[Source], how: Mapping[str, Dialect], rows: int, folde
 
 def _parts(source: Source, dialect: Dialect, rows: int) -> Iterator[list[list[str]]]:
     """The names and so many rows, again and again. Raises ViewError."""
-    opened: Any = gzip.open if source.ending.endswith(".gz") else open
+    opened = opener(source.path)
     size = source.path.stat().st_size
     try:
         with opened(source.path, "rb") as file:
@@ -129,8 +128,7 @@ def _parts(source: Source, dialect: Dialect, rows: int) -> Iterator[list[list[st
 
 def _write(path: Path, part: Sequence[Sequence[str]], source: Source, dialect: Dialect) -> None:
     """A file in UTF-8 that is read by the same dialect: what stood before its names is empty lines."""
-    opened: Any = gzip.open if source.ending.endswith(".gz") else open
-    with opened(path, "wt", encoding="utf-8", newline="") as file:
+    with opener(path)(path, "wt", encoding="utf-8", newline="") as file:
         file.write("\n" * (dialect.header - 1))
         csv.writer(file, delimiter=_separator(source, dialect), lineterminator="\n").writerows(part)
 
@@ -141,7 +139,7 @@ def _separator(source: Source, dialect: Dialect) -> str:
 
 def _encode(path: Path, encoding: str) -> None:
     """A file of UTF-8 in the encoding; as it is, with a warning, where that lacks a letter."""
-    opened: Any = gzip.open if path.suffix == ".gz" else open
+    opened = opener(path)
     made = path.with_name(f"{path.name}.encoded")
     with opened(path, "rt", encoding="utf-8", newline="") as source, opened(made, "wt", encoding=encoding, newline="") as into:
         try:
@@ -191,7 +189,7 @@ class _Text:
 
     def append(self, file: Path) -> None:
         target = self._folder / file.name
-        opened: Any = gzip.open if file.suffix == ".gz" else open
+        opened = opener(file)
         with opened(file, "rb") as source, opened(target, "ab") as into:
             if target.stat().st_size:
                 lines = (line.decode("latin-1") for line in iter(source.readline, b""))  # of which the line ends are looked for

@@ -22,7 +22,7 @@ from ..views.columns import Columns
 from ..views.opening import open_views
 from ..views.reading import Views, checked
 from ..views.survey import Survey
-from .fillers import Filler, FromJPVAE, FromRival
+from .fillers import FromJPVAE, FromRival, Imputer
 from .joining import Joined
 from .rivals import METHODS
 from .scoring import DRAWS, Filled, Scores, classes
@@ -40,7 +40,7 @@ def evaluate(
     seed: int,
     methods: Sequence[str] = USUAL,
     on_method: Callable[[str], object] = str,
-    on_filler: Callable[[str, Filler, list[np.ndarray], list[np.ndarray]], object] = lambda *_: None,
+    on_filler: Callable[[str, Imputer, list[np.ndarray], list[np.ndarray]], object] = lambda *_: None,
 ) -> dict[str, Any]:
     """Train ``fitted``'s options anew on 1 - ``part`` of the rows; scores by view and method on the others.
 
@@ -110,7 +110,7 @@ def fit(
     *,
     seed: int,
     callbacks: Sequence[Callback] = (),
-) -> Filler:
+) -> Imputer:
     """The method of that name, fitted to each view's numbers and codes (N, p), NaN where missing. options: of JPVAE.
 
     Raises MissingDependency.
@@ -128,7 +128,7 @@ def fit(
 
 
 def score(
-    filler: Filler,
+    filler: Imputer,
     truth: Sequence[np.ndarray],
     given: Sequence[np.ndarray],
     columns: Sequence[Columns],

@@ -62,9 +62,12 @@ class Filler:
     >>> path = os.path.join(folder.name, "model.safetensors")
     >>> model.fit({"rna": pd.DataFrame(rna).add_prefix("gene"), "protein": pd.DataFrame(protein).add_prefix("p")}).save(path)
     >>> table = pd.DataFrame(rna).add_prefix("gene").assign(subject=range(300), p0=float("nan"), p1=float("nan"))
-    >>> filled = Filler(path, id="subject", n_draws=2)(table.assign(p2=float("nan"), p3=float("nan")))
+    >>> fill = Filler(path, id="subject", n_draws=2)
+    >>> filled = fill(table.assign(p2=float("nan"), p3=float("nan")))
     >>> bool(filled.notna().all(axis=None)), list(filled.columns) == [*table.columns, "p2", "p3"]
     (True, True)
+    >>> [part.equals(filled[:5]) for part in fill.over(iter([table.assign(p2=float("nan"), p3=float("nan"))[:5]]))]
+    [True]
     >>> folder.cleanup()
     """
 
@@ -79,6 +82,14 @@ class Filler:
 
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
         """A copy of the frame without holes; numbers are float64, so that all pieces of a table have the same types.
+
+        Parameters
+        ----------
+        frame : DataFrame
+
+        Returns
+        -------
+        DataFrame
 
         Raises
         ------
@@ -108,7 +119,16 @@ class Filler:
         return made
 
     def over(self, frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        """One after the other, as Spark's ``mapInPandas`` hands them in."""
+        """One after the other, as Spark's ``mapInPandas`` hands them in.
+
+        Parameters
+        ----------
+        frames : iterator of DataFrame
+
+        Returns
+        -------
+        iterator of DataFrame
+        """
         return map(self, frames)
 
     def _columns(self, fitted: Predicting) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from .rivals.validation import choose
 from .scoring import DRAWS, Filled, classes, column_scales
 
 
-class Filler(Protocol):
+class Imputer(Protocol):
     """Fitted to some rows, fills others."""
 
     setting: str

@@ -8,7 +8,7 @@ import gzip
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from .dialect import Dialect
 
@@ -100,11 +100,16 @@ def lines(file: TextIO, packed: int) -> Iterator[str]:
         yield line
 
 
+def opener(path: Path) -> Any:
+    """What opens the file: ``gzip.open`` for a packed one, else ``open``."""
+    return gzip.open if path.suffix.lower() == ".gz" else open
+
+
 def _content(path: Path, dialect: Dialect) -> bytes:
     """All bytes, unpacked. Raises ValueError at the first that no table has: before they are decoded, and held three times."""
     packed, content, line = path.stat().st_size, bytearray(), 0
     ends, between = _bytes_of("\n\r", dialect), _bytes_of(f",\t;| {dialect.sep or ''}", dialect)
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+    with opener(path)(path, "rb") as file:
         while part := file.read(_PART):
             content += part
             check_packing(packed, len(content))

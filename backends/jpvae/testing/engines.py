@@ -24,18 +24,35 @@ EngineClass = Any  # called as EngineClass(model, dtype, device)
 
 
 def check_engine(which: str | EngineClass, *, device: str = "cpu", models: Sequence[str] = tuple(MODELS)) -> Report:
-    """Check a training engine: every prior and likelihood, both objectives, missing views and cells, weights of views, float64
-    and float32.
+    """Check a training engine: every prior and likelihood, both objectives, missing views and cells, float64 and float32.
 
-    which: its name in the registry, or its class; models: names of the table in examples.py. Compared with dense NumPy: the
-    loss, reconstruction and kl that each of three steps reports; the gradient of each, along a direction; the step, with Adam
-    and coupling_rate; encode, decode, and the prior and likelihood on its arrays; weight_decay; max_gradient_norm, on which
-    side of the norm it may be, and what is reported of rows that are not finite. To the bit: what start takes and to_arrays
-    gives, training that goes on from it, and a second run. What is handed in must stay as it is.
-    -> a Report, which prints as a table. Raises AssertionError at the first failure, naming what, model, batch, dtype
-    and step.
+    Compared with dense NumPy: the loss, reconstruction and kl that each of three steps reports; the gradient of each, along a
+    direction; the step, with Adam and coupling_rate; encode, decode, and the prior and likelihood on its arrays; weight_decay;
+    max_gradient_norm, on which side of the norm it may be, and what is reported of rows that are not finite. To the bit: what
+    start takes and to_arrays gives, training that goes on from it, and a second run. What is handed in must stay as it is.
 
-    >>> "gradient" in check_engine("torch").lines
+    Parameters
+    ----------
+    which : str, or class
+        Its name in the registry, or its class, called as ``which(model, dtype, device)``.
+    device : str
+    models : sequence of str
+        Names of the table in examples.py; by default all.
+
+    Returns
+    -------
+    Report
+        Prints as a table.
+
+    Raises
+    ------
+    AssertionError
+        At the first failure, naming what, model, batch, dtype and step.
+
+    Examples
+    --------
+    >>> from jpvae.testing import check_engine
+    >>> "gradient" in check_engine("numpy", models=["svd"]).lines
     True
     """
     with Report(f"check_engine({_name(which)!r})") as report:
@@ -58,11 +75,30 @@ def check_engines_agree(
 ) -> Report:
     """Two engines given the same start, batches and noise, in float64, have the same losses and parameters, to 1e-10.
 
-    first, second: names or classes; models: names of the table in examples.py -> a Report.
     Gradients differ by some 1e-16 of themselves; Adam divides by |g| + 1e-8 at least, so at a rate of 1e-3 a step moves the
     two apart by 1e-11 at worst, and usually by 1e-18.
 
-    >>> report = check_engines_agree("torch", "torch", steps=2, models=["svd"])
+    Parameters
+    ----------
+    first, second : str, or class
+        As for ``check_engine``.
+    steps : int
+    models : sequence of str
+        Names of the table in examples.py; by default all.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    AssertionError
+        At the first difference.
+
+    Examples
+    --------
+    >>> from jpvae.testing import check_engines_agree
+    >>> report = check_engines_agree("numpy", "torch", steps=2, models=["svd"])
     """
     with Report("check_engines_agree") as report:
         for name in models:

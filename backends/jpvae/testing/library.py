@@ -41,14 +41,35 @@ def check_library(
     Before that, what the error analysis assumes of exp, expm1, log, log1p, logaddexp, tanh, sqrt and solve (elementary.py),
     and among the priors those at the edge of the promise, by exact arithmetic (extremes.py).
 
-    asarray: NumPy array -> the library's (on the device to be checked); numpy: the way back; jit: the library's compiler,
-    through which all functions then go; dtypes: those that the library has; priors: names of the tables in functions.py and
-    extremes.py.
-    -> a Report, whose lines are the functions; it prints as a table.
-    Raises AssertionError, naming function, prior, dtype, error and bound, at the first answer that is off by more than its
-    bound, is no array of the input's library, dtype and device, or where an input was changed.
+    Parameters
+    ----------
+    asarray : callable
+        NumPy array -> the library's (on the device to be checked).
+    numpy : callable
+        The way back.
+    jit : callable, or None
+        The library's compiler, through which all functions then go.
+    dtypes : sequence of str
+        Those that the library has.
+    priors : sequence of str
+        Names of the tables in functions.py and extremes.py; by default all.
 
-    >>> report = check_library(np.asarray)  # or (torch.asarray), or (jax.numpy.asarray, jit=jax.jit)
+    Returns
+    -------
+    Report
+        Its lines are the functions; it prints as a table.
+
+    Raises
+    ------
+    AssertionError
+        Naming function, prior, dtype, error and bound: at the first answer that is off by more than its bound, is no array of
+        the input's library, dtype and device, or where an input was changed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jpvae.testing import check_library
+    >>> report = check_library(np.asarray, priors=["svd"])  # or (torch.asarray), or (jax.numpy.asarray, jit=jax.jit)
     >>> "kl_divergence" in report.lines
     True
     """

@@ -23,9 +23,20 @@ class Line:
 class Report:
     """Collects comparisons and raises AssertionError at the first that fails; ``print(report)`` is a table.
 
-    title: what is checked; case: under which circumstances, for messages; lines: the table by what was compared.
+    Parameters
+    ----------
+    title : str
+        What is checked.
+    case : str
+        Under which circumstances, for messages.
+    lines : dict of Line
+        The table, by what was compared.
 
+    Examples
+    --------
+    >>> from jpvae.testing import Report
     >>> report = Report("arithmetic", "float64")
+    >>> report.require("sum", 1 + 1 == 2, "is not 2")
     >>> report.compare("sum", 0.1 + 0.2, 0.3, 1e-15)
     >>> print(report)
     arithmetic: 1 comparison, all within their bounds
@@ -38,7 +49,20 @@ class Report:
     lines: dict[str, Line] = field(default_factory=dict)
 
     def compare(self, name: str, found: Any, expected: Any, bound: Any) -> None:
-        """|found - expected| <= bound in every entry (arrays of one shape; bound broadcasts; 0 asks for the same bits)."""
+        """|found - expected| <= bound in every entry.
+
+        Parameters
+        ----------
+        name : str
+            What is compared.
+        found, expected : arrays of one shape
+        bound : array that broadcasts to it
+            0 demands the same bits.
+
+        Raises
+        ------
+        AssertionError
+        """
         found, expected = np.asarray(found), np.asarray(expected)
         self.require(name, found.shape == expected.shape, f"has shape {found.shape}; expected {expected.shape}")
         line = self.lines.setdefault(name, Line())
@@ -58,7 +82,20 @@ class Report:
             line.error, line.bound, line.share = float(error[at]), float(bound[at]), float(ratio[at])
 
     def require(self, name: str, truth: bool, message: str) -> None:
-        """Raise AssertionError, naming what was compared and the case, unless ``truth``."""
+        """Raise AssertionError, naming what was compared and the case, unless ``truth``.
+
+        Parameters
+        ----------
+        name : str
+            What is compared.
+        truth : bool
+        message : str
+            What follows the name.
+
+        Raises
+        ------
+        AssertionError
+        """
         if not truth:
             raise AssertionError(f"{self.title}: {name} {message} ({self.case})")
 

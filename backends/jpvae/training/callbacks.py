@@ -28,8 +28,27 @@ from ..views.columns import Columns
 
 @dataclass(frozen=True)
 class Run:
-    """A training that is about to start: its options and seed, the model, the views' names and columns, and the history so far
-    (of a resumed run; else empty)."""
+    """A training that is about to start.
+
+    Attributes
+    ----------
+    options : Options
+        The estimator's.
+    seed : int
+    model : Model
+    view_names : tuple of str
+    columns : tuple of Columns
+        One per view.
+    history : tuple of dict
+        The records so far, of a resumed run; else empty.
+
+    Examples
+    --------
+    >>> from jpvae.training.callbacks import Callback
+    >>> class Announce(Callback):
+    ...     def on_start(self, run, step, steps):
+    ...         print(f"{len(run.view_names)} views, seed {run.seed}, steps {step} to {steps}")
+    """
 
     options: Options
     seed: int
@@ -40,26 +59,58 @@ class Run:
 
 
 class StopTraining(Exception):
-    """Raised in ``on_step`` or ``on_log`` to end a training early; the model is fitted, its checkpoint can be gone on from."""
+    """Raised in ``on_step`` or ``on_log`` to end a training early; the model is fitted, and its checkpoint can be resumed."""
 
 
 class Callback:
     """A listener that does nothing. Subclass it and write the methods that are needed.
 
+    Examples
+    --------
+    >>> from jpvae.training.callbacks import Callback, StopTraining
     >>> class StopBelow(Callback):
     ...     def on_step(self, step, report):
     ...         if report["loss"] < 10.0:
     ...             raise StopTraining
+    >>> listener = StopBelow()
+    >>> listener.on_step(1, {"loss": 12.0})
+
+    ``JPVAE.fit(views, callbacks=[listener])`` calls its methods: ``listener.on_start(run, step, steps)``, ``listener.on_step``,
+    ``listener.on_log(record)`` and ``listener.on_end()``.
     """
 
     def on_start(self, run: Run, step: int, steps: int) -> None:
-        """Before the first step."""
+        """Before the first step.
+
+        Parameters
+        ----------
+        run : Run
+            What is trained.
+        step : int
+            The steps that a resumed run has made already; else 0.
+        steps : int
+            The steps that are planned.
+        """
 
     def on_step(self, step: int, report: Mapping[str, Any]) -> None:
-        """After each step."""
+        """After each step.
+
+        Parameters
+        ----------
+        step : int
+            The steps that have been made.
+        report : dict
+            The engine's: "loss", "kl" and "reconstruction" (one number per view), in nats per row.
+        """
 
     def on_log(self, record: Mapping[str, Any]) -> None:
-        """With each record of the history."""
+        """With each record of the history.
+
+        Parameters
+        ----------
+        record : dict
+            As ``history_`` has it.
+        """
 
     def on_end(self) -> None:
         """At the end, after an error too."""
@@ -73,25 +124,76 @@ class OnLog(Callback):
 
 
 class JSONLines(Callback):
-    """Keeps a .jsonl file, one record per line; a resumed run first takes it back to where its checkpoint stands."""
+    """Keeps a .jsonl file, one record per line; a resumed run first takes it back to where its checkpoint stands.
+
+    Parameters
+    ----------
+    path : path
+
+    Examples
+    --------
+    >>> import json, os, tempfile
+    >>> import numpy as np
+    >>> from jpvae import JPVAE
+    >>> from jpvae.training.callbacks import JSONLines
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "history.jsonl")
+    >>> model, rows = JPVAE(1, steps=2, progress=False), np.eye(4)
+    >>> model = model.fit([rows, rows], callbacks=[JSONLines(path)])
+    >>> with open(path) as file:
+    ...     [json.loads(line) for line in file] == model.history_
+    True
+    >>> folder.cleanup()
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
     def on_start(self, run: Run, step: int, steps: int) -> None:
-        """Raises CheckpointError where the file cannot be written."""
+        """Write the records so far.
+
+        Parameters
+        ----------
+        run : Run
+        step, steps : int
+            As for ``Callback``.
+
+        Raises
+        ------
+        CheckpointError
+            If the file cannot be written.
+        """
         write_atomically(self.path, "".join(json.dumps(record) + "\n" for record in run.history).encode())
 
     def on_log(self, record: Mapping[str, Any]) -> None:
-        """One line."""
+        """Append one line.
+
+        Parameters
+        ----------
+        record : dict
+        """
         with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
 
 
 class TensorBoard(Callback):
-    """Writes every number of a record as a scalar to ``folder``, for ``tensorboard --logdir folder``.
+    """Writes every number of a record as a scalar, for ``tensorboard --logdir folder``.
 
-    Raises MissingDependency where torch or tensorboard is not installed.
+    Parameters
+    ----------
+    folder : path
+
+    Raises
+    ------
+    MissingDependency
+        If torch or tensorboard is not installed.
+
+    Examples
+    --------
+    >>> from jpvae import JPVAE
+    >>> from jpvae.training.callbacks import TensorBoard
+    >>> def train(views):
+    ...     return JPVAE(likelihood="infer").fit(views, callbacks=[TensorBoard("runs/first")])
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -102,11 +204,23 @@ class TensorBoard(Callback):
         self._open, self._folder = SummaryWriter, str(folder)
 
     def on_start(self, run: Run, step: int, steps: int) -> None:
-        """A resumed run hides what was written after its checkpoint."""
+        """Open the folder; a resumed run hides what was written after its checkpoint.
+
+        Parameters
+        ----------
+        run : Run
+        step, steps : int
+            As for ``Callback``.
+        """
         self._writer, self._names = self._open(self._folder, purge_step=step + 1), run.view_names
 
     def on_log(self, record: Mapping[str, Any]) -> None:
-        """Numbers under their names, a number per view under name/view."""
+        """Numbers under their names, a number per view under name/view.
+
+        Parameters
+        ----------
+        record : dict
+        """
         for name, value in record.items():
             many = zip(self._names, value, strict=True) if isinstance(value, list) else [(None, value)]
             for view, number in many:

@@ -148,11 +148,6 @@ class Columns:
         """Standard deviations (..., c) -> (..., p); NaN for a coded category, whose levels have probabilities instead."""
         return self._to_table(std, lambda _p, _levels: np.nan)
 
-    def error_probabilities(self, mean: np.ndarray) -> np.ndarray:
-        """The probability (..., p) that a level other than the one ``decode`` gives is true; NaN for other columns."""
-        found = self._to_table(mean, lambda p, _: 1.0 - np.max(p, axis=-1))
-        return np.where(np.isin(np.arange(self.count), list(self.coded)), found, np.nan)
-
     @cached_property
     def level_titles(self) -> tuple[str, ...]:
         """ "column=level" of every level of every coded category, in the table's order: the columns of ``probabilities``."""

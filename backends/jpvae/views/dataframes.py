@@ -76,10 +76,14 @@ class Table:
                 f"view {self.view!r}, column {self.title(j)!r} has the text {text!r}; expected texts that can be "
                 "written as UTF-8"
             )
+        odd = next((v for v in found if not isinstance(v, str | int | float | bool)), None)
+        if odd is not None:
+            raise ViewError(
+                f"view {self.view!r}, column {self.title(j)!r} has the category {odd!r}, a {type(odd).__name__}; "
+                "expected texts or numbers: make them texts, with .astype(str)"
+            )
         if hasattr(column.dtype, "categories"):
             return tuple(v for v in column.dtype.categories.tolist() if v in found)
-        if not all(isinstance(v, str | int | float | bool) for v in found):
-            raise ViewError(f"view {self.view!r}, column {self.title(j)!r} holds {found}; expected texts or numbers")
         return tuple(sorted(found, key=lambda v: (isinstance(v, str), v)))
 
     def numbers(self, columns: Columns, observed: np.ndarray, unseen: float | None = None) -> np.ndarray:

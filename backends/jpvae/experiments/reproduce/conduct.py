@@ -50,12 +50,9 @@ def reproduce(
         if (raw / piece.place).is_file():  # made with an earlier one
             continue
         note(f"{number} of {len(missing)}: {piece.place.with_suffix('')}")
-        if piece.kind == "classifiers" and piece.run and device != "cpu":
-            same = [p for p in missing if p.kind == piece.kind and p.run and p.run.model == piece.run.model]
-            for each, found in zip(same, _classified(same, out, train, test, settings, trained, device), strict=True):
-                write(raw, each, found)
-            continue
-        write(raw, piece, _make(piece, out, train, test, settings, trained, device, progress))
+        together = _together(piece, missing, device)
+        for each, found in zip(together, _make(together, out, train, test, settings, trained, device, progress), strict=True):
+            write(raw, each, found)
     return report.write(raw, out, only=only)
 
 
@@ -87,8 +84,15 @@ def _claim(out: Path, settings: Settings) -> None:
     write_atomically(path, (json.dumps(ours, indent=2) + "\n").encode())
 
 
+def _together(piece: Piece, missing: Sequence[Piece], device: str) -> list[Piece]:
+    """The piece; on a GPU, which trains several in little more than the time of one, a model's classifiers of every seed."""
+    if device == "cpu" or piece.kind != "classifiers" or piece.run is None:
+        return [piece]
+    return [other for other in missing if other.kind == piece.kind and other.run and other.run.model == piece.run.model]
+
+
 def _make(
-    piece: Piece,
+    together: Sequence[Piece],
     out: Path,
     train: Any,
     test: Any,
@@ -96,32 +100,23 @@ def _make(
     trained: Sequence[Path],
     device: str,
     progress: bool | str,
-) -> dict[str, Any]:
-    run = piece.run
-    if run is None:
+) -> list[dict[str, Any]]:
+    piece, runs = together[0], [piece.run for piece in together if piece.run]
+    if not runs:
         work = out / "work" / "originals" / str(piece.seed)
         epochs = settings.epochs_on_originals
-        return classifiers.of_originals(train, test, work, epochs=epochs, seed=piece.seed, device=device)
-    folder = run.folder(out, trained, settings)
-    result = run.train(folder, settings, device=device, progress=progress)
+        return [classifiers.of_originals(train, test, work, epochs=epochs, seed=piece.seed, device=device)]
+    run, folders = runs[0], [run.folder(out, trained, settings) for run in runs]
+    results = [run.train(folder, settings, device=device, progress=progress) for run, folder in zip(runs, folders, strict=True)]
     if piece.kind == "training":
-        return result
+        return results
     if piece.kind == "latents":
-        return measuring.latents(folder, train, test)
+        return [measuring.latents(folders[0], train, test)]
     if piece.kind == "likelihood":
-        return measuring.likelihood(folder, test, settings)
+        return [measuring.likelihood(folders[0], test, settings)]
     if piece.kind == "bounds":
-        return measuring.bounds(folder, test, settings)
+        return [measuring.bounds(folders[0], test, settings)]
     if piece.kind == "digits":
-        return measuring.digits(folder, test)
-    return _classified([piece], out, train, test, settings, trained, device)[0]
-
-
-def _classified(
-    pieces: Sequence[Piece], out: Path, train: Any, test: Any, settings: Settings, trained: Sequence[Path], device: str
-) -> list[dict[str, Any]]:
-    """The classifiers of the seeds of one model, side by side."""
-    runs = [piece.run for piece in pieces if piece.run]
-    folders, seeds = [run.folder(out, trained, settings) for run in runs], [run.seed for run in runs]
-    work = out / "work" / runs[0].protocol / (runs[0].name if len(runs) == 1 else runs[0].model)
+        return [measuring.digits(folders[0], test)]
+    work, seeds = out / "work" / run.protocol / (run.name if len(runs) == 1 else run.model), [run.seed for run in runs]
     return classifiers.of_models(folders, train, test, work, epochs=settings.epochs, seeds=seeds, device=device)

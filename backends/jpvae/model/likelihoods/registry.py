@@ -4,7 +4,7 @@
     "laplace"                               of a package that declares it, in its pyproject.toml:
                                             [project.entry-points."jpvae.likelihoods"]
                                             laplace = "shapes.families:Laplace"
-    Laplace(), Huber(width=2.0)             an object; a file keeps it as 'shapes.families:Huber {"width": 2.0}'
+    Laplace(), Huber(bend=2.0)              an object; a file keeps it as 'shapes.families:Huber {"bend": 2.0}'
 
 An entry point is a class of ``Likelihood``, or a function without arguments that gives one. It is imported when it is first
 named. What a FILE names is never imported for that: it must be built in, declared by an installed package, or imported already.
@@ -19,6 +19,8 @@ from dataclasses import fields, is_dataclass
 from functools import partial, reduce
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+import numpy as np
 
 from ...errors import ConfigError
 from .bernoulli import Bernoulli
@@ -145,6 +147,7 @@ def _name_of(family: Likelihood) -> str:
     if not is_dataclass(family):
         return f"{where} {{...{id(family):x}}}" if vars(family) else where
     options = {field.name: getattr(family, field.name) for field in fields(family)}
+    options = {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()}
     if not all(isinstance(value, str | int | float | bool | None) for value in options.values()):
         return f"{where} {{...{id(family):x}}}"
     return f"{where} {json.dumps(options, sort_keys=True)}" if options else where

@@ -1,4 +1,4 @@
-"""The KL of two views in eager torch is a Function of its own; within ``torch.func`` it is operation by operation.
+"""The KL of two views and a rotation are Functions of their own in eager torch; within ``torch.func``, operation by operation.
 
 Both are the same number and the same derivatives, of every order, in whatever way autograd is asked for them. (What is right,
 test_gradients.py and the error bounds know, in 80 digits.)
@@ -90,6 +90,24 @@ def test_every_way_to_ask(structure, monkeypatch):
         tangent = forward_ad.unpack_dual(kl(*(forward_ad.make_dual(x, torch.ones_like(x)) for x in at))).tangent
     close([tangent], [sum(x.reshape(4, -1).sum(1) for x in wanted)])
     assert seen.count == 2
+
+
+@pytest.mark.parametrize("shape", [(10,), (2, 3, 10)], ids=str)
+def test_a_rotation(shape):
+    """Of a stack too."""
+    rng = np.random.default_rng(1)
+    (weights, other), ways = torch.tensor(rng.standard_normal((2, *shape[:-1], 5, 5))), []
+    entries = torch.tensor(rng.standard_normal(shape), requires_grad=True)
+    for function in (lambda x: jc.orthogonal(x, 5), plain(lambda x: jc.orthogonal(x, 5))):
+        value = function(entries)
+        (first,) = torch.autograd.grad(value, entries, weights, create_graph=True)
+        second = torch.autograd.grad((first * first).sum(), entries)
+        once = torch.autograd.grad(function(entries), entries, weights)
+        pair = torch.autograd.grad(function(entries), entries, torch.stack([weights, other]), is_grads_batched=True)
+        ways.append([value, first, *second, *once, *pair])
+    close(*ways)
+    with torch.no_grad():
+        assert torch.equal(jc.orthogonal(entries, 5), ways[0][0])
 
 
 def test_one_tensor_for_both_views():

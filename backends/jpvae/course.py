@@ -1,0 +1,190 @@
+"""The course of one training: from what was begun over its steps, records, evaluations and checkpoints to the fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .engines import Engine
+from .errors import CheckpointError, ConfigError
+from .files import saving
+from .files.saving import Progress
+from .fitted import Arrays, Fitted
+from .inference.calibration import calibrated
+from .inference.latent_report import diagnose
+from .inference.predictor import Predictor
+from .planning import with_networks
+from .processes import share
+from .training.batches import Batches
+from .training.callbacks import Callback, Run, StopTraining, listening
+from .training.divergence import check_finite
+from .training.early_stopping import HeldOut
+from .training.history import Recorder
+from .training.loop import Training, train
+from .training.plan import Plan
+from .training.watching import Watch
+from .versions import versions
+from .views.reading import Views
+from .views.units import Scaled
+
+
+class File(NamedTuple):
+    """Where a training is kept, and after how many steps each."""
+
+    path: str | os.PathLike[str]
+    every: int
+
+
+class Begun(NamedTuple):
+    """A fit before its first step: the model, the views as they were read, the plan, the file and the listeners."""
+
+    start: Fitted
+    data: Views
+    plan: Plan
+    file: File | None
+    listeners: Sequence[Callback]
+
+
+class Course:
+    """What ``begun`` becomes on an engine: made where its file stands, or at the first step; ``steps`` then trains it.
+
+    Raises CheckpointError for another training's file, ViewError for values that do not fit, ConfigError where processes that
+    train together were given different things.
+    """
+
+    def __init__(self, backend: Engine, begun: Begun) -> None:
+        start, data, plan, self.file, self.listeners = begun
+        self.backend, self.model, self.data, self.plan = backend, start.model, data, plan
+        views = [Scaled(data, i, units, start.options.dtype) for i, units in enumerate(start.units)]
+        (self.rank, ranks), mapped = share(), any(view.mapped for view in views)
+        held = [view if view.mapped else view[:] for view in views]
+        self.batches = Batches(
+            held, self.data.observed, self.model, self.plan, self.data.names, (self.rank, ranks), self.data.index
+        )
+        # A pass over what is mapped finds now, not in the training, what does not fit.
+        self.fingerprint = self.batches.fingerprint() if self.file or mapped or ranks > 1 else None
+        self.any_of: Callable[[bool], bool] = _together(backend, start, self.fingerprint) if ranks > 1 else bool
+        start, progress = saving.resume(start, self.file.path if self.file else None, self.fingerprint, self.plan.steps)
+        self.start = replace(
+            start, parameters=with_networks(backend, self.model, start.parameters, start.seed), versions=versions()
+        )
+        self.state = self._state(progress)
+        self.done, self.calibrated = progress.step, progress.calibrated
+        self.record = Recorder(plan, start.history, progress.window, self._on_log)
+        early = start.options.early_stopping
+        self.held_out = HeldOut(backend, self.batches, start.options.patience, progress.best) if early else None
+        self.watch = self.held_out or Watch(backend, self.batches)
+
+    def steps(self) -> Training[tuple[Fitted, Predictor]]:
+        """Train (loop.py): up to where the calibration is due, then to the end; then what there is to report."""
+        start, middle, stopped = self.start, self.plan.calibration.steps if self.plan.calibration else 0, False
+        view = Run(start.options, start.seed, self.model, start.view_names, start.columns, start.history)
+        with listening(self.listeners, view, self.done, self.plan.steps):
+            if self.done <= middle and self.plan.calibration:
+                self.done, stopped = yield from train(
+                    self.state, self.batches, first=self.done, last=middle, on_step=self._on_step
+                )
+                if not stopped:
+                    self._calibrate()
+            if not (stopped or (self.held_out and self.held_out.exhausted)):
+                self.done, _ = yield from train(self.state, self.batches, first=self.done, on_step=self._on_step)
+            with suppress(StopTraining):  # it has come already
+                self.record.close(self.done)
+        return self._ended()
+
+    def _state(self, progress: Progress) -> Any:
+        try:
+            return self.backend.start(self.start.parameters, progress.optimizer)
+        except KeyError as error:
+            if self.file is None or progress.optimizer is None:
+                raise
+            raise CheckpointError(
+                f"checkpoint {str(self.file.path)!r} belongs to a different training run: it has another optimiser's state, "
+                f"without {error}. Choose another path, or delete the file to start over."
+            ) from error
+
+    def _on_log(self, entry: dict[str, Any]) -> None:
+        for one in self.listeners:
+            one.on_log(entry)
+
+    def _on_step(self, step: int, report: dict[str, Any]) -> None:
+        done, stop = step + 1, False
+        found = self.watch.after(done, self.state)
+        try:
+            self.record(step, report, found)
+            for one in self.listeners:
+                one.on_step(done, report)
+        except StopTraining:
+            stop = True
+        if self.any_of(stop):
+            raise StopTraining
+        if self.file is not None and done % self.file.every == 0 and done < self.plan.steps:
+            self._write(self.start, done, *self._finite_arrays(done))
+        if self.held_out and self.held_out.exhausted:
+            raise StopTraining
+
+    def _finite_arrays(self, done: int) -> tuple[Arrays, Arrays]:
+        parameters, optimizer = self.backend.to_arrays(self.state)
+        check_finite(parameters | optimizer, done, self.data.names)
+        return parameters, optimizer
+
+    def _calibrate(self) -> None:
+        self._finite_arrays(self.done)
+        halfway = Predictor(self.backend, self.model, self.backend.parameters(self.state), self.start.seed)
+        rows = self.batches.calibrating
+        self.calibrated = calibrated(halfway, [view[rows] for view in self.batches.views], self.data.observed[rows])
+
+    def _write(self, fitted: Fitted, done: int, parameters: Arrays, optimizer: Arrays) -> None:
+        if self.file is None or self.rank > 0:
+            return
+        with suppress(OSError):  # a folder that somebody has removed since is made again: better than to lose the training
+            os.makedirs(os.path.dirname(os.path.realpath(self.file.path)), exist_ok=True)
+        best = self.held_out.best if self.held_out else None
+        stand = Progress(done, optimizer, best, self.record.window, self.calibrated)
+        so_far = replace(fitted, parameters=parameters, history=tuple(self.record.history))
+        saving.write(so_far, self.file.path, stand, fingerprint=self.fingerprint)
+
+    def _ended(self) -> tuple[Fitted, Predictor]:
+        parameters, optimizer = self._finite_arrays(self.done)
+        best = self.held_out.best.parameters if self.held_out and self.held_out.best else {}
+        chosen: dict[str, np.ndarray] = {**best, **self.calibrated}  # in place of the last step's
+        native = {
+            **self.backend.parameters(self.state),
+            **{name: self.backend.asarray(x) for name, x in chosen.items()},
+        }
+        predictor = Predictor(self.backend, self.model, native, self.start.seed)
+        views, observed, moments = self.batches.views, self.data.observed, None
+        if observed.all(axis=1).sum() > sum(self.model.latent_dims):  # fewer rows have a singular covariance
+            found = predictor.training_moments(views, observed)
+            moments = (found.mean, found.covariance)
+        fitted = replace(
+            self.start,
+            parameters={**parameters, **chosen},
+            steps=self.done,
+            history=tuple(self.record.history),
+            moments=moments,
+            report=diagnose(predictor, views, observed, self.data.names),
+        )
+        self._write(fitted, self.done, parameters, optimizer)
+        return fitted, predictor
+
+
+def _together(backend: Engine, start: Fitted, fingerprint: int | None) -> Callable[[bool], bool]:
+    """How the processes of a group agree. Raises ConfigError where the engine cannot train in several, or what they were given
+    differs."""
+    any_of: Callable[[bool], bool] | None = getattr(backend, "any_of", None)
+    agree: Callable[[int], bool] | None = getattr(backend, "agree", None)
+    if any_of is None or agree is None:
+        raise ConfigError(f"backend is {start.options.backend!r}, which trains in one process; expected 'torch' in several")
+    identity = saving.identity(start)
+    del identity["options"]["device"]
+    if not agree(zlib.crc32(json.dumps(identity).encode(), fingerprint or 0)):
+        raise ConfigError("the processes were given different data or options; expected the same in all of them")
+    return any_of

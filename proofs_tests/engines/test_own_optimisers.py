@@ -1,0 +1,87 @@
+"""Optimisers of the user's own under torch: their runs are resumed by them alone, and weight decay is decoupled under each."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from ended_runs import Killed, kill
+from synthetic import OPTIONS, three_views
+
+import jpvae_jax
+import jpvae_torch
+from jpvae import JPVAE
+from jpvae.errors import CheckpointError
+
+VIEWS, MASK = three_views(80, 5)
+NAMED = dict(zip(("rna", "protein", "clinic"), VIEWS, strict=True))
+SHORT = OPTIONS | {"steps": 60, "hidden": (6,)}
+
+
+def test_an_optimiser_of_the_user_s_own_and_its_resumed_run(tmp_path):
+    def momentum(groups):
+        return torch.optim.SGD(groups, lr=1.0, momentum=0.5)
+
+    backend = functools.partial(jpvae_torch.Engine, optimizer=momentum)
+    options = SHORT | {"backend": backend, "learning_rate": 1e-3, "weight_decay": 0.1}
+    model = JPVAE(**options).fit(NAMED, MASK)
+    with pytest.raises(Killed):
+        JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c", checkpoint_every=20, on_log=kill)
+    resumed = JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c")
+    assert all(np.array_equal(x, resumed.parameters_[name]) for name, x in model.parameters_.items())
+    start = model.model_.initial_parameters(0, model.scaling_)
+    assert all(x.size == 0 or not np.array_equal(x, start[name]) for name, x in model.parameters_.items())
+    assert JPVAE.load(tmp_path / "c").backend == "torch"
+
+
+def by(optimizer):
+    return functools.partial(jpvae_torch.Engine, optimizer=optimizer)
+
+
+SGD = by(functools.partial(torch.optim.SGD, lr=1.0, momentum=0.5))
+OTHERS = {
+    "Adam by SGD": ("torch", SGD),
+    "SGD by Adam": (SGD, "torch"),
+    "SGD by NumPy's": (SGD, "numpy"),
+    "SGD by JAX's": (SGD, jpvae_jax.Engine),
+    "SGD by another": (SGD, by(torch.optim.RMSprop)),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_optimiser_s_training_is_not_gone_on_with(name, tmp_path):
+    first, second = OTHERS[name]
+    options = SHORT | {"learning_rate": 1e-3, "steps": 6}
+    with pytest.raises(Killed):
+        JPVAE(**options, backend=first).fit(NAMED, MASK, checkpoint=tmp_path / "c", checkpoint_every=3, on_log=kill)
+    with pytest.raises(
+        CheckpointError, match=r"belongs to a different training run: .*Choose another path, or delete the file"
+    ):
+        JPVAE(**options, backend=second).fit(NAMED, MASK, checkpoint=tmp_path / "c")
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Rprop, torch.optim.Adam, torch.optim.AdamW])
+def test_weight_decay_is_decoupled_under_every_optimiser(optimizer):
+    """After one step from the same start, with decay w and without, parameters differ by rate * w * f times the start: the step
+    itself does not see the decay. AdamW's own decay, which its default would be, is off."""
+    found, rates = {}, []
+
+    def make(groups):
+        made = optimizer(groups, lr=1.0)
+        rates.append(made.param_groups)
+        return made
+
+    for decay in (0.0, 3.0):
+        model = JPVAE(**SHORT | {"steps": 1, "backend": by(make), "weight_decay": decay}).fit(NAMED, MASK)
+        found[decay] = model.parameters_
+    start = model.model_.initial_parameters(0, model.scaling_)
+    rate = rates[-1][0]["lr"]
+    factors = {name: model.model_.decay(name, x.ndim) for name, x in start.items()}
+    assert set(factors.values()) >= {0.0, 1.0}
+    for name, x in start.items():
+        if name.startswith("likelihood"):  # calibrated after the steps
+            continue
+        expected = rate * 3.0 * factors[name] * x
+        whole, difference = found[0.0][name], found[0.0][name] - found[3.0][name]
+        rounding = 8 * np.finfo(float).eps * (1 + np.abs(whole).max(initial=0.0))  # of both steps, and of their difference
+        assert np.abs(difference - expected).max(initial=0.0) <= rounding, name
