@@ -1,7 +1,7 @@
 """Anonymous memory of a fit and of an imputation from memory-mapped files to memory-mapped files, by the number of rows.
 
-    python benchmarks/out_of_core.py 100000 400000 1000000               one line per number; kept as results/out_of_core.json
-    python benchmarks/out_of_core.py --parquet 100000 400000 1000000     from Parquet files; results/out_of_core_parquet.json
+    python benchmarks/out_of_core.py 100000 1000000 4000000              one line per number; kept as results/out_of_core.json
+    python benchmarks/out_of_core.py --parquet 100000 1000000 4000000    from Parquet files; results/out_of_core_parquet.json
 
 Two views of 60 float32 columns, 480 bytes a row; every tenth row lacks the second. Each number has a process of its own. The
 measure is RssAnon of /proc/self/status, looked at every 5 ms: memory that no file stands behind and that cannot be let go of.
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 COLUMNS, STEPS = 60, 300
-ROWS = (100_000, 400_000, 1_000_000)
+ROWS = (100_000, 1_000_000, 4_000_000)
 MOST, FLAT = 300 * 2**20, 1.10  # bytes above what the process had before; the largest peak over the smallest
 PART = 50_000  # rows that are made at a time, and those of a Parquet file
 RESULTS = {kind: Path(__file__).parent / f"results/out_of_core{kind}.json" for kind in ("", "_parquet")}

@@ -6,12 +6,12 @@ that of the operations in skew.py and cayley.py.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-
-from .skew import _places
 
 
 def rotation(params: Any, n: int, plain: Callable[[Any], Any]) -> Any:
@@ -24,7 +24,15 @@ def rotation(params: Any, n: int, plain: Callable[[Any], Any]) -> Any:
 
 def _constants(like: Any, n: int) -> tuple[Any, Any]:
     """The places of the strict upper triangle in a matrix read row by row, and the identity."""
-    return torch.from_numpy(_places(n).params).long(), torch.eye(n, dtype=like.dtype)
+    places, identity = _in_numpy(n, "float32" if like.dtype == torch.float32 else "float64")
+    return torch.from_numpy(places), torch.from_numpy(identity)
+
+
+@functools.cache
+def _in_numpy(n: int, dtype: str) -> tuple[Any, Any]:
+    """Kept as NumPy's: a tensor would belong to the mode (fake, inference) that it was made in."""
+    i, j = np.triu_indices(n, 1)
+    return (i * n + j).astype(np.int64), np.eye(n, dtype=dtype)
 
 
 def _value(params: Any, upper: Any, identity: Any) -> Any:

@@ -202,7 +202,7 @@ class Fused:
         return source, rest[: len(self.alone)], rest[len(self.alone) :]
 
     @public
-    def log_density(self, latents: Views[Any]) -> Array:
+    def log_density(self, latents: Views[Array]) -> Array:
         """log q(z_O | x_O) of the observed views' latents, in nats.
 
             log q = log p(z_O) + sum_O log evidence_i(z_i) - log Z
@@ -281,32 +281,32 @@ class Fused:
 @overload
 def fuse(
     prior: JointPrior,
-    means: Views[Any],
-    log_vars: Views[Any] | None = None,
+    means: Views[Array],
+    log_vars: Views[Array] | None = None,
     mask: Mask | None = None,
     coordinates: Literal["latent"] = "latent",
     *,
-    std: Views[Any] | None = None,
+    std: Views[Array] | None = None,
 ) -> Fused: ...
 @overload
 def fuse(
     prior: JointPrior,
-    means: Views[Any],
-    log_vars: Views[Any] | None,
+    means: Views[Array],
+    log_vars: Views[Array] | None,
     mask: Mask | None,
     coordinates: str,
     *,
-    std: Views[Any] | None = None,
+    std: Views[Array] | None = None,
 ) -> Fused | FusedInFrames: ...
 @public
 def fuse(
     prior: JointPrior,
-    means: Views[Any],
-    log_vars: Views[Any] | None = None,
+    means: Views[Array],
+    log_vars: Views[Array] | None = None,
     mask: Mask | None = None,
     coordinates: str = "latent",
     *,
-    std: Views[Any] | None = None,
+    std: Views[Array] | None = None,
 ) -> Fused | FusedInFrames:
     """The fused posterior q(z | x_O): every view's evidence multiplied into the joint prior.
 

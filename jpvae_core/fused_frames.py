@@ -178,7 +178,7 @@ class FusedInFrames:
         return found
 
     @public
-    def log_density(self, latents: Views[Any]) -> Array:
+    def log_density(self, latents: Views[Array]) -> Array:
         """log q(z_O | x_O) of the observed views' latents, in nats.
 
         Per direction the covariance is diag(s^2) + g g^T/tau, s and g from ``slope``. With e_i = (y_i - E y_i)/s_i, h_i =

@@ -99,7 +99,7 @@ def _chosen(prior: JointPrior, parts: Any) -> np.ndarray[Any, np.dtype[np.bool_]
 @public
 def subset_loss(
     prior: JointPrior,
-    log_probs: Views[Any],
+    log_probs: Views[Array],
     kl: Array,
     masks: Array,
     *,

@@ -1,4 +1,4 @@
-"""The core's types mean something: a strict client's annotations hold without a cast, and what is no array is refused."""
+"""The types mean something: a strict client's annotations hold without a cast, and what is no array or option is refused."""
 
 import re
 
@@ -43,10 +43,34 @@ def signs(like: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:
 def prior(entries: torch.Tensor) -> jc.JointPrior:
     return jc.JointPrior.orthogonal(jc.orthogonal(entries, 3), alpha=0.95, validate=True)
 """
+ENGINES = """
+import functools
+import jpvae_jax
+import jpvae_numpy
+import jpvae_torch
+from jpvae import JPVAE
+from jpvae.engines import Engine
+from jpvae.model.model import Model
+
+def engines(model: Model) -> tuple[Engine, Engine, Engine]:
+    return (
+        jpvae_torch.Engine(model), jpvae_numpy.Engine(model, "float32", "cpu"), jpvae_jax.Engine(model, "float32", "cpu")
+    )
+
+JPVAE(backend=functools.partial(jpvae_torch.Engine, compile=True))
+JPVAE(backend=jpvae_numpy.Engine, hidden=((8,), (16, 16)), beta="linear")
+"""
+UNMEANT = {
+    "a number as a likelihood": ("JPVAE(likelihood=3)", "arg-type"),
+    "an unknown schedule": ('JPVAE(beta="lineer")', "arg-type"),
+    "no pair of networks": ('JPVAE(networks={"scan": 3})', "dict-item"),
+}
 REFUSED = {
     "text": ('jc.cayley("hello")', "type-var"),
     "a list of texts": ('jc.kl_divergence(jc.JointPrior.independent([1]), ["a"], ["b"])', "type-var"),
     "one array for a list of views": ("jc.sample(3, np.ones(3))", "arg-type"),
+    "texts to fuse": ('jc.fuse(jc.JointPrior.independent([1]), ["a"], ["b"])', "list-item"),
+    "a text as a KL": ('jc.subset_loss(jc.JointPrior.independent([1]), [np.ones(1)], "kl", np.ones(1))', "arg-type"),
     "no prior": ("jc.kl_divergence(np.ones(1), [np.ones(1)], [np.ones(1)])", "arg-type"),
 }
 OTHER = {"an array of the other library": ("x: torch.Tensor = jc.cayley(np.eye(2))", "type-var|arg-type|assignment")}
@@ -65,7 +89,11 @@ def verdicts(folder, client, wrong):
 # `make lint` checks examples/torch_pair.py, and torch has ten times the types to read.
 @pytest.mark.parametrize(
     ("client", "wrong"),
-    [pytest.param(NUMPY, REFUSED, id="numpy"), pytest.param(TORCH, OTHER, id="torch", marks=pytest.mark.thorough)],
+    [
+        pytest.param(NUMPY, REFUSED, id="numpy"),
+        pytest.param(TORCH, OTHER, id="torch", marks=pytest.mark.thorough),
+        pytest.param(ENGINES, UNMEANT, id="engines", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_strict_client_passes_and_what_is_no_array_is_refused(tmp_path, client, wrong):
     found, first = verdicts(tmp_path, client, wrong), client.count("\n") + 1
