@@ -86,7 +86,7 @@ REFUSED = {
     ),
     "likelihood": (
         ["fit", *views(WORDS), "--id", "who", "--out", "f", "--likelihood", "a=normal"],
-        "--likelihood is 'a=normal'; expected KIND to be bernoulli, categorical, gaussian,",
+        "--likelihood is 'a=normal'; expected KIND to be one of bernoulli, categorical, gaussian,",
     ),
     "likelihood of a module": (
         ["fit", *WITH_ID, "--likelihood", "shapes:Laplace"],

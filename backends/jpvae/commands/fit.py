@@ -248,7 +248,7 @@ def _check_kind(word: str, kind: str) -> None:
     try:
         family_of("gaussian" if kind == INFER else kind)
     except UnknownLikelihood:
-        raise ConfigError(f"--likelihood is {word!r}; expected KIND to be {choices((*kinds(), INFER))}") from None
+        raise ConfigError(f"--likelihood is {word!r}; expected KIND to be one of {choices((*kinds(), INFER))}") from None
 
 
 def _weights(words: Sequence[str], names: Sequence[str]) -> Mapping[str, float] | None:
