@@ -16,22 +16,25 @@ def chosen(argument: str, views: Any, count: int, names: Sequence[str] | None) -
 
     Python's booleans are integers, so that a mask would be taken for the views 0 and 1.
     """
-    valid = f"indices from 0 to {count - 1}{f', names among {list(names)}' if names else ''}, or {count} booleans"
-    wrong = ArgumentError(f"{argument} is {_short(views)}; expected distinct views, at least one, in a list: {valid}")
-    if isinstance(views, str | bytes | Mapping | Set) or not isinstance(views, Iterable):
-        raise wrong
-    if library_of(views) == "jax" and not concrete(views):
-        raise ArgumentError(f"{argument} is traced; expected {valid}, which can be read")
-    if getattr(views, "ndim", 1) != 1 or "sparse" in str(getattr(views, "layout", "")):
-        raise wrong
-    items = [_plain(x) for x in views]
-    if items and all(isinstance(x, bool) for x in items):
-        at = [i for i, x in enumerate(items) if x] if len(items) == count else []
-    else:
-        at = [_place(x, names or ()) for x in items]
+    if hasattr(views, "shape") and library_of(views) == "jax" and not concrete(views):
+        raise ArgumentError(f"{argument} is traced; expected views that can be read")
+    at = _indices(views, count, names or ())
     if not at or len(set(at)) < len(at) or not all(0 <= i < count for i in at):
-        raise wrong
+        valid = f"indices from 0 to {count - 1}{f', names among {list(names)}' if names else ''}, or {count} booleans"
+        raise ArgumentError(f"{argument} is {_short(views)}; expected distinct views, at least one, in a list: {valid}")
     return at
+
+
+def _indices(views: Any, count: int, names: Sequence[str]) -> list[int]:
+    """One for each view, -1 where it is none; none at all where this is no list of views."""
+    if isinstance(views, str | bytes | Mapping | Set) or not isinstance(views, Iterable):
+        return []
+    if getattr(views, "ndim", 1) != 1 or "sparse" in str(getattr(views, "layout", "")):
+        return []
+    items = [_plain(x) for x in views]
+    if not all(isinstance(x, bool) for x in items):
+        return [_place(x, names) for x in items]
+    return [i for i, x in enumerate(items) if x] if len(items) == count else []
 
 
 def one_of_them(argument: str, view: Any, count: int, names: Sequence[str] | None) -> int:

@@ -64,9 +64,9 @@ def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Any] | 
     """
     check_prior(prior)
     M, given = len(prior.dims), isinstance(parts, list | tuple) or parts is None
-    wanted: Any = np.eye(M, dtype=bool) if parts is None else parts
-    if parts is not None and given:
-        wanted = _chosen(prior, parts)
+    wanted: Any = _chosen(prior, range(M) if parts is None else parts) if given else parts
+    if given and not wanted:  # no part beside all that a row has
+        wanted = np.zeros((0, M), dtype=bool)
     columns: Any = mask.values() if by_name(mask) else mask if isinstance(mask, list | tuple) else [mask]
     arrays = (x for x in (*columns, wanted) if hasattr(x, "shape") and library_of(x) != "numpy")
     like: Any = next(arrays, np.zeros(()))
@@ -88,12 +88,14 @@ def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Any] | 
     return xp.concat([first, kept], axis=0)
 
 
-def _chosen(prior: JointPrior, parts: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    table = np.zeros((len(parts), len(prior.dims)), dtype=bool)
+def _chosen(prior: JointPrior, parts: Any) -> list[list[bool]]:
+    """A row of booleans for each part."""
+    M, rows = len(prior.dims), []
     for k, part in enumerate(parts):
         one = isinstance(part, str | int) and not isinstance(part, bool)
-        table[k, chosen(f"parts[{k}]", [part] if one else part, len(prior.dims), prior.names)] = True
-    return table
+        at = chosen(f"parts[{k}]", [part] if one else part, M, prior.names)
+        rows.append([i in at for i in range(M)])
+    return rows
 
 
 @public
@@ -105,7 +107,7 @@ def subset_loss(
     *,
     weights: Sequence[float] | None = None,
     beta: float | Array = 1.0,
-    cross: float = 1.0,
+    cross: float | Array = 1.0,
 ) -> Any:
     """The loss of each row under the subset objective, in nats, to be minimised. With the mean over rows it is a training loss.
 
@@ -126,7 +128,7 @@ def subset_loss(
         Relative weights w_k; None: 1 for the first, and 1/2 for all the others together.
     beta : number or array
         The weight of the KL.
-    cross : number
+    cross : number or array
         c, the weight of the views outside a subset. With several draws less than 1 serves better: 0.4 with four draws.
 
     Returns
@@ -157,11 +159,8 @@ def subset_loss(
     check_last("masks", table, len(terms), "one entry per view")
     if kl.ndim != 2 or table.ndim != 3 or table.shape[0] != kl.shape[0] or table.shape[1] not in (1, kl.shape[1]):
         raise ShapeError(f"kl has shape {tuple(kl.shape)} and masks {tuple(table.shape)}; expected (K, B), and (K, B or 1, M)")
-    weight, cross = array_of("beta", beta), number("cross", cross)
-    if weight is not None:
-        check_dtype(kl=kl, beta=weight)
-        check_together(beta=weight, kl=kl)
-    total: Any = (number("beta", beta) if weight is None else weight) * kl
+    scale, cross_scale = _weight("beta", beta, kl), _weight("cross", cross, kl)
+    total = scale * kl
     for i, term in enumerate(terms):
         if term.ndim not in (2, 3) or tuple(term.shape[-2:]) != tuple(kl.shape):
             raise ShapeError(
@@ -170,7 +169,7 @@ def subset_loss(
         own, draws = table[:, :, i], term if term.ndim == 3 else term[None, ...]
         seen, nothing = own[:1, :], xp.zeros_like(kl)
         total = total - xp.where(own, xp.mean(draws, axis=0), nothing)
-        total = total - cross * xp.where(seen & ~own, _log_mean_exp(xp, draws), nothing)
+        total = total - cross_scale * xp.where(seen & ~own, _log_mean_exp(xp, draws), nothing)
     K = int(kl.shape[0])
     given = [1.0, *[0.5 / max(K - 1, 1)] * (K - 1)] if weights is None else _numbers(weights)
     if len(given) != K or not min(given) >= 0.0 or not 0.0 < math.fsum(given) < math.inf:
@@ -178,6 +177,17 @@ def subset_loss(
         raise ArgumentError(f"weights is {found}; expected {K} numbers of at least 0, one per subset, not all 0")
     shares = asarray_like(xp, kl, [w / math.fsum(given) for w in given])
     return xp.sum(shares[:, None] * total, axis=0)
+
+
+def _weight(name: str, given: Any, kl: Array) -> Any:
+    """A finite number, or an array that broadcasts with the KL."""
+    weight = array_of(name, given)
+    if weight is None:
+        return number(name, given)
+    one_library(kl=kl, **{name: weight})
+    check_dtype(kl=kl, **{name: weight})
+    check_together(**{name: weight}, kl=kl)
+    return weight
 
 
 def _numbers(weights: Any) -> list[float]:

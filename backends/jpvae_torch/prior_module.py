@@ -66,6 +66,9 @@ class JointPriorModule(torch.nn.Module):
     (it would pull rotations to the identity, correlations to 1/2), and correlations want a tenth of the learning rate: at the
     full rate they fall before the decoders have learned to use them. ``parameter_groups`` does both.
 
+    The state has the settings that the parameters alone do not determine (kind, sizes, names, a fixed alpha, rank, bound), as
+    "_extra_state": ``load_state_dict`` refuses a state of others, and loads one without them with a warning.
+
     Examples
     --------
     >>> import torch

@@ -41,6 +41,7 @@ def test_the_masks_are_the_row_s_own_views_then_each_part_of_them():
     columns = dict(zip("cab", torch.asarray(MASK[:, [2, 0, 1]]).T, strict=True))  # one tensor per view, by name
     assert torch.equal(jc.subsets(PRIOR, columns), torch.asarray(masks))
     found = jc.subsets(PRIOR, MASK, drawn)
+    np.testing.assert_array_equal(jc.subsets(PRIOR, MASK, []), MASK[None])
     empty = ~(drawn & MASK).any(axis=-1)
     np.testing.assert_array_equal(found[1:], np.where(empty[..., None], MASK, drawn & MASK))
 

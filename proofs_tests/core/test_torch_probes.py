@@ -111,6 +111,19 @@ def any_number_of_rows():
     return torch.cat([first, run(*(x[:3] for x in (*M, *V)))]), np.concatenate([ALL, ALL[:3]])
 
 
+def by_deviations():
+    """Of two views, read by name, in one graph."""
+    torch._dynamo.reset()
+
+    def divergence(means, std):
+        prior = P.marginal(["a", "b"])
+        return jc.kl_divergence(prior, means, std=std, mask=jc.subsets(prior, B[:, 1:], [["a"], [True, False]])[0])
+
+    run = torch.compile(divergence, backend="eager", fullgraph=True)
+    want = jc.kl_divergence(PRIOR.marginal([1, 2]), MEANS[1:], LOG_VARS[1:], MASK[:, 1:])
+    return run(M[1:], [torch.exp(0.5 * x) for x in V[1:]]), want
+
+
 def saved_state():
     buffer, other = io.BytesIO(), Holder()
     torch.save(Holder().state_dict(), buffer)
@@ -189,6 +202,7 @@ PASSES = {
     "hessian": hessian,
     "functional_call of a stack": stack_of_modules,
     "compile, any number of rows": any_number_of_rows,
+    "compile, standard deviations of some views": by_deviations,
     "meta": lambda: (torch.zeros(kl(P.to(device="meta"), *([x.to("meta") for x in y] for y in (M, V))).shape), np.zeros(5)),
     "fake tensors": lambda: (fake(), np.zeros(5)),
     "deepcopy and pickle": lambda: kl(pickle.loads(pickle.dumps(copy.deepcopy(P)))),  # noqa: S301  (one's own)
