@@ -34,7 +34,7 @@ guests: $(GUESTS)/guests.stamp  ## the examples in other libraries (cca_zoo, Equ
 bench: $(VENV)/dev.stamp  ## speed and accuracy against the alternatives
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
-thorough: $(VENV)/dev.stamp  ## odd values, more cases, fifty times the examples, every mutant (an hour; goes on where it stopped)
+thorough: $(VENV)/dev.stamp  ## odd values, more cases, fifty times the examples, every mutant (hours of processor time; goes on where it stopped)
 	$(BIN)/python -m pytest proofs_tests -m thorough $(PARALLEL)
 	$(BIN)/python proofs_tests/_support/odd_calls.py
 	$(BIN)/python proofs_tests/_support/thorough.py

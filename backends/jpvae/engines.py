@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .errors import ConfigError, MissingDependency
+from .installed import is_there
 from .model.batch import Array, Batch
 from .model.model import Model
 
@@ -230,6 +231,11 @@ _METHODS = ("asarray", "numpy", "start", "parameters", "to_arrays", "train_step"
 GROUP = "jpvae.engines"  # entry points of other packages, each an engine's class
 
 
+def names() -> list[str]:
+    """Every engine that can be named here: built in, or of an installed package whose module is there."""
+    return sorted({*ENGINES, *(point.name for point in entry_points(group=GROUP) if is_there(point))})
+
+
 def engine(
     backend: str | Callable[..., Engine],
     model: Model,
@@ -331,7 +337,6 @@ def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
     if made is None and path:
         raise ConfigError(f"backend is {backend!r}, which is unavailable: import {module}, or load(path, backend='numpy')")
     if not callable(made):
-        known = sorted({*ENGINES, *points})
-        raise ConfigError(f"backend is {backend!r}; expected one of {known}, or an Engine class")
+        raise ConfigError(f"backend is {backend!r}; expected one of {names()}, or an Engine class")
     checked: Callable[..., Engine] = made
     return checked

@@ -138,10 +138,10 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         prior or the likelihoods decays. "auto": 0.5 where there are as many columns as rows, or more, else times the root of
         their ratio.
     calibration : float, default 0.2
-        The part of the rows, at most 1,000, that the first two thirds of the steps leave out. By them the likelihoods' own
-        parameters (variances) that predictions use are then found, of each view by drawing it from the others: intervals of
-        new rows cover what they should. The last third trains with all rows. 0: these parameters are those of the training, as
-        they are with one view, with ``early_stopping``, and with less than 18 rows.
+        The part of the rows, at most 1,000, that the first two thirds of the steps leave out. On these rows each view is drawn
+        from the others, and the likelihoods' variances that predictions use are set by how far the draws are off, so that
+        intervals of new rows cover what they should. The last third trains on all rows. 0: predictions use the variances
+        learned in training, as they do with one view, with ``early_stopping``, and with fewer than 18 rows.
     networks : dict, optional
         Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
     threads : int, optional

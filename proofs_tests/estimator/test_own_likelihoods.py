@@ -10,8 +10,8 @@ import pytest
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, ConfigError
-from jpvae.model.likelihoods import Bernoulli, Categorical, Gaussian, Marginal
-from jpvae.model.likelihoods.registry import name_of
+from jpvae.model.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Marginal
+from jpvae.model.likelihoods.registry import name_of, names
 
 GUIDE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
 LAPLACE = re.search(r"```python\n(class Laplace.*?)```", GUIDE, re.DOTALL)[1]
@@ -149,8 +149,11 @@ def test_a_broken_entry_point_is_a_clear_error(package):
         match=r"'odd' of package shapes-of-error is <module 'math'.*expected its entry point 'shapes:math' to be a class",
     ):
         fitted("odd")
-    with pytest.raises(ConfigError, match=r"likelihood is 'flow'; expected one of \['absent', 'bernoulli', .*'gone'"):
+    with pytest.raises(
+        ConfigError, match=r"likelihood is 'flow'; expected one of \['absent', 'bernoulli', 'categorical', 'gau"
+    ):
         fitted("flow")
+    assert set(names()) == {*LIKELIHOODS, "absent", "odd"}  # "gone" is no choice: its package is not there
 
 
 def test_objects_of_built_in_families_are_their_names():

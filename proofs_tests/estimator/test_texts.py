@@ -142,7 +142,8 @@ def test_texts_that_are_no_categories(levels, message):
     with pytest.raises(ViewError, match=rf"view 'clinic', column 'x' .*(?:{message})"):
         columns_of("infer", read_table(table(levels), "clinic"), everyone)
     with pytest.raises(
-        ViewError, match=r"say so: likelihood=\{'clinic': \{'x': \"categorical\"\}\}, or --likelihood clinic:x="
+        ViewError,
+        match=r"categories as they stand: likelihood=\{'clinic': \{'x': \"categorical\"\}\}, or --likelihood clinic:x=",
     ):
         columns_of({"y": "gaussian"}, read_table(table(levels), "clinic"), everyone)
     said = columns_of({"x": "categorical"}, read_table(table(levels), "clinic"), everyone)

@@ -137,6 +137,7 @@ def test_every_option_of_fit_goes_into_a_file_and_comes_back(tmp_path):
         else:
             some = {int: 7, float: 1e-05, Path: Path('a "b\\c'), str: 'a "b\\c'}
             value = list(kind)[-1] if issubclass(kind, enum.Enum) else some[kind]
+            value = "numpy" if option.name == "backend" else value  # of which not every text is one
             words, expected[option.name] = [*words, option.opts[0], f"{getattr(value, 'value', value)}"], value
     first = reader.make_context("fit", words)
     assert plain(first.params) == plain(expected | {"config": None, "write_config": None})

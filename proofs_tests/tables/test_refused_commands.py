@@ -86,8 +86,15 @@ REFUSED = {
     ),
     "likelihood": (
         ["fit", *views(WORDS), "--id", "who", "--out", "f", "--likelihood", "a=normal"],
-        "likelihood is 'normal'; expected",
+        "--likelihood is 'a=normal'; expected KIND to be one of bernoulli, categorical, gaussian,",
     ),
+    "likelihood of a module": (
+        ["fit", *WITH_ID, "--likelihood", "shapes:Laplace"],
+        "--likelihood is 'shapes:Laplace'; expected",
+    ),
+    "backend": (["fit", *WITH_ID, "--backend", "jaxx"], "'jaxx' is not one of 'jax', 'numpy', 'torch', 'auto'."),
+    "backend of a module": (["impute", M, *views(["a=a.csv"]), *OUT, "--backend", "a:B"], "'--backend': 'a:B' is not one of"),
+    "rule": (["impute", M, *views(["a=a.csv"]), *OUT, "--impossible", "no"], "'no' is not one of 'error', 'missing'"),
     "dims": (
         ["fit", *views(WORDS), "--id", "who", "--out", "f", "--latent-dims", "2,x"],
         "--latent-dims is '2,x'; expected integers",
@@ -95,7 +102,7 @@ REFUSED = {
     "too few dims": (["fit", *views(WORDS), "--id", "who", "--out", "f", "--latent-dims", "2,3"], "latent_dims is (2, 3)"),
     "prior": (
         ["fit", *views(WORDS), "--id", "who", "--out", "f", "--prior", "best"],
-        "'best' is not one of 'canonical', 'orthogonal', 'svd', 'independent'",
+        "'--prior': 'best' is not one of 'canonical', 'orthogonal', 'svd', 'independent'",
     ),
     "likelihood of a column": (
         ["fit", *views(MIXED_WORDS), "--id", "who", "--out", "f", "--likelihood", "ma:height=gaussian"],

@@ -207,7 +207,7 @@ def test_what_cannot_be_known_is_not_claimed(pages):
     for name in ("no_pairs", "three_rows"):
         shown = pages[name][0]
         assert np.isnan(shown.cross.together).all()
-        assert all("too few to tell" in verdict.text for verdict in shown.verdicts)
+        assert all("too few for a conclusion" in verdict.text for verdict in shown.verdicts)
         assert any(caution.title == "Views that hardly meet" for caution in shown.cautions)
     texts = {name: path.read_text(encoding="utf-8") for name, (_, path) in pages.items()}
     assert {name for name, text in texts.items() if "No rows were left out of this training" in text} == pages.keys() - {
@@ -236,7 +236,7 @@ def test_tables_without_rows_to_test_on_still_have_a_page(tmp_path, monkeypatch,
         )
         assert code == 0, err
         text = Path("r.html").read_text(encoding="utf-8")
-        assert text.count("have this view and another one: too few to tell") == 2
+        assert text.count("have this view and another one: too few for a conclusion") == 2
         tested = case is three_rows  # one of whose three rows is held out
         assert ("This model has not been tested." in text) is not tested
         assert ("Could not be tested" in text) is not tested

@@ -4,21 +4,43 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
-from ..engines import ENGINES
+from ..engines import AUTO
+from ..engines import names as engine_names
+
+C = TypeVar("C", bound=StrEnum)
 
 
 def choices(names: Iterable[str]) -> str:
     """The names as a sentence lists them: "a, b or c"."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def one_of(kind: type[C]) -> Callable[[str], C]:
+    """What makes a choice of an option's word, or refuses it."""
+
+    def choice(word: str) -> C:
+        try:
+            return kind(word)
+        except ValueError:
+            raise typer.BadParameter(f"{word!r} is not one of {', '.join(map(repr, map(str, kind)))}.") from None
+
+    return choice
+
+
+def engine(word: str) -> str:
+    """The name of an engine, "auto" included."""
+    if word not in (known := [*engine_names(), AUTO]):
+        raise typer.BadParameter(f"{word!r} is not one of {', '.join(map(repr, known))}.")
+    return word
 
 
 ViewFiles = Annotated[
@@ -37,9 +59,16 @@ SplitSeed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the sp
 
 Engine = Annotated[
     str | None,
-    typer.Option("--backend", metavar="ENGINE", help=f"Engine: {choices(ENGINES)}. By default the one used in training."),
+    typer.Option(
+        "--backend",
+        metavar="ENGINE",
+        parser=engine,
+        help=f"Engine: {choices(engine_names())}. By default the one used in training.",
+    ),
 ]
-TrainingEngine = Annotated[str, typer.Option("--backend", metavar="ENGINE", help=f"Engine: {choices(ENGINES)}.")]
+TrainingEngine = Annotated[
+    str, typer.Option("--backend", metavar="ENGINE", parser=engine, help=f"Engine: {choices(engine_names())}.")
+]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, metavar="N", help="Threads of the engine. By default one where its products are small."),

@@ -13,6 +13,8 @@ from rich.table import Table
 
 from ..atomic import check_folder
 from ..errors import ConfigError
+from ..model.likelihoods.registry import UnknownLikelihood, family_of
+from ..model.likelihoods.registry import names as kinds
 from ..processes import joined as together
 from ..processes import launched
 from ..training.callbacks import Callback, Run
@@ -20,7 +22,7 @@ from ..training.progress import families_table, progress_bar
 from ..views.inferring import INFER, families
 from . import fit_options as options
 from . import reporting
-from .arguments import AsJson, Seed, Threads, ViewFiles, console, typed
+from .arguments import AsJson, Seed, Threads, ViewFiles, choices, console, typed
 from .reading_options import reads_tables, to_file
 
 if TYPE_CHECKING:
@@ -227,6 +229,7 @@ def _likelihoods(words: Sequence[str], joined: Joined) -> dict[str, Any]:
             raise ConfigError(
                 f"--likelihood is {word!r}; expected KIND, or VIEW=KIND or VIEW:COLUMN=KIND where VIEW is one of {list(names)}"
             )
+        _check_kind(word, kind)
         if colon:
             columns.setdefault(name, {})[column] = kind
         else:
@@ -239,6 +242,13 @@ def _likelihoods(words: Sequence[str], joined: Joined) -> dict[str, Any]:
             )
     counts = [name for name in names if name in joined.counts and (chosen | columns)[name] == INFER]
     return chosen | columns | dict.fromkeys(counts, "negative_binomial")
+
+
+def _check_kind(word: str, kind: str) -> None:
+    try:
+        family_of("gaussian" if kind == INFER else kind)
+    except UnknownLikelihood:
+        raise ConfigError(f"--likelihood is {word!r}; expected KIND to be one of {choices((*kinds(), INFER))}") from None
 
 
 def _weights(words: Sequence[str], names: Sequence[str]) -> Mapping[str, float] | None:

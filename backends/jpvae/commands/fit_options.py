@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ..engines import ENGINES
+from ..engines import names as engine_names
 from ..model.likelihoods.registry import names
 from ..options import Options
 from ..views.inferring import INFER
-from .arguments import choices
+from .arguments import choices, engine, one_of
 from .reading_options import from_file
 
 
@@ -54,10 +54,16 @@ EntriesRule = Annotated[
     _option(
         "RULE",
         "Rows with single empty cells: error refuses them; marginalise leaves those cells out of the loss and imputes them.",
+        parser=one_of(Entries),
     ),
 ]
 Backend = Annotated[
-    str | None, _option("ENGINE", f"Engine: {choices(ENGINES)}. By default numpy for small models on the CPU, else torch.")
+    str | None,
+    _option(
+        "ENGINE",
+        f"Engine: {choices(engine_names())}. By default numpy for small models on the CPU, else torch.",
+        parser=engine,
+    ),
 ]
 Device = Annotated[str, _option("DEVICE", "Device of the engine: cpu, cuda, ...")]
 
@@ -81,7 +87,7 @@ LatentDims = Annotated[
 ]
 Prior = Annotated[
     PriorName | None,
-    _option("NAME", f"Joint prior: {choices(PriorName)}. By default {Options.prior}.", _MODEL),
+    _option("NAME", f"Joint prior: {choices(PriorName)}. By default {Options.prior}.", _MODEL, parser=one_of(PriorName)),
 ]
 Alpha = Annotated[
     float | None,

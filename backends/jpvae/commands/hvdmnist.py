@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from .arguments import AsJson, Protocol, Seed, TrainingEngine, choices, console
+from .arguments import AsJson, Protocol, Seed, TrainingEngine, choices, console, one_of
 
 EXAMPLE = "jpvae hvdmnist --variant orthogonal --protocol published --seed 0 --out runs/orthogonal-published"
 
@@ -25,8 +25,12 @@ class Variant(StrEnum):
 
 def command(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Run folder. An unfinished run in it is resumed.")],
-    variant: Annotated[Variant, typer.Option(metavar="NAME", help=f"The prior: {choices(Variant)}.")] = Variant.ORTHOGONAL,
-    protocol: Annotated[Protocol, typer.Option(metavar="NAME", help=f"The recipe: {choices(Protocol)}.")] = Protocol.OURS,
+    variant: Annotated[
+        Variant, typer.Option(metavar="NAME", parser=one_of(Variant), help=f"The prior: {choices(Variant)}.")
+    ] = Variant.ORTHOGONAL,
+    protocol: Annotated[
+        Protocol, typer.Option(metavar="NAME", parser=one_of(Protocol), help=f"The recipe: {choices(Protocol)}.")
+    ] = Protocol.OURS,
     seed: Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Fewer optimiser steps, for a trial run.")] = None,
     backend: TrainingEngine = "torch",

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ..errors import ConfigError
 from . import reporting
-from .arguments import AsJson, Engine, ModelFile, Threads, ViewFiles, console
+from .arguments import AsJson, Engine, ModelFile, Threads, ViewFiles, console, one_of
 from .reading_options import reads_tables
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def command(
         Impossible,
         typer.Option(
             metavar="RULE",
+            parser=one_of(Impossible),
             help="A value that the model cannot produce, such as a category absent from training: error refuses it; missing "
             "imputes it, with a warning.",
         ),

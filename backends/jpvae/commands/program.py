@@ -29,6 +29,7 @@ def program(loaded: Collection[str] = tuple(COMMANDS)) -> typer.Typer:
         pretty_exceptions_enable=False,
         help="Joint-prior multi-view VAEs: impute the views that are missing.",
         epilog="Example: jpvae demo --out demo",
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(epilog="Example: jpvae demo --out demo")(_root)
     for name, summary in COMMANDS.items():

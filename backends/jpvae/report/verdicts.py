@@ -91,7 +91,11 @@ def _grade(share: float, rows: int, inside: float, *, tested: bool) -> Grade:
 
 
 def _recovered(share: float, rows: int) -> str:
-    few = f"Only {rows} of the subjects looked at have this view and another one: too few to tell. " if rows < FEWEST else ""
+    few = (
+        f"Only {rows} of the subjects looked at have this view and another one: too few for a conclusion. "
+        if rows < FEWEST
+        else ""
+    )
     if math.isnan(share):
         return few or "Its columns do not vary among the subjects looked at."
     if share < 0:
@@ -115,7 +119,11 @@ def judged(inside: float, rows: int, cells: int) -> Literal["narrow", "right", "
 def _covered(inside: float, how: str) -> str:
     if math.isnan(inside):
         return ""
-    words = {"narrow": ", too few", "wide": ": they are wider than they need to be", "unknown": ", of too few to tell"}
+    words = {
+        "narrow": ", too few",
+        "wide": ": they are wider than they need to be",
+        "unknown": "; there are too few of them for a conclusion",
+    }
     return f"The 95 % intervals contain {percent(inside, int(inside > WIDE))} of the true values{words.get(how, '')}."
 
 

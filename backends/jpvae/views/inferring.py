@@ -134,7 +134,7 @@ def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dic
             warnings.warn(
                 f"view {table.view!r}: its {table.count} columns are taken for counts, such as sequencing reads, of which each "
                 f"row has its own total. If they are measurements: likelihood={{{table.view!r}: 'gaussian'}}, or --likelihood "
-                f"{table.view}=gaussian; if they are counts, say so: 'negative_binomial' in its place",
+                f"{table.view}=gaussian; if they are counts: 'negative_binomial' in its place",
                 JPVAEWarning,
                 stacklevel=4,
             )
@@ -167,7 +167,7 @@ def _check_texts(table: Table, columns: Iterable[int], observed: np.ndarray) -> 
         title, levels = table.title(j), table.labels(j, observed)
         if wrong := complaint(levels, f"{table.view}:{title}"):
             raise ViewError(
-                f"view {table.view!r}, column {title!r} {wrong}. If it is a category as it is, say so: "
+                f"view {table.view!r}, column {title!r} {wrong}. If its texts are categories as they stand: "
                 f'likelihood={{{table.view!r}: {{{title!r}: "categorical"}}}}, or --likelihood {table.view}:{title}=categorical'
             )
         if len(levels) <= min(_MOST_LEVELS, observed.sum() - 1) and (reason := doubt(levels)):  # others are refused below
@@ -178,7 +178,7 @@ def _check_texts(table: Table, columns: Iterable[int], observed: np.ndarray) -> 
         options = " ".join(f"--likelihood '{table.view}:{title}=categorical'" for title in list(unsure)[:5])
         warnings.warn(
             f"view {table.view!r}: {len(unsure)} of its columns are taken for categories that may be numbers ({some}"
-            f"{'; ...' if len(unsure) > 5 else ''}). If they are numbers, write them as such; if they are categories, say so: "
+            f"{'; ...' if len(unsure) > 5 else ''}). If they are numbers, write them as such; if they are categories: "
             f"likelihood={{{table.view!r}: {{{said}}}}}, or {options}",
             JPVAEWarning,
             stacklevel=5,

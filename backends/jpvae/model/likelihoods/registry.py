@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError
+from ...installed import is_there
 from .bernoulli import Bernoulli
 from .categorical import Categorical
 from .counts import Counts
@@ -71,8 +72,8 @@ class Named(str):
 
 
 def names() -> list[str]:
-    """Every likelihood that can be named here."""
-    return sorted({*LIKELIHOODS, *(point.name for point in entry_points(group=GROUP))})
+    """Every likelihood that can be named here: built in, or of an installed package whose module is there."""
+    return sorted({*LIKELIHOODS, *(point.name for point in entry_points(group=GROUP) if is_there(point))})
 
 
 def name_of(said: Any) -> str:
