@@ -7,6 +7,7 @@ PACKAGES = ["jpvae", "jpvae.testing", "jpvae_core", "jpvae_jax", "jpvae_numpy", 
 SHOWN = {  # of modules without an ``__all__``
     "jpvae.engines": ["Engine"],
     "jpvae.figures.plots": ["Plots"],
+    "jpvae.model.likelihoods": ["observed_moments", "over_rows"],
     "jpvae.pooling": ["Pooled"],
     "jpvae.training.callbacks": ["Callback", "JSONLines", "Run", "StopTraining", "TensorBoard"],
     "jpvae_torch.distributions": ["JointNormal"],

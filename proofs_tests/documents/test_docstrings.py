@@ -5,6 +5,8 @@ A class's arguments stand in the class's docstring. The methods of an engine are
 
 import doctest
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 from numpydoc.docscrape import get_doc_object
@@ -91,3 +93,11 @@ def test_its_example_runs(name):
     examples = doctest.DocTestParser().get_doctest(inspect.getdoc(x), {}, name, None, 0)
     assert runner.run(examples).failed == 0
     assert examples.examples
+
+
+def test_the_reference_shows_every_name():
+    """Those of the core by its module's members."""
+    pages = "".join(path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "docs" / "api").glob("*.md"))
+    own = {name.rpartition(".")[2] for name in OBJECTS if not name.startswith("jpvae_core.")}
+    assert {name for name in own if not re.search(rf"\b{name}\b", pages)} == set()
+    assert ".. automodule:: jpvae_core\n   :members:\n   :imported-members:\n   :inherited-members:" in pages
