@@ -17,7 +17,7 @@ ABOUT = {  # folder -> tests; those of engines first, because others import from
     "estimator": "posterior_predictive predictive_std level_probabilities resampling row_noise score pooling affine_model "
     "estimator early_stopping mixed_tables impossible callbacks calibration imputation_bounds matching "
     "ensembles bad_options large_tables weights_and_noise wide own_likelihoods streaming watching one_pass "
-    "results_beyond_memory hidden_views shared_draws",
+    "results_beyond_memory hidden_views shared_draws proposals",
 }
 
 

@@ -138,10 +138,14 @@ class Source:
             case ast.Assign([ast.Name(name)], value) if any(isinstance(x, ast.Name) and x.id == name for x in ast.walk(value)):
                 yield *self._at(node), "pass"
             case ast.Call(ast.Name(name) | ast.Attribute(attr=name) as called, args, keywords):
-                end = self._at(called)[1]
+                end, starred = self._at(called)[1], any(isinstance(x, ast.Starred) for x in args)
                 if name in FUNCTIONS:
                     yield end - len(name), end, FUNCTIONS[name]
-                yield from ((*self._at(node), f"({self._of(args[k])})") for k in UNWRAPPED.get(name, ()) if k < len(args))
+                yield from (
+                    (*self._at(node), f"({self._of(args[k])})")
+                    for k in UNWRAPPED.get(name, ())
+                    if k < len(args) and not starred
+                )
                 for before, keyword in itertools.pairwise([*args, *keywords]):
                     if getattr(keyword, "arg", None) == "dtype" and isinstance(keyword, ast.keyword):
                         yield self._at(before)[1], self._at(keyword)[1], ""

@@ -251,10 +251,12 @@ def test_how_many_rows_are_looked_at():
             self.asked.append((draws, most))
             raise StopIteration
 
-    for features, rows in ((10, 4000), (2000, 20), (3000, 20), (40_000, 20)):
+    for features, rows in ((10, 4000), (2000, 20), (3000, 20), (40_000, 20), (50_000, 20)):
         one = Seen(features)
-        one.predictor = type("P", (), {"xp": np, "own": {None: {}}})()
-        one.view, one.own = None, {}
+        one.predictor = type("P", (), {"xp": np, "own": [{}], "engine": None, "seed": 0})()
+        one.view, one.own = 0, {}
         with pytest.raises(StopIteration):
             one.shifts()
-        assert one.asked == [(16, rows)]
+        with pytest.raises(StopIteration):
+            one.widening(None)
+        assert one.asked == [(16, rows), (DRAWS, max(1, 40_000 // features))]

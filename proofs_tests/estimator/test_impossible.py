@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from synthetic import OPTIONS
 
 from jpvae import JPVAE
 from jpvae.errors import ConfigError, JPVAEWarning, ViewError
+from jpvae.views.units import check_imputed
 
 RNG, N = np.random.default_rng(0), 40
 U = RNG.standard_normal(N)
@@ -155,3 +157,33 @@ def test_the_command_imputes_and_flags_them(tmp_path, monkeypatch, capsys):
     filled = pd.read_csv(tmp_path / "filled" / "clinic.csv", index_col="subject")
     assert filled.index[filled["imputed"]].tolist() == ["s3", "s17"]
     assert filled.loc[["s3", "s17"], "smoker"].between(0, 1).all()
+
+
+class Table:
+    """A view of four rows, as ``check_imputed`` sees it: the numbers that its encoder reads, then bits."""
+
+    def __init__(self, inputs, columns):
+        names = SimpleNamespace(names=("rna", "protein"), titles=lambda rows: [f"subject {row}" for row in rows])
+        title = SimpleNamespace(sources=range(columns), title=lambda j: f"{'abc'[j]}")
+        self.data, self.inputs, self.units = names, inputs, SimpleNamespace(location=np.zeros(columns), columns=title)
+
+    def __getitem__(self, rows):
+        return SimpleNamespace(inputs=self.inputs[rows])
+
+
+PLACES = [((0, 1, 2), np.inf), ((1, 1, 0), np.nan), ((1, 1, 2), -np.inf)]  # draw, row, column
+
+
+@pytest.mark.parametrize(("at", "value"), PLACES)
+def test_a_number_that_is_not_finite_names_the_row_and_what_is_farthest_in_it(at, value):
+    """Two draws of two rows, the data's third and fourth; the last one's second gene is 8e3 times its scale below its mean."""
+    rna, protein = np.zeros((4, 6)), np.zeros((4, 2))
+    rna[:, 3:], rna[3], protein[3] = 1e6, [5.0, -8e3, 1.0, 1e6, 1e6, 1e6], [7.0, 2.0]
+    rna[2, 0], values = 9e9, np.zeros((2, 2, 3))
+    views = [Table(rna, 3), Table(protein, 2)]
+    check_imputed(views, 1, np.array([2, 3]), values)
+    values[at] = value
+    with pytest.raises(
+        ViewError, match=r"'protein', row subject 3 cannot be imputed.* view 'rna', column 'b' of .* 8e\+03 times"
+    ):
+        check_imputed(views, 1, np.array([2, 3]), values)

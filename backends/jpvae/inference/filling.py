@@ -92,7 +92,8 @@ def _mixed(found: Sequence[Filling]) -> Filling:
     mean of K draws varies by their variance over K besides, and K is 4 where 20 members share 64.)"""
     means, stds, sampling = (np.stack([getattr(one, name) for one in found]) for name in ("mean", "std", "sampling"))
     std = np.sqrt(np.mean(stds**2 - sampling, axis=0) + np.var(means, axis=0, ddof=1))
-    return Filling(found[0].view, found[0].rows, np.mean(means, axis=0), std)
+    one, *_ = found
+    return one._replace(mean=np.mean(means, axis=0), std=std)
 
 
 def _predictive(

@@ -232,7 +232,8 @@ class Imputations:
             ):
                 j, made = one.view, units[one.view].to_table(one.values)
                 check_imputed(scaled, j, one.rows, one.values)
-                if donors is not None and one.chance is not None:
+                if donors is not None:
+                    assert one.chance is not None
                     made = donors.matched(j, made, units[j].to_table(one.means), one.chance)
                 made = made if limits is None else limits[j].applied(made)
                 outputs.fill(result[j], (one.which, one.rows), made)

@@ -123,7 +123,7 @@ class Batches:
         for i, view in enumerate(views):
             variables = self.model.likelihoods[i].variables(self.model.features[i])
             rate = rng.random((rows, 1)) * (rng.random((rows, 1)) < self.plan.cell_dropout)
-            kept = (rng.random((rows, variables[-1] + 1)) >= rate)[:, variables]
+            kept = (rng.random((rows, np.unique(variables).size)) >= rate)[:, variables]
             kept, targets = kept[own], view.targets.copy()
             targets[:, -kept.shape[1] :] *= kept  # the bits alone: what has none is not read
             hidden.append(Prepared(view.inputs * np.tile(kept, 2), targets))

@@ -61,7 +61,7 @@ class HeldOut:
         """The objective's mean over the held-out rows. Raises TrainingDiverged."""
         copy, total, count = self.engine.start(parameters, None), 0.0, 0
         # With a limit, be it infinite, a gradient that is not finite moves nothing even at a rate of 0 (0 inf is NaN).
-        still = {"learning_rate": 0.0, "coupling_rate": 0.0, "max_gradient_norm": math.inf}
+        still = dict.fromkeys(("learning_rate", "coupling_rate"), 0.0) | {"max_gradient_norm": math.inf}
         for rows, batch in self.batches.held_out():
             report = self.engine.train_step(copy, batch, beta=1.0, **still)
             when, names, index = f"the evaluation after step {done - 1}", self.batches.names, self.batches.index

@@ -31,7 +31,7 @@ class Calibration:
     def evaluated(self, batch: int) -> int:
         """How many of the rows: whole batches, where there are enough for one."""
         most = min(self.rows, 2 * batch * (self.every // RECORDED))
-        return most if most < batch else most - most % batch
+        return min(most, max(batch, most - most % batch))
 
 
 @dataclass(frozen=True)

@@ -132,13 +132,14 @@ def check_imputed(views: Sequence[Scaled], view: int, rows: np.ndarray, values: 
     finite = np.isfinite(values).reshape(-1, len(rows), values.shape[-1]).all(axis=(0, 2))
     if finite.all():
         return
-    row, names = int(rows[np.argmin(finite)]), views[0].data.names
-    called = views[0].data.titles(np.array([row]))[0]
+    row, data = int(rows[np.argmin(finite)]), views[view].data
+    called = data.titles(np.array([row]))[0]
     inputs = [np.abs(v[np.array([row])].inputs[0][: len(v.units.location)]) for v in views]  # 0 where missing
     largest = int(np.argmax([x.max() for x in inputs]))
     columns, column = views[largest].units.columns, int(inputs[largest].argmax())
     raise ViewError(
-        f"view {names[view]!r}, row {called} cannot be imputed: the result is not finite, because view {names[largest]!r}, "
+        f"view {data.names[view]!r}, row {called} cannot be imputed: the result is not finite, because view "
+        f"{data.names[largest]!r}, "
         f"column {columns.title(columns.sources[column])!r} of that row is {inputs[largest][column]:.3g} times its scale away "
         "from its mean in training. Correct that value, or mark that view missing in the row."
     )

@@ -32,10 +32,10 @@ class Bernoulli(Likelihood):
     def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
         """l (x - h) - log(1 + e^-|l|), h = 1 where l > 0, else 0: autograd's slope of the first term is 0 where x is h.
 
-        -|l| is l (1 - 2h): at l = 0 its slope is 1, and the whole's is x - 1/2, as it should be.
+        -|l| is l - h l - h l: at l = 0 its slope is 1, and the whole's is x - 1/2, as it should be.
         """
         h = xp.astype(outputs > 0, outputs.dtype)
-        return outputs * (x - h) - xp.log1p(xp.exp(outputs * (1.0 - 2.0 * h)))
+        return outputs * (x - h) - xp.log1p(xp.exp(outputs - h * outputs - h * outputs))
 
     def log_prob_vjp(
         self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array

@@ -145,4 +145,4 @@ def _log_sizes(values: Floats, typical: Floats) -> Floats:
     seen = ~np.isnan(values)
     expected = (seen * typical).sum(axis=1, keepdims=True)
     total = np.maximum(np.where(seen, values, 0.0).sum(axis=1, keepdims=True, dtype=np.float64), 1.0)
-    return np.where(expected > 0, np.log(total) - np.log(np.where(expected > 0, expected, 1.0)), 0.0)
+    return np.log(total) - np.log(np.where(expected > 0, expected, total))  # 0 where nothing is expected
