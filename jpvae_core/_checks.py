@@ -51,6 +51,12 @@ def check_dense(name: str, x: Any) -> None:
         raise _misplaced(name, x, name, x)
 
 
+def check_stored(name: str, x: Any) -> None:
+    """A torch tensor is not on the meta device, where there are no values."""
+    if library_of(x) == "torch" and x.device.type == "meta":
+        raise LibraryError(f"{name} is on the device meta, where it has no values; expected a tensor with values")
+
+
 def _misplaced(name: str, x: Any, other_name: str, other: Any) -> LibraryError:
     """A torch tensor that is sparse, or not on the other's device."""
     if x.device != other.device:
@@ -174,6 +180,7 @@ def values_of(name: str, x: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Values in NumPy's float64, for what cannot do without reading them. Raises ArgumentError where JAX traces."""
     if library_of(x) == "jax" and not concrete(x):
         raise ArgumentError(f"{name} is traced; its values are read, so call this outside of jax.jit, grad and vmap")
+    check_stored(name, x)
     return to_numpy(x)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
-from ._checks import check_dense, check_deviations
+from ._checks import check_dense, check_deviations, check_stored
 from ._named import by_name_of, listed, one_library
 from ._xp import Array, Namespace, X, concrete, device, library_of, namespace
 from .errors import ArgumentError, LibraryError, ShapeError
@@ -182,7 +182,10 @@ def _as_bits(xp: Namespace, name: str, mask: Any, like: Any) -> Any:
     if library == "numpy" and library_of(like) != "numpy":
         return xp.asarray(mask != 0, dtype=xp.bool, device=device(like))
     one_library(**{"the data": like, name: mask})
-    return mask.to(like.device) if library == "torch" and mask.device != like.device else mask
+    if library == "torch" and mask.device != like.device:
+        check_stored(name, mask)
+        return mask.to(like.device)
+    return mask
 
 
 def _boolean(mask: Any) -> bool:

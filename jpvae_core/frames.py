@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -133,9 +134,11 @@ def _columns(xp: Namespace, params: Any, n: int, d: int) -> Any:
 
 
 def _are_signs(given: Any) -> bool:
+    if not isinstance(given, np.ndarray) and not all(isinstance(x, Real | Sequence) for x in given):
+        return False
     try:
         return bool(np.isin(np.asarray(given, dtype=float), (-1.0, 1.0)).all())
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         return False
 
 

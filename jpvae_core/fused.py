@@ -294,7 +294,7 @@ def fuse(
     means: Views[Array],
     log_vars: Views[Array] | None,
     mask: Mask | None,
-    coordinates: str,
+    coordinates: Literal["latent", "frame"],
     *,
     std: Views[Array] | None = None,
 ) -> Fused | FusedInFrames: ...
@@ -304,7 +304,7 @@ def fuse(
     means: Views[Array],
     log_vars: Views[Array] | None = None,
     mask: Mask | None = None,
-    coordinates: str = "latent",
+    coordinates: Literal["latent", "frame"] = "latent",
     *,
     std: Views[Array] | None = None,
 ) -> Fused | FusedInFrames:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import check_dense, dtype_name
+from ._checks import check_dense, dtype_name, values_of
 from ._named import one_library, shown
-from ._xp import Array, library_of, to_numpy
+from ._xp import Array, library_of
 from .errors import ArgumentError, DtypeError, ShapeError
 
 
@@ -74,7 +74,7 @@ class Moments:
             raise DtypeError(f"rows has dtype {rows.dtype}; expected real numbers")
         if rows.ndim != 2:
             raise ShapeError(f"rows has shape {tuple(rows.shape)}; expected (B, n)")
-        values = to_numpy(rows)
+        values = values_of("rows", rows)
         if values.shape[0] == 0:
             return self
         batch = Moments()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -148,7 +148,9 @@ class JointPrior(JointGaussian):
 
     @staticmethod
     @public
-    def svd(U: Array, logits: Array, V: Array, bound: str = "sigmoid", *, validate: bool = False) -> JointPrior:
+    def svd(
+        U: Array, logits: Array, V: Array, bound: Literal["sigmoid", "tanh"] = "sigmoid", *, validate: bool = False
+    ) -> JointPrior:
         """C = Cov(z_2, z_1) = U diag(s) V^T with every s inside its bound, so sigma_1(C) < 1 (Thm 2.1): two views.
 
         Parameters

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import jpvae_core as jc
+from jpvae.model.posterior import Coordinates
 from jpvae_core import vjp
 from jpvae_core.sampling import split_noise
 
@@ -157,7 +158,7 @@ class _Factorised:
 class _Fused:
     """z^k ~ q(z | x_{O_k}), every subset's own."""
 
-    def __init__(self, prior: Any, means: Any, log_vars: Any, masks: Array, noise: Array, coordinates: str) -> None:
+    def __init__(self, prior: Any, means: Any, log_vars: Any, masks: Array, noise: Array, coordinates: Coordinates) -> None:
         self.q, self.noise = jc.fuse(prior, means, log_vars, masks, coordinates), noise
         self.kl = np.broadcast_to(np.asarray(self.q.kl()), noise.shape[:-1])
         self.z = self.q.draw(noise)

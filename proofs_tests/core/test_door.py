@@ -305,3 +305,17 @@ def test_a_loss_of_subsets_takes_floats(dtype):
         jc.subset_loss(prior, terms, np.ones((3, 1), dtype), masks)
     with pytest.raises(jc.DtypeError):
         jc.subset_loss(prior, [terms[0], terms[1].astype(np.float32)], np.ones((3, 1)), masks)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("mask", lambda x: jc.log_density(PRIOR.to(torch.zeros(1).double()), [torch.asarray(z) for z in MEANS], x)),
+        ("Q", jc.inverse_frame),
+        ("C", jc.JointPrior.from_covariance),
+        ("rows", lambda x: jc.Moments().update(x)),
+    ],
+)
+def test_values_that_are_nowhere_are_not_read(name, call):
+    with pytest.raises(jc.LibraryError, match=f"{name} is on the device meta"):
+        call(torch.zeros(5, 3, dtype=torch.float64, device="meta"))

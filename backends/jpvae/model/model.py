@@ -24,8 +24,8 @@ from jpvae_core import vjp
 from ..errors import ConfigError
 from ..views.columns import tuples
 from .likelihoods import Likelihood, Marginal, Spec, likelihood
-from .posterior import COORDINATES, POSTERIORS
-from .prior import Prior
+from .posterior import COORDINATES, POSTERIORS, Coordinates
+from .prior import Bound, Prior
 from .priors import prior_of
 
 
@@ -55,14 +55,14 @@ class Model:
     prior: str = "orthogonal"
     alpha: float = 0.95
     learn_alpha: bool = False
-    bound: str = "sigmoid"
+    bound: Bound = "sigmoid"
     rank: int | None = None
     entries: str = "error"
     own_networks: tuple[str, ...] = ()
     posterior: str = "factorised"
     cell_bits: bool = False  # where cells may be missing, whether the encoders read which
     linear_skip: bool = False
-    coordinates: str = "latent"
+    coordinates: Coordinates = "latent"
 
     def __post_init__(self) -> None:
         M, dims = len(self.features), self.latent_dims

@@ -91,7 +91,7 @@ def posterior(
     means: Sequence[Array],
     log_vars: Sequence[Array],
     mask: Array,
-    coordinates: str = "latent",
+    coordinates: Coordinates = "latent",
 ) -> Posterior:
     """The posterior of that kind. means, log_vars: (..., B, n_i), the encoders' (log_var <= 0 for "fused"); mask: bool."""
     if kind == "fused":

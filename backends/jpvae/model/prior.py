@@ -36,7 +36,7 @@ class Prior(ABC):
     dims: tuple[int, ...]
     alpha: float = 0.95
     learn_alpha: bool = False
-    bound: str = "sigmoid"
+    bound: Bound = "sigmoid"
     rank: int | None = None
     rotations: bool = True  # whether a canonical prior's frames are learned, or the identity
 

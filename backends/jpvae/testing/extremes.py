@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,7 +30,7 @@ D = 2  # directions
 class Extreme:
     """kind: "sigmoid", "tanh" (D logits), "alpha" (D times the same number) or "source" (M rows of D logits)."""
 
-    kind: str
+    kind: Literal["sigmoid", "tanh", "alpha", "source"]
     values: Any
 
     @property
