@@ -67,6 +67,12 @@ def test_a_loss_that_is_not_finite_names_its_step(on_step):
         alone(engine, train(0, batches(steps=4), on_step=heard))
 
 
+def test_a_sum_beyond_all_numbers_of_rows_that_are_not_is_explained():
+    engine = SimpleNamespace(train_step=lambda *_, **__: GOOD | {"loss": np.inf})
+    with pytest.raises(TrainingDiverged, match="every row is finite, but not their sum; the parameters have become too large"):
+        alone(engine, train(0, batches(steps=4)))
+
+
 @dataclass
 class Machine:
     """An engine with stacks that notes which states made each step; a stack knows the states that it was made of."""

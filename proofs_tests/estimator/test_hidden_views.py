@@ -135,6 +135,21 @@ def test_a_column_without_cells_follows_the_view_s_others():
     assert hidden.shifts().tolist() == [SHIFTS[-1]] * 2
 
 
+@pytest.mark.parametrize("overflow", [np.nan, np.inf, -np.inf])
+def test_a_shift_under_which_numbers_overflow_is_none(overflow):
+    """The likelihood rises with the shift, up to 3; beyond that it is no number."""
+    hidden = one_view(np.array([0.0]), np.arange(DRAWS) - 39.0)
+    hidden.features, hidden.columns = 1, {"log_var": np.arange(1)}
+
+    def log_prob(*given):
+        shift = given[3]["log_var"][0]
+        return np.full((16, 3, 1), 10.0 * shift - 100.0 if shift <= 3.0 else overflow)
+
+    hidden.family.log_prob = log_prob
+    with np.errstate(invalid="ignore"):
+        assert hidden.shifts().tolist() == [3.0]
+
+
 def test_where_no_cell_is_there_nothing_is_widened():
     assert one_view(np.full(4, np.nan), np.arange(DRAWS) - 39.0).widening(np.zeros(1)) == 0.0
 

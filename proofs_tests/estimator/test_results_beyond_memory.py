@@ -38,6 +38,12 @@ def test_tables_beyond_memory(monkeypatch):
         model.reconstruct(VIEWS, MASK)
 
 
+def test_a_sample_of_one_and_none():
+    assert [view.shape[0] for view in fitted().sample(1)] == [1, 1, 1]
+    with pytest.raises(ConfigError, match="n is 0; expected at least 1"):
+        fitted().sample(0)
+
+
 @pytest.mark.parametrize("name", DRAWING)
 @pytest.mark.parametrize("n_draws", [1_000_001, 10**12, 10**400], ids=["1e6 + 1", "1e12", "1e400"])
 def test_draws_that_nobody_waits_for(name, n_draws):
