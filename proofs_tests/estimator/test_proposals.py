@@ -89,6 +89,7 @@ def test_a_conditional_score_warns_where_some_rows_have_the_target(monkeypatch):
     assert 0 < min(heard) < max(heard) < 30
 
 
-def test_probabilities_are_refused_for_an_unknown_method():
+@pytest.mark.parametrize("call", ["impute", "impute_probabilities"])
+def test_an_unknown_method_is_refused(call):
     with pytest.raises(ConfigError, match="method is 'median'"):
-        fitted().impute_probabilities(VIEWS, MASK, method="median")
+        getattr(fitted(), call)(VIEWS, MASK, method="median")
