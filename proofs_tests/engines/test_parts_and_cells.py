@@ -48,6 +48,31 @@ def test_an_empty_cell_is_not_known(name):
     assert np.array_equal(found[known], likelihood(name).cells(likelihood(name).targets(values, location, scale), 2)[0][known])
 
 
+def test_the_cells_of_a_part_that_has_a_column_more_in_its_target():
+    """Counts before measurements: the size of the row stands between them."""
+    family = Marginal(Mixed([(likelihood("poisson"), 2), (Gaussian(), 1)]))
+    values = np.asarray([[2.0, 8.0, 0.5], [nan, 16.0, nan]])
+    location, scale = np.r_[np.log1p([4.0, 16.0]), 0.0], np.ones(3)
+    found, known = family.cells(family.targets(values, location, scale), 3)
+    assert known.tolist() == [[True, True, True], [False, True, False]]
+    assert found[known].tolist() == [2.0, 8.0, 0.5, 16.0]
+
+
+@pytest.mark.parametrize("out", [-1e4, -90.0, 0.0, 90.0, 1e4])
+def test_the_slope_of_a_zero_or_one_stays_finite_at_every_logit(out):
+    """x - p, p = 0 and 1 to the last digit there."""
+    x, p = np.float32([[0.0, 1.0, 0.25]]), {-1: 0.0, 0: 0.5, 1: 1.0}[np.sign(out)]
+    found, _ = likelihood("bernoulli").log_prob_vjp(xp, np.full((1, 3), out, np.float32), x, {}, np.ones((1, 1), np.float32))
+    assert found == pytest.approx(x - p, abs=1e-30)
+
+
+def test_a_rate_beyond_all_integers_stands_for_its_draw():
+    rng = np.random.default_rng(0)
+    found = likelihood("poisson").draw_many(np.asarray([[1e19, 4.0, 1e30]]), {}, rng)
+    assert found[0, [0, 2]].tolist() == [1e19, 1e30]
+    assert found[0, 1] == np.rint(found[0, 1]) < 40
+
+
 def test_the_mean_of_cells_knows_the_size_of_its_row():
     """With the row's counts it is of the row's own depth, without of a row of median depth."""
     plain, counts = likelihood("poisson"), np.asarray([[2.0, 8.0], [4.0, 16.0], [8.0, 32.0]])

@@ -127,6 +127,14 @@ def test_where_no_cell_is_there_nothing_is_moved(there):
     assert hidden.shifts()[0] == (SHIFTS[-1] if there else 0.0)
 
 
+def test_a_column_without_cells_follows_the_view_s_others():
+    """Both have a variance; the first has no cell, the second prefers the largest shift."""
+    hidden = one_view(np.array([0.0]), np.arange(DRAWS) - 39.0)
+    hidden.features, hidden.columns = 2, {"log_var": np.arange(2)}
+    hidden.family.log_prob = lambda *given: np.full((16, 3, 2), [0.0, given[3]["log_var"][0] - 10.0])
+    assert hidden.shifts().tolist() == [SHIFTS[-1]] * 2
+
+
 def test_where_no_cell_is_there_nothing_is_widened():
     assert one_view(np.full(4, np.nan), np.arange(DRAWS) - 39.0).widening(np.zeros(1)) == 0.0
 
