@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -116,11 +116,28 @@ def check_same_rows(name: str, x: Array, other_name: str, other: Array) -> None:
 
 def check_together(**named: Array) -> None:
     """Arrays that broadcast to one shape."""
-    shapes = {name: tuple(x.shape) for name, x in named.items()}
+    check_shapes("ones", {name: tuple(x.shape) for name, x in named.items()})
+
+
+def check_stack(**named: tuple[Array, int]) -> None:
+    """Arrays, each with how many axes one prior has of it: what they have before these broadcasts to one shape."""
+    check_shapes("leading axes", {name: tuple(x.shape[: x.ndim - axes]) for name, (x, axes) in named.items()}, "leading axes")
+
+
+def check_shapes(expected: str, shapes: Mapping[str, tuple[int, ...]], kind: str = "shapes") -> None:
+    """Shapes that broadcast to one."""
     for axis in range(1, 1 + max(map(len, shapes.values()))):
         sizes = {shape[-axis] for shape in shapes.values() if len(shape) >= axis}
         if len(sizes - {1}) > 1:
-            raise ShapeError(f"{' and '.join(shapes)} have shapes {list(shapes.values())}; expected ones that broadcast to one")
+            raise ShapeError(
+                f"{' and '.join(shapes)} have {kind} {list(shapes.values())}; expected {expected} that broadcast to one"
+            )
+
+
+def check_rows_of_data(name: str, x: Array, rows: Array) -> None:
+    """``x`` is (..., B, k) with the B rows of the data; one row of data may be met by many of ``x``."""
+    if x.ndim < 2 or rows.shape[-2] != 1:
+        check_rows(name, x, rows)
 
 
 def check_rows(name: str, x: Array, rows: Array) -> None:
@@ -146,11 +163,13 @@ def check_evidence(log_vars: Sequence[Array], kind: str = "log_vars") -> None:
 
 
 def check_deviations(stds: Sequence[Array]) -> None:
-    """No standard deviation is below 0, where the values can be seen; a missing view's are 0 here."""
+    """Observed views' standard deviations are above 0 and finite, where the values can be seen."""
     for i, x in enumerate(stds):
-        found = _first(x, lambda values: values < 0.0)
+        found = _first(x, lambda values: (values <= 0.0) | (values == math.inf))
         if found is not None:
-            raise ArgumentError(f"std[{i}] holds {found:g}; expected standard deviations above 0 (log-variances are log_vars)")
+            raise ArgumentError(
+                f"std[{i}] holds {found:g}; expected finite standard deviations above 0 (log-variances are log_vars)"
+            )
 
 
 def _first(x: Any, wrong: Callable[[Any], Any]) -> float | None:

@@ -121,8 +121,8 @@ def spread_of(log_vars: Any, std: Any) -> tuple[str, Any]:
 
 def twice_log(xp: Namespace, std: Sequence[Any], bits: Sequence[Any] | None) -> list[Any]:
     """Log-variances of standard deviations that are 0 where a view is missing: 0 there, with gradient 0 (log 0 has none)."""
-    check_deviations(std)
     present = std if bits is None else [x + (1.0 - bit) for x, bit in zip(std, bits, strict=True)]
+    check_deviations(present)
     return [2.0 * xp.log(x) for x in present]
 
 

@@ -41,7 +41,7 @@ from typing import Any, Literal, overload
 
 from ._alone import Alone, alone_of, below, log1p_or_log, magnified, times, together
 from ._bits import bits_of
-from ._checks import check_dtype, check_evidence, check_last, check_posterior
+from ._checks import check_dtype, check_evidence, check_last, check_posterior, check_rows_of_data
 from ._door import LISTS, Form, Mask, Views, enter, spread_of, twice_log
 from ._named import one_library
 from ._xp import Array, Namespace, X, block_diagonal, eye_like, public
@@ -171,6 +171,7 @@ class Fused:
         noise = self.form.noise(noise)
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.alone[0].mean})
+        check_rows_of_data("noise", noise, self.alone[0].mean)
         source, own, own_sources = self.split_noise(noise)
         u, drawn = u + times(xp.matrix_transpose(inverse), source), []
         for one, e, f in zip(self.alone, own, own_sources, strict=True):
@@ -223,6 +224,7 @@ class Fused:
         """
         xp, (u, inverse, _) = self.xp, self.source
         _, (rows,), _, _ = enter(self.prior, None, latents=latents)
+        check_rows_of_data("latents[0]", rows[0], self.alone[0].mean)
         twice = 2.0 * log_density(self.prior, rows, self.mask)
         twice = twice - 2.0 * xp.sum(xp.log(xp.linalg.diagonal(inverse)), axis=-1) + xp.sum(u * u, axis=-1)
         for one, z in zip(self.alone, rows, strict=True):

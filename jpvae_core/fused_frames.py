@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._alone import magnified, shrinkage
-from ._checks import check_dtype, check_last
+from ._checks import check_dtype, check_last, check_rows_of_data
 from ._door import LISTS, Form, Views, enter
 from ._named import one_library
 from ._xp import Array, Namespace, eye_like, public
@@ -168,6 +168,7 @@ class FusedInFrames:
         noise = self.form.noise(noise)
         check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
         check_dtype(noise=noise, **{"means[0]": self.views[0].m})
+        check_rows_of_data("noise", noise, self.views[0].m)
         u = u + noise[..., :d] / xp.sqrt(1.0 + added)
         drawn = []
         for k, one in enumerate(self.views, start=1):
@@ -201,6 +202,7 @@ class FusedInFrames:
         xp, (u, added) = self.xp, self.source
         _, (rows,), _, _ = enter(self.prior, None, latents=latents)
         check_latents(self.prior, rows)
+        check_rows_of_data("latents[0]", rows[0], self.views[0].m)
         tau, along, weight, logs, pairs = 1.0 + added, 0.0, 0.0, 0.0, []
         for one, z in zip(self.views, rows, strict=True):
             less, clean = one.shrinkage(xp), xp.where(one.bit > 0.0, z, xp.zeros_like(z))

@@ -75,7 +75,8 @@ def kl_divergence(
     means, log_vars : list or tuple of M arrays (..., B, n_i), or a dict by the prior's names
         (n_i,) for a single row. What a missing view holds, NaN included, is ignored and gets gradient 0.
     mask : None, array (M,) or (..., B, M), or a list or dict by view
-        True or 1 where a view is observed; None: all are. In a list or dict, one truth value or one column (..., B) per view.
+        True or 1 where a view is observed; None: all are. In a list or dict, one truth value or one column (..., B) per view;
+        a list of B plain lists of M numbers is read by rows, as an array would be.
     std : like means
         Standard deviations in place of log_vars.
 

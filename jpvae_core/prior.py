@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._checks import check_dtype, check_frame, check_last, check_square, values_of
+from ._checks import check_dtype, check_frame, check_last, check_square, check_stack, values_of
 from ._chosen import chosen
 from ._named import array_of, check_sizes, integer, listed, one_library
 from ._xp import Array, asarray_like, converter, device, library_of, namespace, public
@@ -139,6 +139,7 @@ class JointPrior(JointGaussian):
                 "alpha for each rotation. For a correlation per direction use JointPrior.svd(U, logits, V, bound='tanh') with "
                 "logits = 2 arctanh(alpha); for a stack of priors give rotation the leading axis too."
             )
+        check_stack(rotation=(rotation, 2), alpha=(each.value, 0))
         bounded = Bounded(*(t[..., None] for t in each))
         if axes < rotation.ndim - 2:  # so that every array of a stack has its axis
             xp = namespace(rotation)
@@ -187,6 +188,7 @@ class JointPrior(JointGaussian):
         if d != d_v:
             raise ShapeError(f"V has shape {tuple(V.shape)}; expected {d} columns, as U of shape {tuple(U.shape)} has")
         check_last("logits", logits, d, "one per column of U and V")
+        check_stack(U=(U, 2), logits=(logits, 1), V=(V, 2))
         bounds = {"sigmoid": sigmoid_bound, "tanh": tanh_bound}
         if not isinstance(bound, str) or bound not in bounds:
             raise ArgumentError(f"bound is {bound!r}; expected one of {sorted(bounds)}")
@@ -247,6 +249,7 @@ class JointPrior(JointGaussian):
                 f"frames have shapes {[tuple(q.shape) for q in frames]} and logits {tuple(table.shape)}; "
                 f"expected M frames (..., n_i, d) and logits (..., M, d)"
             )
+        check_stack(logits=(table, 2), **{name: (q, 2) for name, q in named.items()})
         prior = JointPrior(tuple(n for n, _ in shapes), tuple(frames), Loadings.of(xp, table))
         return prior.check() if validate else prior
 

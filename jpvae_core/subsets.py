@@ -187,6 +187,8 @@ def _weight(name: str, given: Any, kl: Array) -> Any:
     one_library(kl=kl, **{name: weight})
     check_dtype(kl=kl, **{name: weight})
     check_together(**{name: weight}, kl=kl)
+    if weight.ndim > kl.ndim or any(size > other for size, other in zip(weight.shape[::-1], kl.shape[::-1], strict=False)):
+        raise ShapeError(f"{name} has shape {tuple(weight.shape)}; expected one that broadcasts to kl's, {tuple(kl.shape)}")
     return weight
 
 

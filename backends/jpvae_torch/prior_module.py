@@ -164,8 +164,15 @@ class JointPriorModule(torch.nn.Module):
         options: dict[str, Any] = {"device": like.device, "dtype": like.dtype}
         logits: Any = None
         frames = list(prior.frames)
-        if isinstance(coupling, Pair) and prior.frames[0] is None:
-            frames = frames[1:]
+        one_correlation = isinstance(coupling, Pair) and None in frames  # C = alpha R, or alpha R^T of the views in turn
+        if learn_alpha and not one_correlation:
+            raise ConfigError("learn_alpha is True, and the prior has no alpha: its correlations are learned; expected False")
+        if one_correlation:
+            turned = frames[1] if frames[0] is None else torch.transpose(torch.as_tensor(frames[0]), -1, -2)
+            frames = [turned]
+            value = float(coupling.bounded.value.detach()[..., 0])
+            if not abs(value) <= 1.0:  # a learned one may round to 1
+                raise ConfigError(f"prior has alpha={value:g}; expected a number between -1 and 1")
             alpha = 0.0 if learn_alpha else _number(coupling.bounded)  # a learned one is put below, without rounding to 1
             options |= {"prior": "orthogonal", "alpha": alpha, "learn_alpha": learn_alpha}
         elif isinstance(coupling, Pair):
@@ -314,7 +321,7 @@ def _tanh_logits(s: jc.Bounded[torch.Tensor]) -> torch.Tensor:
 
 def _number(s: jc.Bounded[torch.Tensor]) -> float:
     """One correlation in double precision, from the ratio that keeps its digits: s = m/(1+m) = -p/(1+p)."""
-    m, p = float(s.over_minus[..., 0]), float(s.over_plus[..., 0])
+    m, p = float(s.over_minus.detach()[..., 0]), float(s.over_plus.detach()[..., 0])
     return m / (1.0 + m) if m >= 0.0 else -p / (1.0 + p)
 
 

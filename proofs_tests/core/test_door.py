@@ -210,7 +210,7 @@ REFUSED = {
     "a mask of text": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, MASK.astype(str)), "mask holds '"),
     "deviations below 0": (
         lambda: jc.kl_divergence(PRIOR, MEANS, std=[-np.exp(x) for x in MEANS], mask=MASK),
-        r"std\[0\] holds -.*; expected standard deviations above 0",
+        r"std\[0\] holds -.*; expected finite standard deviations above 0",
     ),
     "names of numbers": (lambda: PRIOR.named(2, 1, 0), r"names is \(2, 1, 0\)"),
     "a mask for an index": (lambda: PRIOR.marginal([0, True]), r"views is \[0, True\]; expected distinct views"),

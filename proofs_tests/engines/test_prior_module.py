@@ -260,3 +260,18 @@ def test_what_does_not_fit_is_refused():
     half = JointPriorModule((2, 2)).half()
     with pytest.raises(jc.DtypeError, match="float16"):
         jc.kl_divergence(half(), [torch.zeros(1, 2)] * 2, [torch.zeros(1, 2)] * 2)
+
+
+def test_a_start_at_a_prior_whose_views_have_changed_places():
+    """Then C is alpha R^T; the dense C of the given prior is the truth."""
+    given = jc.JointPrior.orthogonal(jc.orthogonal(torch.tensor([0.3, -1.0, 0.5], dtype=torch.float64), 3), 0.5)
+    turned = given.marginal([1, 0])
+    found = JointPriorModule.of(turned)().cross_covariance(1, 0)
+    assert torch.allclose(found, given.cross_covariance(1, 0).T, rtol=0.0, atol=8 * torch.finfo(torch.float64).eps)
+
+
+def test_a_start_with_an_alpha_that_is_none():
+    with pytest.raises(ConfigError, match=r"prior has alpha=1\.5; expected a number between -1 and 1"):
+        JointPriorModule.of(jc.JointPrior.orthogonal(torch.eye(2), torch.tensor(1.5)), learn_alpha=True)
+    with pytest.raises(ConfigError, match="learn_alpha is True, and the prior has no alpha"):
+        JointPriorModule.of(jc.JointPrior.from_covariance(0.5 * torch.eye(2)), learn_alpha=True)

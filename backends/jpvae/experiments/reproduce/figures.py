@@ -138,6 +138,8 @@ def accuracies(tables: list[Table], path: Path, title: str) -> str | None:
     figure.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=10)
     _save(figure, path)
     counts = sorted({cell.seeds for cells in variants.values() for cell in cells})
+    if set(counts) == {1}:
+        return "One seed, beside the published means and standard deviations."
     return f"Means of {' or '.join(map(str, counts))} seeds with their standard deviations, beside the published ones."
 
 

@@ -1,0 +1,61 @@
+"""Rows and stacks are never stretched in silence: what has another number of them is refused by name."""
+
+import numpy as np
+import pytest
+
+import jpvae_core as jc
+
+B, N = 4, 2
+PRIOR = jc.JointPrior.orthogonal(np.eye(N), 0.5)
+MEANS = [np.ones((B, N))] * 2
+LOG_VARS = [-x for x in MEANS]
+KL = np.ones((3, B))
+MASKS = jc.subsets(PRIOR, np.ones((B, 2)))
+STACK = np.stack([np.eye(N)] * 3)
+
+
+@pytest.mark.parametrize("coordinates", ["latent", "frame"])
+def test_a_fused_posterior_s_noise_and_latents_have_its_rows(coordinates):
+    q = jc.fuse(PRIOR, MEANS, LOG_VARS, coordinates=coordinates)
+    for shape in [(1,), (), (3,), (5, 1)]:
+        with pytest.raises(jc.ShapeError, match=rf"noise has shape .*; expected \(\.\.\., {B}, k\), one row for each"):
+            q.draw(np.ones((*shape, q.noise_dim)))
+        with pytest.raises(jc.ShapeError, match=rf"latents\[0\] has shape .*; expected \(\.\.\., {B}, k\), one row for each"):
+            q.log_density([np.ones((*shape, N))] * 2)
+    many = q.draw(np.ones((5, B, q.noise_dim)))
+    assert many[0].shape == (5, B, N)
+    one = jc.fuse(PRIOR, [x[:1] for x in MEANS], [x[:1] for x in LOG_VARS], coordinates=coordinates)
+    assert np.array_equal(one.draw(np.ones((B, one.noise_dim)))[0], many[0][0])  # one row of data, and a draw for each of noise
+
+
+@pytest.mark.parametrize("name", ["beta", "cross"])
+def test_a_weight_of_the_loss_does_not_widen_it(name):
+    terms = [-0.5 * KL] * 2
+    with pytest.raises(jc.ShapeError, match=rf"{name} has shape \(2, 1, 1\); expected one that broadcasts to kl's, \(3, 4\)"):
+        jc.subset_loss(PRIOR, terms, KL, MASKS, **{name: np.ones((2, 1, 1))})
+    with pytest.raises(jc.ShapeError, match=rf"{name} has shape \(3, 4\); expected one that broadcasts to kl's, \(3, 1\)"):
+        jc.subset_loss(PRIOR, [x[:, :1] for x in terms], KL[:, :1], MASKS[:, :1], **{name: np.ones((3, 4))})
+    expected = jc.subset_loss(PRIOR, terms, KL, MASKS, **{name: 0.25})
+    for shape in [(3, 1), (B,), (1, B), ()]:
+        assert np.array_equal(jc.subset_loss(PRIOR, terms, KL, MASKS, **{name: np.full(shape, 0.25)}), expected)
+
+
+STACKS = {
+    "rotation and alpha": lambda: jc.JointPrior.orthogonal(STACK, np.array([0.1, 0.2])),
+    "U and logits and V": lambda: jc.JointPrior.svd(STACK, np.zeros((2, 2)), STACK),
+    r"logits and frames\[0\] and frames\[1\]": lambda: jc.JointPrior.canonical([STACK, STACK[:2]], np.zeros((2, 2))),
+}
+
+
+@pytest.mark.parametrize("names", STACKS)
+def test_the_parts_of_a_stack_of_priors_have_one_size(names):
+    with pytest.raises(jc.ShapeError, match=f"^{names} have leading axes .*; expected leading axes that broadcast to one"):
+        STACKS[names]()
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.inf])
+def test_a_standard_deviation_is_finite_and_above_0(value):
+    std = [np.full((B, N), value), np.ones((B, N))]
+    with pytest.raises(jc.ArgumentError, match=r"std\[0\] holds .*; expected finite standard deviations above 0"):
+        jc.kl_divergence(PRIOR, MEANS, std=std)
+    assert np.isfinite(jc.kl_divergence(PRIOR, MEANS, std=std, mask=[False, True])).all()  # of a view that is not there
