@@ -16,7 +16,8 @@ which comes closer to log p(x_j | x_O) and keeps the spread.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def _chosen(prior: JointPrior, parts: Any) -> list[list[bool]]:
     """A row of booleans for each part."""
     M, rows = len(prior.dims), []
     for k, part in enumerate(parts):
-        one = isinstance(part, str | int) and not isinstance(part, bool)
+        one = isinstance(part, str | Integral) and not isinstance(part, bool)
         at = chosen(f"parts[{k}]", [part] if one else part, M, prior.names)
         rows.append([i in at for i in range(M)])
     return rows
@@ -194,8 +195,10 @@ def _weight(name: str, given: Any, kl: Array) -> Any:
 
 def _numbers(weights: Any) -> list[float]:
     """As floats; empty where they are no sequence of numbers."""
+    if isinstance(weights, str | bytes | Mapping | Set) or not hasattr(weights, "__len__"):
+        return []
     try:
-        return [float(w) for w in weights] if not isinstance(weights, str | bytes) else []
+        return [math.nan if isinstance(w, str | bytes) else float(w) for w in weights]
     except (TypeError, ValueError, OverflowError):
         return []
 

@@ -59,3 +59,13 @@ def test_a_standard_deviation_is_finite_and_above_0(value):
     with pytest.raises(jc.ArgumentError, match=r"std\[0\] holds .*; expected finite standard deviations above 0"):
         jc.kl_divergence(PRIOR, MEANS, std=std)
     assert np.isfinite(jc.kl_divergence(PRIOR, MEANS, std=std, mask=[False, True])).all()  # of a view that is not there
+
+
+@pytest.mark.parametrize("weights", [{1: 0.0, 2: 0.0, 3: 0.0}, {1.0, 2.0, 3.0}, ["1", "1", "1"], iter([1.0, 1.0, 1.0]), "111"])
+def test_weights_are_a_sequence_of_numbers(weights):
+    with pytest.raises(jc.ArgumentError, match=r"^weights is .*; expected 3 numbers of at least 0, one per subset, not all 0"):
+        jc.subset_loss(PRIOR, [-0.5 * KL] * 2, KL, MASKS, weights=weights)
+
+
+def test_a_numpy_integer_is_a_view_s_index():
+    assert np.array_equal(jc.subsets(PRIOR, None, [np.int64(1), [np.int32(0)]]), jc.subsets(PRIOR, None, [1, [0]]))
