@@ -72,5 +72,5 @@ def test_a_numpy_integer_is_a_view_s_index():
 
 
 def test_the_dtype_of_a_prior_without_arrays_is_checked_all_the_same():
-    with pytest.raises(jc.DtypeError, match="^dtype is 'rubbish'; expected 'float32' or 'float64'"):
+    with pytest.raises(jc.DtypeError, match=r"^dtype is 'rubbish'; expected 'float32' or 'float64'"):
         jc.JointPrior.independent([2, 2]).to(dtype="rubbish")
