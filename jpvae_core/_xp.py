@@ -263,7 +263,7 @@ def converter(xp: Namespace, mine: Array, like: Array | None, dtype: Any, where:
             return lambda x: asarray_like(target, like, to_numpy(x))
         dtype, where = like.dtype, device(like)
     if dtype is not None:
-        dtype = getattr(xp, _wide_name(dtype))
+        dtype = getattr(xp, wide_name(dtype))
     if where is not None and library_of(mine) == "torch":
         where = _torch_device(where)
 
@@ -283,7 +283,7 @@ def converter(xp: Namespace, mine: Array, like: Array | None, dtype: Any, where:
     return convert
 
 
-def _wide_name(dtype: Any) -> str:
+def wide_name(dtype: Any) -> str:
     """ "float32" or "float64", of a name or of any library's dtype."""
     text = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
     name = str(text).rpartition(".")[2]

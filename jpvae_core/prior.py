@@ -17,7 +17,7 @@ import numpy as np
 from ._checks import check_dtype, check_frame, check_last, check_square, check_stack, values_of
 from ._chosen import chosen
 from ._named import array_of, check_sizes, integer, listed, one_library
-from ._xp import Array, asarray_like, converter, device, library_of, namespace, public
+from ._xp import Array, asarray_like, converter, device, library_of, namespace, public, wide_name
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .coupling import Uncoupled
 from .errors import ArgumentError, LibraryError, NotAContraction, ShapeError
@@ -417,6 +417,8 @@ class JointPrior(JointGaussian):
             one_library(like=like)
             check_dtype(like=like)
         if not self.arrays:
+            if dtype is not None:  # it holds nothing that could have one: it answers in that of what it meets
+                wide_name(dtype)
             return (
                 replace(self, coupling=Uncoupled(self.dims))
                 if like is None

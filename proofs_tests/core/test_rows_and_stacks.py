@@ -69,3 +69,8 @@ def test_weights_are_a_sequence_of_numbers(weights):
 
 def test_a_numpy_integer_is_a_view_s_index():
     assert np.array_equal(jc.subsets(PRIOR, None, [np.int64(1), [np.int32(0)]]), jc.subsets(PRIOR, None, [1, [0]]))
+
+
+def test_the_dtype_of_a_prior_without_arrays_is_checked_all_the_same():
+    with pytest.raises(jc.DtypeError, match=r"^dtype is 'rubbish'; expected 'float32' or 'float64'"):
+        jc.JointPrior.independent([2, 2]).to(dtype="rubbish")

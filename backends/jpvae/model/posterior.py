@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, cast, get_args
 
 import jpvae_core as jc
+from jpvae_core._xp import Array
 
-Array = Any
 PosteriorName = Literal["fused", "factorised"]
 Coordinates = Literal["frame", "latent"]
 POSTERIORS: tuple[str, ...] = get_args(PosteriorName)
@@ -76,7 +76,7 @@ class Factorised:
 
     def log_density(self, latents: Sequence[Array]) -> Array:
         """The sum over observed views of log N(z_i; mean_i, var_i)."""
-        xp, total = self.xp, 0.0
+        xp, total = self.xp, cast(Array, 0.0)  # of which the first view's term makes an array
         for i, (z, mean, log_var) in enumerate(zip(latents, self.means, self.log_vars, strict=True)):
             e = (z - mean) * xp.exp(-0.5 * log_var)
             one = -0.5 * xp.sum(e * e + log_var + math.log(2.0 * math.pi), axis=-1)

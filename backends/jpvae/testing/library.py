@@ -10,6 +10,7 @@ import array_api_compat
 import numpy as np
 
 import jpvae_core as jc
+from jpvae_core._xp import Array
 
 from . import elementary, extremes
 from .extremes import EXTREMES
@@ -24,8 +25,6 @@ from .functions import (
     prior_inputs,
 )
 from .report import Report
-
-Array = Any
 
 
 def check_library(

@@ -17,9 +17,9 @@ are finite, and ``where`` takes 20 times as long as a product.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
-Array = Any
+from jpvae_core._xp import Array
 
 _SHIFT = 8
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)  # B_2k / (2k (2k - 1))
@@ -80,10 +80,11 @@ def _error_slope(xp: Any, z: Array, low: Array | float) -> Array:
 
 def _horner(coefficients: tuple[float, ...], w: Array) -> Array:
     """c_0 + c_1 w + c_2 w^2 + ..."""
-    total: Array = coefficients[-1]
-    for c in reversed(coefficients[:-1]):
+    *others, last = coefficients
+    total: Any = last
+    for c in reversed(others):
         total = c + w * total
-    return total
+    return cast(Array, total)
 
 
 def _single(xp: Any, x: Array) -> bool:
