@@ -48,9 +48,8 @@ def skew(params: X, n: int) -> X:
     if n == 1:
         return xp.zeros((*params.shape[:-1], 1, 1), dtype=params.dtype, device=device(params))
     places = _places(n)
-    at, signs = (places.entries, places.signs) if not exporting() else (places.entry_list, places.sign_list)
-    entries = xp.take(params, indices_like(xp, params, at), axis=-1)
-    return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, signs)
+    entries = xp.take(params, indices_like(xp, params, places.entries), axis=-1)
+    return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, places.signs)
 
 
 def check_entries(params: Array, n: int) -> Namespace:
@@ -87,8 +86,7 @@ def skew_entries(A: X) -> X:
     xp = one_library(A=A)
     check_dtype(A=A)
     n = check_square("A", A)
-    places = _places(n)
-    at = indices_like(xp, A, places.param_list if exporting() else places.params)
+    at = indices_like(xp, A, _places(n).params)
     return xp.take(xp.reshape(A, (*A.shape[:-2], n * n)), at, axis=-1)
 
 
@@ -98,9 +96,6 @@ class _Places(NamedTuple):
     entries: Any
     signs: Any
     params: Any
-    entry_list: list[int]  # the same for torch.export, whose strict mode keeps an array of NumPy's as a placeholder
-    sign_list: list[list[float]]
-    param_list: list[int]
 
 
 _KEPT: dict[int, _Places] = {}  # made once per n (a plain dict: torch.compile traces it)
@@ -108,14 +103,21 @@ _KEPT: dict[int, _Places] = {}  # made once per n (a plain dict: torch.compile t
 
 def _places(n: int) -> _Places:
     """Both ways are gathers, which every library differentiates. The diagonal reads params[0], with sign 0."""
+    if exporting():
+        return _listed(n)
     if n not in _KEPT:
         i, j = np.triu_indices(n, 1)
         entries, signs = np.zeros((n, n), np.int32), np.zeros((n, n))
         entries[i, j] = entries[j, i] = np.arange(len(i))
         signs[i, j], signs[j, i] = 1.0, -1.0
-        sign_list = [
-            [float((j > i) - (j < i)) for j in range(n)] for i in range(n)
-        ]  # torch.compile knows no tolist() of floats
-        arrays = entries.reshape(-1), signs, (i * n + j).astype(np.int32)
-        _KEPT[n] = _Places(*arrays, arrays[0].tolist(), sign_list, arrays[2].tolist())
+        _KEPT[n] = _Places(entries.reshape(-1), signs, (i * n + j).astype(np.int32))
     return _KEPT[n]
+
+
+def _listed(n: int) -> _Places:
+    """The same in plain Python: torch.export's strict mode would trace NumPy, and keep an array as a placeholder."""
+    upper = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    at = {pair: k for k, pair in enumerate(upper)}
+    entries = [at.get((min(i, j), max(i, j)), 0) for i in range(n) for j in range(n)]
+    signs = [[float((j > i) - (j < i)) for j in range(n)] for i in range(n)]
+    return _Places(entries, signs, [i * n + j for i, j in upper])
