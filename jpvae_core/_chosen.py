@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence, Set
-from numbers import Real
 from typing import Any
 
+from ._named import shown
 from ._xp import concrete, library_of
 from .errors import ArgumentError
 
@@ -64,4 +64,4 @@ def _place(view: Any, names: Sequence[str]) -> int:
 
 
 def _short(x: Any) -> str:
-    return repr(x) if isinstance(x, list | tuple | str | Real) or x is None else f"a {type(x).__name__}"
+    return repr(x) if isinstance(x, list | tuple) else shown(x)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
-from ._checks import check_dense, check_deviations, check_stored
+from ._checks import check_dense, check_deviations, check_dtype, check_last, check_rows_of_data, check_stored
 from ._named import by_name_of, listed, one_library
 from ._xp import Array, Namespace, X, concrete, device, library_of, namespace
 from .errors import ArgumentError, LibraryError, ShapeError
@@ -108,6 +108,16 @@ def _in_order(prior: JointPrior, name: str, given: Mapping[str, Any]) -> list[An
     if set(given) != set(prior.names):
         raise ArgumentError(f"{name} has the keys {list(given)}; expected the prior's names {list(prior.names)}")
     return [given[key] for key in prior.names]
+
+
+def noise_of(form: Form, noise: Any, size: int, means: Array) -> Any:
+    """A fused posterior's noise (..., B, size), in the library, the dtype and with the rows of its means."""
+    one_library(means=means, noise=noise)
+    noise = form.noise(noise)
+    check_last("noise", noise, size, "noise_dim standard normals per row")
+    check_dtype(noise=noise, **{"means[0]": means})
+    check_rows_of_data("noise", noise, means)
+    return noise
 
 
 def spread_of(log_vars: Any, std: Any) -> tuple[str, Any]:

@@ -41,9 +41,8 @@ from typing import Any, Literal, overload
 
 from ._alone import Alone, alone_of, below, log1p_or_log, magnified, times, together
 from ._bits import bits_of
-from ._checks import check_dtype, check_evidence, check_last, check_posterior, check_rows_of_data
-from ._door import LISTS, Form, Mask, Views, enter, spread_of, twice_log
-from ._named import one_library
+from ._checks import check_dtype, check_evidence, check_posterior, check_rows_of_data
+from ._door import LISTS, Form, Mask, Views, enter, noise_of, spread_of, twice_log
 from ._xp import Array, Namespace, X, block_diagonal, eye_like, public
 from .density import log_density
 from .errors import ArgumentError, ShapeError
@@ -167,11 +166,7 @@ class Fused:
         ShapeError, DtypeError, LibraryError
         """
         xp, (u, inverse, _) = self.xp, self.source
-        one_library(means=self.alone[0].mean, noise=noise)
-        noise = self.form.noise(noise)
-        check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
-        check_dtype(noise=noise, **{"means[0]": self.alone[0].mean})
-        check_rows_of_data("noise", noise, self.alone[0].mean)
+        noise = noise_of(self.form, noise, self.noise_dim, self.alone[0].mean)
         source, own, own_sources = self.split_noise(noise)
         u, drawn = u + times(xp.matrix_transpose(inverse), source), []
         for one, e, f in zip(self.alone, own, own_sources, strict=True):

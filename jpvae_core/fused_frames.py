@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._alone import magnified, shrinkage
-from ._checks import check_dtype, check_last, check_rows_of_data
-from ._door import LISTS, Form, Views, enter
-from ._named import one_library
+from ._checks import check_rows_of_data
+from ._door import LISTS, Form, Views, enter, noise_of
 from ._xp import Array, Namespace, eye_like, public
 from .conditioning import check_latents
 from .prior import JointPrior
@@ -164,11 +163,7 @@ class FusedInFrames:
         ShapeError, DtypeError, LibraryError
         """
         xp, d, (u, added) = self.xp, self.prior.coupling.rank, self.source
-        one_library(means=self.views[0].m, noise=noise)
-        noise = self.form.noise(noise)
-        check_last("noise", noise, self.noise_dim, "noise_dim standard normals per row")
-        check_dtype(noise=noise, **{"means[0]": self.views[0].m})
-        check_rows_of_data("noise", noise, self.views[0].m)
+        noise = noise_of(self.form, noise, self.noise_dim, self.views[0].m)
         u = u + noise[..., :d] / xp.sqrt(1.0 + added)
         drawn = []
         for k, one in enumerate(self.views, start=1):

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import check_dtype, check_last, check_together
+from ._checks import check_dtype, check_last
 from ._chosen import chosen
 from ._door import Mask, Views, arrays_of, by_name, check_prior, mask_of
 from ._named import array_of, number, one_library, shown
@@ -187,8 +187,8 @@ def _weight(name: str, given: Any, kl: Array) -> Any:
         return number(name, given)
     one_library(kl=kl, **{name: weight})
     check_dtype(kl=kl, **{name: weight})
-    check_together(**{name: weight}, kl=kl)
-    if weight.ndim > kl.ndim or any(size > other for size, other in zip(weight.shape[::-1], kl.shape[::-1], strict=False)):
+    sizes = zip(weight.shape[::-1], kl.shape[::-1], strict=False)
+    if weight.ndim > kl.ndim or any(size not in (1, other) for size, other in sizes):
         raise ShapeError(f"{name} has shape {tuple(weight.shape)}; expected one that broadcasts to kl's, {tuple(kl.shape)}")
     return weight
 

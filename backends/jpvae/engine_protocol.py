@@ -100,6 +100,11 @@ class Engine(Protocol):
         -------
         State
             The engine's own; it goes into the methods below.
+
+        Raises
+        ------
+        KeyError
+            Where the optimiser's arrays are those of another optimiser.
         """
 
     def parameters(self, state: Any) -> dict[str, Array]:

@@ -97,11 +97,12 @@ def engine_name(backend: str | Callable[..., Any]) -> str:
         return backend
     made = backend.func if isinstance(backend, functools.partial) else backend
     home, name = getattr(made, "__module__", ""), getattr(made, "__qualname__", type(made).__qualname__)
-    registered = {called: (package, "Engine") for called, package in ENGINES.items()}
-    registered |= {point.name: (point.module, point.attr) for point in entry_points(group=GROUP) if point.name not in ENGINES}
-    for called, (module, path) in registered.items():
-        if _imported(module, path) is made:
+    for called, package in ENGINES.items():
+        if _imported(package, "Engine") is made:
             return called
+    for point in entry_points(group=GROUP):  # which takes a look at every package that is installed
+        if point.name not in ENGINES and _imported(point.module, point.attr) is made:
+            return str(point.name)
     return f"{home}:{name}"
 
 

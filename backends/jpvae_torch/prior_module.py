@@ -163,13 +163,12 @@ class JointPriorModule(torch.nn.Module):
             raise jc.LibraryError(f"prior has arrays of {type(like).__name__}; expected torch.Tensor: prior.to(torch.zeros(1))")
         options: dict[str, Any] = {"device": like.device, "dtype": like.dtype}
         logits: Any = None
-        frames = list(prior.frames)
+        frames: list[Any] = list(prior.frames)
         one_correlation = isinstance(coupling, Pair) and None in frames  # C = alpha R, or alpha R^T of the views in turn
         if learn_alpha and not one_correlation:
             raise ConfigError("learn_alpha is True, and the prior has no alpha: its correlations are learned; expected False")
         if one_correlation:
-            turned = frames[1] if frames[0] is None else torch.transpose(torch.as_tensor(frames[0]), -1, -2)
-            frames = [turned]
+            frames = [frames[1] if frames[0] is None else frames[0].mT]
             value = float(coupling.bounded.value.detach()[..., 0])
             if not abs(value) <= 1.0:  # a learned one may round to 1
                 raise ConfigError(f"prior has alpha={value:g}; expected a number between -1 and 1")

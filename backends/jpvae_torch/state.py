@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from jpvae.errors import CheckpointError
 from jpvae.model.model import Model
 
 Tensors = dict[str, torch.Tensor]
@@ -68,10 +67,7 @@ class State:
     def _resume(self, moments: Mapping[str, torch.Tensor]) -> None:
         theirs = float(moments.get("state", 0.0))
         if theirs not in ((0.0,) if self._adam else (self._mark, _UNMARKED)):
-            raise CheckpointError(
-                f"the checkpoint belongs to a different training run: its optimiser is not {type(self.optimizer).__name__}. "
-                "Choose another path, or delete the file to start over."
-            )
+            raise KeyError(f"the state of {type(self.optimizer).__name__}")
         for name, x in self.trained.items():
             if self._adam:
                 kept = {key: moments[f"{short}.{name}"].clone() for key, short in _ADAM.items()}

@@ -31,7 +31,7 @@ def one_of(kind: type[C]) -> Callable[[str], C]:
         try:
             return kind(word)
         except ValueError:
-            raise typer.BadParameter(f"{word!r} is not one of {', '.join(map(repr, map(str, kind)))}.") from None
+            raise _unknown(word, map(str, kind)) from None
 
     return choice
 
@@ -39,8 +39,12 @@ def one_of(kind: type[C]) -> Callable[[str], C]:
 def engine(word: str) -> str:
     """The name of an engine, "auto" included."""
     if word not in (known := [*engine_names(), AUTO]):
-        raise typer.BadParameter(f"{word!r} is not one of {', '.join(map(repr, known))}.")
+        raise _unknown(word, known)
     return word
+
+
+def _unknown(word: str, known: Iterable[str]) -> typer.BadParameter:
+    return typer.BadParameter(f"{word!r} is not one of {', '.join(map(repr, known))}.")
 
 
 ViewFiles = Annotated[
