@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 
 from ...errors import ConfigError
 from .bernoulli import Bernoulli
+from .by_column import observed_moments, over_rows
 from .categorical import Categorical
 from .counts import Counts
-from .family import Array, Floats, Likelihood, observed_moments, over_rows
+from .family import Array, Floats, Likelihood
 from .gaussian import Gaussian
 from .marginal import Marginal
 from .mixed import Mixed

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood, observed_moments, over_rows
+from .by_column import observed_moments, over_rows
+from .family import Array, Floats, Likelihood
 
 _BOUND = 30.0
 _LARGEST = 1e12  # count: e^27.6, within the bound's reach

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood, observed_moments, over_rows
+from .by_column import observed_moments, over_rows
+from .family import Array, Floats, Likelihood
 
 
 class Gaussian(Likelihood):

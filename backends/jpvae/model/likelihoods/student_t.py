@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood, observed_moments, over_rows
+from .by_column import observed_moments, over_rows
+from .family import Array, Floats, Likelihood
 
 _NU = 4.0
 _CONSTANT = math.lgamma((_NU + 1.0) / 2.0) - math.lgamma(_NU / 2.0) - 0.5 * math.log(_NU * math.pi)
