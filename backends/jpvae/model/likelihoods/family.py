@@ -122,6 +122,19 @@ class Likelihood:
         """
         return {name: np.arange(features) for name in self.parameters(features)}
 
+    def normal_noise(self, features: int) -> dict[str, np.ndarray]:
+        """Those of ``own_columns`` that are the log-variances of normal noise around the mean.
+
+        Parameters
+        ----------
+        features : int
+
+        Returns
+        -------
+        dict of int arrays
+        """
+        return {}
+
     def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
         """The values in a target, and which of them were observed.
 
