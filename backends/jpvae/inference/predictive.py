@@ -26,7 +26,7 @@ import numpy as np
 
 HEAD = "predictive."
 PARTS = ("slope", "degrees_of_freedom")
-DEGREES = (math.inf, 20, 10, 7, 5, 4, 3)
+DEGREES = (math.inf, 20, 10, 7, 5)  # of which the fourth moment is finite: draws show their own variance
 SQUARES = 20  # of normal numbers, for w
 _FEWEST = 6  # rows for a slope
 
@@ -46,7 +46,7 @@ class Predictive(NamedTuple):
     def arrays(self, view: int) -> dict[str, np.ndarray]:
         """What ``of`` reads."""
         given = {part: value for part, value in self._asdict().items() if value != self._field_defaults[part]}
-        return {f"{HEAD}{view}.{part}": np.array([value]) for part, value in given.items()}
+        return {f"{HEAD}{view}.{part}": np.array([float(value)]) for part, value in given.items()}
 
     def factors(self, normals: np.ndarray) -> np.ndarray:
         """w (...) from standard normals (..., SQUARES)."""
@@ -69,9 +69,8 @@ def log_density(squares: np.ndarray, variance: np.ndarray, degrees_of_freedom: f
 
 
 def slope(predicted: np.ndarray, truth: np.ndarray, known: np.ndarray) -> float:
-    """b from rows (R, c) of standardised columns: the upper end of its interval of two standard errors, between 0 and 1.
-
-    Rows are independent, their cells are not. Few rows, or a slope that may be 1: 1, for then the model is better believed.
+    """b from rows (R, c) of standardised columns: the estimate and its standard error (rows are independent, cells are not),
+    between 0 and 1. 1 of few rows, and where nothing is predicted: the model is believed until it is shown wrong.
     """
     with_truth = known.any(axis=1)
     rows = int(with_truth.sum())
@@ -80,4 +79,4 @@ def slope(predicted: np.ndarray, truth: np.ndarray, known: np.ndarray) -> float:
         return 1.0
     found = products.sum() / squares.sum()
     error = math.sqrt(rows / (rows - 1.0) * np.sum((products - found * squares) ** 2)) / squares.sum()
-    return float(min(1.0, max(0.0, found + 2.0 * error)))
+    return float(min(1.0, max(0.0, found + error)))
