@@ -180,7 +180,7 @@ class Predictor:
                 worth, chosen = self._resampled(block, self.noise(block), draws, resampling, asked)
                 rows &= worth
         here = self.engine.asarray(rows[:, None])
-        fresh = {j: self.noise(block, Stream.SHRINKAGE, j) for j in views if self.predictive[j].slope < 1.0}
+        fresh = {j: self.fresh(block, j) for j in views}
         for start in range(0, draws, size):
             which = slice(start, min(start + size, draws))
             z = chosen(which) if chosen is not None else ()
@@ -188,8 +188,12 @@ class Predictor:
                 plain = self.draw_latents(block, noise, which.stop - start)
                 z = plain if chosen is None else [self.xp.where(here, *pair) for pair in zip(z, plain, strict=True)]
             for j in views:
-                shrunk = self.shrunk(j, z[j], block.observed, fresh.get(j))
+                shrunk = self.shrunk(j, z[j], block.observed, fresh[j])
                 yield j, which, self.engine.numpy(self.decoded_mean(j, shrunk, block.views[j]))
+
+    def fresh(self, block: Block, view: int) -> RowNoise | None:
+        """The noise that draws with ``shrunk`` take; None where they take none."""
+        return self.noise(block, Stream.SHRINKAGE, view) if self.predictive[view].slope < 1.0 else None
 
     def shrunk(self, view: int, z: Array, observed: Array, fresh: RowNoise | None) -> Array:
         """Latents z_i (..., R, n_i) by the view's slope, of the rows that lack the view; fresh: for draws, None for a mean."""
