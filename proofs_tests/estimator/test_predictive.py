@@ -33,14 +33,14 @@ def test_a_scaled_normal_is_student_s_t_of_variance_one(nu):
     assert abs(np.mean(w**2) - 1) < 5 * spread
 
 
-def test_the_slope_is_a_regression_s_and_a_standard_error_more():
+def test_the_slope_is_a_regression_s_and_two_standard_errors_more():
     rng = np.random.default_rng(0)
     predicted, known = rng.standard_normal((9, 5)), rng.random((9, 5)) < 0.7
     truth = 0.3 * predicted + rng.standard_normal((9, 5))
     cells = [[(p, t) for p, t, k in zip(*row, strict=True) if k] for row in zip(predicted, truth, known, strict=True)]
     a, b = (sum(p * (p, t)[k] for row in cells for p, t in row) for k in range(2))
     rest = [sum(p * (t - b / a * p) for p, t in row) for row in cells]
-    wanted = b / a + np.sqrt(9 / 8 * sum(r * r for r in rest)) / a
+    wanted = b / a + 2 * np.sqrt(9 / 8 * sum(r * r for r in rest)) / a
     assert 0 < wanted < 1
     assert slopes([sums(predicted, truth, known)]) == [pytest.approx(wanted, rel=1e-12)]
 
