@@ -85,17 +85,22 @@ def negative_elbo(
         wanted = [x[rows, :] for _, rows in own] + [x[rows, :] for _, rows in crossed for _ in range(S)]
         outputs = decode(i, xp.concat(latents))
         entries = model.likelihoods[i].log_prob(xp, outputs, xp.concat(wanted), model.own_parameters(p, i))
-        log_prob, at = xp.sum(entries, axis=-1), sum(one.shape[0] for one in latents[: len(own)])
-        terms = [log_prob[:at]]
-        for one in latents[len(own) :: S] if crossed else []:
-            size = one.shape[0]
-            terms.append(_log_mean_exp(xp, xp.reshape(log_prob[at : at + S * size], (S, size))))
-            at += S * size
-        joined = xp.concat(terms)
-        loss = loss - batch.row_weights[i] @ joined
-        reconstruction.append(-(batch.shares[i] @ joined[:B]))
-        log_probs.append(joined)
+        terms = _terms(xp, xp.sum(entries, axis=-1), [one.shape[0] for one in latents], len(own), S)
+        loss = loss - batch.row_weights[i] @ terms
+        reconstruction.append(-(batch.shares[i] @ terms[:B]))
+        log_probs.append(terms)
     return Objective(loss / B, xp.stack(reconstruction), by_subset[0] / B, means, log_vars, kl, tuple(log_probs))
+
+
+def _terms(xp: Any, log_prob: Array, sizes: Sequence[int], own: int, S: int) -> Array:
+    """The terms of what was decoded, parts of these sizes: log p of the first ``own`` parts' rows as it is, then log 1/S sum_s
+    of every S parts, which are one cross term's draws."""
+    at = sum(sizes[:own])
+    terms = [log_prob[:at]]
+    for size in sizes[own::S]:
+        terms.append(_log_mean_exp(xp, xp.reshape(log_prob[at : at + S * size], (S, size))))
+        at += S * size
+    return xp.concat(terms)
 
 
 def _log_mean_exp(xp: Any, values: Array) -> Array:
