@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from jpvae_core._xp import X
+
 from ...errors import ViewError
 
-Array = Any
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
@@ -294,7 +295,7 @@ class Likelihood:
         """
         return np.zeros(len(location))
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """log p(x | z) of every entry, in nats of the target's units.
 
         Parameters
@@ -313,9 +314,7 @@ class Likelihood:
         """
         raise NotImplementedError
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """For engines without autograd: sum of cotangent * log_prob, differentiated in ``outputs`` and in each of ``own``.
 
         Parameters
@@ -330,7 +329,7 @@ class Likelihood:
         """
         raise NotImplementedError
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """E[x | z] in the target's units.
 
         Parameters
