@@ -107,7 +107,7 @@ class Predictor:
         """The noise of the block's rows, each of its own. Raises ValueError for a block that was made without keys."""
         if block.keys is None or block.occurrences is None:
             raise ValueError("the block has no keys; expected one of blocks(..., drawing=True), whose rows can be drawn for")
-        return RowNoise(self.seed, stream, block.keys, block.occurrences, part=part, size=len(block.observed))
+        return RowNoise(self.seed, stream, block.keys, block.occurrences, part=part, size=block.observed.shape[0])
 
     def posterior(self, block: Block, observed: Array | None = None) -> Posterior:
         """q(z | x_O) of the block's rows; observed: fewer views than the rows have."""
@@ -172,7 +172,7 @@ class Predictor:
         rows lack cells of a view that they have.
         """
         noise, size = self.noise(block), self.group(max(self.model.features))
-        rows, chosen = np.ones(len(block.observed), dtype=bool), None
+        rows, chosen = np.ones(block.observed.shape[0], dtype=bool), None
         if resampling is not None:
             asked = resampling.rows(np.zeros(block.size, dtype=bool) if lacking is None else lacking)
             rows[: block.size] = asked
@@ -296,7 +296,7 @@ class Predictor:
         """
         parts = []
         for block in self.blocks(views, observed):
-            noise, total, size = self.noise(block), Weights(len(block.observed)), self.group(max(self.model.features))
+            noise, total, size = self.noise(block), Weights(block.observed.shape[0]), self.group(max(self.model.features))
             for start in range(0, draws, size):
                 total.add(self._weighted(block, noise, min(size, draws - start))[1])
             parts.append([part[: block.size] for part in total.evidence()])

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from jpvae_core._xp import X
+
 from ...errors import ViewError
 
-Array = Any
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
@@ -307,7 +308,7 @@ class Likelihood:
         """
         return np.zeros(len(location))
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """log p(x | z) of every entry, in nats of the target's units.
 
         Parameters
@@ -326,9 +327,7 @@ class Likelihood:
         """
         raise NotImplementedError
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """For engines without autograd: sum of cotangent * log_prob, differentiated in ``outputs`` and in each of ``own``.
 
         Parameters
@@ -343,7 +342,7 @@ class Likelihood:
         """
         raise NotImplementedError
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """E[x | z] in the target's units.
 
         Parameters
@@ -403,54 +402,3 @@ class Likelihood:
         array (..., B, c)
         """
         return self.draw(mean, own, rng)
-
-
-def over_rows(xp: Any, entries: Array) -> Array:
-    """Sum over all axes but the last: a feature's own parameter serves all rows.
-
-    Parameters
-    ----------
-    xp : array-API namespace
-    entries : array (..., B, c)
-
-    Returns
-    -------
-    array (c,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from jpvae.model.likelihoods import over_rows
-    >>> over_rows(np, np.ones((3, 2)))
-    array([3., 3.])
-    """
-    return xp.sum(entries, axis=tuple(range(entries.ndim - 1)))
-
-
-def observed_moments(values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the observed cells, in float64; a constant column keeps scale 1.
-
-    Parameters
-    ----------
-    values : array (N, c)
-        NaN where a cell is left out.
-    observed : bool array (N,)
-
-    Returns
-    -------
-    location, scale : arrays (c,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from jpvae.model.likelihoods import observed_moments
-    >>> observed_moments(np.asarray([[1.0, 5.0], [3.0, 5.0], [9.0, 9.0]]), np.asarray([True, True, False]))
-    (array([2., 5.]), array([1., 1.]))
-    """
-    rows = values[observed].astype(np.float64)
-    seen = ~np.isnan(rows)
-    where: Any = True if seen.all() else seen  # NumPy adds in another order where there is something to leave out
-    scale = rows.std(axis=0, where=where)
-    # Where nothing varies, the deviation may be a rounding error instead of 0.
-    varies = rows.max(axis=0, where=where, initial=-np.inf) != rows.min(axis=0, where=where, initial=np.inf)
-    return rows.mean(axis=0, where=where), np.where(varies & (scale > 0), scale, 1.0)
