@@ -155,7 +155,7 @@ def _completed_draws(
         tailed = [j for j in holes if observation_noise and predictor.predictive[j].degrees_of_freedom < math.inf]
         scales = {j: predictor.noise(block, Stream.TAILS) for j in tailed}
         centres = predictor.centres(block, tailed) if tailed else {}
-        resampled = np.zeros((block.observed.shape[0], 1), dtype=np.bool_)  # their draws' mean is unknown: the noise alone is scaled
+        resampled = np.zeros((block.observed.shape[0], 1), dtype=np.bool_)  # no mean is known of theirs: scale the noise
         if resampling is not None:
             resampled[: block.size, 0] = resampling.rows(lacking)
         for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
