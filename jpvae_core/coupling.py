@@ -32,6 +32,10 @@ class Coupling(Protocol):
         """The parameters' arrays, for the library and dtype checks at the door."""
 
     @property
+    def axes(self) -> int:
+        """How many axes one prior has of each of ``arrays``; those before them are a stack's."""
+
+    @property
     def state(self) -> tuple[Array, ...]:
         """Every array that results depend on."""
 
@@ -108,6 +112,7 @@ class Uncoupled:
     dims: tuple[int, ...]
     rank = 0
     arrays: tuple[Array, ...] = ()
+    axes = 0
     noise_dim = 0
     uniform = True
 

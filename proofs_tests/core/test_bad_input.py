@@ -69,6 +69,10 @@ SHAPES = {
         r"log_vars\[0\] has shape \(3, 2\) but means\[0\] has \(4, 2\); expected the same leading axes",
     ),
     "rows of eq9": (lambda: jc.kl_eq9([Z3, Z3], [Z3[:1]] * 2, 0.5 * EYE), r"log_vars\[0\] has shape \(1, 3\)"),
+    "no rows of eq9": (
+        lambda: jc.kl_eq9([ROWS, ROWS], [ROWS, ROWS], EYE),
+        r"means\[0\] has shape \(4,\); expected \(\.\.\., B",
+    ),
     "rows of eq16": (lambda: jc.kl_eq16([Z3, Z3], [Z3[:1]] * 2, EYE, 0.5), r"log_vars\[0\] has shape \(1, 3\)"),
     "rows of dense": (lambda: jc.kl_dense([Z3], [Z3[:1]], EYE), r"log_vars\[0\] has shape \(1, 3\)"),
     "rows of condition": (

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import jpvae_core as jc
 
@@ -53,6 +54,60 @@ def test_the_parts_of_a_stack_of_priors_have_one_size(names):
         STACKS[names]()
 
 
+STACK_OF_DATA, NEGATIVE = [np.ones((4, B, N))] * 2, [-np.ones((4, B, N))] * 2
+OF_STACK = jc.JointPrior.canonical([STACK, STACK], np.zeros((3, 2, N)))
+FIRST = np.asarray([True, False])
+FOUR_STACKS = {
+    r"prior and means\[0\] and log_vars\[0\]": lambda: jc.kl_divergence(OF_STACK, STACK_OF_DATA, NEGATIVE),
+    r"prior and means\[0\] and std\[0\]": lambda: jc.fuse(OF_STACK, STACK_OF_DATA, std=STACK_OF_DATA),
+    r"prior and means\[0\] and log_vars\[0\] and mask": lambda: jc.fuse(
+        PRIOR, STACK_OF_DATA, NEGATIVE, np.ones((3, B, 2), dtype=bool)
+    ),
+    r"prior and mask": lambda: jc.kl_divergence(OF_STACK, MEANS, LOG_VARS, np.ones((4, 1, 2), dtype=bool)),
+    r"prior and latents\[0\]": lambda: jc.conditional_mean(
+        jc.JointPrior.orthogonal(STACK, 0.5), [np.ones((1, 4, B, N))] * 2, FIRST
+    ),
+    "prior and noise": lambda: jc.sample(OF_STACK, np.ones((4, B, OF_STACK.noise_dim))),
+    r"C and means\[0\]": lambda: jc.kl_eq9(STACK_OF_DATA, NEGATIVE, 0.5 * STACK),
+    r"rotation and means\[0\]": lambda: jc.kl_eq16(STACK_OF_DATA, NEGATIVE, STACK, 0.5),
+    r"covariance and means\[0\]": lambda: jc.kl_dense(STACK_OF_DATA[:1], NEGATIVE[:1], STACK),
+    "mean and cov and values": lambda: jc.condition_gaussian(np.ones((4, N)), STACK, [0], np.ones((B, 1))),
+}
+
+
+@pytest.mark.parametrize("names", FOUR_STACKS)
+def test_stacks_of_data_and_of_priors_have_one_size(names):
+    with pytest.raises(jc.ShapeError, match=f"^{names} have leading axes .*; expected leading axes that broadcast to one"):
+        FOUR_STACKS[names]()
+
+
+def test_stacks_that_broadcast():
+    """An axis of 1 in the data, or more leading axes than the stack has: what each prior of it gives alone."""
+    singles = [jc.JointPrior.canonical([np.eye(N)] * 2, np.full((2, N), t)) for t in (-1.0, 0.0, 1.0)]
+    stack = jc.JointPrior.canonical([STACK, STACK], np.reshape([-1.0, 0.0, 1.0], (3, 1, 1)) + np.zeros((2, N)))
+    alone = np.stack([jc.kl_divergence(one, MEANS, LOG_VARS) for one in singles])
+    for lead in [(1,), (3,), (5, 3), (5, 1)]:
+        rows = [[np.broadcast_to(x, (*lead, B, N)) for x in group] for group in (MEANS, LOG_VARS)]
+        found = jc.kl_divergence(stack, *rows, np.ones((1, B, 2), dtype=bool))
+        assert np.array_equal(found, np.broadcast_to(alone, (*lead[:-1], 3, B)))
+
+
+@pytest.mark.parametrize("turn", [np.eye(2), np.asarray([[0.6, 0.8], [-0.8, 0.6]])])
+@pytest.mark.parametrize("library", [np.asarray, torch.asarray])
+def test_the_dense_forms_refuse_an_indefinite_covariance(library, turn):
+    """Both eigenvalues of I - C^T C below 0 leave its determinant, and that of Sigma, positive; at 1 rounding decides."""
+    means, log_vars = ([library(x) for x in group] for group in (MEANS, LOG_VARS))
+    S = np.block([[np.eye(2), 2.0 * turn], [2.0 * turn.T, np.eye(2)]])
+    assert np.linalg.det(S) > 0
+    with pytest.raises(jc.NotAContraction, match=r"^covariance has the eigenvalue -1; expected all above 0"):
+        jc.kl_dense(means, log_vars, library(S))
+    with pytest.raises(jc.NotAContraction, match=r"^I - C\^T C has the eigenvalue -3; expected .* every singular value"):
+        jc.kl_eq9(means, log_vars, library(2.0 * turn.T))
+    close = library((1.0 - 2.0**-50) * np.ones((1, 1)))
+    one = [x[:, :1] for x in means], [x[:, :1] for x in log_vars]
+    assert bool((jc.kl_eq9(*one, close) > 0).all())
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, np.inf])
 def test_a_standard_deviation_is_finite_and_above_0(value):
     std = [np.full((B, N), value), np.ones((B, N))]
@@ -74,3 +129,12 @@ def test_a_numpy_integer_is_a_view_s_index():
 def test_the_dtype_of_a_prior_without_arrays_is_checked_all_the_same():
     with pytest.raises(jc.DtypeError, match=r"^dtype is 'rubbish'; expected 'float32' or 'float64'"):
         jc.JointPrior.independent([2, 2]).to(dtype="rubbish")
+
+
+def test_a_prior_without_arrays_takes_the_dtype_that_is_asked_for():
+    prior = jc.JointPrior.independent({"a": 2, "b": 3})
+    narrow = prior.to(dtype="float32")
+    assert narrow.dtype == narrow.covariance().dtype == np.float32
+    assert narrow.names == ("a", "b")
+    assert prior.to(dtype="float64") is prior
+    assert narrow.to(dtype="float64").dtype == np.float64

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats
+from jpvae_core._xp import X
+
+from .family import Floats
 
 
-def over_rows(xp: Any, entries: Array) -> Array:
+def over_rows(xp: Any, entries: X) -> X:
     """Sum over all axes but the last: a feature's own parameter serves all rows.
 
     Parameters
