@@ -11,14 +11,16 @@ becomes theta_c + d_c:
     normal noise    L_c(d) = sum_r log t_nu(x_rc; m_rc, V_rc + exp(theta_c + d))            m, V: of the decoded draws' means
     other noise     L_c(d) = sum_r log 1/K sum_k p(x_rc | z_r^k, theta_c + d)
 
-Errors have longer tails than a normal distribution, so that no scale mends 50 % and 95 % intervals both: nu, of the whole view,
-is the one of DEGREES with the largest sum of maxima, if that is more than a nat above the normal's. Before all this, the view's
-slope is learned from m (predictive.py). Of other noise a last step, d_c + e, finds with which e as many held-out cells as there
-should be lie in their 95 % interval. All but the slope are searched on grids: nothing here can diverge.
+Errors have longer tails than a normal distribution, so that no scale mends 50 % and 95 % intervals both: nu, of the whole
+view, is the one of DEGREES with the largest sum of maxima, if that is more than a nat above the normal's. Before all this, the
+view's slope is learned from m (predictive.py), and taken where it makes held-out cells likelier, those of categories and
+counts too. Of other noise a last step, d_c + e, finds with which e as many held-out cells as there should be lie in their 95 %
+interval. All but the slope are searched on grids: nothing here can diverge.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -84,12 +86,14 @@ class _Hidden:
         """The view's own parameters and what corrects its predictions, by their names."""
         shifts, correction = np.zeros(self.features), Predictive()
         if self.normal.size:
-            correction = Predictive(slope)
+            fit, shifts[self.normal], nu = self.tails(*self.predicted)
             if slope < 1.0:
-                self.predictor = self.predictor.corrected(self.view, correction)
-                self.predicted = self.predictions()
-            mean, variance, truth, known = self.predicted
-            shifts[self.normal], nu = self.tails((truth - mean) ** 2, variance, known)
+                corrected = copy.copy(self)
+                corrected.predictor = self.predictor.corrected(self.view, Predictive(slope))
+                better, closer, tails = corrected.tails(*corrected.predictions())
+                if better + corrected.rest() > fit + self.rest():
+                    self.predictor, shifts[self.normal], nu = corrected.predictor, closer, tails
+                    correction = Predictive(slope)
             correction = correction._replace(degrees_of_freedom=nu)
         if self.other.size:
             shifts[self.other] = self.shifts()[self.other]
@@ -108,14 +112,16 @@ class _Hidden:
         mean, variance, truth, known = (np.concatenate(each) for each in zip(*parts, strict=True))
         return mean, variance, truth, known
 
-    def tails(self, squares: np.ndarray, variance: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, float]:
-        """d_c of the columns with normal noise, and nu; from the errors' squares and their variances without the noise."""
+    def tails(
+        self, mean: np.ndarray, variance: np.ndarray, truth: np.ndarray, known: np.ndarray
+    ) -> tuple[float, np.ndarray, float]:
+        """The sum of maxima, d_c of the columns with normal noise, and nu; from what ``predictions`` gives."""
         if not known.any():
-            return np.zeros(len(self.normal)), math.inf
-        noise = np.zeros(self.features)
+            return 0.0, np.zeros(len(self.normal)), math.inf
+        noise, squares = np.zeros(self.features), (truth - mean) ** 2
         for name, at in self.family.normal_noise(self.features).items():
             noise[at] = self.learned[name]
-        best, chosen = -math.inf, (np.zeros(len(self.normal)), math.inf)
+        best, chosen = -math.inf, (0.0, np.zeros(len(self.normal)), math.inf)
         for nu in DEGREES:
             total = np.zeros((len(SHIFTS), len(self.normal)))
             for k, shift in enumerate(SHIFTS):
@@ -123,8 +129,17 @@ class _Hidden:
                 total[k] = np.where(known, density, 0.0).sum(axis=0)
             shifts, fit = _near(total)
             if fit - (nu < math.inf) > best:
-                best, chosen = fit - (nu < math.inf), (shifts, nu)
+                best, chosen = fit - (nu < math.inf), (fit, shifts, nu)
         return chosen
+
+    def rest(self) -> float:
+        """sum log 1/K sum_k p(x_rc | z_r^k, theta_c) over the columns without normal noise: categories, counts and the like."""
+        columns, total = np.setdiff1d(np.arange(self.features), self.normal), 0.0
+        for outputs, targets in self._decoded(_PROPOSED, max(_FEWEST, _CELLS // self.features)) if columns.size else ():
+            entries = self.family.log_prob(self.predictor.xp, outputs, targets, self.predictor.own[self.view])
+            density = self.predictor.engine.numpy(log_mean_exp(self.predictor.xp, entries))
+            total += float(_double(density)[:, columns].sum())
+        return total
 
     def shifts(self) -> np.ndarray:
         """d_c of the columns with other noise, (c,); 0 of the rest."""
