@@ -155,14 +155,15 @@ def _completed_draws(
         tailed = [j for j in holes if observation_noise and predictor.predictive[j].degrees_of_freedom < math.inf]
         scales = {j: predictor.noise(block, Stream.TAILS) for j in tailed}
         centres = predictor.centres(block, tailed) if tailed else {}
-        resampled = np.zeros((block.observed.shape[0], 1), dtype=np.bool_)  # no mean is known of theirs: scale the noise
-        if resampling is not None:
-            resampled[: block.size, 0] = resampling.rows(lacking)
+        # Of rows that are resampled no mean is known: their noise alone has tails.
+        resampled = np.zeros(block.size, dtype=np.bool_) if resampling is None else resampling.rows(lacking)
         for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
             values = predictor.observations(j, means, noise[j]) if observation_noise else means
             if j in scales:
-                centre = np.where(resampled, means, centres[j]) if resampled.any() else centres[j]
-                values = predictor.with_tails(j, values, centre, scales[j], block.size)
+                middle = centres[j][: block.size]
+                if resampled.any():
+                    middle = np.where(resampled[:, None], means[:, : block.size], middle)
+                values = predictor.with_tails(j, values, middle, scales[j])
             chance = chances[j].each(lambda mean, rng: rng.random(mean.shape), means)[:, holes[j]] if matching else None
             yield Draws(j, which, block.rows.start + holes[j], values[:, holes[j]], means[:, holes[j]], chance)
 

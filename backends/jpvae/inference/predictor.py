@@ -205,14 +205,14 @@ class Predictor:
             made = made + (1.0 - b * b) ** 0.5 * self.engine.asarray(fresh.normal(*z.shape[::2]))
         return self.xp.where(observed[:, view, None], z, made)
 
-    def with_tails(self, view: int, drawn: np.ndarray, centre: np.ndarray, scales: RowNoise, size: int) -> np.ndarray:
-        """Draws of x_i (s, R, c), scaled around ``centre`` (R, c) or (s, R, c); of the block's ``size`` real rows."""
+    def with_tails(self, view: int, drawn: np.ndarray, centre: np.ndarray, scales: RowNoise) -> np.ndarray:
+        """Draws of x_i (s, R, c), scaled around ``centre``: (r, c) or (s, r, c), of the r real rows."""
         correction, normal = self.predictive[view], self.model.likelihoods[view].normal_noise(self.model.features[view])
         if correction.degrees_of_freedom == math.inf or not normal:
             return drawn
-        at, made = np.concatenate(list(normal.values())), drawn.copy()
+        at, made, size = np.concatenate(list(normal.values())), drawn.copy(), centre.shape[-2]
         w = correction.factors(scales.normal(len(drawn), SQUARES)[:, :size])[..., None].astype(drawn.dtype)
-        middle = np.broadcast_to(centre, drawn.shape)[:, :size, at]
+        middle = centre[..., at]
         made[:, :size, at] = middle + w * (drawn[:, :size, at] - middle)
         return made
 
