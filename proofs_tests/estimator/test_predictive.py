@@ -13,6 +13,7 @@ from scipy import stats
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError
 from jpvae.files import checkpoints
+from jpvae.inference import calibration
 from jpvae.inference.predictive import DEGREES, SQUARES, Predictive, log_density, slope
 
 
@@ -166,3 +167,26 @@ def test_forged_corrections_are_refused(tmp_path, part, value):
     written(tmp_path / "m.safetensors", **{f"calibrated.predictive.0.{part}": np.array([value])})
     with pytest.raises(CheckpointError, match=r"no training can find|do not match its header"):
         JPVAE.load(tmp_path / "m.safetensors")
+
+
+def test_a_slope_is_taken_where_it_makes_numbers_likelier(monkeypatch):
+    """An exact model is to be believed; of a view that varies half as much around its mean it makes too much."""
+    one, there = exact(), np.ones((400, 3), dtype=bool)
+    first, *rest = one.sample(400, 5)
+    middle, found = one.mean[: COLUMNS[0]], []
+    monkeypatch.setattr(calibration, "slope", lambda *_: 0.5)
+    for b in (1.0, 0.5):
+        rows = zip(one.model._fitted.units, [middle + b * (first - middle), *rest], strict=True)
+        views = [units.prepare(x, there[:, 0], "float64", range(400)) for units, x in rows]
+        found.append([name for name in calibration.calibrated(one.model.predictor(), views, there) if name.endswith("slope")])
+    assert found == [[], ["predictive.0.slope"]]
+
+
+def test_a_slope_is_not_taken_where_it_makes_a_category_less_likely(monkeypatch):
+    """A number of chance, on which the other view should not be believed, beside a category that the other view knows."""
+    monkeypatch.setattr(calibration, "slope", lambda *_: 0.0)
+    rng = np.random.default_rng(0)
+    told = rng.standard_normal((80, 2))
+    views = [told, np.stack([rng.standard_normal(80), told[:, 0] > 0.0], axis=1)]
+    model = JPVAE(2, likelihood="infer", hidden=(8,), steps=150, backend="numpy", progress=False).fit(views)
+    assert not [name for name in model.predictor().p if name.endswith("1.slope")]
