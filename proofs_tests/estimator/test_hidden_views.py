@@ -34,7 +34,7 @@ def hidden_of(observed, monkeypatch):
 
     def note(_, view, views, had, seen):
         found[view] = (views[0][:, 0].astype(int), had, seen)
-        return SimpleNamespace(found=dict)
+        return SimpleNamespace(sums=lambda: (np.zeros(0), np.zeros(0)), found=lambda _: {})
 
     monkeypatch.setattr(calibration, "_Hidden", note)
     rows = np.arange(len(observed), dtype=float)[:, None]

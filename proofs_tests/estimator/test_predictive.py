@@ -14,7 +14,7 @@ from jpvae import JPVAE
 from jpvae.errors import CheckpointError
 from jpvae.files import checkpoints
 from jpvae.inference import calibration
-from jpvae.inference.predictive import DEGREES, SQUARES, Predictive, log_density, slope
+from jpvae.inference.predictive import DEGREES, SQUARES, Predictive, log_density, slopes, sums
 
 
 @pytest.mark.parametrize("nu", DEGREES)
@@ -43,17 +43,25 @@ def test_the_slope_is_a_regression_s_and_two_standard_errors_more():
     rest = [sum(p * (t - b / a * p) for p, t in row) for row in cells]
     wanted = b / a + 2 * np.sqrt(9 / 8 * sum(r * r for r in rest)) / a
     assert 0 < wanted < 1
-    assert slope(predicted, truth, known) == pytest.approx(wanted, rel=1e-12)
+    assert slopes([sums(predicted, truth, known)]) == [pytest.approx(wanted, rel=1e-12)]
 
 
 def test_the_slope_of_what_is_known():
     predicted = np.random.default_rng(0).standard_normal((9, 5))
     every = np.ones((9, 5), dtype=bool)
-    assert [slope(predicted, b * predicted, every) for b in (0.4, 1.4, -0.4)] == [pytest.approx(0.4), 1.0, 0.0]
-    assert slope(np.zeros((9, 5)), predicted, every) == 1.0  # nothing is predicted
+    told = [sums(predicted, b * predicted, every) for b in (0.4, 1.4, -0.4)]
+    nothing = sums(np.zeros((9, 5)), predicted, every)
+    assert slopes([*told, nothing]) == [pytest.approx(0.4), 1.0, 0.0, 1.0]
     few = np.arange(9)[:, None]
-    assert slope(predicted, 0.4 * predicted, every & (few < 5)) == 1.0
-    assert slope(predicted, 0.4 * predicted, every & (few < 6)) == pytest.approx(0.4)
+    alone = sums(predicted, 0.4 * predicted, every & (few < 5))
+    assert slopes([alone]) == [1.0]
+    # Six rows in two views tell of both; every view counts by its rows, however large what is predicted of it.
+    first, second = (sums(by * predicted, b * by * predicted, every & (few < 3)) for by, b in ((1.0, 0.2), (10.0, 0.6)))
+    found = slopes([first, second, nothing])
+    assert found[0] == found[1]
+    assert 0.4 < found[0] < 0.8
+    assert found[2] == 1.0
+    assert slopes([told[0], first])[0] == pytest.approx(0.4)
 
 
 def written(path, **arrays):
@@ -174,7 +182,7 @@ def test_a_slope_is_taken_where_it_makes_numbers_likelier(monkeypatch):
     one, there = exact(), np.ones((400, 3), dtype=bool)
     first, *rest = one.sample(400, 5)
     middle, found = one.mean[: COLUMNS[0]], []
-    monkeypatch.setattr(calibration, "slope", lambda *_: 0.5)
+    monkeypatch.setattr(calibration, "slopes", lambda sums: [0.5] * len(sums))
     for b in (1.0, 0.5):
         rows = zip(one.model._fitted.units, [middle + b * (first - middle), *rest], strict=True)
         views = [units.prepare(x, there[:, 0], "float64", range(400)) for units, x in rows]
@@ -184,7 +192,7 @@ def test_a_slope_is_taken_where_it_makes_numbers_likelier(monkeypatch):
 
 def test_a_slope_is_not_taken_where_it_makes_a_category_less_likely(monkeypatch):
     """A number of chance, on which the other view should not be believed, beside a category that the other view knows."""
-    monkeypatch.setattr(calibration, "slope", lambda *_: 0.0)
+    monkeypatch.setattr(calibration, "slopes", lambda sums: [0.0] * len(sums))
     rng = np.random.default_rng(0)
     told = rng.standard_normal((80, 2))
     views = [told, np.stack([rng.standard_normal(80), told[:, 0] > 0.0], axis=1)]

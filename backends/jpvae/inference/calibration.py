@@ -29,7 +29,7 @@ import numpy as np
 
 from ..streams import Stream, generator
 from .blocks import Rows
-from .predictive import DEGREES, Predictive, log_density, slope
+from .predictive import DEGREES, Predictive, Sums, log_density, slopes, sums
 from .predictor import ENTRIES, Predictor, log_mean_exp
 
 LEVEL, DRAWS = 0.95, 79  # ranks 2 to 78 of 79 draws and the truth enclose 95 %
@@ -46,7 +46,7 @@ def calibrated(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray
 
     views: held-out rows in the model's units; observed (R, M). What is seen when a view is hidden: what another row has.
     """
-    found: dict[str, np.ndarray] = {}
+    every: list[_Hidden] = []
     patterns = observed[generator(predictor.seed, Stream.CALIBRATION, 0).permutation(len(observed))]
     for j, family in enumerate(predictor.model.likelihoods):
         columns = family.own_columns(predictor.model.features[j])
@@ -56,7 +56,10 @@ def calibrated(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray
         others = np.arange(observed.shape[1]) != j
         seen = observed[rows] & patterns[rows] & others
         seen = np.where(seen.any(axis=1, keepdims=True), seen, observed[rows] & others)
-        found |= _Hidden(predictor, j, [view[rows] for view in views], observed[rows], seen).found()
+        every.append(_Hidden(predictor, j, [view[rows] for view in views], observed[rows], seen))
+    found: dict[str, np.ndarray] = {}
+    for one, b in zip(every, slopes([one.sums() for one in every]), strict=True):
+        found |= one.found(b)
     return found
 
 
@@ -71,18 +74,26 @@ class _Hidden:
         self.normal = _places(self.family.normal_noise(self.features))
         self.other = np.setdiff1d(_places(self.columns), self.normal)
 
-    def found(self) -> dict[str, np.ndarray]:
+    def sums(self) -> Sums:
+        """Of columns with normal noise (predictive.py)."""
+        if not self.normal.size:
+            return np.zeros(0), np.zeros(0)
+        self.predicted = self.predictions()
+        mean, _, truth, known = self.predicted
+        return sums(mean, truth, known)
+
+    def found(self, slope: float) -> dict[str, np.ndarray]:
         """The view's own parameters and what corrects its predictions, by their names."""
         shifts, correction = np.zeros(self.features), Predictive()
         if self.normal.size:
-            mean, _, truth, known = predicted = self.predictions()
-            fit, shifts[self.normal], nu = self.tails(*predicted)
-            if (trusted := Predictive(slope(mean, truth, known))).slope < 1.0:
+            fit, shifts[self.normal], nu = self.tails(*self.predicted)
+            if slope < 1.0:
                 corrected = copy.copy(self)
-                corrected.predictor = self.predictor.corrected(self.view, trusted)
+                corrected.predictor = self.predictor.corrected(self.view, Predictive(slope))
                 better, closer, tails = corrected.tails(*corrected.predictions())
                 if better + corrected.rest() > fit + self.rest():
-                    self.predictor, shifts[self.normal], nu, correction = corrected.predictor, closer, tails, trusted
+                    self.predictor, shifts[self.normal], nu = corrected.predictor, closer, tails
+                    correction = Predictive(slope)
             correction = correction._replace(degrees_of_freedom=nu)
         if self.other.size:
             shifts[self.other] = self.shifts()[self.other]

@@ -19,7 +19,7 @@ predictive.<view>.degrees_of_freedom, absent where they are 1 and infinite.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ import numpy as np
 HEAD = "predictive."
 PARTS = ("slope", "degrees_of_freedom")
 DEGREES = (math.inf, 20, 10, 7, 5)  # of which the fourth moment is finite: draws show their own variance
+Sums = tuple[np.ndarray, np.ndarray]
 SQUARES = 20  # of normal numbers, for w
 _FEWEST = 6  # rows for a slope
 
@@ -68,13 +69,28 @@ def log_density(squares: np.ndarray, variance: np.ndarray, degrees_of_freedom: f
     return np.asarray(constant - 0.5 * np.log(variance) - (nu + 1.0) / 2.0 * np.log1p(squares / ((nu - 2.0) * variance)))
 
 
-def slope(predicted: np.ndarray, truth: np.ndarray, known: np.ndarray) -> float:
-    """b from rows (R, c) of standardised columns: the estimate and two standard errors (rows are independent, their cells are
-    not), between 0 and 1. 1 of few rows, and where nothing is predicted: the model is believed until it is shown wrong.
-    """
+def sums(predicted: np.ndarray, truth: np.ndarray, known: np.ndarray) -> Sums:
+    """Of rows (R, c) of standardised columns: sum_c m x and sum_c m^2 over the known cells, m predicted and x true, of the rows
+    that have any."""
     with_truth = known.any(axis=1)
-    rows = int(with_truth.sum())
     products, squares = ((known * predicted * other).sum(axis=1)[with_truth] for other in (truth, predicted))
+    return products, squares
+
+
+def slopes(views: Sequence[Sums]) -> list[float]:
+    """b of each view from its rows' ``sums``; of a view with few rows that of all views together, as if their columns were as
+    predictable; 1 where they are few together, and where nothing is predicted."""
+    told = [(products, squares) for products, squares in views if squares.sum() > 0]
+    together = (
+        tuple(np.concatenate([part[k] / part[1].mean() for part in told]) for k in range(2)) if told else (np.zeros(0),) * 2
+    )
+    return [_slope(*(part if len(part[0]) >= _FEWEST else together)) for part in views]
+
+
+def _slope(products: np.ndarray, squares: np.ndarray) -> float:
+    """The estimate and two standard errors (rows are independent, their cells are not), between 0 and 1: the model is believed
+    until it is shown wrong."""
+    rows = len(products)
     if rows < _FEWEST or not squares.sum() > 0:
         return 1.0
     found = products.sum() / squares.sum()
