@@ -222,11 +222,13 @@ def test_a_wrapper_of_jax_s_is_its_value_also_beside_tracers(monkeypatch):
     np.testing.assert_allclose(jax.jit(divergence)(rows), divergence(rows), rtol=1e-6)
 
 
-def test_priors_of_equal_arrays_are_equal_and_of_another_dtype_are_not():
+@pytest.mark.parametrize("asarray", [np.asarray, torch.asarray])
+def test_priors_of_equal_arrays_are_equal_and_of_another_dtype_are_not(asarray):
     R = rotation(3, 3)
-    one, twin = (jc.JointPrior.orthogonal(x, np.asarray(0.5)) for x in (R, R.copy()))
+    one, twin = (jc.JointPrior.orthogonal(asarray(x), asarray(np.asarray(0.5))) for x in (R, R.copy()))
     assert one == twin
-    assert one != jc.JointPrior.orthogonal(rotation(3, 3) * 0.5, np.asarray(0.5))
+    assert one != R.tolist()
+    assert one != jc.JointPrior.orthogonal(asarray(rotation(3, 3) * 0.5), asarray(np.asarray(0.5)))
     flat = np.eye(3)  # the same numbers in either dtype
     assert jc.JointPrior.orthogonal(flat, 0.5) != jc.JointPrior.orthogonal(flat.astype(np.float32), 0.5)
 

@@ -59,3 +59,13 @@ def test_some_signs_reach_every_orthogonal_matrix(xp, seed, n):
     # Q itself is rounded (eps sqrt(n)); then as in the round trip, with kappa = 2 / least singular value of J Q + I.
     kappa = 2 / np.linalg.svd(np.diag(signs) @ Q + np.eye(n))[1][-1]
     assert np.linalg.norm(got - Q) <= 12 * n**2.5 * kappa**2 * xp.eps
+
+
+@given(seed=SEEDS, size=st.sampled_from([(2, 2), (3, 3), (4, 4), (3, 1), (4, 2)]))
+def test_the_signs_of_an_inverse_keep_its_matrix_regular(seed, size):
+    """I + S Q is eliminated with pivots of at least 1 in absolute value, so that its determinant is at least 1."""
+    n, d = size
+    Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((n, n)))[0]
+    entries, signs = jc.inverse_frame(Q[:, :d])
+    full = jc.orthogonal(entries, n, signs)
+    assert abs(np.linalg.det(np.eye(n) + signs[:, None] * full)) >= 1.0 - 1e-9

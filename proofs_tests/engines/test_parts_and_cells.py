@@ -53,7 +53,9 @@ def test_the_cells_of_a_part_that_has_a_column_more_in_its_target():
     family = Marginal(Mixed([(likelihood("poisson"), 2), (Gaussian(), 1)]))
     values = np.asarray([[2.0, 8.0, 0.5], [nan, 16.0, nan]])
     location, scale = np.r_[np.log1p([4.0, 16.0]), 0.0], np.ones(3)
-    found, known = family.cells(family.targets(values, location, scale), 3)
+    targets = family.targets(values, location, scale)
+    assert targets.shape == (2, 3 + family.extra(3))
+    found, known = family.cells(targets, 3)
     assert known.tolist() == [[True, True, True], [False, True, False]]
     assert found[known].tolist() == [2.0, 8.0, 0.5, 16.0]
 
