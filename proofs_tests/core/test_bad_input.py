@@ -396,3 +396,15 @@ def test_signs_that_are_none(signs):
 def test_unknown_bound():
     with pytest.raises(ValueError, match=r"bound is 'relu'; expected one of \['sigmoid', 'tanh'\]"):
         jc.JointPrior.svd(EYE, np.zeros(3), EYE, bound="relu")
+
+
+def test_a_message_about_something_huge_is_cut():
+    """A long word in its middle, many words in theirs; what stands at the ends stays."""
+    with pytest.raises(jc.ArgumentError) as caught:
+        jc.JointPrior.svd(EYE, np.zeros(3), EYE, bound="x" * 5_000)
+    assert str(caught.value) == f"bound is '{'x' * 79}...{'x' * 18}'; expected one of ['sigmoid', 'tanh']"
+    with pytest.raises(jc.ArgumentError) as caught:
+        jc.JointPrior.svd(EYE, np.zeros(3), EYE, bound="of words " * 1_000)
+    assert len(str(caught.value)) == 4_005
+    assert str(caught.value).startswith("bound is 'of words of")
+    assert str(caught.value).endswith("expected one of ['sigmoid', 'tanh']")

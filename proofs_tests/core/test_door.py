@@ -155,6 +155,12 @@ def test_standard_deviations_in_place_of_log_variances():
     std = [np.exp(0.5 * x) for x in LOG_VARS]
     np.testing.assert_allclose(jc.kl_divergence(PRIOR, MEANS, std=std, mask=MASK), KL, rtol=1e-13)
     np.testing.assert_allclose(jc.fuse(PRIOR, MEANS, std=std).kl(), jc.fuse(PRIOR, MEANS, LOG_VARS).kl(), rtol=1e-12)
+    blocks = zip(
+        jc.condition(PRIOR, MEANS, MASK, std=std)[1], jc.condition(PRIOR, MEANS, MASK, log_vars=LOG_VARS)[1], strict=True
+    )
+    for found, expected in blocks:
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_allclose(x, y, rtol=0, atol=1e-13)
 
 
 FORMER = {
@@ -226,7 +232,8 @@ REFUSED = {
     "one wrong value": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, 1 + (np.arange(3) == 1)), "mask holds 2; expected"),
     "a number among names": (lambda: PRIOR.named("a", "b", 0), r"names is \('a', 'b', 0\)"),
     "booleans among indices": (lambda: PRIOR.marginal([True, 1, 0]), r"views is \[True, 1, 0\]; expected distinct views"),
-    "a fraction": (lambda: PRIOR.marginal([0, 1.5]), r"views is \[0, 1.5\]; expected distinct views"),
+    "a fraction": (lambda: PRIOR.marginal([1.5, 1]), r"views is \[1.5, 1\]; expected distinct views"),
+    "a tolerance of True": (lambda: PRIOR.check(tolerance=True), "tolerance is True; expected a finite number"),
     "no prior of a loss": (
         lambda: jc.subset_loss(MEANS, [KL[None]] * 3, KL[None], np.ones((1, 5, 3))),
         "prior is a builtins.list; expected a JointPrior",

@@ -106,18 +106,18 @@ def each_of(stack, k):
 RNG = np.random.default_rng(0)
 TURNS = np.linalg.qr(RNG.standard_normal((3, 2, N, N)))[0]
 COVARIANCES = 0.3 * RNG.standard_normal((3, 3, N))
-PRIORS = {
-    "orthogonal": jc.JointPrior.orthogonal(TURNS[:, 0], 0.5),
-    "svd": jc.JointPrior.svd(TURNS[:, 0], RNG.standard_normal((3, N)), TURNS[:, 1], "tanh"),
-    "canonical": jc.JointPrior.canonical([TURNS[:, 0], TURNS[:, 1]], RNG.standard_normal((3, 2, N))),
-    "of covariances": jc.JointPrior.from_covariance(COVARIANCES),
+PRIORS = {  # made in the test
+    "orthogonal": lambda: jc.JointPrior.orthogonal(TURNS[:, 0], 0.5),
+    "svd": lambda: jc.JointPrior.svd(TURNS[:, 0], RNG.standard_normal((3, N)), TURNS[:, 1], "tanh"),
+    "canonical": lambda: jc.JointPrior.canonical([TURNS[:, 0], TURNS[:, 1]], RNG.standard_normal((3, 2, N))),
+    "of covariances": lambda: jc.JointPrior.from_covariance(COVARIANCES),
 }
 
 
 @pytest.mark.parametrize("kind", PRIORS)
 def test_a_stack_is_its_priors_side_by_side(kind):
     """Every array has the stack's axis, and what one prior has, the stack has for each: to rounding of numbers up to 1."""
-    stack = PRIORS[kind]
+    stack = PRIORS[kind]()
     assert all(x.shape[0] == 3 for x in stack.arrays)
     bounds = stack.coupling.eigenvalue_bounds(np)
     alone = stack.marginal([1])
@@ -130,11 +130,14 @@ def test_a_stack_is_its_priors_side_by_side(kind):
         np.testing.assert_array_equal(alone.covariance()[k], np.eye(alone.dims[0]))
     if kind == "of covariances":
         np.testing.assert_allclose(stack.cross_covariance(1, 0), COVARIANCES, rtol=0, atol=1e-14)
-    for k in range(3):
-        frames = np.array(TURNS[:, 0])
-        frames[k, 0] *= 2.0
-        defect = jc.JointPrior.orthogonal(frames, 0.5).orthogonality_defect()
-        assert ((defect > 1e-3) == (np.arange(3) == k)).all()
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_the_frame_of_a_stack_that_is_none_is_found(at):
+    frames = np.stack([np.eye(3, N)] * 3)
+    frames[at, 0] *= 2.0
+    defect = jc.JointPrior.canonical([frames, STACK], 0.5).orthogonality_defect()
+    assert np.array_equal(defect, 3.0 * (np.arange(3) == at))
 
 
 def test_masks_and_parts_of_one_row_or_of_each():
@@ -146,6 +149,8 @@ def test_masks_and_parts_of_one_row_or_of_each():
         jc.subsets(single, np.ones((3, 1)), np.ones((1, 4, 1)))
     alone = jc.subset_loss(PRIOR, [-0.5 * KL[:1]] * 2, KL[:1], MASKS[:1])  # one subset: its weight is 1 whatever is shared
     assert np.array_equal(alone, 2.0 * KL[0])
+    two = jc.subset_loss(PRIOR, [np.zeros((2, B))] * 2, np.stack([KL[0], 4.0 * KL[0]]), MASKS[:2])
+    np.testing.assert_allclose(two, (1.0 + 0.5 * 4.0) / 1.5 * KL[0], rtol=1e-15)  # all, and half as much for the only part
     with pytest.raises(jc.ShapeError, match=r"beta has shape \(2, 4\); expected one that broadcasts to kl's, \(3, 4\)"):
         jc.subset_loss(PRIOR, [-0.5 * KL] * 2, KL, MASKS, beta=np.ones((2, B)))
 
@@ -160,6 +165,8 @@ def test_how_far_rounding_reaches_is_bounded_for_the_largest_view_row_by_row():
     each = [1.0 / (r + (1.0 - r) * np.exp(v.min(axis=1))) for r, v in zip(least, log_vars, strict=True)]
     expected = 72 * np.finfo(float).eps * np.maximum(*each)  # of several subsets the most of any
     np.testing.assert_allclose(jc.fuse(prior, means, log_vars, masks).error_bound(), expected, rtol=1e-13)
+    rows = [[x[:, None] for x in group] for group in (means, log_vars)]  # a stack of rows
+    np.testing.assert_allclose(jc.fuse(prior, *rows).error_bound()[:, 0], expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("turn", [np.eye(2), np.asarray([[0.6, 0.8], [-0.8, 0.6]])])

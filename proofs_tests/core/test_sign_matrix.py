@@ -61,7 +61,7 @@ def test_some_signs_reach_every_orthogonal_matrix(xp, seed, n):
     assert np.linalg.norm(got - Q) <= 12 * n**2.5 * kappa**2 * xp.eps
 
 
-@given(seed=SEEDS, size=st.sampled_from([(2, 2), (3, 3), (4, 4), (3, 1), (4, 2)]))
+@given(seed=SEEDS, size=st.sampled_from([(3, 2), (10, 10), (10, 1), (10, 4)]))
 def test_the_signs_of_an_inverse_keep_its_matrix_regular(seed, size):
     """I + S Q is eliminated with pivots of at least 1 in absolute value, so that its determinant is at least 1."""
     n, d = size

@@ -60,6 +60,18 @@ def test_the_cells_of_a_part_that_has_a_column_more_in_its_target():
     assert found[known].tolist() == [2.0, 8.0, 0.5, 16.0]
 
 
+class Titled(Gaussian):
+    """Its advice depends on the column."""
+
+    def expected(self, column):
+        return f"column {column}"
+
+
+def test_a_part_s_advice_is_of_its_own_column():
+    family = Mixed([(Gaussian(), 2), (Titled(), 2)])
+    assert [family.expected(column) for column in range(4)] == [Gaussian.expects] * 2 + ["column 0", "column 1"]
+
+
 @pytest.mark.parametrize("out", [-1e4, -90.0, 0.0, 90.0, 1e4])
 def test_the_slope_of_a_zero_or_one_stays_finite_at_every_logit(out):
     """x - p, p = 0 and 1 to the last digit there."""
