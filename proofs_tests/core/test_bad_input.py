@@ -210,6 +210,7 @@ DTYPES = {
         lambda: jc.subset_loss(TWO, [ROWS[None]] * 2, ROWS[None], np.ones((1, 1, 2)), beta=np.float32(ROWS)),
         "beta has dtype float32 but kl has float64",
     ),
+    "integer frame": (lambda: jc.inverse_frame(EYE.astype(int)), "Q has dtype int64; expected float32 or float64"),
     "half U": (lambda: jc.JointPrior.svd(half(EYE), np.zeros(3), EYE), "U has dtype float16; expected"),
     "half V": (lambda: jc.JointPrior.svd(EYE, np.zeros(3), half(EYE)), "V has dtype float16"),
     "integer frames": (

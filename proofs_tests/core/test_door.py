@@ -233,6 +233,7 @@ REFUSED = {
     "a number among names": (lambda: PRIOR.named("a", "b", 0), r"names is \('a', 'b', 0\)"),
     "booleans among indices": (lambda: PRIOR.marginal([True, 1, 0]), r"views is \[True, 1, 0\]; expected distinct views"),
     "a fraction": (lambda: PRIOR.marginal([1.5, 1]), r"views is \[1.5, 1\]; expected distinct views"),
+    "no view of several": (lambda: PRIOR.marginal([None, 0]), r"views is \[None, 0\]; expected distinct views"),
     "a tolerance of True": (lambda: PRIOR.check(tolerance=True), "tolerance is True; expected a finite number"),
     "no prior of a loss": (
         lambda: jc.subset_loss(MEANS, [KL[None]] * 3, KL[None], np.ones((1, 5, 3))),

@@ -105,9 +105,9 @@ def each_of(stack, k):
 
 RNG = np.random.default_rng(0)
 TURNS = np.linalg.qr(RNG.standard_normal((3, 2, N, N)))[0]
-COVARIANCES = 0.3 * RNG.standard_normal((3, 3, N))
+COVARIANCES = 0.3 * RNG.standard_normal((3, N, 3))
 PRIORS = {  # made in the test
-    "orthogonal": lambda: jc.JointPrior.orthogonal(TURNS[:, 0], 0.5),
+    "orthogonal": lambda: jc.JointPrior.orthogonal(np.linalg.qr(np.arange(27.0).reshape(3, 3, 3) ** 0.5)[0], 0.5),
     "svd": lambda: jc.JointPrior.svd(TURNS[:, 0], RNG.standard_normal((3, N)), TURNS[:, 1], "tanh"),
     "canonical": lambda: jc.JointPrior.canonical([TURNS[:, 0], TURNS[:, 1]], RNG.standard_normal((3, 2, N))),
     "of covariances": lambda: jc.JointPrior.from_covariance(COVARIANCES),
