@@ -136,7 +136,7 @@ class Uncoupled:
 
     def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
         """One direction of loading 0."""
-        one = xp.ones_like(like[..., 0, :1]) if like.ndim > 1 else xp.ones_like(like[:1])
+        one = xp.ones_like(like[..., 0, :1])
         return [(xp.zeros_like(one), one) for _ in self.dims]
 
     def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Any:

@@ -241,8 +241,5 @@ class JointGaussian:
         xp, _ = self._library()
         M = range(len(self.dims))
         grid = [[block(i, j) for j in M] for i in M]
-        lead: tuple[int, ...] = ()
-        for b in (b for row in grid for b in row):
-            lead = joint_shape(lead, tuple(b.shape[:-2]))
-        wide = [[xp.broadcast_to(b, (*lead, *b.shape[-2:])) for b in row] for row in grid]
+        wide = [[xp.broadcast_to(b, (*self._lead, *b.shape[-2:])) for b in row] for row in grid]
         return xp.concat([xp.concat(row, axis=-1) for row in wide], axis=-2)

@@ -270,7 +270,7 @@ def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
         raise ShapeError("means has 0 arrays; expected at least one, (..., B, n_i)")
     check_dtype(covariance=covariance, **{"means[0]": means[0]})
     size = check_square("covariance", covariance)
-    check_posterior(means, log_vars, [x.shape[-1] if x.ndim else 1 for x in means])
+    check_posterior(means, log_vars, [x.shape[-1] for x in means])
     mu, log_var = xp.concat(list(means), axis=-1), xp.concat(list(log_vars), axis=-1)
     check_last("means, concatenated,", mu, size, "the size of covariance")
     check_stack(**{"covariance": (covariance, 2), "means[0]": (means[0], 2)})

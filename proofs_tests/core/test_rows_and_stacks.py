@@ -92,6 +92,83 @@ def test_stacks_that_broadcast():
         assert np.array_equal(found, np.broadcast_to(alone, (*lead[:-1], 3, B)))
 
 
+def each_of(stack, k):
+    """One prior of a stack, by its arrays."""
+    frames = [None if q is None else q[k] for q in stack.frames]
+    bounded = getattr(stack.coupling, "bounded", None)
+    if bounded is None:
+        return jc.JointPrior.canonical(frames, stack.coupling.logits[k])
+    if frames[0] is None:
+        return jc.JointPrior.orthogonal(frames[1], bounded.value[k, 0])
+    return jc.JointPrior.svd(frames[1], 2.0 * np.arctanh(bounded.value[k]), frames[0], "tanh")
+
+
+RNG = np.random.default_rng(0)
+TURNS = np.linalg.qr(RNG.standard_normal((3, 2, N, N)))[0]
+COVARIANCES = 0.3 * RNG.standard_normal((3, N, 3))
+PRIORS = {  # made in the test
+    "orthogonal": lambda: jc.JointPrior.orthogonal(np.linalg.qr(np.arange(27.0).reshape(3, 3, 3) ** 0.5)[0], 0.5),
+    "svd": lambda: jc.JointPrior.svd(TURNS[:, 0], RNG.standard_normal((3, N)), TURNS[:, 1], "tanh"),
+    "canonical": lambda: jc.JointPrior.canonical([TURNS[:, 0], TURNS[:, 1]], RNG.standard_normal((3, 2, N))),
+    "of covariances": lambda: jc.JointPrior.from_covariance(COVARIANCES),
+}
+
+
+@pytest.mark.parametrize("kind", PRIORS)
+def test_a_stack_is_its_priors_side_by_side(kind):
+    """Every array has the stack's axis, and what one prior has, the stack has for each: to rounding of numbers up to 1."""
+    stack = PRIORS[kind]()
+    assert all(x.shape[0] == 3 for x in stack.arrays)
+    bounds = stack.coupling.eigenvalue_bounds(np)
+    alone = stack.marginal([1])
+    for k in range(3):
+        one = each_of(stack, k)
+        pairs = [(stack.covariance()[k], one.covariance()), (stack.precision()[k], one.precision())]
+        pairs += [(x[k], y) for x, y in zip(bounds, one.coupling.eigenvalue_bounds(np), strict=True)]
+        for found, expected in pairs:
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+        np.testing.assert_array_equal(alone.covariance()[k], np.eye(alone.dims[0]))
+    if kind == "of covariances":
+        np.testing.assert_allclose(stack.cross_covariance(1, 0), COVARIANCES, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_the_frame_of_a_stack_that_is_none_is_found(at):
+    frames = np.stack([np.eye(3, N)] * 3)
+    frames[at, 0] *= 2.0
+    defect = jc.JointPrior.canonical([frames, STACK], 0.5).orthogonality_defect()
+    assert np.array_equal(defect, 3.0 * (np.arange(3) == at))
+
+
+def test_masks_and_parts_of_one_row_or_of_each():
+    per_row = np.ones((1, 4, 2), dtype=bool)
+    one, each = jc.subsets(PRIOR, np.ones((1, 2)), per_row), jc.subsets(PRIOR, np.ones((4, 2)), per_row)
+    assert np.array_equal(one, each)
+    single = jc.JointPrior.independent([N])
+    with pytest.raises(jc.ShapeError, match=r"mask has shape \(3, 1\) and parts \(1, 4, 1\); expected \(B, M\)"):
+        jc.subsets(single, np.ones((3, 1)), np.ones((1, 4, 1)))
+    alone = jc.subset_loss(PRIOR, [-0.5 * KL[:1]] * 2, KL[:1], MASKS[:1])  # one subset: its weight is 1 whatever is shared
+    assert np.array_equal(alone, 2.0 * KL[0])
+    two = jc.subset_loss(PRIOR, [np.zeros((2, B))] * 2, np.stack([KL[0], 4.0 * KL[0]]), MASKS[:2])
+    np.testing.assert_allclose(two, (1.0 + 0.5 * 4.0) / 1.5 * KL[0], rtol=1e-15)  # all, and half as much for the only part
+    with pytest.raises(jc.ShapeError, match=r"beta has shape \(2, 4\); expected one that broadcasts to kl's, \(3, 4\)"):
+        jc.subset_loss(PRIOR, [-0.5 * KL] * 2, KL, MASKS, beta=np.ones((2, B)))
+
+
+def test_how_far_rounding_reaches_is_bounded_for_the_largest_view_row_by_row():
+    """8 n^2 eps / (r^2 + (1 - r^2) min sigma^2), the largest n and the smallest r^2 = 1 - a^2 of a direction."""
+    logits = np.asarray([[0.3, -1.0], [0.5, 2.0]])
+    prior = jc.JointPrior.canonical([np.eye(3, 2), np.eye(2)], logits)
+    means, log_vars = [np.zeros((B, n)) for n in (3, 2)], [-np.exp(RNG.standard_normal((B, n))) for n in (3, 2)]
+    masks = np.asarray([[[True, True]], [[True, False]]])
+    least = 1.0 / (1.0 + np.exp(logits.max(axis=1)))
+    each = [1.0 / (r + (1.0 - r) * np.exp(v.min(axis=1))) for r, v in zip(least, log_vars, strict=True)]
+    expected = 72 * np.finfo(float).eps * np.maximum(*each)  # of several subsets the most of any
+    np.testing.assert_allclose(jc.fuse(prior, means, log_vars, masks).error_bound(), expected, rtol=1e-13)
+    rows = [[x[:, None] for x in group] for group in (means, log_vars)]  # a stack of rows
+    np.testing.assert_allclose(jc.fuse(prior, *rows).error_bound()[:, 0], expected, rtol=1e-13)
+
+
 @pytest.mark.parametrize("turn", [np.eye(2), np.asarray([[0.6, 0.8], [-0.8, 0.6]])])
 @pytest.mark.parametrize("library", [np.asarray, torch.asarray])
 def test_the_dense_forms_refuse_an_indefinite_covariance(library, turn):

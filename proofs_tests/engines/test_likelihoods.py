@@ -23,6 +23,7 @@ from jpvae.model.likelihoods import (
     Categorical,
     Gaussian,
     Marginal,
+    Mixed,
     likelihood,
 )
 
@@ -212,6 +213,12 @@ def test_a_row_s_draw_does_not_depend_on_the_others(name):
     other[0] = [0.7, 0.3] if name in ("bernoulli", "categorical") else [900.0, 1e6]
     one, two = (likelihood(name).draw(mean, own, np.random.default_rng(5)) for mean in (rows, other))
     assert np.array_equal(one[1:], two[1:])
+    both = Mixed([(likelihood(name), 2), (Gaussian(), 1)])  # of parts and draws on an axis before the rows
+    own = {f"0.{k}": v for k, v in own.items()} | {"1.log_var": np.zeros(1)}
+    of_draws = [np.stack([np.concatenate([x, x[:, :1]], axis=1)] * 4) for x in (rows, other)]
+    one, two = (both.draw(mean, own, np.random.default_rng(5)) for mean in of_draws)
+    assert one.shape == (4, 3, 3)
+    assert np.array_equal(one[:, 1:], two[:, 1:])
 
 
 def test_categories_are_drawn_whole():
