@@ -110,7 +110,7 @@ def tables() -> str:
     where = "; ".join(sorted({line["machine"] for line in lines}))
     commits = ", ".join(sorted({line["commit"] for line in lines}))
     steps = ", ".join(sorted({f"{line['steps']:,}" for line in kept["tried"]}))
-    text = [f"Machine: {where}, one thread. Commits: {commits}.", "", "**Means over the 14 patterns, 2,000 test images**", ""]
+    text = [f"Machine: {where}, one thread. Commits: {commits}.", "", "**Means over the 14 patterns, 1,000 test images**", ""]
     text += [*summary(lines), *verdict(lines), "**By pattern (black: seen)**", "", *by_pattern(lines)]
     text += [f"**Settings tried: 500 validation images, seed 0, {steps} steps, 16 draws**", "", *tried(kept["tried"])]
     return "\n".join(text)
