@@ -143,7 +143,9 @@ def plot() -> None:
             label = "true image" if method == "truth" else NAMES[method]
             axes[image * len(rows) + r, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=11)
     figure.suptitle(
-        "Fashion-MNIST, all 14 patterns of missing quadrants: black was seen, orange was filled in", fontsize=13, y=0.985
+        "Fashion-MNIST, all 14 patterns of missing quadrants: black was seen, orange was hidden and is filled in",
+        fontsize=13,
+        y=0.985,
     )
     figure.subplots_adjust(left=0.095, right=0.995, bottom=0.01, top=0.94)
     figure.savefig(PICTURE, dpi=110)

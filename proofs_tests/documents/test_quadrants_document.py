@@ -81,6 +81,21 @@ def test_what_is_lost_is_printed(kind):
     assert f"JPVAE's mean is {abs(change):.1f} % {side} that of {other}, the best of the others" in sentence
 
 
+def test_what_was_found():
+    text = " ".join(PAGE.split())
+    means = {m: {k: mean(score(m, p, k) for p in quadrants_page.GLYPHS) for k in SCORES} for m in METHODS.values()}
+    assert "JPVAE has the best joint score and the regressors by far the smallest error" in text
+    assert min(means, key=lambda m: means[m]["joint"]) == "jpvae"
+    assert min(means, key=lambda m: means[m]["error"]) == "regressor"
+    assert "JPVAE's mean error is above that of CVAE too, and more than 5 % above the regressors'" in text
+    assert means["jpvae"]["error"] > max(means["cvae"]["error"], 1.05 * means["regressor"]["error"])
+    assert "MoPoE is last in all three scores" in text
+    assert all(max(means, key=lambda m, k=k: means[m][k]) == "mopoe" for k in SCORES)
+    assert "CVAE trains in a third of JPVAE's time" in text
+    seconds = {m: mean(case["seconds"] for case in KEPT["cases"] if case["method"] == m) for m in means}
+    assert 0.25 < seconds["cvae"] / seconds["jpvae"] < 0.4
+
+
 def test_the_pictures_have_what_was_seen_and_something_else_where_not():
     kept = np.load(quadrants.KEPT.with_suffix(".npz"))
     assert set(kept) == {"truth", *METHODS.values()}
