@@ -132,11 +132,16 @@ def prior(frames: list[Any], logits: Any) -> jc.JointPrior:
     return jc.JointPrior.canonical(frames, logits)
 
 
-def eq9_inv(means: list[Any], log_vars: list[Any], prior: jc.JointPrior) -> Any:
-    """Eq. 9 with torch.linalg.inv and torch.logdet, as one writes it down from the paper."""
+def solve(A: Any) -> Any:
+    """A^-1 by a solve."""
+    return torch.linalg.solve(A, torch.eye(len(A)))
+
+
+def eq9(means: list[Any], log_vars: list[Any], prior: jc.JointPrior, *, inverse: Callable[[Any], Any]) -> Any:
+    """Eq. 9 with torch.logdet, as one writes it down from the paper."""
     C = prior.cross_covariance(1, 0)
     S1, S2 = (torch.eye(len(G)) - G for G in (C.T @ C, C @ C.T))
-    D1, D2 = torch.linalg.inv(S1), torch.linalg.inv(S2)
+    D1, D2 = inverse(S1), inverse(S2)
     total = torch.logdet(S1) - (means[0] @ D1 @ C.T * means[1]).sum(1) - (means[1] @ D2 @ C * means[0]).sum(1)
     for mean, log_var, D in zip(means, log_vars, (D1, D2), strict=True):
         total = total + (mean @ D * mean).sum(1) - log_var.sum(1) - len(D) + log_var.exp() @ D.diagonal()
@@ -161,8 +166,8 @@ def distributions(means: list[Any], log_vars: list[Any], prior: jc.JointPrior) -
 IN_TORCH: dict[str, Callable[..., Any]] = {
     OURS: lambda means, log_vars, prior: jc.kl_divergence(prior, means, log_vars),
     SVD: lambda means, log_vars, prior: jc.kl_divergence(prior, means, log_vars),
-    SOLVE: lambda means, log_vars, prior: jc.kl_eq9(means, log_vars, prior.cross_covariance(1, 0)),
-    INVERSE: eq9_inv,
+    SOLVE: functools.partial(eq9, inverse=solve),
+    INVERSE: functools.partial(eq9, inverse=torch.linalg.inv),
     CHOLESKY: cholesky,
     DENSE: distributions,
 }

@@ -16,8 +16,9 @@ from .conditioning import Conditional, condition, condition_gaussian, conditiona
 from .density import log_density
 from .errors import ArgumentError, DtypeError, JPVAEError, LibraryError, NotAContraction, NotOrthogonal, ShapeError
 from .frames import frame, inverse_frame, orthogonal
-from .fused import Fused, fuse
+from .fused import fuse
 from .fused_frames import FusedInFrames
+from .fused_latents import Fused
 from .kl import kl_dense, kl_divergence, kl_eq9, kl_eq16
 from .moments import Moments
 from .prior import JointPrior

@@ -1,4 +1,4 @@
-"""What one view says of the shared source by itself, u | x_i ~ N(A_i m_i, N_i): the letters are those of fused.py.
+"""What one view says of the shared source by itself, u | x_i ~ N(A_i m_i, N_i): the letters are those of fused_latents.py.
 
 Given u, twice the KL of z_i from its prior, but for the means, is ``spread``:
 

@@ -185,6 +185,30 @@ def _first(x: Any, wrong: Callable[[Any], Any]) -> float | None:
         return None
 
 
+def check_definite(name: str, S: Array, expected: str) -> None:
+    """Symmetric matrices (..., n, n) that rounding alone can keep from being positive definite, where values can be seen."""
+    values = _values(S)
+    if values is None or not np.isfinite(values).all():
+        return
+    try:
+        np.linalg.cholesky(values)
+    except np.linalg.LinAlgError:
+        eigenvalues = np.linalg.eigvalsh(values)
+        least, most = eigenvalues.min(), np.abs(eigenvalues).max()
+        if least < -8.0 * values.shape[-1] * float(np.finfo(dtype_name(S.dtype)).eps) * most:
+            raise NotAContraction(f"{name} has the eigenvalue {least:.6g}; expected {expected}") from None
+
+
+def _values(x: Any) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """A float64 copy where values can be seen."""
+    if library_of(x) not in ("numpy", "torch", "jax") or not concrete(x):
+        return None
+    try:
+        return to_numpy(x)
+    except RuntimeError:  # as in ``_first``
+        return None
+
+
 def check_mask(mask: Array, rows: Array, views: int) -> None:
     """A mask is (M,) or (..., B, M): True or 1 where the view is observed."""
     check_last("mask", mask, views, "one entry per view")

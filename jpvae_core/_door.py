@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
-from ._checks import check_dense, check_deviations, check_dtype, check_last, check_rows_of_data, check_stored
+from ._checks import check_dense, check_deviations, check_dtype, check_last, check_rows_of_data, check_shapes, check_stored
 from ._named import by_name_of, listed, one_library
 from ._xp import Array, Namespace, X, concrete, device, library_of, namespace
 from .errors import ArgumentError, LibraryError, ShapeError
@@ -68,7 +68,16 @@ def enter(prior: JointPrior, mask: Mask | None, **groups: Views[Any]) -> tuple[N
     form = Form(like.ndim == 1, prior.names if by_name(first) else None)
     if form.single:
         lists = [[x if x.ndim != 1 else x[None, :] for x in arrays] for arrays in lists]
+    named = {f"{name}[0]": arrays[0] for name, arrays in zip(groups, lists, strict=True)}
+    check_stacks(prior, **named, **({} if found is None else {"mask": found}))
     return xp, lists, found, form
+
+
+def check_stacks(prior: JointPrior, **named: Array) -> None:
+    """The leading axes of data and mask broadcast with each other, and with those of a stack of priors."""
+    leads = {name: tuple(x.shape[:-2]) for name, x in named.items() if x.ndim > 2}
+    if leads and (len(leads) > 1 or prior._lead):
+        check_shapes("leading axes", {"prior": prior._lead, **leads}, "leading axes")
 
 
 def check_prior(prior: Any) -> None:

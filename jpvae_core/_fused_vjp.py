@@ -1,6 +1,6 @@
-"""The vector-Jacobian product of the fused posterior: of its KL and of its draws, in one pass backwards through fused.py.
+"""The vector-Jacobian product of the fused posterior: of its KL and of its draws, backwards through fused_latents.py.
 
-``x_bar`` is dL/dx. On the way back the KL stands in the form that is simplest to differentiate; it equals fused.py's on
+``x_bar`` is dL/dx. On the way back the KL stands in the form that is simplest to differentiate; it equals fused_latents.py's on
 orthonormal frames, and only such frames can be moved to. With w_i = N_i^{-1} (u^ - A_i m_i), g_i = Q_i A_i w_i, R = T^{-1},
 v_i = sigma_i^2 and F_i = A_i Q_i^T diag(v_i - v_i^2) Q_i A_i,
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ._alone import Alone, diagonal_of, gram, outer_of, times
 from ._xp import Array, Namespace, eye_like, sum_to
-from .fused import Fused
+from .fused_latents import Fused
 from .rotated import expand, rotate
 
 

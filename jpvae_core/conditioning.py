@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, overload
 
 from ._bits import bits_of, keep
-from ._checks import check_dtype, check_last, check_posterior, check_square, check_views
+from ._checks import check_dtype, check_last, check_posterior, check_square, check_stack, check_views
 from ._door import Form, Mask, Views, enter, spread_of, twice_log
 from ._named import integer, one_library, shown
 from ._xp import Array, Namespace, X, device, eye_like, factorization_errors, public
@@ -219,6 +219,7 @@ def condition_gaussian(mean: X, cov: X, observed_index: Sequence[int], values: X
     if len(set(known)) != len(known) or any(not 0 <= k < size for k in known):
         raise ShapeError(f"observed_index is {known}; expected distinct integers in [0, {size})")
     check_last("values", values, len(known), "one column per entry of observed_index")
+    check_stack(mean=(mean, 1), cov=(cov, 2), values=(values, 2))
     hidden = [k for k in range(size) if k not in set(known)]
     o = xp.asarray(known, dtype=xp.int32, device=device(cov))
     h = xp.asarray(hidden, dtype=xp.int32, device=device(cov))

@@ -32,6 +32,10 @@ class Coupling(Protocol):
         """The parameters' arrays, for the library and dtype checks at the door."""
 
     @property
+    def axes(self) -> int:
+        """How many axes one prior has of each of ``arrays``; those before them are a stack's."""
+
+    @property
     def state(self) -> tuple[Array, ...]:
         """Every array that results depend on."""
 
@@ -108,6 +112,7 @@ class Uncoupled:
     dims: tuple[int, ...]
     rank = 0
     arrays: tuple[Array, ...] = ()
+    axes = 0
     noise_dim = 0
     uniform = True
 
@@ -131,7 +136,7 @@ class Uncoupled:
 
     def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
         """One direction of loading 0."""
-        one = xp.ones_like(like[..., 0, :1]) if like.ndim > 1 else xp.ones_like(like[:1])
+        one = xp.ones_like(like[..., 0, :1])
         return [(xp.zeros_like(one), one) for _ in self.dims]
 
     def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Any:

@@ -38,6 +38,16 @@ class JointGaussian:
         return tuple(q for q in self.frames if q is not None) + self.coupling.state
 
     @property
+    def _lead(self) -> tuple[int, ...]:
+        """The leading axes of a stack of priors; () of one."""
+        lead: tuple[int, ...] = ()
+        for q in self.frames:
+            lead = lead if q is None else joint_shape(lead, tuple(q.shape[:-2]))
+        for x in self.coupling.arrays:
+            lead = joint_shape(lead, tuple(x.shape[: x.ndim - self.coupling.axes]))
+        return lead
+
+    @property
     def rank(self) -> int:
         """d: the number of directions that the views share (0: independent views)."""
         return self.coupling.rank
@@ -231,8 +241,5 @@ class JointGaussian:
         xp, _ = self._library()
         M = range(len(self.dims))
         grid = [[block(i, j) for j in M] for i in M]
-        lead: tuple[int, ...] = ()
-        for b in (b for row in grid for b in row):
-            lead = joint_shape(lead, tuple(b.shape[:-2]))
-        wide = [[xp.broadcast_to(b, (*lead, *b.shape[-2:])) for b in row] for row in grid]
+        wide = [[xp.broadcast_to(b, (*self._lead, *b.shape[-2:])) for b in row] for row in grid]
         return xp.concat([xp.concat(row, axis=-1) for row in wide], axis=-2)

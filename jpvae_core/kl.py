@@ -20,7 +20,7 @@ from numbers import Real
 from typing import Any, ParamSpec
 
 from ._bits import bits_of
-from ._checks import check_alpha, check_dtype, check_last, check_posterior, check_square
+from ._checks import check_alpha, check_definite, check_dtype, check_last, check_posterior, check_square, check_stack
 from ._door import Mask, Views, enter, spread_of, twice_log
 from ._named import array_of, listed, one_library
 from ._xp import Array, Namespace, X, asarray_like, eye_like, library_of, public, split
@@ -155,6 +155,8 @@ def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
 
     Raises
     ------
+    NotAContraction
+        If a singular value of C is above 1, where values can be seen.
     ShapeError, DtypeError, LibraryError
 
     Examples
@@ -169,9 +171,11 @@ def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
         raise ShapeError(f"C has shape {tuple(C.shape)}; expected (..., n_2, n_1)")
     dims = (C.shape[-1], C.shape[-2])
     check_posterior(means, log_vars, dims)
+    check_stack(**{"C": (C, 2), "means[0]": (means[0], 2)})
     check_dtype(C=C, **{"means[0]": means[0]})
     Ct = xp.matrix_transpose(C)
     I1, I2 = eye_like(xp, C, dims[0]), eye_like(xp, C, dims[1])
+    check_definite("I - C^T C", I1 - Ct @ C, "all above 0: every singular value of C below 1 (Thm 2.1)")
     D1, D2 = _inverse(xp, I1 - Ct @ C), _inverse(xp, I2 - C @ Ct)
     log_det_D1 = -xp.linalg.slogdet(I1 - Ct @ C)[1]
     total = -log_det_D1[..., None]
@@ -218,6 +222,7 @@ def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float
     check_alpha(alpha)
     n = check_square("rotation", rotation)
     check_posterior(means, log_vars, (n, n))
+    check_stack(**{"rotation": (rotation, 2), "means[0]": (means[0], 2)})
     check_dtype(rotation=rotation, **{"means[0]": means[0]}, **({} if held is None else {"alpha": held}))
     if held is not None and held.ndim > max(rotation.ndim - 2, 0):
         raise ShapeError(
@@ -250,6 +255,8 @@ def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
 
     Raises
     ------
+    NotAContraction
+        If the covariance is indefinite, where values can be seen.
     ShapeError, DtypeError, LibraryError
 
     Examples
@@ -263,9 +270,11 @@ def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
         raise ShapeError("means has 0 arrays; expected at least one, (..., B, n_i)")
     check_dtype(covariance=covariance, **{"means[0]": means[0]})
     size = check_square("covariance", covariance)
-    check_posterior(means, log_vars, [x.shape[-1] if x.ndim else 1 for x in means])
+    check_posterior(means, log_vars, [x.shape[-1] for x in means])
     mu, log_var = xp.concat(list(means), axis=-1), xp.concat(list(log_vars), axis=-1)
     check_last("means, concatenated,", mu, size, "the size of covariance")
+    check_stack(**{"covariance": (covariance, 2), "means[0]": (means[0], 2)})
+    check_definite("covariance", covariance, "all above 0")
     P = _inverse(xp, covariance)
     log_det = xp.linalg.slogdet(covariance)[1][..., None]
     trace = xp.sum(xp.exp(log_var) * xp.linalg.diagonal(P)[..., None, :], axis=-1)
@@ -276,7 +285,11 @@ def _dense(means: Any, log_vars: Any, **named: Any) -> tuple[Namespace, Any, Any
     """The namespace of the reference forms' arguments, and the posteriors' arrays as lists."""
     lists = {"means": listed("means", means), "log_vars": listed("log_vars", log_vars)}
     arrays = {f"{name}[{i}]": x for name, group in lists.items() for i, x in enumerate(group)}
-    return one_library(**named, **arrays), *lists.values()
+    xp = one_library(**named, **arrays)
+    for name, x in arrays.items():
+        if x.ndim < 2:
+            raise ShapeError(f"{name} has shape {tuple(x.shape)}; expected (..., B, n_i): rows")
+    return xp, *lists.values()
 
 
 def _inverse(xp: Namespace, A: Array) -> Any:

@@ -45,6 +45,8 @@ class Loadings:
     logits: Array
     loadings: tuple[Array, Array, Array]  # a, (1 - a^2)^{1/2}, e = a^2/(1 - a^2)
 
+    axes = 2
+
     @staticmethod
     def of(xp: Namespace, logits: Array) -> Loadings:
         """From logits (..., M, d). exp(-logaddexp/2) is smooth where sqrt(a^2) would have no gradient."""

@@ -33,6 +33,7 @@ class Pair:
     bounded: Bounded[Any]
     rank: int  # d: the number of directions
 
+    axes = 1
     noise_dim = 0
 
     @property

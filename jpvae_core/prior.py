@@ -16,8 +16,9 @@ import numpy as np
 
 from ._checks import check_dtype, check_frame, check_last, check_square, check_stack, values_of
 from ._chosen import chosen
+from ._converting import converter, wide_name
 from ._named import array_of, check_sizes, integer, listed, one_library
-from ._xp import Array, asarray_like, converter, device, library_of, namespace, public, wide_name
+from ._xp import Array, asarray_like, device, library_of, namespace, public
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .coupling import Uncoupled
 from .errors import ArgumentError, LibraryError, NotAContraction, ShapeError
@@ -386,7 +387,7 @@ class JointPrior(JointGaussian):
         """The same prior in another dtype, on another device, in another library.
 
         Gradients pass unless the library changes. A coupling too strong for float32 becomes the strongest that float32 holds
-        (logits of +-88.72).
+        (logits of +-88.72). Independent views that hold no array become NumPy's in float32.
 
         Parameters
         ----------
@@ -417,13 +418,11 @@ class JointPrior(JointGaussian):
             one_library(like=like)
             check_dtype(like=like)
         if not self.arrays:
-            if dtype is not None:  # it holds nothing that could have one: it answers in that of what it meets
-                wide_name(dtype)
-            return (
-                replace(self, coupling=Uncoupled(self.dims))
-                if like is None
-                else replace(JointPrior.independent(self.dims, like=like), names=self.names)
-            )
+            name = "float64" if dtype is None else wide_name(dtype)
+            if like is None and name == self.dtype:  # it holds nothing that could be anywhere else
+                return self
+            held = np.zeros((), name) if like is None else like
+            return replace(JointPrior.independent(self.dims, like=held), names=self.names)
         xp, mine = self._library()
         convert = converter(xp, mine, like, dtype, device)
         frames = tuple(None if q is None else convert(q) for q in self.frames)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from ._checks import check_dtype, check_last, check_same_rows, check_together
-from ._door import Mask, Views, by_name, check_prior
+from ._door import Mask, Views, by_name, check_prior, check_stacks
 from ._named import one_library
 from ._xp import X, device, public, split
 from .conditioning import door
@@ -147,5 +147,6 @@ def sample(prior: JointPrior, noise: X) -> tuple[X, ...]:
     xp = one_library(noise=noise, **prior.named_arrays)
     check_dtype(noise=noise, **prior.named_arrays)
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
+    check_stacks(prior, noise=noise)
     nothing = [xp.zeros((*noise.shape[:-1], n), dtype=noise.dtype, device=device(noise)) for n in prior.dims]
     return complete(prior, nothing, xp.zeros((len(prior.dims),), dtype=xp.bool, device=device(noise)), noise)

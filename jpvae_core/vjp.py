@@ -29,8 +29,8 @@ from .bounds import Bounded, within
 from .conditioning import check_latents, door
 from .coupling import Arrays
 from .frames import Signs
-from .fused import Fused
 from .fused_frames import FusedInFrames
+from .fused_latents import Fused
 from .prior import JointPrior
 from .rotated import expand, rotate, square
 from .sampling import split_noise

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .model.batch import Array, Batch
+from jpvae_core._xp import Array
+
+from .model.batch import Batch
 from .model.model import Model
 
 

@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from jpvae_core._xp import Array
+
 from .engine_protocol import Engine
 from .errors import ConfigError, MissingDependency
 from .installed import is_there
-from .model.batch import Array, Batch
+from .model.batch import Batch
 from .model.model import Model
 
 __all__ = ["ENGINES", "Array", "Batch", "Engine", "engine", "engine_name", "limited"]

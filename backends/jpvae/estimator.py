@@ -73,7 +73,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         Sizes of the encoders' hidden layers; decoders mirror them. ``((64,), (512, 512))`` gives each of two views its own.
         "auto": (64,), or (128,) where "auto" gives 32 latents.
     epochs : float, optional
-        Passes over the rows, where ``steps`` is not given; by default 30, and at least 1,500 steps.
+        Passes over the rows, where ``steps`` is not given; by default 30, and at least 1,500 steps. Of N > 20,000 rows
+        30 sqrt(20,000 / N): steps then grow with the root of the rows.
     steps : int, optional
         Adam steps.
     batch_size : int, default 64
@@ -140,8 +141,10 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
     calibration : float, default 0.2
         The part of the rows, at most 1,000, that the first two thirds of the steps leave out. On these rows each view is drawn
         from the others, and the likelihoods' variances that predictions use are set by how far the draws are off, so that
-        intervals of new rows cover what they should. The last third trains on all rows. 0: predictions use the variances
-        learned in training, as they do with one view, with ``early_stopping``, and with fewer than 18 rows.
+        intervals of new rows cover what they should. Of measurements they also set the tails: draws of missing values follow
+        Student's t where errors do. A view of which they show that its predictions are worth less than they seem is predicted
+        with a slope below 1. The last third trains on all rows. 0: predictions use the variances learned in training, as they
+        do with one view, with ``early_stopping``, and with fewer than 18 rows.
     networks : dict, optional
         Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
     threads : int, optional

@@ -20,7 +20,7 @@ from .training.schedules import LearningRate
 from .views.columns import Columns
 
 _MOST_STEPS = 10**9
-_PASSES, _FEWEST_STEPS = 30.0, 1_500  # where neither epochs nor steps are given: docs/experiments.md
+_PASSES, _FEWEST_STEPS, _SLOWER = 30.0, 1_500, 20_000  # where neither epochs nor steps are given: docs/experiments.md
 _FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
 _STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.5, 0.4
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
@@ -128,10 +128,12 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
             f"early_stopping=True holds out every row (validation_fraction {fraction}); expected more rows, or False"
         )
     batch = max(1, min(options.batch_size, rows))
-    passes = _PASSES if options.epochs is None else float(options.epochs)
-    wanted = passes * rows / batch if options.steps is None else options.steps
-    if options.steps is None and options.epochs is None:
-        wanted = max(_FEWEST_STEPS, wanted)
+    if options.steps is not None:
+        wanted: float = options.steps
+    elif options.epochs is not None:
+        wanted = float(options.epochs) * rows / batch
+    else:  # from 20,000 rows on with the root of the rows
+        wanted = max(_FEWEST_STEPS, _PASSES * rows / batch * math.sqrt(min(1.0, _SLOWER / rows)))
     if wanted > _MOST_STEPS:
         found = f"epochs is {options.epochs}" if options.steps is None else f"steps is {options.steps}"
         raise ConfigError(f"{found}, which is more than {_MOST_STEPS:,} steps; expected a training that can end")

@@ -154,15 +154,15 @@ class Engine:
         return report
 
     def _whole_step(
-        self, p: Arrays, m: Arrays, v: Arrays, batch: Inputs, settings: jax.Array, *, decoded: Decoded
-    ) -> tuple[Objective, jax.Array, Arrays, Arrays, Arrays]:
+        self, p: Arrays, m: Arrays, v: Arrays, batch: Inputs[jax.Array], settings: jax.Array, *, decoded: Decoded
+    ) -> tuple[Objective[jax.Array], jax.Array, Arrays, Arrays, Arrays]:
         """The objective, |g|, and all arrays after the step."""
         beta, rate, slow_rate, decayed, most, *corrections = settings
         whole: Any = slice(None)
         own, crossed = (tuple([(k, whole) for k in each] for each in rows) for rows in decoded)
         batch = batch._replace(own=own, crossed=crossed)
 
-        def loss(p: Arrays) -> tuple[jax.Array, Objective]:
+        def loss(p: Arrays) -> tuple[jax.Array, Objective[jax.Array]]:
             found = negative_elbo(
                 self.model, p, batch, lambda i, x: self.encode(p, i, x), lambda i, z: self.decode(p, i, z), beta=beta, xp=jnp
             )

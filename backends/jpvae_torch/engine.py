@@ -216,7 +216,7 @@ class Engine:
         with network.randomness(batch.posterior_noise):
             found = self._objective(self.model, p, inputs, encode, decode, beta=beta, xp=self.xp)
             state.optimizer.zero_grad()
-            (found.loss if shares is None else shares[0] * found.loss).backward()
+            torch.autograd.backward(found.loss if shares is None else shares[0] * found.loss)
         numbers = torch.cat([torch.stack([found.loss, found.kl]), found.reconstruction]).detach()
         if shares is not None:
             numbers *= torch.cat([shares[:1], shares])

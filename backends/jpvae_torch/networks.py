@@ -52,8 +52,17 @@ class Networks:
 
     def _own_network(self, p: Tensors, part: str, x: torch.Tensor, training: bool) -> torch.Tensor:
         tensors = {key: p[f"{part}.{key}"].to(held.dtype) for key, held in self._own[part].items()}
-        with _mode(self._modules[part], training) as module:
-            outputs: torch.Tensor = torch.func.functional_call(module, tensors, (x,))
+        try:
+            with _mode(self._modules[part], training) as module:
+                outputs: torch.Tensor = torch.func.functional_call(module, tensors, (x,))
+        except ValueError as error:
+            if not training or len(x) > 1:
+                raise
+            kind, _, view = part.partition(".")
+            raise ConfigError(
+                f"networks: the {kind} of view {view} cannot be trained on a batch of one row: {error}. Statistics of a batch "
+                "need at least two rows: raise batch_size, or take a norm of each row (LayerNorm)."
+            ) from error
         return outputs
 
     def _made(self, part: str) -> torch.nn.Module:

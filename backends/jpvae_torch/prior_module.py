@@ -106,7 +106,10 @@ class JointPriorModule(torch.nn.Module):
         self.names = tuple(dims) if isinstance(dims, Mapping) else None
         given = {"prior": prior, "alpha": alpha, "learn_alpha": learn_alpha, "bound": bound, "rank": rank}
         options = {name: KINDS[name](name, value) for name, value in given.items()}
-        self.options = prior_of(options.pop("prior"), _sizes(dims), **options)
+        try:
+            self.options = prior_of(options.pop("prior"), _sizes(dims), **options)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace("latent_dims", "dims")) from error  # as they are called here
         device, dtype = _device(device), _dtype(dtype)
         rng = np.random.default_rng(seed_of(seed))
         start = self.options.initial_parameters(lambda n: rng.uniform(0.0, _START, n * (n - 1) // 2))

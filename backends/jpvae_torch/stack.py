@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from jpvae.model.objective import Objective, negative_elbo
 
 from .state import State, Tensors, adam, adam_in_graphs
 
+Given: TypeAlias = Inputs[torch.Tensor]
+Found: TypeAlias = Objective[torch.Tensor]
 _MOVING = ("views", "targets", "masks", "weights", "posterior_noise", "completion_noise", "row_weights", "shares")
 
 
@@ -96,7 +98,7 @@ class Stack:
             reports.append(report)
         return reports
 
-    def _inputs(self, batches: Sequence[Batch]) -> Inputs:
+    def _inputs(self, batches: Sequence[Batch]) -> Given:
         """The batches side by side, all in the form that the most irregular of them needs."""
         form = all(batch.is_uniform for batch in batches), any(batch.is_masked for batch in batches)
         each = [batch.inputs(np.asarray, ragged=False, form=form) for batch in batches]
@@ -109,15 +111,15 @@ class Stack:
             return self.engine.asarray(np.stack(parts))
 
         moving = {name: side_by_side([getattr(one, name) for one in each]) for name in _MOVING}
-        return each[0]._replace(**moving)
+        return Inputs(**moving, own=each[0].own, crossed=each[0].crossed)
 
-    def _computed(self, inputs: Inputs, beta: torch.Tensor, most: float | None) -> tuple[Objective, torch.Tensor]:
+    def _computed(self, inputs: Given, beta: torch.Tensor, most: float | None) -> tuple[Found, torch.Tensor]:
         """The step itself: the objectives before it, and the lengths of the gradients."""
         engine = self.engine
 
-        def one(p: Tensors, moving: Mapping[str, Any]) -> Objective:
+        def one(p: Tensors, moving: Mapping[str, Any]) -> tuple[Any, ...]:
             batch = inputs._replace(**moving)
-            return negative_elbo(
+            found = negative_elbo(
                 engine.model,
                 p,
                 batch,
@@ -126,17 +128,18 @@ class Stack:
                 beta=beta,
                 xp=engine.xp,
             )
+            return tuple(found)  # the trees of older torch have no generic NamedTuple
 
         moving = {name: getattr(inputs, name) for name in _MOVING if getattr(inputs, name) is not None}
         with torch.enable_grad():
             self.state.optimizer.zero_grad()
-            found = torch.func.vmap(one)(self.state.parameters, moving)
+            found = Objective(*torch.func.vmap(one)(self.state.parameters, moving))
             found.loss.sum().backward()
         lengths = torch.zeros_like(found.loss) if most is None else self.state.limit_each(most)
         self.state.optimizer.step()
         return found, lengths
 
-    def _replayed(self, inputs: Inputs, beta: torch.Tensor, most: float | None) -> tuple[Objective, torch.Tensor]:
+    def _replayed(self, inputs: Given, beta: torch.Tensor, most: float | None) -> tuple[Found, torch.Tensor]:
         """The same by a CUDA graph, captured for the first batch of its form."""
         key = (most, *(_shape(getattr(inputs, name)) for name in _MOVING))
         if key not in self._steps:
@@ -174,7 +177,7 @@ _CAPTURED = 8
 class _Replayed:
     """A captured step, with the tensors that it reads and those that it writes."""
 
-    def __init__(self, stack: Stack, inputs: Inputs, beta: torch.Tensor, most: float | None) -> None:
+    def __init__(self, stack: Stack, inputs: Given, beta: torch.Tensor, most: float | None) -> None:
         self.inputs, self.beta = inputs, beta.clone()
         saved = stack.state.snapshot()
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -189,7 +192,7 @@ class _Replayed:
         with torch.cuda.graph(self.graph):
             self.found, self.lengths = stack._computed(self.inputs, self.beta, most)
 
-    def __call__(self, inputs: Inputs, beta: torch.Tensor) -> tuple[Objective, torch.Tensor]:
+    def __call__(self, inputs: Given, beta: torch.Tensor) -> tuple[Found, torch.Tensor]:
         for name in _MOVING:
             _copy(getattr(self.inputs, name), getattr(inputs, name))
         self.beta.copy_(beta)
@@ -211,6 +214,7 @@ def _shape(x: Any) -> Any:
     return tuple(map(_shape, x)) if isinstance(x, tuple) else tuple(x.shape)
 
 
-def _member(found: Objective, k: int) -> Objective:
+def _member(found: Found, k: int) -> Found:
     """One model's part."""
-    return Objective(*(tuple(x[k] for x in part) if isinstance(part, tuple) else part[k] for part in found))
+    means, log_vars, log_probs = (tuple(x[k] for x in part) for part in (found.means, found.log_vars, found.log_probs))
+    return Objective(found.loss[k], found.reconstruction[k], found.kl[k], means, log_vars, found.kl_by_row[k], log_probs)

@@ -7,6 +7,7 @@ the estimator goes beside it, decoupled.
 
 from __future__ import annotations
 
+import inspect
 import math
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+from jpvae.errors import ConfigError
 from jpvae.model.model import Model
 
 Tensors = dict[str, torch.Tensor]
@@ -32,6 +34,21 @@ def adam_in_graphs(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """``adam`` with its rates and counts on the device, where a CUDA graph reads them."""
     rated = [group | {"lr": torch.zeros((), device=group["params"][0].device)} for group in groups]
     return torch.optim.AdamW(rated, weight_decay=0.0, fused=True, capturable=True)
+
+
+def _made(make: MakeOptimizer, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimiser of these groups. Raises ConfigError where there is none, or one that calls the loss itself."""
+    expected = "expected a function of parameter groups that gives a torch.optim.Optimizer"
+    try:
+        made = make(groups)
+    except (TypeError, ValueError) as error:  # torch's, for groups and options that an optimiser does not take
+        raise ConfigError(f"optimizer fails on {len(groups)} groups of parameters: {error}; {expected}") from error
+    if not isinstance(made, torch.optim.Optimizer):
+        raise ConfigError(f"optimizer gave {made!r}; {expected}")
+    if any(x.default is x.empty and x.kind is not x.VAR_KEYWORD for x in inspect.signature(made.step).parameters.values()):
+        kind = type(made).__name__
+        raise ConfigError(f"optimizer gave {kind}, whose step needs a closure; {expected} and steps once for each gradient")
+    return made
 
 
 class State:
@@ -59,7 +76,7 @@ class State:
         for decay, couples in sorted(set(kinds.values()), key=lambda kind: (kind[1], -kind[0])):
             chosen = [x for name, x in self.trained.items() if kinds[name] == (decay, couples)]
             groups.append({"params": chosen, "decay": decay, "couples": couples, "weight_decay": 0.0})
-        self.optimizer, self._names = make(groups), {id(x): name for name, x in self.trained.items()}
+        self.optimizer, self._names = _made(make, groups), {id(x): name for name, x in self.trained.items()}
         self._adam = make in (adam, adam_in_graphs)
         if moments:
             self._resume(moments)

@@ -1,4 +1,4 @@
-"""The error bounds of the fused posterior, in units of eps: its formulas (fused.py, fused_frames.py) written a second time.
+"""The error bounds of the fused posterior, in units of eps: its formulas (fused_latents.py, fused_frames.py) once more.
 
 Every number is Rounded, so each function's bound is derived by the rules alone. They are bounds to first order: the Cholesky
 factors of N_i and T are differentiated, which is honest while eps |L^-1| E |L^-T| is well below 1 (about d eps cond); the tests
@@ -126,7 +126,7 @@ def in_frames(evidence: Sequence[View], noise: Floats, latents: Sequence[Floats]
 
 @dataclass(frozen=True)
 class Alone:
-    """What a view says of the source: fused.py's letters."""
+    """What a view says of the source: fused_latents.py's letters."""
 
     view: View
     variance: Rounded

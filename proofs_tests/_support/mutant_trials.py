@@ -201,7 +201,7 @@ def chosen(target: Target, plan: dict[str, Any]) -> list[Mutant]:
     paths = [path for name, path in sources.items() if name in plan["files"] or not plan["files"]]
     mutants = [mutant for path in paths for mutant in Source(path).mutants()]
     if plan["again"] is not None:
-        mutants = [mutant for mutant in mutants if list(mutant.key) in plan["again"]]
+        mutants = [mutant for mutant in mutants if list(mutant.key[1:]) in plan["again"]]
     random.Random(plan["seed"]).shuffle(mutants)
     return mutants[: plan["sample"]]
 

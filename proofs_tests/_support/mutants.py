@@ -130,8 +130,8 @@ class Run:
 
 
 def key(row: dict[str, Any]) -> list[str]:
-    """What a mutant is known by where other lines have moved."""
-    return [row[name] for name in ("file", "function", "before", "after")]
+    """What a mutant is known by where its lines, or its function, have moved."""
+    return [row[name] for name in ("function", "before", "after")]
 
 
 def started(plan: dict[str, Any], slots: Slots) -> subprocess.Popen[str]:

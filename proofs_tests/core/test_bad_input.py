@@ -13,6 +13,7 @@ Z2, Z3 = np.zeros((4, 2)), np.zeros((4, 3))
 TWO = jc.JointPrior.independent([2, 3])
 SVD = jc.JointPrior.svd(np.eye(3, 2), np.zeros(2), np.eye(2))
 EYE = np.eye(3)
+FUSED = jc.fuse(SVD, [np.zeros((4, 2)), np.zeros((4, 3))], [np.zeros((4, 2)), np.zeros((4, 3))])
 MASK = np.asarray([True, False])
 ROWS = np.zeros(4)
 
@@ -69,7 +70,23 @@ SHAPES = {
         r"log_vars\[0\] has shape \(3, 2\) but means\[0\] has \(4, 2\); expected the same leading axes",
     ),
     "rows of eq9": (lambda: jc.kl_eq9([Z3, Z3], [Z3[:1]] * 2, 0.5 * EYE), r"log_vars\[0\] has shape \(1, 3\)"),
+    "no rows of eq9": (
+        lambda: jc.kl_eq9([ROWS, ROWS], [ROWS, ROWS], EYE),
+        r"means\[0\] has shape \(4,\); expected \(\.\.\., B",
+    ),
     "rows of eq16": (lambda: jc.kl_eq16([Z3, Z3], [Z3[:1]] * 2, EYE, 0.5), r"log_vars\[0\] has shape \(1, 3\)"),
+    "an alpha for each row": (
+        lambda: jc.kl_eq16([Z3, Z3], [Z3, Z3], EYE, np.full(4, 0.5)),
+        r"alpha has shape \(4,\) and rotation \(3, 3\); expected one alpha for each",
+    ),
+    "reparameterize": (
+        lambda: jc.reparameterize(Z3[:3], Z3, Z3),
+        r"mean and log_var and noise have shapes \[\(3, 3\), \(4, 3\)",
+    ),
+    "rows of a fused posterior's cotangent": (
+        lambda: vjp.fuse(FUSED, np.zeros((4, FUSED.noise_dim)), ROWS, [Z2[:3], Z3[:3]]),
+        r"drawn_cotangents\[0\] has shape \(3, 2\); expected \(\.\.\., 4, k\)",
+    ),
     "rows of dense": (lambda: jc.kl_dense([Z3], [Z3[:1]], EYE), r"log_vars\[0\] has shape \(1, 3\)"),
     "rows of condition": (
         lambda: jc.condition(SVD, [Z2, Z3], MASK, log_vars=[Z2[:3], Z3[:3]]),
@@ -186,6 +203,14 @@ DTYPES = {
     "half tanh": (lambda: jc.tanh_bound(half(EYE)), "logits has dtype float16; expected float32 or float64"),
     "mixed number": (lambda: jc.number_bound(np.float32(EYE), EYE), "like has dtype float64 but alpha has float32"),
     "integer rotation": (lambda: jc.JointPrior.orthogonal(EYE.astype(int), 0.5), "rotation has dtype int64; expected"),
+    "integer skew matrix": (lambda: jc.skew_entries(np.zeros((3, 3), dtype=int)), "A has dtype int64; expected float32"),
+    "integer like": (lambda: jc.JointPrior.independent([2, 3], like=EYE.astype(int)), "like has dtype int64; expected"),
+    "integer C": (lambda: jc.JointPrior.from_covariance(EYE.astype(int)), "C has dtype int64; expected float32 or float64"),
+    "narrow weight": (
+        lambda: jc.subset_loss(TWO, [ROWS[None]] * 2, ROWS[None], np.ones((1, 1, 2)), beta=np.float32(ROWS)),
+        "beta has dtype float32 but kl has float64",
+    ),
+    "integer frame": (lambda: jc.inverse_frame(EYE.astype(int)), "Q has dtype int64; expected float32 or float64"),
     "half U": (lambda: jc.JointPrior.svd(half(EYE), np.zeros(3), EYE), "U has dtype float16; expected"),
     "half V": (lambda: jc.JointPrior.svd(EYE, np.zeros(3), half(EYE)), "V has dtype float16"),
     "integer frames": (
@@ -282,6 +307,10 @@ LIBRARIES = {
         lambda: jc.kl_eq16([torch.zeros(4, 3)] * 2, [Z3, Z3], EYE, 0.5),
         "numpy.ndarray, torch.Tensor",
     ),
+    "torch weight": (
+        lambda: jc.subset_loss(TWO, [ROWS[None]] * 2, ROWS[None], np.ones((1, 1, 2)), cross=torch.zeros(4)),
+        "kl is a numpy.ndarray|numpy.ndarray, torch.Tensor",
+    ),
     "torch means of dense": (lambda: jc.kl_dense([torch.zeros(4, 3)], [Z3], EYE), "numpy.ndarray, torch.Tensor"),
     "torch log_vars": (
         lambda: jc.condition(SVD, [Z2, Z3], MASK, log_vars=[torch.zeros(4, 2), torch.zeros(4, 3)]),
@@ -368,3 +397,15 @@ def test_signs_that_are_none(signs):
 def test_unknown_bound():
     with pytest.raises(ValueError, match=r"bound is 'relu'; expected one of \['sigmoid', 'tanh'\]"):
         jc.JointPrior.svd(EYE, np.zeros(3), EYE, bound="relu")
+
+
+def test_a_message_about_something_huge_is_cut():
+    """A long word in its middle, many words in theirs; what stands at the ends stays."""
+    with pytest.raises(jc.ArgumentError) as caught:
+        jc.JointPrior.svd(EYE, np.zeros(3), EYE, bound="x" * 5_000)
+    assert str(caught.value) == f"bound is '{'x' * 79}...{'x' * 18}'; expected one of ['sigmoid', 'tanh']"
+    with pytest.raises(jc.ArgumentError) as caught:
+        jc.JointPrior.svd(EYE, np.zeros(3), EYE, bound="of words " * 1_000)
+    assert len(str(caught.value)) == 4_005
+    assert str(caught.value).startswith("bound is 'of words of")
+    assert str(caught.value).endswith("expected one of ['sigmoid', 'tanh']")

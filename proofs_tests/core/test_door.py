@@ -72,6 +72,17 @@ def test_a_single_row_is_the_batch_without_its_axis():
             np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
 
 
+def test_all_blocks_of_a_single_row_s_conditional_by_name():
+    whole = jc.condition(PRIOR, MEANS, MASK)
+    for k in range(5):
+        one = jc.condition(NAMED, dict(zip("cab", (x[k] for x in MEANS), strict=True)), dict(zip("cab", MASK[k], strict=True)))
+        assert set(one.means) == set(one.covariances) == set("abc")
+        for i, row in enumerate("cab"):
+            np.testing.assert_allclose(one.means[row], whole.means[i][k], rtol=0, atol=1e-12)
+            for j, column in enumerate("cab"):
+                np.testing.assert_allclose(one.covariances[row][column], whole.covariances[i][j][k], rtol=0, atol=1e-12)
+
+
 INDEPENDENT = jc.JointPrior.independent(DIMS)
 SQUARE = jc.JointPrior.canonical(None, np.asarray([[0.5, -1.0], [1.5, 0.3]]))
 FUSED = {  # prior, means, log-variances, mask, coordinates
@@ -144,6 +155,12 @@ def test_standard_deviations_in_place_of_log_variances():
     std = [np.exp(0.5 * x) for x in LOG_VARS]
     np.testing.assert_allclose(jc.kl_divergence(PRIOR, MEANS, std=std, mask=MASK), KL, rtol=1e-13)
     np.testing.assert_allclose(jc.fuse(PRIOR, MEANS, std=std).kl(), jc.fuse(PRIOR, MEANS, LOG_VARS).kl(), rtol=1e-12)
+    blocks = zip(
+        jc.condition(PRIOR, MEANS, MASK, std=std)[1], jc.condition(PRIOR, MEANS, MASK, log_vars=LOG_VARS)[1], strict=True
+    )
+    for found, expected in blocks:
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_allclose(x, y, rtol=0, atol=1e-13)
 
 
 FORMER = {
@@ -212,6 +229,20 @@ REFUSED = {
         lambda: jc.kl_divergence(PRIOR, MEANS, std=[-np.exp(x) for x in MEANS], mask=MASK),
         r"std\[0\] holds -.*; expected finite standard deviations above 0",
     ),
+    "one wrong value": (lambda: jc.kl_divergence(PRIOR, MEANS, LOG_VARS, 1 + (np.arange(3) == 1)), "mask holds 2; expected"),
+    "a number among names": (lambda: PRIOR.named("a", "b", 0), r"names is \('a', 'b', 0\)"),
+    "booleans among indices": (lambda: PRIOR.marginal([True, 1, 0]), r"views is \[True, 1, 0\]; expected distinct views"),
+    "a fraction": (lambda: PRIOR.marginal([1.5, 1]), r"views is \[1.5, 1\]; expected distinct views"),
+    "no view of several": (lambda: PRIOR.marginal([None, 0]), r"views is \[None, 0\]; expected distinct views"),
+    "a tolerance of True": (lambda: PRIOR.check(tolerance=True), "tolerance is True; expected a finite number"),
+    "no prior of a loss": (
+        lambda: jc.subset_loss(MEANS, [KL[None]] * 3, KL[None], np.ones((1, 5, 3))),
+        "prior is a builtins.list; expected a JointPrior",
+    ),
+    "a logit that is no number": (
+        lambda: jc.JointPrior.canonical(None, np.full((2, 2), np.nan), validate=True),
+        "expected a finite number",
+    ),
     "names of numbers": (lambda: PRIOR.named(2, 1, 0), r"names is \(2, 1, 0\)"),
     "a mask for an index": (lambda: PRIOR.marginal([0, True]), r"views is \[0, True\]; expected distinct views"),
     "a mask of no view": (lambda: PRIOR.marginal([False] * 3), "or 3 booleans"),
@@ -225,7 +256,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_meant_is_refused(case):
     call, message = REFUSED[case]
-    with pytest.raises((jc.ArgumentError, jc.ShapeError), match=message):
+    with np.errstate(invalid="ignore"), pytest.raises((jc.ArgumentError, jc.ShapeError, jc.NotAContraction), match=message):
         call()
 
 

@@ -24,6 +24,13 @@ def test_its_covariance_is_the_identity():
     assert PRIOR.noise_dim == 5
 
 
+def test_it_answers_like_the_array_that_it_was_given():
+    prior = jc.JointPrior.independent([2, 3], like=np.full(2, 7.0, np.float32))
+    assert prior.covariance().dtype == prior.log_det().dtype == np.float32
+    np.testing.assert_array_equal(prior.covariance(), np.eye(5))
+    assert prior.log_det() == prior.max_singular_value() == 0.0
+
+
 def test_its_kl_is_the_sum_of_the_views_own():
     own = [0.5 * (np.exp(v) + m**2 - 1.0 - v).sum(axis=1) for m, v in zip(MEANS, LOG_VARS, strict=True)]
     scale = sum(np.abs(x).sum() for x in own)

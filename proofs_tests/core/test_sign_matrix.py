@@ -59,3 +59,13 @@ def test_some_signs_reach_every_orthogonal_matrix(xp, seed, n):
     # Q itself is rounded (eps sqrt(n)); then as in the round trip, with kappa = 2 / least singular value of J Q + I.
     kappa = 2 / np.linalg.svd(np.diag(signs) @ Q + np.eye(n))[1][-1]
     assert np.linalg.norm(got - Q) <= 12 * n**2.5 * kappa**2 * xp.eps
+
+
+@pytest.mark.parametrize(("n", "d"), [(3, 2), (10, 10), (10, 1), (10, 4)])
+def test_the_signs_of_an_inverse_keep_its_matrix_regular(n, d):
+    """I + S Q is eliminated with pivots of at least 1 in absolute value, so that its determinant is at least 1."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        entries, signs = jc.inverse_frame(np.linalg.qr(rng.standard_normal((n, d)))[0])
+        full = jc.orthogonal(entries, n, signs)
+        assert abs(np.linalg.det(np.eye(n) + signs[:, None] * full)) >= 1.0 - 1e-9

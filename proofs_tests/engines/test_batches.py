@@ -12,8 +12,9 @@ from numbered_batches import batches, same
 from jpvae.errors import ViewError
 from jpvae.model.model import Model
 from jpvae.training.batches import Batches
-from jpvae.training.plan import Plan
+from jpvae.training.plan import Calibration, Plan
 from jpvae.training.schedules import Constant, LearningRate
+from jpvae.training.shuffling import Shuffled
 from jpvae.views.units import Prepared
 
 
@@ -36,6 +37,14 @@ def test_every_pass_shows_every_row_once(rows, size):
     shuffles = stream[: passes * rows].reshape(passes, rows)
     assert all(sorted(one) == list(range(rows)) for one in shuffles)
     assert len({tuple(one) for one in shuffles}) > 1
+
+
+@pytest.mark.parametrize("rows", [2**17 + 1, 2**18 + 1, 2**18])
+def test_the_order_of_many_rows_is_a_permutation(rows):
+    """Just beyond what is kept as an array, and around a power of 2, where a row's number takes a bit more."""
+    order = Shuffled(np.random.default_rng(0), rows)[np.arange(rows)]
+    assert np.array_equal(np.sort(order), np.arange(rows))
+    assert abs(np.corrcoef(order, np.arange(rows))[0, 1]) < 5 / np.sqrt(rows)
 
 
 @pytest.mark.parametrize("views", [2, 3])
@@ -187,6 +196,16 @@ def test_a_view_that_only_held_out_rows_have_is_named():
             Batches([np.zeros((10, 1))] * 2, observed, model, chosen, names=["a", "b"])
         return
     raise AssertionError("no seed holds the row out")
+
+
+def test_of_a_view_that_only_calibration_has_one_row_is_trained_on():
+    model = Model((1, 1), (2, 2), ("gaussian",) * 2, hidden=(), prior="canonical")
+    plan = Plan(30, 4, Constant(), LearningRate(), calibration=Calibration(20, 6))
+    chosen = Batches([np.zeros((10, 1))] * 2, np.ones((10, 2), dtype=bool), model, plan).calibrating
+    observed = np.stack([np.ones(10, dtype=bool), np.isin(np.arange(10), chosen[1:5])], axis=1)
+    data = Batches([np.zeros((10, 1))] * 2, observed, model, plan)
+    assert data.calibrating.tolist() == np.delete(chosen, 1).tolist()
+    assert {row for step in range(20) for row in data.rows(step).tolist()} == set(range(10)) - set(data.calibrating.tolist())
 
 
 def test_targets_stand_beside_inputs_where_any_view_has_its_own():

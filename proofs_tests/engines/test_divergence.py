@@ -10,7 +10,7 @@ from jpvae.engines import engine
 from jpvae.errors import TrainingDiverged, ViewError
 from jpvae.testing.examples import MODELS, parameters
 from jpvae.training.batches import Batches
-from jpvae.training.divergence import check_finite
+from jpvae.training.divergence import check_finite, check_report
 from jpvae.training.loop import alone, train
 from jpvae.training.plan import Plan
 from jpvae.training.schedules import Constant, LearningRate
@@ -78,6 +78,18 @@ def test_a_gradient_that_is_not_finite_makes_no_step_where_there_is_a_limit(back
         alone(made, train(state, batches, first=step))
     for one, other in zip(before, made.to_arrays(state), strict=True):
         assert all(np.array_equal(one[name], x) for name, x in other.items())
+
+
+def test_the_row_s_label_is_named_and_the_prior_where_all_else_is_finite():
+    finite, half = np.ones((3, 2)), np.asarray([[1.0, 1.0], [np.inf, 1.0], [1.0, 1.0]])
+    report = {"loss": np.nan, "reconstruction": [1.0, 1.0], "kl": np.nan}
+    report["rows"] = {"posterior": finite, "reconstruction": finite, "kl": np.asarray([0.5, np.inf, np.inf])}
+    message = r"row 's4' is the first: its KL is inf, by the joint prior's parameters"
+    with pytest.raises(TrainingDiverged, match=message):
+        check_report(report, "step 0", np.asarray([9, 7, 4]), ("rna", "protein"), [repr(f"s{k}") for k in range(10)])
+    report["rows"] = {"posterior": half, "reconstruction": finite, "kl": np.ones(3)}  # one view's alone
+    with pytest.raises(TrainingDiverged, match=r"view 'rna', row 7 is the first: its KL .* is inf"):
+        check_report(report, "step 0", np.asarray([9, 7, 4]), ("rna", "protein"))
 
 
 def test_parameters_and_moments_that_are_not_finite_are_named():

@@ -17,12 +17,13 @@ import scipy.stats
 import torch
 
 from jpvae.errors import ConfigError, ViewError
+from jpvae.model import likelihoods
 from jpvae.model.likelihoods import (
     LIKELIHOODS,
     Categorical,
     Gaussian,
     Marginal,
-    family,
+    Mixed,
     likelihood,
 )
 
@@ -212,6 +213,12 @@ def test_a_row_s_draw_does_not_depend_on_the_others(name):
     other[0] = [0.7, 0.3] if name in ("bernoulli", "categorical") else [900.0, 1e6]
     one, two = (likelihood(name).draw(mean, own, np.random.default_rng(5)) for mean in (rows, other))
     assert np.array_equal(one[1:], two[1:])
+    both = Mixed([(likelihood(name), 2), (Gaussian(), 1)])  # of parts and draws on an axis before the rows
+    own = {f"0.{k}": v for k, v in own.items()} | {"1.log_var": np.zeros(1)}
+    of_draws = [np.stack([np.concatenate([x, x[:, :1]], axis=1)] * 4) for x in (rows, other)]
+    one, two = (both.draw(mean, own, np.random.default_rng(5)) for mean in of_draws)
+    assert one.shape == (4, 3, 3)
+    assert np.array_equal(one[:, 1:], two[:, 1:])
 
 
 def test_categories_are_drawn_whole():
@@ -227,7 +234,8 @@ def test_the_likelihood_of_the_guide():
     """CONTRIBUTING.md's example is a likelihood: SciPy's density and draws, autograd's slopes."""
     guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
     source = re.search(r"```python\n(class Laplace.*?)```", guide, re.DOTALL)[1]
-    scope = {**vars(family), "math": math}
+    names = ("Likelihood", "observed_moments", "over_rows")
+    scope = {"np": np, "math": math} | {name: getattr(likelihoods, name) for name in names}
     exec(compile(source, "CONTRIBUTING.md", "exec"), scope)
     made, rng = scope["Laplace"](), np.random.default_rng(0)
     out, x, own = rng.standard_normal((7, 2)), rng.standard_normal((7, 2)), {"log_scale": np.asarray([-1.0, 0.5])}

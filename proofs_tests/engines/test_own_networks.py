@@ -205,6 +205,14 @@ def test_what_does_not_fit_is_named(name):
         JPVAE(**SHORT | options, networks=networks).fit(NAMED, MASK)
 
 
+def test_statistics_of_a_batch_need_two_rows():
+    """torch's batch norm has none of one row in training; a norm of each row does."""
+    options = SHORT | {"steps": 2, "batch_size": 1, "hidden": ()}
+    with pytest.raises(ConfigError, match=r"the encoder of view 0 cannot be trained on a batch of one row: .*raise batch_size"):
+        JPVAE(**options, networks=NETWORKS).fit(NAMED, MASK)
+    JPVAE(**options, networks={"protein": NETWORKS["protein"]}).fit(NAMED, MASK)
+
+
 def test_a_file_asks_for_its_factories(tmp_path):
     JPVAE(**SHORT | {"steps": 2}, networks=NETWORKS).fit(NAMED, MASK).save(tmp_path / "m")
     with pytest.raises(ConfigError, match=r"networks has none for the encoder of view 'rna'; expected a factory.*JPVAE\.load"):

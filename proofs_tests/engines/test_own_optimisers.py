@@ -11,7 +11,7 @@ from synthetic import OPTIONS, three_views
 import jpvae_jax
 import jpvae_torch
 from jpvae import JPVAE
-from jpvae.errors import CheckpointError
+from jpvae.errors import CheckpointError, ConfigError
 
 VIEWS, MASK = three_views(80, 5)
 NAMED = dict(zip(("rna", "protein", "clinic"), VIEWS, strict=True))
@@ -58,6 +58,29 @@ def test_another_optimiser_s_training_is_not_gone_on_with(name, tmp_path):
         CheckpointError, match=r"belongs to a different training run: .*Choose another path, or delete the file"
     ):
         JPVAE(**options, backend=second).fit(NAMED, MASK, checkpoint=tmp_path / "c")
+
+
+class Closing(torch.optim.SGD):
+    """One that evaluates the loss itself."""
+
+    def step(self, closure):
+        return super().step(closure)
+
+
+REFUSED = {
+    "several groups": (torch.optim.LBFGS, r"^optimizer fails on \d groups of parameters: LBFGS doesn't support"),
+    "a closure": (Closing, r"^optimizer gave Closing, whose step needs a closure; expected a function of parameter groups"),
+    "no optimiser": (lambda groups: groups[0], r"^optimizer gave \{.*; expected .* that gives a torch.optim.Optimizer"),
+    "no function": ("sgd", r"^optimizer fails on \d groups .*: 'str' object is not callable; expected a function of"),
+    "other options": (functools.partial(torch.optim.SGD, speed=1), r"unexpected keyword argument 'speed'; expected a function"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_optimiser_is_refused(name):
+    optimizer, message = REFUSED[name]
+    with pytest.raises(ConfigError, match=f"(?s){message}"):
+        JPVAE(**SHORT, backend=by(optimizer)).fit(NAMED, MASK)
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Rprop, torch.optim.Adam, torch.optim.AdamW])

@@ -53,9 +53,23 @@ def test_the_cells_of_a_part_that_has_a_column_more_in_its_target():
     family = Marginal(Mixed([(likelihood("poisson"), 2), (Gaussian(), 1)]))
     values = np.asarray([[2.0, 8.0, 0.5], [nan, 16.0, nan]])
     location, scale = np.r_[np.log1p([4.0, 16.0]), 0.0], np.ones(3)
-    found, known = family.cells(family.targets(values, location, scale), 3)
+    targets = family.targets(values, location, scale)
+    assert targets.shape == (2, 3 + family.extra(3))
+    found, known = family.cells(targets, 3)
     assert known.tolist() == [[True, True, True], [False, True, False]]
     assert found[known].tolist() == [2.0, 8.0, 0.5, 16.0]
+
+
+class Titled(Gaussian):
+    """Its advice depends on the column."""
+
+    def expected(self, column):
+        return f"column {column}"
+
+
+def test_a_part_s_advice_is_of_its_own_column():
+    family = Mixed([(Gaussian(), 2), (Titled(), 2)])
+    assert [family.expected(column) for column in range(4)] == [Gaussian.expects] * 2 + ["column 0", "column 1"]
 
 
 @pytest.mark.parametrize("out", [-1e4, -90.0, 0.0, 90.0, 1e4])

@@ -246,7 +246,7 @@ def test_arguments_of_another_kind_are_named(given, message):
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ConfigError, match="expected equal sizes"):
+    with pytest.raises(ConfigError, match=r"^dims is \(3, 4\) with prior=.orthogonal.*expected equal sizes"):
         JointPriorModule((3, 4))
     with pytest.raises(jc.LibraryError, match=r"expected torch.Tensor"):
         JointPriorModule.of(jc.JointPrior.orthogonal(np.eye(2), 0.5))

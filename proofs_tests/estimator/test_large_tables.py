@@ -10,6 +10,9 @@ from synthetic import OPTIONS, three_views
 from jpvae import JPVAE
 from jpvae.inference.latent_report import _patterns
 from jpvae.model.likelihoods import likelihood
+from jpvae.model.model import Model
+from jpvae.options import Options
+from jpvae.planning import plan_of
 from jpvae.training import shuffling
 from jpvae.training.shuffling import Rest, Shuffled
 from jpvae.views import pieces
@@ -165,3 +168,22 @@ def test_which_orders_are_kept():
     assert np.array_equal(kept[np.arange(5)], generator(0).permutation(2**17)[:5])
     assert not hasattr(computed, "_order") or computed._order is None
     assert np.unique(computed[np.arange(3000)]).size == 3000
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "steps"),
+    [
+        (100, {}, 1_500),
+        (3_200, {}, 1_500),
+        (6_400, {}, 3_000),
+        (20_000, {}, 9_375),
+        (80_000, {}, 18_750),  # four times the rows, twice the steps
+        (2_000_000, {}, 93_750),
+        (80_000, {"epochs": 30}, 37_500),  # what is asked for is made
+        (80_000, {"steps": 7}, 7),
+        (80_000, {"batch_size": 128}, 9_375),
+    ],
+)
+def test_steps_grow_with_the_rows_and_then_with_their_root(rows, given, steps):
+    model = Model((3, 3), (2, 2), ("gaussian", "gaussian"))
+    assert plan_of(Options(**given), model, rows, ("a", "b"), 0).steps == steps

@@ -42,7 +42,7 @@ def test_donors_are_the_rows_that_are_predicted_alike(model, k):
     matched = model.sample_imputations(VIEWS, n_draws=draws, matching=k)["cost"]
     means = model.sample_imputations(VIEWS, n_draws=draws, observation_noise=False)["cost"]
     predicted = model.impute({"scan": SCAN})["cost"]
-    there = VIEWS["cost"]["cost"].notna().to_numpy()
+    there, ranks = VIEWS["cost"]["cost"].notna().to_numpy(), set[int]()
     for drawn, mean in zip(matched, means, strict=True):
         pd.testing.assert_frame_equal(drawn[there], VIEWS["cost"][there])
         for name in ("cost", "other"):
@@ -50,8 +50,12 @@ def test_donors_are_the_rows_that_are_predicted_alike(model, k):
             for row in np.flatnonzero(~there):
                 order = np.argsort(np.abs(predicted[name].to_numpy() - mean[name].iloc[row]) + np.where(there, 0, np.inf))
                 assert drawn[name].iloc[row] in donors[order[:k]]
+                if name == "other":  # which has no ties; the donors in the order of their predictions
+                    alike = donors[sorted(order[:k], key=predicted[name].to_numpy().__getitem__)]
+                    ranks |= set(np.flatnonzero(alike == drawn[name].iloc[row]).tolist())
         assert set(drawn["sex"]) <= {"f", "m"}
     assert not matched[0].equals(matched[1])
+    assert ranks == set(range(k))  # each of the k is drawn
 
 
 def test_who_has_nothing_else_is_no_donor(model):

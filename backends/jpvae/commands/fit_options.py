@@ -110,7 +110,12 @@ Hidden = Annotated[
 Epochs = Annotated[float | None, _option("N", "Passes over the rows, in place of --steps.", _TRAINING)]
 Steps = Annotated[
     int | None,
-    _option("N", "Optimiser steps. By default 30 passes over the rows, and at least 1,500 steps.", _TRAINING, min=1),
+    _option(
+        "N",
+        "Optimiser steps. By default 30 passes over the rows, fewer beyond 20,000, and at least 1,500 steps.",
+        _TRAINING,
+        min=1,
+    ),
 ]
 BatchSize = Annotated[int | None, _option("N", f"Rows per step. By default {Options.batch_size}.", _TRAINING, min=1)]
 LearningRate = Annotated[

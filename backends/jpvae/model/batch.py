@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = Any  # an array of the engine's library
+from jpvae_core._xp import X
+
 Rows: TypeAlias = "slice | np.ndarray"
 
 
@@ -33,20 +34,20 @@ class Decoded(NamedTuple):
         return total
 
 
-class Inputs(NamedTuple):
+class Inputs(NamedTuple, Generic[X]):
     """A batch in an engine's own arrays (see ``Batch`` for what they are). Where every row is complete and there is one subset,
     ``masks`` is None; where all rows have one pattern of subsets it is (K, 1, M)."""
 
-    views: tuple[Array, ...]
-    targets: tuple[Array, ...]
-    masks: Array | None  # (K, B, M) or (K, 1, M)
-    weights: Array  # (K,)
-    posterior_noise: Array  # (B, sum n_i), or (K, B, noise_dim) for the fused posterior
-    completion_noise: Array  # (S, K - 1, B, noise_dim)
+    views: tuple[X, ...]
+    targets: tuple[X, ...]
+    masks: X | None  # (K, B, M) or (K, 1, M)
+    weights: X  # (K,)
+    posterior_noise: X  # (B, sum n_i), or (K, B, noise_dim) for the fused posterior
+    completion_noise: X  # (S, K - 1, B, noise_dim)
     own: tuple[list[tuple[int, Rows]], ...]  # of each view, as in ``Decoded``
     crossed: tuple[list[tuple[int, Rows]], ...]
-    row_weights: tuple[Array, ...]  # of each view, as in ``Decoded``
-    shares: tuple[Array, ...]  # (B,) of each view: 1 / (rows that have it) where observed, else 0
+    row_weights: tuple[X, ...]  # of each view, as in ``Decoded``
+    shares: tuple[X, ...]  # (B,) of each view: 1 / (rows that have it) where observed, else 0
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class Batch:
         return Decoded(own, crossed, joined if self.view_weights is None else self.view_weights[view] * joined)
 
     def inputs(
-        self, asarray: Callable[[np.ndarray], Array], *, ragged: bool = True, form: tuple[bool, bool] | None = None
-    ) -> Inputs:
+        self, asarray: Callable[[np.ndarray], X], *, ragged: bool = True, form: tuple[bool, bool] | None = None
+    ) -> Inputs[X]:
         """The batch as native arrays. asarray: the engine's; form: (uniform, masked) of all the batches of a stack, to which
         this one is brought; by default its own."""
         uniform, masked = (self.is_uniform, self.is_masked) if form is None else form

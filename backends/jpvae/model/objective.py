@@ -19,33 +19,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeAlias
 
 import numpy as np
 
 import jpvae_core as jc
+from jpvae_core._xp import X
 from jpvae_core.sampling import split_noise
 
-from .batch import Array, Batch, Inputs
+from .batch import Batch, Inputs
 from .model import Model
 
-Encode = Callable[[int, Array], tuple[Array, Array]]  # (view, x (B, c_i)) -> means and log-variances (B, n_i)
-Decode = Callable[[int, Array], Array]  # (view, z (R, n_i)) -> the likelihood's outputs (R, c_i)
+Encode: TypeAlias = Callable[[int, X], tuple[X, X]]  # (view, x (B, c_i)) -> means and log-variances (B, n_i)
+Decode: TypeAlias = Callable[[int, X], X]  # (view, z (R, n_i)) -> the likelihood's outputs (R, c_i)
 
 
-class Objective(NamedTuple):
+class Objective(NamedTuple, Generic[X]):
     """The loss and its parts, in nats per row; and the terms that they are sums of, to find one that is not finite."""
 
-    loss: Array  # ()
-    reconstruction: Array  # (M,), -log p(x_i | z_i) given all observed views, unweighted, over the rows that have it
-    kl: Array  # (), of all observed views, unweighted
-    means: tuple[Array, ...]  # (B, n_i) of each view
-    log_vars: tuple[Array, ...]
-    kl_by_row: Array  # (K, B)
-    log_probs: tuple[Array, ...]  # of each view: the own terms, then the cross terms, as in ``Decoded``
+    loss: X  # ()
+    reconstruction: X  # (M,), -log p(x_i | z_i) given all observed views, unweighted, over the rows that have it
+    kl: X  # (), of all observed views, unweighted
+    means: tuple[X, ...]  # (B, n_i) of each view
+    log_vars: tuple[X, ...]
+    kl_by_row: X  # (K, B)
+    log_probs: tuple[X, ...]  # of each view: the own terms, then the cross terms, as in ``Decoded``
 
     def by_row(
-        self, batch: Batch, numpy: Callable[[Array], np.ndarray], *, ragged: bool = True, always: bool = False
+        self, batch: Batch, numpy: Callable[[X], np.ndarray], *, ragged: bool = True, always: bool = False
     ) -> dict[str, np.ndarray]:
         """``Batch.by_row`` of these terms. numpy: the engine's; ragged, always: as the batch's inputs were made."""
         means, log_vars, log_probs = ([numpy(x) for x in each] for each in (self.means, self.log_vars, self.log_probs))
@@ -53,8 +54,8 @@ class Objective(NamedTuple):
 
 
 def negative_elbo(
-    model: Model, p: Mapping[str, Array], batch: Inputs, encode: Encode, decode: Decode, *, beta: Any, xp: Any
-) -> Objective:
+    model: Model, p: Mapping[str, X], batch: Inputs[X], encode: Encode[X], decode: Decode[X], *, beta: Any, xp: Any
+) -> Objective[X]:
     """The weighted negative ELBO of a batch. p: the raw parameters by name; beta: the KL's weight; xp: the array namespace."""
     B, K, views = batch.views[0].shape[0], batch.weights.shape[0], range(model.views)
     means, raw = zip(*(encode(i, batch.views[i]) for i in views), strict=True)
@@ -63,13 +64,13 @@ def negative_elbo(
     if model.posterior == "fused":
         q = jc.fuse(prior, means, log_vars, batch.masks, model.coordinates)
         kl = q.kl()  # (K, B)
-        z: Sequence[Array] = q.draw(batch.posterior_noise)  # (K, B, n_i)
+        z: Sequence[X] = q.draw(batch.posterior_noise)  # (K, B, n_i)
     else:
         kl = jc.kl_divergence(prior, means, log_vars, batch.masks)
         noise = split_noise(batch.posterior_noise, prior.dims)
         z = [jc.reparameterize(*each)[None, ...] for each in zip(means, log_vars, noise, strict=True)]  # one for all k
     kl = xp.reshape(kl, (K, B))
-    completed: Sequence[Array] = ()  # bound on either way: torch.compile does not look into a name that may be unbound
+    completed: Sequence[X] = ()  # bound on either way: torch.compile does not look into a name that may be unbound
     S = 1
     if K > 1 and batch.masks is not None:
         given = [xp.broadcast_to(one[-(K - 1) :, ...], (K - 1, *one.shape[1:])) for one in z]
@@ -85,20 +86,25 @@ def negative_elbo(
         wanted = [x[rows, :] for _, rows in own] + [x[rows, :] for _, rows in crossed for _ in range(S)]
         outputs = decode(i, xp.concat(latents))
         entries = model.likelihoods[i].log_prob(xp, outputs, xp.concat(wanted), model.own_parameters(p, i))
-        log_prob, at = xp.sum(entries, axis=-1), sum(one.shape[0] for one in latents[: len(own)])
-        terms = [log_prob[:at]]
-        for one in latents[len(own) :: S] if crossed else []:
-            size = one.shape[0]
-            terms.append(_log_mean_exp(xp, xp.reshape(log_prob[at : at + S * size], (S, size))))
-            at += S * size
-        joined = xp.concat(terms)
-        loss = loss - batch.row_weights[i] @ joined
-        reconstruction.append(-(batch.shares[i] @ joined[:B]))
-        log_probs.append(joined)
+        terms = _terms(xp, xp.sum(entries, axis=-1), [one.shape[0] for one in latents], len(own), S)
+        loss = loss - batch.row_weights[i] @ terms
+        reconstruction.append(-(batch.shares[i] @ terms[:B]))
+        log_probs.append(terms)
     return Objective(loss / B, xp.stack(reconstruction), by_subset[0] / B, means, log_vars, kl, tuple(log_probs))
 
 
-def _log_mean_exp(xp: Any, values: Array) -> Array:
+def _terms(xp: Any, log_prob: X, sizes: Sequence[int], own: int, S: int) -> X:
+    """The terms of what was decoded, parts of these sizes: log p of the first ``own`` parts' rows as it is, then log 1/S sum_s
+    of every S parts, which are one cross term's draws."""
+    at = sum(sizes[:own])
+    terms = [log_prob[:at]]
+    for size in sizes[own::S]:
+        terms.append(_log_mean_exp(xp, xp.reshape(log_prob[at : at + S * size], (S, size))))
+        at += S * size
+    return xp.concat(terms)
+
+
+def _log_mean_exp(xp: Any, values: X) -> X:
     """log 1/S sum_s exp of (S, R) -> (R,), without overflow; for S = 1 the number itself."""
     if values.shape[0] == 1:
         return values[0, :]

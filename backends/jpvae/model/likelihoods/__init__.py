@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from jpvae_core._xp import Array
+
 from ...errors import ConfigError
 from .bernoulli import Bernoulli
+from .by_column import observed_moments, over_rows
 from .categorical import Categorical
 from .counts import Counts
-from .family import Array, Floats, Likelihood, observed_moments, over_rows
+from .family import Floats, Likelihood
 from .gaussian import Gaussian
 from .marginal import Marginal
 from .mixed import Mixed

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood
+from jpvae_core._xp import X
+
+from .family import Floats, Likelihood
 
 
 class Bernoulli(Likelihood):
@@ -29,7 +31,7 @@ class Bernoulli(Likelihood):
         """In [0, 1]."""
         return (values >= 0) & (values <= 1)
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """l (x - h) - log(1 + e^-|l|), h = 1 where l > 0, else 0: autograd's slope of the first term is 0 where x is h.
 
         -|l| is l - h l - h l: at l = 0 its slope is 1, and the whole's is x - 1/2, as it should be.
@@ -37,15 +39,13 @@ class Bernoulli(Likelihood):
         h = xp.astype(outputs > 0, outputs.dtype)
         return outputs * (x - h) - xp.log1p(xp.exp(outputs - h * outputs - h * outputs))
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """d log p/dl = x (1 - p) - (1 - x) p, the data less their mean, with p and 1 - p each to a few eps of itself."""
         size = xp.abs(outputs)
         one, zero = xp.exp(0.5 * (outputs - size)), xp.exp(-0.5 * (outputs + size))  # p and 1 - p, times 1 + e^-|l|
         return cotangent * ((x * zero - (1.0 - x) * one) / (1.0 + xp.exp(-size))), {}
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """The probability of a one, 1/(1 + e^-l) or e^l/(1 + e^l): no exponential overflows; rare events keep their digits."""
         size = xp.abs(outputs)
         return xp.exp(0.5 * (outputs - size)) / (1.0 + xp.exp(-size))

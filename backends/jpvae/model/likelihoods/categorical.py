@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood
+from jpvae_core._xp import X
+
+from .family import Floats, Likelihood
 
 
 class Categorical(Likelihood):
@@ -39,14 +41,12 @@ class Categorical(Likelihood):
         whole = np.abs(total - 1.0) <= 1e-6
         return ((groups >= 0) & (groups <= 1) & whole).reshape(values.shape)
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """x_k log p_k."""
         _, shifted, _, rest = self._largest(xp, outputs)
         return x * xp.reshape(shifted - xp.log1p(rest), outputs.shape)
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """With weighted counts n_k = cotangent_k x_k: d/dl_j = n_j (1 - p_j) - p_j sum_{k != j} n_k."""
         top, _, e, rest = self._largest(xp, outputs)
         n = self._grouped(xp, cotangent * x + xp.zeros_like(outputs))
@@ -54,7 +54,7 @@ class Categorical(Likelihood):
         others = top * (rest / (1.0 + rest)) + (1.0 - top) * (1.0 - p)
         return xp.reshape(n * others - p * (xp.sum(n, axis=-1, keepdims=True) - n), outputs.shape), {}
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """The probabilities p_k."""
         _, _, e, rest = self._largest(xp, outputs)
         return xp.reshape(e / (1.0 + rest), outputs.shape)
@@ -71,7 +71,7 @@ class Categorical(Likelihood):
         level = np.argmax(reached > u, axis=-1)
         return (np.arange(p.shape[-1]) == level[..., None]).astype(mean.dtype).reshape(mean.shape)
 
-    def _largest(self, xp: Any, outputs: Array) -> tuple[Array, Array, Array, Array]:
+    def _largest(self, xp: Any, outputs: X) -> tuple[X, X, X, X]:
         """Of each group: which columns are the largest (0 or 1), l - l_t, its exponential, and R (..., G, 1).
 
         Equal ones each add 1 to R but for one of them, and autograd's slope of max, shared among them, is right for all.
@@ -85,7 +85,7 @@ class Categorical(Likelihood):
         # Where one is the largest alone, l_t - l_t is 0, as is its slope: autograd would add rounding errors to it.
         return top, shifted * (1.0 - top * xp.astype(equal == 1.0, e.dtype)), e, rest
 
-    def _grouped(self, xp: Any, values: Array) -> Array:
+    def _grouped(self, xp: Any, values: X) -> X:
         """(..., G K) -> (..., G, K)."""
         K = self.levels or values.shape[-1]
         return xp.reshape(values, (*values.shape[:-1], values.shape[-1] // K, K))

@@ -17,7 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood, observed_moments, over_rows
+from jpvae_core._xp import X
+
+from .by_column import observed_moments, over_rows
+from .family import Floats, Likelihood
 
 _BOUND = 30.0
 _LARGEST = 1e12  # count: e^27.6, within the bound's reach
@@ -31,10 +34,10 @@ class CountDistribution(Protocol):
     def parameters(self, features: int) -> dict[str, Floats]:
         """As of a likelihood."""
 
-    def log_pmf(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> Array:
+    def log_pmf(self, xp: Any, x: X, m: X, own: Mapping[str, X]) -> X:
         """log p(x) with mean e^m."""
 
-    def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+    def slopes(self, xp: Any, x: X, m: X, own: Mapping[str, X]) -> tuple[X, dict[str, X]]:
         """d log p/dm, and d log p/d(own) per entry."""
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
@@ -101,20 +104,18 @@ class Counts(Likelihood):
         """o with e^{b tanh(o / b)} = t; a column of zeros starts at a thousandth of a count."""
         return _BOUND * np.arctanh(np.log(np.maximum(np.expm1(location), 1e-3)) / _BOUND)
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """The distribution's log p(x), in nats."""
         return self.distribution.log_pmf(xp, x[..., :-1], _log_rate(xp, outputs, x), own)
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """The distribution's slopes; d(log lambda)/do = 1 - tanh^2."""
         slope, own_slopes = self.distribution.slopes(xp, x[..., :-1], _log_rate(xp, outputs, x), own)
         e = xp.exp(-2.0 / _BOUND * xp.abs(outputs))
         bounded = 4.0 * e / ((1.0 + e) * (1.0 + e))
         return cotangent * slope * bounded, {k: over_rows(xp, cotangent * v) for k, v in own_slopes.items()}
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """lambda, at the row's size factor, or 1."""
         return xp.exp(_log_rate(xp, outputs, x))
 
@@ -135,7 +136,7 @@ class Counts(Likelihood):
         return self.distribution.draw(mean, own, rng).astype(mean.dtype, copy=False)
 
 
-def _log_rate(xp: Any, outputs: Array, x: Array | None) -> Array:
+def _log_rate(xp: Any, outputs: X, x: X | None) -> X:
     log_rate = _BOUND * xp.tanh(outputs / _BOUND)
     return log_rate if x is None else log_rate + x[..., -1:]
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from jpvae_core._xp import X
+
 from ...errors import ViewError
 
-Array = Any
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
@@ -62,8 +63,8 @@ class Likelihood:
     (array([2., 7.]), array([1., 2.]))
     >>> family.draw(mean, own, np.random.default_rng(0)).shape, family.draw_many(mean, own, np.random.default_rng(0)).shape
     ((2, 2), (2, 2))
-    >>> family.log_units(scale).round(4)
-    array([0.    , 0.6931])
+    >>> family.log_units(scale).round(4), family.normal_noise(2)
+    (array([0.    , 0.6931]), {'log_var': array([0, 1])})
     """
 
     name: str
@@ -121,6 +122,19 @@ class Likelihood:
         dict of int arrays
         """
         return {name: np.arange(features) for name in self.parameters(features)}
+
+    def normal_noise(self, features: int) -> dict[str, np.ndarray]:
+        """Those of ``own_columns`` that are the log-variances of normal noise around the mean.
+
+        Parameters
+        ----------
+        features : int
+
+        Returns
+        -------
+        dict of int arrays
+        """
+        return {}
 
     def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
         """The values in a target, and which of them were observed.
@@ -294,7 +308,7 @@ class Likelihood:
         """
         return np.zeros(len(location))
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """log p(x | z) of every entry, in nats of the target's units.
 
         Parameters
@@ -313,9 +327,7 @@ class Likelihood:
         """
         raise NotImplementedError
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """For engines without autograd: sum of cotangent * log_prob, differentiated in ``outputs`` and in each of ``own``.
 
         Parameters
@@ -330,7 +342,7 @@ class Likelihood:
         """
         raise NotImplementedError
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """E[x | z] in the target's units.
 
         Parameters
@@ -390,54 +402,3 @@ class Likelihood:
         array (..., B, c)
         """
         return self.draw(mean, own, rng)
-
-
-def over_rows(xp: Any, entries: Array) -> Array:
-    """Sum over all axes but the last: a feature's own parameter serves all rows.
-
-    Parameters
-    ----------
-    xp : array-API namespace
-    entries : array (..., B, c)
-
-    Returns
-    -------
-    array (c,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from jpvae.model.likelihoods import over_rows
-    >>> over_rows(np, np.ones((3, 2)))
-    array([3., 3.])
-    """
-    return xp.sum(entries, axis=tuple(range(entries.ndim - 1)))
-
-
-def observed_moments(values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the observed cells, in float64; a constant column keeps scale 1.
-
-    Parameters
-    ----------
-    values : array (N, c)
-        NaN where a cell is left out.
-    observed : bool array (N,)
-
-    Returns
-    -------
-    location, scale : arrays (c,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from jpvae.model.likelihoods import observed_moments
-    >>> observed_moments(np.asarray([[1.0, 5.0], [3.0, 5.0], [9.0, 9.0]]), np.asarray([True, True, False]))
-    (array([2., 5.]), array([1., 1.]))
-    """
-    rows = values[observed].astype(np.float64)
-    seen = ~np.isnan(rows)
-    where: Any = True if seen.all() else seen  # NumPy adds in another order where there is something to leave out
-    scale = rows.std(axis=0, where=where)
-    # Where nothing varies, the deviation may be a rounding error instead of 0.
-    varies = rows.max(axis=0, where=where, initial=-np.inf) != rows.min(axis=0, where=where, initial=np.inf)
-    return rows.mean(axis=0, where=where), np.where(varies & (scale > 0), scale, 1.0)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
-from jpvae_core._xp import Array
+from jpvae_core._xp import Array, X
 
 _SHIFT = 8
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)  # B_2k / (2k (2k - 1))
@@ -28,24 +28,24 @@ _SLOPES = tuple((2 * k + 1) * c for k, c in enumerate(_STIRLING))  # S'(z) = -(1
 _NEAR = 0.25
 
 
-def stirling_error_rise(xp: Any, z: Array, n: Array) -> Array:
+def stirling_error_rise(xp: Any, z: X, n: X) -> X:
     """delta(z + n) - delta(z), z > 0, n >= 0: to a few eps of delta(z) for z >= 8, of log(1/z) + 8 below; 0 where n is."""
     low = xp.astype(z < _SHIFT, z.dtype)
     return _error(xp, z + n, low) - _error(xp, z, low)
 
 
-def stirling_error_rise_slope(xp: Any, z: Array, n: Array) -> Array:
+def stirling_error_rise_slope(xp: Any, z: X, n: X) -> X:
     """delta'(z + n) - delta'(z)."""
     low = xp.astype(z < _SHIFT, z.dtype)
     return _error_slope(xp, z + n, low) - _error_slope(xp, z, low)
 
 
-def log_factorial_rest(xp: Any, x: Array) -> Array:
+def log_factorial_rest(xp: Any, x: X) -> X:
     """log x! - (x log x - x) = log(2 pi x)/2 + delta(x), x >= 1: what a count's probability needs of x!."""
     return 0.5 * xp.log(x) + 0.5 * math.log(2.0 * math.pi) + _error(xp, x, 1.0)
 
 
-def log1p_rest(xp: Any, v: Array, log: Array) -> Array:
+def log1p_rest(xp: Any, v: X, log: X) -> X:
     """log(1 + v) - v, v > -1, given log(1 + v): about -v^2/2, to a few eps of itself, as is its slope -v/(1 + v) by autograd.
 
     Where |v| <= 1/4, with u = v/(2 + v): log(1 + v) = 2 atanh u and v - 2u = u v, so that it is
@@ -58,7 +58,7 @@ def log1p_rest(xp: Any, v: Array, log: Array) -> Array:
     return u * (2.0 * square * _horner(_ATANH[: 4 if _single(xp, v) else 9], square) - n) + (1.0 - near) * (log - v)
 
 
-def _error(xp: Any, z: Array, low: Array | float) -> Array:
+def _error(xp: Any, z: X, low: X | float) -> X:
     """delta(z), by the second line where low is 1, by the first where it is 0."""
     shift = _SHIFT * low
     y = 1.0 / (z + shift)
@@ -70,7 +70,7 @@ def _error(xp: Any, z: Array, low: Array | float) -> Array:
     return series + low * ((z + 0.5) * xp.log1p(_SHIFT / z) - _SHIFT - xp.log(product))
 
 
-def _error_slope(xp: Any, z: Array, low: Array | float) -> Array:
+def _error_slope(xp: Any, z: X, low: X | float) -> X:
     Y, y = z + _SHIFT, 1.0 / (z + _SHIFT * low)
     shift = xp.log1p(_SHIFT / z) - _SHIFT * (z + 0.5) / (z * Y)
     for j in range(1, _SHIFT):
@@ -78,13 +78,13 @@ def _error_slope(xp: Any, z: Array, low: Array | float) -> Array:
     return -y * y * _horner(_SLOPES[: 3 if _single(xp, z) else 8], y * y) + low * shift
 
 
-def _horner(coefficients: tuple[float, ...], w: Array) -> Array:
+def _horner(coefficients: tuple[float, ...], w: X) -> X:
     """c_0 + c_1 w + c_2 w^2 + ..."""
     *others, last = coefficients
     total: Any = last
     for c in reversed(others):
         total = c + w * total
-    return cast(Array, total)
+    return cast(X, total)
 
 
 def _single(xp: Any, x: Array) -> bool:

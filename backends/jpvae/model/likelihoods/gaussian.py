@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood, observed_moments, over_rows
+from jpvae_core._xp import X
+
+from .by_column import observed_moments, over_rows
+from .family import Floats, Likelihood
 
 
 class Gaussian(Likelihood):
@@ -25,24 +28,26 @@ class Gaussian(Likelihood):
         """A log-variance per feature, from 0: data are standardised."""
         return {"log_var": np.zeros(features)}
 
+    def normal_noise(self, features: int) -> dict[str, np.ndarray]:
+        """Every column's."""
+        return self.own_columns(features)
+
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the observed cells; a constant column keeps scale 1."""
         return observed_moments(values, observed)
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """-((x - mean)^2 / var + log var + log 2 pi) / 2 per entry."""
         residual, log_var = x - outputs, own["log_var"]
         return -0.5 * (residual * residual * xp.exp(-log_var) + log_var + math.log(2.0 * math.pi))
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """r = x - mean: d/d(mean) = r/var; d/d(log var) = (r^2/var - 1)/2, summed over the rows, which all share it."""
         residual = x - outputs
         slope = residual * xp.exp(-own["log_var"])  # r/var
         return cotangent * slope, {"log_var": over_rows(xp, 0.5 * cotangent * (residual * slope - 1.0))}
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """The decoder's output."""
         return outputs
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood
+from jpvae_core._xp import X
+
+from .family import Floats, Likelihood
 
 
 class Marginal(Likelihood):
@@ -37,6 +39,10 @@ class Marginal(Likelihood):
     def own_columns(self, features: int) -> dict[str, np.ndarray]:
         """The family's."""
         return self.family.own_columns(features)
+
+    def normal_noise(self, features: int) -> dict[str, np.ndarray]:
+        """The family's."""
+        return self.family.normal_noise(features)
 
     def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
         """The family's, and the bits."""
@@ -85,19 +91,17 @@ class Marginal(Likelihood):
         """The family's."""
         return self.family.initial_outputs(location, scale)
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """b log p."""
         c = outputs.shape[-1]
         return x[..., -c:] * self.family.log_prob(xp, outputs, x[..., :-c], own)
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """The family's, with the cotangent b times what it was."""
         c = outputs.shape[-1]
         return self.family.log_prob_vjp(xp, outputs, x[..., :-c], own, cotangent * x[..., -c:])
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """The family's."""
         return self.family.mean(xp, outputs, None if x is None else x[..., : -outputs.shape[-1]])
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood
+from jpvae_core._xp import X
+
+from .family import Floats, Likelihood
 
 
 class Mixed(Likelihood):
@@ -57,9 +59,16 @@ class Mixed(Likelihood):
 
     def own_columns(self, features: int) -> dict[str, np.ndarray]:
         """Those of all parts."""
+        return self._placed(lambda family, features: family.own_columns(features))
+
+    def normal_noise(self, features: int) -> dict[str, np.ndarray]:
+        """Those of all parts."""
+        return self._placed(lambda family, features: family.normal_noise(features))
+
+    def _placed(self, of_part: Callable[[Likelihood, int], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         for k, family, columns, _ in self._parts():
-            own = family.own_columns(columns.stop - columns.start)
+            own = of_part(family, columns.stop - columns.start)
             found |= {f"{k}.{name}": columns.start + at for name, at in own.items()}
         return found
 
@@ -107,17 +116,15 @@ class Mixed(Likelihood):
         """Part by part."""
         return self._joined(lambda family, c, _: family.initial_outputs(location[c], scale[c]))
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """Part by part."""
         parts = [family.log_prob(xp, outputs[..., c], x[..., t], self._own(k, own)) for k, family, c, t in self._parts()]
         return xp.concat(parts, axis=-1)
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """Part by part."""
-        bars: list[Array] = []
-        own_bars: dict[str, Array] = {}
+        bars: list[X] = []
+        own_bars: dict[str, X] = {}
         for k, family, c, t in self._parts():
             part = cotangent if cotangent.shape[-1] == 1 else cotangent[..., c]
             bar, own_bar = family.log_prob_vjp(xp, outputs[..., c], x[..., t], self._own(k, own), part)
@@ -125,7 +132,7 @@ class Mixed(Likelihood):
             own_bars |= {f"{k}.{name}": v for name, v in own_bar.items()}
         return xp.concat(bars, axis=-1), own_bars
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """Part by part."""
         means = [family.mean(xp, outputs[..., c], None if x is None else x[..., t]) for _, family, c, t in self._parts()]
         return xp.concat(means, axis=-1)

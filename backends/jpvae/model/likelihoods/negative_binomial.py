@@ -29,7 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats
+from jpvae_core._xp import X
+
+from .family import Floats
 from .gamma import log1p_rest, log_factorial_rest, stirling_error_rise, stirling_error_rise_slope
 from .poisson import poisson_draws
 
@@ -43,7 +45,7 @@ class NegativeBinomial:
         """log phi per feature, from log 1/e: of the size that sequencing data have."""
         return {"log_dispersion": np.full(features, -1.0)}
 
-    def log_pmf(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> Array:
+    def log_pmf(self, xp: Any, x: X, m: X, own: Mapping[str, X]) -> X:
         """The log-probability above."""
         phi, r = xp.exp(own["log_dispersion"]), xp.exp(-own["log_dispersion"])
         mu = xp.exp(m)
@@ -55,7 +57,7 @@ class NegativeBinomial:
         rest = stirling_error_rise(xp, r, x) - 0.5 * of_x - there * log_factorial_rest(xp, counted)
         return main + rest - (1.0 - there) * (mu / (1.0 + t))
 
-    def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+    def slopes(self, xp: Any, x: X, m: X, own: Mapping[str, X]) -> tuple[X, dict[str, X]]:
         """d/dm and d/d(log phi) as above."""
         phi, r = xp.exp(own["log_dispersion"]), xp.exp(-own["log_dispersion"])
         mu = xp.exp(m)

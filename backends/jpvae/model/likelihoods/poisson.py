@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats
+from jpvae_core._xp import X
+
+from .family import Floats
 from .gamma import log_factorial_rest
 
 
@@ -25,13 +27,13 @@ class Poisson:
         """None."""
         return {}
 
-    def log_pmf(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> Array:
+    def log_pmf(self, xp: Any, x: X, m: X, own: Mapping[str, X]) -> X:
         """x (d - (e^d - 1)) - T."""
         counted, there = xp.maximum(x, xp.ones_like(x)), xp.minimum(x, xp.ones_like(x))
         d = m - xp.log(counted)
         return there * (counted * (d - xp.expm1(d)) - log_factorial_rest(xp, counted)) - (1.0 - there) * xp.exp(m)
 
-    def slopes(self, xp: Any, x: Array, m: Array, own: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+    def slopes(self, xp: Any, x: X, m: X, own: Mapping[str, X]) -> tuple[X, dict[str, X]]:
         """d/dm = x - e^m."""
         return x - xp.exp(m), {}
 

@@ -20,7 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from .family import Array, Floats, Likelihood, observed_moments, over_rows
+from jpvae_core._xp import X
+
+from .by_column import observed_moments, over_rows
+from .family import Floats, Likelihood
 
 _NU = 4.0
 _CONSTANT = math.lgamma((_NU + 1.0) / 2.0) - math.lgamma(_NU / 2.0) - 0.5 * math.log(_NU * math.pi)
@@ -51,7 +54,7 @@ class StudentT(Likelihood):
         """arsinh(x)."""
         return np.arcsinh(targets)
 
-    def log_prob(self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array]) -> Array:
+    def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """The log-density above."""
         half = xp.abs(0.5 * (x - outputs) * xp.exp(-own["log_scale"]))  # |r| / sqrt(nu)
         one = xp.ones_like(half)
@@ -59,9 +62,7 @@ class StudentT(Likelihood):
         ratio = small / large  # 1 + h^2 is large^2 (1 + ratio^2), and h^2 may overflow
         return _CONSTANT - own["log_scale"] - (_NU + 1.0) * (0.5 * xp.log1p(ratio * ratio) + xp.log(large))
 
-    def log_prob_vjp(
-        self, xp: Any, outputs: Array, x: Array, own: Mapping[str, Array], cotangent: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """w = (nu + 1)/(nu + r^2): d/d(mean) = w r / sigma, d/d(log sigma) = w r^2 - 1; without r^2, which may overflow."""
         per_unit = xp.exp(-own["log_scale"])
         r = (x - outputs) * per_unit
@@ -72,7 +73,7 @@ class StudentT(Likelihood):
         in_scale = _NU * (square - per) / below
         return cotangent * ((_NU + 1.0) * s / below) * per_unit, {"log_scale": over_rows(xp, cotangent * in_scale)}
 
-    def mean(self, xp: Any, outputs: Array, x: Array | None = None) -> Array:
+    def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """The decoder's output."""
         return outputs
 
