@@ -92,6 +92,14 @@ def test_what_was_found():
     assert "MoPoE is last in all three scores" in text
     assert all(max(means, key=lambda m, k=k: means[m][k]) == "mopoe" for k in SCORES)
     assert "CVAE trains in a third of JPVAE's time" in text
+    assert "with three seen, the regressors have the best joint score as well" in text
+    for pattern in (p for p in quadrants_page.GLYPHS if p.count("1") == 3):
+        assert min(means, key=lambda m, p=pattern: score(m, p, "joint")) == "regressor"
+    for pattern in (p for p in quadrants_page.GLYPHS if p.count("1") == 1):
+        assert min(means, key=lambda m, p=pattern: score(m, p, "joint")) == "jpvae"
+    assert "The regressors have six times JPVAE's parameters" in text
+    parameters = {case["method"]: case["parameters"] for case in KEPT["cases"]}
+    assert 5.5 < parameters["regressor"] / parameters["jpvae"] < 6.5
     seconds = {m: mean(case["seconds"] for case in KEPT["cases"] if case["method"] == m) for m in means}
     assert 0.25 < seconds["cvae"] / seconds["jpvae"] < 0.4
 

@@ -1,4 +1,4 @@
-"""Images: files that are damaged or not MNIST are refused by name; halves and quadrants are such; the carried digits are fixed."""
+"""Images: files that are damaged or not MNIST are refused by name; views are cut as they should be; the carried digits are fixed."""
 
 import gzip
 import hashlib
@@ -85,7 +85,8 @@ def fashion(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_where_fashion_mnist_is_absent_the_message_says_what_to_install(fashion):
+@pytest.mark.usefixtures("fashion")
+def test_where_fashion_mnist_is_absent_the_message_says_what_to_install():
     with pytest.raises(MissingDependency, match=r"t10k-images.*fashion-mnist.*debian.*apt-get install dataset-fashion-mnist"):
         data.fashion_mnist("test")
 
@@ -115,7 +116,7 @@ def test_fashion_mnist(split, count):
     except MissingDependency as reason:
         pytest.skip(str(reason))
     assert (images.shape, images.dtype) == ((count, 28, 28), np.uint8)
-    # Published facts: mean and standard deviation of the training pixels, which everybody normalises with, are 0.2860 and 0.3530.
+    # Published facts: the training pixels' mean and standard deviation, which everybody normalises with.
     if split == "train":
         assert images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
         assert images.std() / 255 == pytest.approx(0.3530, abs=5e-5)

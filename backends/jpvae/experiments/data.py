@@ -117,7 +117,7 @@ def halves(images: np.ndarray) -> list[np.ndarray]:
 
 
 def quadrants(images: np.ndarray) -> list[np.ndarray]:
-    """Four views of each image: upper left, upper right, lower left, lower right. (N, 28, 28) bytes -> four (N, 196) in [0, 1]."""
+    """Four views of an image: upper left and right, lower left and right. (N, 28, 28) bytes -> four (N, 196) in [0, 1]."""
     grey = images.astype(np.float32) / np.float32(255)
     return [grey[:, i : i + 14, j : j + 14].reshape(len(grey), -1) for i in (0, 14) for j in (0, 14)]
 
