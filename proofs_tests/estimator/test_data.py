@@ -1,4 +1,4 @@
-"""Images: files that are damaged or not MNIST are refused by name; views are cut as they should be; the carried digits are fixed."""
+"""Images: damaged files and files of other images are refused by name; views are cut where they should be; carried digits stay."""
 
 import gzip
 import hashlib

@@ -15,10 +15,10 @@ from jpvae.errors import MissingDependency
 
 GREYS = np.array([0.15, 0.35, 0.65, 0.85], np.float32)  # of the four quadrants
 SMALL = {
-    "jpvae": {"latent_dims": 2, "hidden": [8], "learning_rate": 0.05},
-    "regressor": {"hidden": [8], "rate": 0.05},
-    "cvae": {"latents": 2, "hidden": [8], "rate": 0.05},
-    "mopoe": {"latents": 2, "hidden": [8], "rate": 0.05},
+    "jpvae": {"latent_dims": 2, "hidden": [8], "learning_rate": 0.03},
+    "regressor": {"hidden": [8], "rate": 0.03},
+    "cvae": {"latents": 2, "hidden": [8], "rate": 0.03},
+    "mopoe": {"latents": 2, "hidden": [8], "rate": 0.03},
 }
 
 
@@ -94,7 +94,7 @@ def test_black_and_white_has_the_grey_levels_as_probabilities():
 def fills():
     """Every method, fitted to images whose quadrants have a grey level each."""
     x = np.broadcast_to(GREYS[None, :, None], (64, 4, peers.PIXELS)).copy()
-    options = {"steps": 60, "seed": 0, "device": "cpu"}
+    options = {"steps": 120, "seed": 0, "device": "cpu"}
     found = {m: quadrants.fit_peer(m, x, SMALL[m], **options)[0] for m in ("regressor", "cvae", "mopoe")}
     return found | {"jpvae": quadrants.fit_jpvae(x, SMALL["jpvae"], **options)[0]}
 
