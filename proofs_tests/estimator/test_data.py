@@ -1,4 +1,4 @@
-"""Images: damaged files and files of other images are refused by name; views are cut where they should be; carried digits stay."""
+"""Images: damaged and other files are refused by name; views are cut as they should be; the carried digits are fixed."""
 
 import gzip
 import hashlib
