@@ -21,6 +21,8 @@ class Stream(IntEnum):
     CLASSIFIER = 9  # of the paper's experiment: their initial weights, and the order of the images
     RESAMPLE = 10  # which of the weighted draws are taken, and what completes them
     DONORS = 12  # which of the nearest donors gives its value
+    SHRINKAGE = 14  # what a missing view's latents are drawn with where the others are trusted less than the model does
+    TAILS = 15  # the scale of a row's draw, where errors have longer tails than a normal distribution
     BOOTSTRAP = 13  # which rows, some of them several times, a model is trained on
     CALIBRATION = 11  # of held-out rows: which views are seen when one is hidden, and the values drawn for it
 

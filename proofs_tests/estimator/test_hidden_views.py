@@ -16,10 +16,13 @@ ENGINE = SimpleNamespace(numpy=np.asarray, asarray=np.asarray, xp=np)
 
 
 def predictor(views, **more):
-    """Views of one column whose variance is learned."""
+    """Views of one column whose variance is learned, and is not taken for that of a normal distribution."""
     family = SimpleNamespace(
-        own_columns=lambda features: {"log_var": np.arange(features)}, cells=lambda x, _: (x, ~np.isnan(x))
+        own_columns=lambda features: {"log_var": np.arange(features)},
+        normal_noise=lambda _: {},
+        cells=lambda x, _: (x, ~np.isnan(x)),
     )
+    more |= {"fresh": lambda *_: None, "shrunk": lambda _, z, *__: z}
     model = SimpleNamespace(likelihoods=(family,) * views, features=(1,) * views)
     p = {f"likelihood.{j}.log_var": np.zeros(1) for j in range(views)}
     return SimpleNamespace(seed=0, model=model, p=p, own=[{"log_var": np.zeros(1)}] * views, engine=ENGINE, xp=np, **more)
@@ -31,7 +34,7 @@ def hidden_of(observed, monkeypatch):
 
     def note(_, view, views, had, seen):
         found[view] = (views[0][:, 0].astype(int), had, seen)
-        return SimpleNamespace(shifts=lambda: np.zeros(1), widening=lambda _: 0.0)
+        return SimpleNamespace(sums=lambda: (np.zeros(0), np.zeros(0)), found=lambda _: {})
 
     monkeypatch.setattr(calibration, "_Hidden", note)
     rows = np.arange(len(observed), dtype=float)[:, None]
@@ -71,14 +74,10 @@ def test_where_another_row_has_nothing_of_it_all_else_is_seen(monkeypatch):
 
 
 def test_what_is_learned_is_moved_by_both_shifts_and_keeps_its_dtype(monkeypatch):
-    made = predictor(2)
-    made.p = {"likelihood.0.log_var": np.float32([1.0]), "likelihood.1.log_var": np.float32([2.0])}
-    ways = {0: ([0.5], 0.25), 1: ([-1.0], 2.0)}
-    monkeypatch.setattr(
-        calibration,
-        "_Hidden",
-        lambda _, j, *__: SimpleNamespace(shifts=lambda: np.array(ways[j][0]), widening=lambda shifts: ways[j][1] + shifts[0]),
-    )
+    made, ways = predictor(2), {0: ([0.5], 0.25), 1: ([-1.0], 2.0)}
+    made.own = [{"log_var": np.float32([1.0])}, {"log_var": np.float32([2.0])}]
+    monkeypatch.setattr(calibration._Hidden, "shifts", lambda self: np.array(ways[self.view][0]))
+    monkeypatch.setattr(calibration._Hidden, "widening", lambda self, shifts: ways[self.view][1] + shifts[0])
     found = calibrated(made, [np.zeros((4, 1))] * 2, np.ones((4, 2), dtype=bool))
     assert {name: x.tolist() for name, x in found.items()} == {"likelihood.0.log_var": [2.25], "likelihood.1.log_var": [2.0]}
     assert all(x.dtype == np.float32 for x in found.values())
@@ -117,7 +116,7 @@ def test_cells_inside_are_counted_by_their_rank_and_ties_halved(lost, step):
 def test_where_no_cell_is_there_nothing_is_moved(there):
     """The first column has a variance and no cell, or one that prefers the largest shift; the second one has no parameter."""
     hidden = one_view(np.array([0.0]), np.arange(DRAWS) - 39.0)
-    hidden.features, hidden.columns = 2, {"log_var": np.arange(1)}
+    hidden.features, hidden.other = 2, np.arange(1)
     chance = [-1.0, -2.0]
 
     def log_prob(*given):
@@ -130,7 +129,7 @@ def test_where_no_cell_is_there_nothing_is_moved(there):
 def test_a_column_without_cells_follows_the_view_s_others():
     """Both have a variance; the first has no cell, the second prefers the largest shift."""
     hidden = one_view(np.array([0.0]), np.arange(DRAWS) - 39.0)
-    hidden.features, hidden.columns = 2, {"log_var": np.arange(2)}
+    hidden.features, hidden.other = 2, np.arange(2)
     hidden.family.log_prob = lambda *given: np.full((16, 3, 2), [0.0, given[3]["log_var"][0] - 10.0])
     assert hidden.shifts().tolist() == [SHIFTS[-1]] * 2
 
@@ -139,7 +138,7 @@ def test_a_column_without_cells_follows_the_view_s_others():
 def test_a_shift_under_which_numbers_overflow_is_none(overflow):
     """The likelihood rises with the shift, up to 3; beyond that it is no number."""
     hidden = one_view(np.array([0.0]), np.arange(DRAWS) - 39.0)
-    hidden.features, hidden.columns = 1, {"log_var": np.arange(1)}
+    hidden.features, hidden.other = 1, np.arange(1)
 
     def log_prob(*given):
         shift = given[3]["log_var"][0]

@@ -12,6 +12,7 @@ from synthetic import fitted, three_views
 from jpvae import JPVAE
 from jpvae.errors import ConfigError, NotFitted
 from jpvae.inference import filling, predictor
+from jpvae.inference.predictive import Predictive
 from jpvae.inference.predictor import Predictor
 from jpvae.inference.threads import with_its_threads
 from jpvae.option_values import member_seed
@@ -26,7 +27,7 @@ class Member:
 
     def __init__(self, number, others=()):
         self.number, self.members, self.asked = number, (self, *others), []
-        self.model = SimpleNamespace(features=(1, 2))
+        self.model, self.predictive = SimpleNamespace(features=(1, 2)), (Predictive(), Predictive())
 
     def blocks(self, views, observed, *, drawing=True):
         assert drawing

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
+from ..inference.predictive import HEAD, PARTS, plausible
 from ..model.model import Model
 
 Arrays = Mapping[str, np.ndarray]
@@ -30,6 +31,8 @@ def fits(tensors: Arrays, model: Model) -> bool:
         n = sum(model.latent_dims)
         expected |= {"moments.mean": (n,), "moments.covariance": (n, n)}
     heads = [f"member.{k}." for k in range(1, members_in(tensors) + 1)]
+    corrections = {f"{HEAD}{i}.{part}" for i in range(model.views) for part in PARTS}
+    expected |= {name: (1,) for head in ("calibrated.", *heads) for one in corrections if (name := head + one) in tensors}
     expected |= {f"{head}{name}": shape for head in heads for name, shape in shapes.items()}
     own = {head: _own(tensors, head, model) for head in ("parameters.", "best.", *heads)}
     if own["best."] not in ({}, own["parameters."]) or any(own[head] != own["parameters."] for head in heads):
@@ -74,6 +77,8 @@ def check_numbers(tensors: Arrays, model: Model, path: str) -> None:
             raise CheckpointError(f"{path!r}: its array {name!r} has dtype {x.dtype}; expected float32 or float64")
         if not np.isfinite(x).all():
             raise CheckpointError(f"{path!r}: its array {name!r} has an entry that is not finite; the file is damaged")
+        if HEAD in name and not plausible(name.rpartition(".")[2], x):
+            raise CheckpointError(f"{path!r}: its array {name!r} is {x}, which no training can find; the file is damaged")
         if name.startswith("scaling.") and name.endswith(".scale") and not (x > 0).all():
             raise CheckpointError(f"{path!r}: its array {name!r} has an entry that is not positive; the file is damaged")
 

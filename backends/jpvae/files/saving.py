@@ -18,6 +18,7 @@ from ..engines import AUTO, nameable
 from ..errors import CheckpointError, ConfigError, JPVAEWarning
 from ..fitted import Arrays, Fitted
 from ..inference.latent_report import LatentReport
+from ..inference.predictive import HEAD
 from ..model.likelihoods import UnknownLikelihood, names_in
 from ..model.likelihoods.registry import check_kept, source_of, title
 from ..model.model import Model
@@ -52,7 +53,7 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
     """
     check_families(fitted)
     best = progress.best
-    tensors = {f"parameters.{name}": x for name, x in fitted.parameters.items()}
+    tensors = {f"{_head(name)}{name}": x for name, x in fitted.parameters.items()}
     tensors |= {f"adam.{name}": x for name, x in (progress.optimizer or {}).items()}
     for i, (location, scale) in enumerate(fitted.scaling):
         tensors |= {f"scaling.{i}.location": location, f"scaling.{i}.scale": scale}
@@ -80,6 +81,11 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
         header["window"] = progress.window
     header |= {"families": sources} if (sources := _sources(fitted.model)) else {}
     checkpoints.save(path, tensors, header, check=lambda written: _fitted(written, *checkpoints.load(written)))
+
+
+def _head(name: str) -> str:
+    """Of a parameter in a file: what calibration alone gives is no part of the model's layout."""
+    return "calibrated." if name.startswith(HEAD) else "parameters."
 
 
 def add_members(path: str | os.PathLike[str], others: Sequence[Arrays]) -> None:

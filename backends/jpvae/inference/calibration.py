@@ -5,28 +5,36 @@ networks know: where columns outnumber rows, 95 % intervals of new rows then cov
 learned on held-out rows, of which each view in turn is hidden and drawn from the others. A parameter theta_c of column c
 becomes theta_c + d_c:
 
-    d_view = argmax_d  sum_c L_c(d)                              L_c(d) = sum_r log 1/K sum_k p(x_rc | z_r^k, theta_c + d)
+    d_view = argmax_d  sum_c L_c(d)
     d_c    = argmax_d  L_c(d) - (d - d_view)^2 / (2 TAU^2)       few rows: near the view's; many: the column's own
-    d_c   += e         of the view, with which as many held-out cells as there should be lie in their 95 % interval
 
-The last step is for columns whose residuals have longer tails than the family: there the likelihood chooses intervals that are
-too wide. All three are searched on grids: nothing here can diverge.
+    normal noise    L_c(d) = sum_r log t_nu(x_rc; m_rc, V_rc + exp(theta_c + d))            m, V: of the decoded draws' means
+    other noise     L_c(d) = sum_r log 1/K sum_k p(x_rc | z_r^k, theta_c + d)
+
+Errors have longer tails than a normal distribution, so that no scale mends 50 % and 95 % intervals both: nu, of the whole
+view, is the one of DEGREES with the largest sum of maxima, if that is more than a nat above the normal's. Before all this, the
+view's slope is learned from m (predictive.py), and taken where it makes held-out cells likelier, those of categories and
+counts too. Of other noise a last step, d_c + e, finds with which e as many held-out cells as there should be lie in their 95 %
+interval. All but the slope are searched on grids: nothing here can diverge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..streams import Stream, generator
 from .blocks import Rows
+from .predictive import DEGREES, Predictive, Sums, log_density, slopes, sums
 from .predictor import ENTRIES, Predictor, log_mean_exp
 
 LEVEL, DRAWS = 0.95, 79  # ranks 2 to 78 of 79 draws and the truth enclose 95 %
 TAU = 0.5
-SHIFTS = np.arange(-1.0, 6.0 + 1e-9, 0.25)
+SHIFTS = np.arange(-2.0, 6.0 + 1e-9, 0.25)
 WIDER = np.arange(-2.0, 2.0 + 1e-9, 0.125)
 _LOWEST = round((DRAWS + 1) * (1.0 - LEVEL) / 2.0)  # the lower rank
 _PROPOSED = 16  # K
@@ -38,7 +46,7 @@ def calibrated(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray
 
     views: held-out rows in the model's units; observed (R, M). What is seen when a view is hidden: what another row has.
     """
-    found: dict[str, np.ndarray] = {}
+    every: list[_Hidden] = []
     patterns = observed[generator(predictor.seed, Stream.CALIBRATION, 0).permutation(len(observed))]
     for j, family in enumerate(predictor.model.likelihoods):
         columns = family.own_columns(predictor.model.features[j])
@@ -48,13 +56,10 @@ def calibrated(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray
         others = np.arange(observed.shape[1]) != j
         seen = observed[rows] & patterns[rows] & others
         seen = np.where(seen.any(axis=1, keepdims=True), seen, observed[rows] & others)
-        hidden = _Hidden(predictor, j, [view[rows] for view in views], observed[rows], seen)
-        shifts = hidden.shifts()
-        shifts = shifts + hidden.widening(shifts)
-        for name, at in columns.items():
-            key = f"likelihood.{j}.{name}"
-            learned = predictor.engine.numpy(predictor.p[key])
-            found[key] = (learned + shifts[at]).astype(learned.dtype)
+        every.append(_Hidden(predictor, j, [view[rows] for view in views], observed[rows], seen))
+    found: dict[str, np.ndarray] = {}
+    for one, b in zip(every, slopes([one.sums() for one in every]), strict=True):
+        found |= one.found(b)
     return found
 
 
@@ -64,30 +69,97 @@ class _Hidden:
     def __init__(self, predictor: Predictor, view: int, views: Sequence[Rows], observed: np.ndarray, seen: np.ndarray) -> None:
         self.predictor, self.view, self.views, self.observed, self.seen = predictor, view, views, observed, seen
         self.features, self.family = predictor.model.features[view], predictor.model.likelihoods[view]
-        self.own = {name: predictor.engine.numpy(x).astype(np.float64) for name, x in predictor.own[view].items()}
+        self.learned = {name: predictor.engine.numpy(x) for name, x in predictor.own[view].items()}
         self.columns = self.family.own_columns(self.features)
+        self.normal = _places(self.family.normal_noise(self.features))
+        self.other = np.setdiff1d(_places(self.columns), self.normal)
+
+    def sums(self) -> Sums:
+        """Of columns with normal noise (predictive.py)."""
+        if not self.normal.size:
+            return np.zeros(0), np.zeros(0)
+        self.predicted = self.predictions()
+        mean, _, truth, known = self.predicted
+        return sums(mean, truth, known)
+
+    def found(self, slope: float) -> dict[str, np.ndarray]:
+        """The view's own parameters and what corrects its predictions, by their names."""
+        shifts, correction = np.zeros(self.features), Predictive()
+        if self.normal.size:
+            fit, shifts[self.normal], nu = self.tails(*self.predicted)
+            if slope < 1.0:
+                corrected = copy.copy(self)
+                corrected.predictor = self.predictor.corrected(self.view, Predictive(slope))
+                better, closer, tails = corrected.tails(*corrected.predictions())
+                if better + corrected.rest() > fit + self.rest():
+                    self.predictor, shifts[self.normal], nu = corrected.predictor, closer, tails
+                    correction = Predictive(slope)
+            correction = correction._replace(degrees_of_freedom=nu)
+        if self.other.size:
+            shifts[self.other] = self.shifts()[self.other]
+            shifts[self.other] += self.widening(shifts)
+        moved = {name: (self.learned[name] + shifts[at]).astype(self.learned[name].dtype) for name, at in self.columns.items()}
+        return {f"likelihood.{self.view}.{name}": x for name, x in moved.items()} | correction.arrays(self.view)
+
+    def predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of columns with normal noise: the decoded draws' means and variances, the truth, whether it is known, (R, c) each."""
+        numbers = self.predictor.engine.numpy
+        parts = []
+        for outputs, native in self._decoded(DRAWS, max(_FEWEST, _CELLS // self.features)):
+            means = _double(numbers(self.family.mean(self.predictor.xp, outputs, native)))[..., self.normal]
+            truth, known = (x[:, self.normal] for x in self.family.cells(numbers(native), self.features))
+            parts.append((means.mean(axis=0), means.var(axis=0, ddof=1), _double(truth), known))
+        mean, variance, truth, known = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return mean, variance, truth, known
+
+    def tails(
+        self, mean: np.ndarray, variance: np.ndarray, truth: np.ndarray, known: np.ndarray
+    ) -> tuple[float, np.ndarray, float]:
+        """The sum of maxima, d_c of the columns with normal noise, and nu; from what ``predictions`` gives."""
+        if not known.any():
+            return 0.0, np.zeros(len(self.normal)), math.inf
+        noise, squares = np.zeros(self.features), (truth - mean) ** 2
+        for name, at in self.family.normal_noise(self.features).items():
+            noise[at] = self.learned[name]
+        best, chosen = -math.inf, (0.0, np.zeros(len(self.normal)), math.inf)
+        for nu in DEGREES:
+            total = np.zeros((len(SHIFTS), len(self.normal)))
+            for k, shift in enumerate(SHIFTS):
+                density = log_density(squares, variance + np.exp(noise[self.normal] + shift), nu)
+                total[k] = np.where(known, density, 0.0).sum(axis=0)
+            shifts, fit = _near(total)
+            if fit - (nu < math.inf) > best:
+                best, chosen = fit - (nu < math.inf), (fit, shifts, nu)
+        return chosen
+
+    def rest(self) -> float:
+        """sum log 1/K sum_k p(x_rc | z_r^k, theta_c) over the columns without normal noise: categories, counts and the like."""
+        columns, total = np.setdiff1d(np.arange(self.features), self.normal), 0.0
+        for outputs, targets in self._decoded(_PROPOSED, max(_FEWEST, _CELLS // self.features)) if columns.size else ():
+            entries = self.family.log_prob(self.predictor.xp, outputs, targets, self.predictor.own[self.view])
+            density = self.predictor.engine.numpy(log_mean_exp(self.predictor.xp, entries))
+            total += float(_double(density)[:, columns].sum())
+        return total
 
     def shifts(self) -> np.ndarray:
-        """d_c of every column, (c,)."""
+        """d_c of the columns with other noise, (c,); 0 of the rest."""
         xp, own = self.predictor.xp, self.predictor.own[self.view]
-        total, learned = np.zeros((len(SHIFTS), self.features)), np.concatenate(list(self.columns.values()))
+        total = np.zeros((len(SHIFTS), self.features))
         for outputs, targets in self._decoded(_PROPOSED, max(_FEWEST, _CELLS // self.features)):
             for k, shift in enumerate(SHIFTS):
                 moved = {name: x + float(shift) for name, x in own.items()}
                 density = log_mean_exp(xp, self.family.log_prob(xp, outputs, targets, moved))
                 total[k] += self.predictor.engine.numpy(density).astype(np.float64).sum(axis=0)
         total = np.where(np.isfinite(total), total, -np.inf)  # a shift under which a family's numbers overflow is none
-        if not total[:, learned].any():  # of the columns that learn something no cell is there: all shifts are as good
-            return np.zeros(self.features)
-        middle = SHIFTS[total.sum(axis=1).argmax()]
-        penalty = (SHIFTS - middle) ** 2 / (2.0 * TAU**2)
-        chosen: np.ndarray = SHIFTS[(total - penalty[:, None]).argmax(axis=0)]
-        return chosen
+        shifts = np.zeros(self.features)
+        if total[:, self.other].any():  # else no cell is there of the columns that learn something: all shifts are as good
+            shifts[self.other] = _near(total[:, self.other])[0]
+        return shifts
 
     def widening(self, shifts: np.ndarray) -> float:
-        """e: by how much more the whole view must be shifted for its intervals to cover ``LEVEL`` of the cells."""
+        """e: by how much more columns with other noise must be shifted for their intervals to cover ``LEVEL`` of the cells."""
         engine, inside, count = self.predictor.engine, np.zeros(len(WIDER)), 0
-        learned = np.concatenate(list(self.columns.values()))
+        learned = self.other
         rng = generator(self.predictor.seed, Stream.CALIBRATION, 1, self.view)
         for outputs, native in self._decoded(DRAWS, max(1, _CELLS // self.features)):
             targets = engine.numpy(native)
@@ -95,7 +167,7 @@ class _Hidden:
             means = engine.numpy(self.family.mean(self.predictor.xp, outputs, native)).astype(np.float64)
             count += int(known.sum())
             for k, wider in enumerate(WIDER):
-                own = {name: self.own[name] + shifts[at] + wider for name, at in self.columns.items()}
+                own = {name: _double(self.learned[name]) + shifts[at] + wider for name, at in self.columns.items()}
                 drawn = self.family.draw_many(means, own, rng)[..., learned]
                 rank = (drawn < truth).sum(axis=0) + 0.5 * (drawn == truth).sum(axis=0)
                 inside[k] += ((rank >= _LOWEST - 0.5) & (rank <= DRAWS - _LOWEST + 0.5) & known).sum()
@@ -108,7 +180,25 @@ class _Hidden:
         for block in predictor.blocks(self.views, self.observed[:most]):  # which reads no view further
             seen = np.ones(block.observed.shape, dtype=bool)
             seen[: block.size] = self.seen[block.rows]
-            z = predictor.draw_latents(block, predictor.noise(block), draws, predictor.engine.asarray(seen))[j]
+            there, fresh = predictor.engine.asarray(seen), predictor.fresh(block, j)
+            z = predictor.shrunk(j, predictor.draw_latents(block, predictor.noise(block), draws, there)[j], there, fresh)
             for start in range(0, block.size, size):
                 rows = slice(start, min(start + size, block.size))
                 yield predictor.engine.decode(predictor.p, j, z[:, rows, :]), block.views[j][rows, :]
+
+
+def _near(total: np.ndarray) -> tuple[np.ndarray, float]:
+    """d_c of each column, near d_view, from L_c(d) (shifts, c); and the sum of the maxima."""
+    middle = SHIFTS[total.sum(axis=1).argmax()]
+    fits = total - ((SHIFTS - middle) ** 2 / (2.0 * TAU**2))[:, None]
+    return SHIFTS[fits.argmax(axis=0)], float(fits.max(axis=0).sum())
+
+
+def _places(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """All of them, as one array of whole numbers."""
+    return np.concatenate([np.zeros(0, dtype=np.intp), *columns.values()])
+
+
+def _double(x: np.ndarray) -> np.ndarray:
+    """As float64."""
+    return np.asarray(x, dtype=np.float64)

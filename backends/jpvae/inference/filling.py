@@ -11,6 +11,7 @@ depend on where other rows have holes. What follows is done entry by entry.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -60,10 +61,13 @@ def plug_in(
 ) -> Iterator[Filling]:
     """Decode the conditional mean once: under the prior, or (moments given) by Eq. 12."""
     for block, holes, _ in _blocks_with_holes(predictor, seen, drawing=False):
-        latents = predictor.conditional_latents(block) if moments is None else predictor.regressed_latents(block, *moments)
+        if moments is None:
+            means = predictor.centres(block, list(holes))
+        else:
+            latents = predictor.regressed_latents(block, *moments)
+            means = {j: predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j])) for j in holes}
         for j, rows in holes.items():
-            mean = predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j]))[rows]
-            yield Filling(j, block.rows.start + rows, mean)
+            yield Filling(j, block.rows.start + rows, means[j][rows])
 
 
 def predictive(
@@ -148,8 +152,18 @@ def _completed_draws(
     for block, holes, lacking in _blocks_with_holes(predictor, seen):
         noise = {j: predictor.noise(block, Stream.OBSERVATION, j) for j in holes}
         chances = {j: predictor.noise(block, Stream.DONORS, j) for j in holes} if matching else {}
+        tailed = [j for j in holes if observation_noise and predictor.predictive[j].degrees_of_freedom < math.inf]
+        scales = {j: predictor.noise(block, Stream.TAILS) for j in tailed}
+        centres = predictor.centres(block, tailed) if tailed else {}
+        # Of rows that are resampled no mean is known: their noise alone has tails.
+        resampled = np.zeros(block.size, dtype=np.bool_) if resampling is None else resampling.rows(lacking)
         for j, which, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
             values = predictor.observations(j, means, noise[j]) if observation_noise else means
+            if j in scales:
+                middle = centres[j][: block.size]
+                if resampled.any():
+                    middle = np.where(resampled[:, None], means[:, : block.size], middle)
+                values = predictor.with_tails(j, values, middle, scales[j])
             chance = chances[j].each(lambda mean, rng: rng.random(mean.shape), means)[:, holes[j]] if matching else None
             yield Draws(j, which, block.rows.start + holes[j], values[:, holes[j]], means[:, holes[j]], chance)
 

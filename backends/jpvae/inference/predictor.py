@@ -8,6 +8,7 @@ batch size, and is bit-equal from call to call. Memory is that of one block, and
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from ..views.units import Prepared, prepared
 from .blocks import Block, Chosen, Rows
 from .importance import Evidence, Resampling, Weights
 from .noise import Keys, Occurrences, RowNoise, content_keys, identity_keys
+from .predictive import HEAD, SQUARES, Predictive
 
 _MOST_ROWS = 2**17  # of whose latents the training moments are
 ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
@@ -48,6 +50,8 @@ class Predictor:
         self.index: Any = None
         self.prior = model.joint_prior(parameters)
         self.own = [model.own_parameters(parameters, i) for i in range(model.views)]
+        corrections = {name: engine.numpy(x) for name, x in parameters.items() if name.startswith(HEAD)}
+        self.predictive = [Predictive.of(corrections, i) for i in range(model.views)]
 
     @property
     def xp(self) -> Any:
@@ -86,6 +90,12 @@ class Predictor:
         other = copy.copy(self)
         other.index, other.seed = index, self.seed if seed is None else seed
         other._others = tuple(one.for_rows(index, member_seed(other.seed, k)) for k, one in enumerate(self._others, 1))
+        return other
+
+    def corrected(self, view: int, by: Predictive) -> Predictor:
+        """This predictor with another correction of one view's predictions."""
+        other = copy.copy(self)
+        other.predictive = [by if i == view else each for i, each in enumerate(self.predictive)]
         return other
 
     @property
@@ -170,6 +180,7 @@ class Predictor:
                 worth, chosen = self._resampled(block, self.noise(block), draws, resampling, asked)
                 rows &= worth
         here = self.engine.asarray(rows[:, None])
+        fresh = {j: self.fresh(block, j) for j in views}
         for start in range(0, draws, size):
             which = slice(start, min(start + size, draws))
             z = chosen(which) if chosen is not None else ()
@@ -177,7 +188,39 @@ class Predictor:
                 plain = self.draw_latents(block, noise, which.stop - start)
                 z = plain if chosen is None else [self.xp.where(here, *pair) for pair in zip(z, plain, strict=True)]
             for j in views:
-                yield j, which, self.engine.numpy(self.decoded_mean(j, z[j], block.views[j]))
+                shrunk = self.shrunk(j, z[j], block.observed, fresh[j])
+                yield j, which, self.engine.numpy(self.decoded_mean(j, shrunk, block.views[j]))
+
+    def fresh(self, block: Block, view: int) -> RowNoise | None:
+        """The noise that draws with ``shrunk`` take; None where they take none."""
+        return self.noise(block, Stream.SHRINKAGE, view) if self.predictive[view].slope < 1.0 else None
+
+    def shrunk(self, view: int, z: Array, observed: Array, fresh: RowNoise | None) -> Array:
+        """Latents z_i (..., R, n_i) by the view's slope, of the rows that lack the view; fresh: for draws, None for a mean."""
+        b = self.predictive[view].slope
+        if b == 1.0:
+            return z
+        made = b * z
+        if fresh is not None:
+            made = made + (1.0 - b * b) ** 0.5 * self.engine.asarray(fresh.normal(*z.shape[::2]))
+        return self.xp.where(observed[:, view, None], z, made)
+
+    def with_tails(self, view: int, drawn: np.ndarray, centre: np.ndarray, scales: RowNoise) -> np.ndarray:
+        """Draws of x_i (s, R, c), scaled around ``centre``: (r, c) or (s, r, c), of the r real rows."""
+        correction, normal = self.predictive[view], self.model.likelihoods[view].normal_noise(self.model.features[view])
+        if correction.degrees_of_freedom == math.inf or not normal:
+            return drawn
+        at, made, size = np.concatenate(list(normal.values())), drawn.copy(), centre.shape[-2]
+        w = correction.factors(scales.normal(len(drawn), SQUARES)[:, :size])[..., None].astype(drawn.dtype)
+        middle = centre[..., at]
+        made[:, :size, at] = middle + w * (drawn[:, :size, at] - middle)
+        return made
+
+    def centres(self, block: Block, views: Sequence[int]) -> dict[int, np.ndarray]:
+        """The decoded means (R, c) of the posterior's mean, of each of these views."""
+        z = self.conditional_latents(block)
+        latents = {j: self.shrunk(j, z[j], block.observed, None) for j in views}
+        return {j: self.engine.numpy(self.decoded_mean(j, latents[j], block.views[j])) for j in views}
 
     def _resampled(
         self, block: Block, noise: RowNoise, draws: int, resampling: Resampling, asked: np.ndarray

@@ -4,6 +4,7 @@ encoder.<i>.<k>.weight (in, out), encoder.<i>.<k>.bias (out,)      the last laye
 decoder.<i>.<k>.weight, decoder.<i>.<k>.bias                       the last layer gives the likelihood's c_i outputs
 encoder.<i>.linear.weight, decoder.<i>.linear.weight               what goes past the hidden layers, added to the last one
 likelihood.<i>.<name>                                              a likelihood's own parameters
+predictive.<i>.<name>                                              no engine's: what calibration adds (inference/predictive.py)
 prior.<name>                                                       the joint prior's own parameters (priors.py)
 """
 

@@ -63,8 +63,8 @@ class Likelihood:
     (array([2., 7.]), array([1., 2.]))
     >>> family.draw(mean, own, np.random.default_rng(0)).shape, family.draw_many(mean, own, np.random.default_rng(0)).shape
     ((2, 2), (2, 2))
-    >>> family.log_units(scale).round(4)
-    array([0.    , 0.6931])
+    >>> family.log_units(scale).round(4), family.normal_noise(2)
+    (array([0.    , 0.6931]), {'log_var': array([0, 1])})
     """
 
     name: str
@@ -122,6 +122,19 @@ class Likelihood:
         dict of int arrays
         """
         return {name: np.arange(features) for name in self.parameters(features)}
+
+    def normal_noise(self, features: int) -> dict[str, np.ndarray]:
+        """Those of ``own_columns`` that are the log-variances of normal noise around the mean.
+
+        Parameters
+        ----------
+        features : int
+
+        Returns
+        -------
+        dict of int arrays
+        """
+        return {}
 
     def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
         """The values in a target, and which of them were observed.

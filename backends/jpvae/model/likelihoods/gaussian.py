@@ -28,6 +28,10 @@ class Gaussian(Likelihood):
         """A log-variance per feature, from 0: data are standardised."""
         return {"log_var": np.zeros(features)}
 
+    def normal_noise(self, features: int) -> dict[str, np.ndarray]:
+        """Every column's."""
+        return self.own_columns(features)
+
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the observed cells; a constant column keeps scale 1."""
         return observed_moments(values, observed)

@@ -40,6 +40,10 @@ class Marginal(Likelihood):
         """The family's."""
         return self.family.own_columns(features)
 
+    def normal_noise(self, features: int) -> dict[str, np.ndarray]:
+        """The family's."""
+        return self.family.normal_noise(features)
+
     def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
         """The family's, and the bits."""
         values, known = self.family.cells(targets[:, :-features], features)

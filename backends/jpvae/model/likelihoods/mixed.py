@@ -59,9 +59,16 @@ class Mixed(Likelihood):
 
     def own_columns(self, features: int) -> dict[str, np.ndarray]:
         """Those of all parts."""
+        return self._placed(lambda family, features: family.own_columns(features))
+
+    def normal_noise(self, features: int) -> dict[str, np.ndarray]:
+        """Those of all parts."""
+        return self._placed(lambda family, features: family.normal_noise(features))
+
+    def _placed(self, of_part: Callable[[Likelihood, int], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         for k, family, columns, _ in self._parts():
-            own = family.own_columns(columns.stop - columns.start)
+            own = of_part(family, columns.stop - columns.start)
             found |= {f"{k}.{name}": columns.start + at for name, at in own.items()}
         return found
 
