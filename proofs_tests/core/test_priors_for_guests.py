@@ -229,6 +229,9 @@ def test_priors_of_equal_arrays_are_equal_and_of_another_dtype_are_not(asarray):
     one, twin = (jc.JointPrior.orthogonal(asarray(x), asarray(np.asarray(0.5))) for x in (R, R.copy()))
     assert one == twin
     assert one != R.tolist()
+    changed = R.copy()
+    changed[0, 0] += 0.5
+    assert one != jc.JointPrior.orthogonal(asarray(changed), asarray(np.asarray(0.5)))
     assert one != jc.JointPrior.orthogonal(asarray(rotation(3, 3) * 0.5), asarray(np.asarray(0.5)))
     flat = np.eye(3)  # the same numbers in either dtype
     assert jc.JointPrior.orthogonal(flat, 0.5) != jc.JointPrior.orthogonal(flat.astype(np.float32), 0.5)
@@ -244,8 +247,9 @@ def test_one_bad_prior_of_a_stack_is_found():
 
 @pytest.mark.parametrize("shape", [(2, 3), (3, 2)])
 def test_a_rank_beyond_the_smaller_size_is_refused(shape):
-    with pytest.raises(jc.ShapeError, match="rank is 3; expected 1 <= rank <= 2"):
-        jc.JointPrior.from_covariance(np.full(shape, 0.1), rank=3)
+    for rank in (0, 3):
+        with pytest.raises(jc.ShapeError, match=f"rank is {rank}; expected 1 <= rank <= 2"):
+            jc.JointPrior.from_covariance(np.full(shape, 0.1), rank=rank)
 
 
 def test_loadings_alone_need_a_dtype_that_the_core_has():

@@ -147,6 +147,9 @@ def test_masks_and_parts_of_one_row_or_of_each():
     single = jc.JointPrior.independent([N])
     with pytest.raises(jc.ShapeError, match=r"mask has shape \(3, 1\) and parts \(1, 4, 1\); expected \(B, M\)"):
         jc.subsets(single, np.ones((3, 1)), np.ones((1, 4, 1)))
+    for name, mask, parts in [("parts", np.ones((4, 2)), np.ones((1, 3))), ("mask", np.ones((1, 3)), np.ones((1, 2)))]:
+        with pytest.raises(jc.ShapeError, match=rf"{name} has shape \(1, 3\); expected last axis 2 \(one entry per view\)"):
+            jc.subsets(PRIOR, mask, parts)
     alone = jc.subset_loss(PRIOR, [-0.5 * KL[:1]] * 2, KL[:1], MASKS[:1])  # one subset: its weight is 1 whatever is shared
     assert np.array_equal(alone, 2.0 * KL[0])
     two = jc.subset_loss(PRIOR, [np.zeros((2, B))] * 2, np.stack([KL[0], 4.0 * KL[0]]), MASKS[:2])

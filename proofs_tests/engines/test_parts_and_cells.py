@@ -73,11 +73,12 @@ def test_a_part_s_advice_is_of_its_own_column():
 
 
 @pytest.mark.parametrize("out", [-1e4, -90.0, 0.0, 90.0, 1e4])
-def test_the_slope_of_a_zero_or_one_stays_finite_at_every_logit(out):
+def test_the_slope_and_the_mean_of_a_zero_or_one_stay_finite_at_every_logit(out):
     """x - p, p = 0 and 1 to the last digit there."""
     x, p = np.float32([[0.0, 1.0, 0.25]]), {-1: 0.0, 0: 0.5, 1: 1.0}[np.sign(out)]
     found, _ = likelihood("bernoulli").log_prob_vjp(xp, np.full((1, 3), out, np.float32), x, {}, np.ones((1, 1), np.float32))
     assert found == pytest.approx(x - p, abs=1e-30)
+    assert likelihood("bernoulli").mean(xp, np.full((1, 3), out, np.float32)) == pytest.approx(p, abs=1e-30)
 
 
 def test_a_rate_beyond_all_integers_stands_for_its_draw():
