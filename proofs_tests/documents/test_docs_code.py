@@ -39,7 +39,7 @@ ELSEWHERE = {  # page, how the block begins -> where it is executed instead
     ("docs/scale.md", "#!/bin/bash"): "a cluster's",
     **{
         (f"docs/{page}.md", "python benchmarks/"): "hours of measuring; its --check, or a test, holds the page"
-        for page in ("accuracy", "multiple-imputation", "real-tables", "six-views")
+        for page in ("accuracy", "multiple-imputation", "quadrants", "real-tables", "six-views")
     },
 }
 PRELUDES = {  # before the block of a page that begins so

@@ -1,4 +1,4 @@
-"""Digits: files that are damaged or not MNIST are refused by name; the halves are halves; the carried digits are fixed."""
+"""Images: damaged and other files are refused by name; views are cut as they should be; the carried digits are fixed."""
 
 import gzip
 import hashlib
@@ -73,6 +73,63 @@ def test_halves_are_the_upper_and_the_lower_rows_as_ink():
     assert [tuple(k) for k in np.argwhere(upper)] == [(0, 13 * 28 + 27), (1, 1)]
     assert [tuple(k) for k in np.argwhere(lower)] == [(0, 0)]
     assert set(np.unique(upper)) == {0.0, 1.0}
+
+
+@pytest.fixture
+def fashion(tmp_path, monkeypatch):
+    """A data folder and a place of Debian's files, both empty."""
+    monkeypatch.setenv("JPVAE_DATA", str(tmp_path))
+    monkeypatch.setattr(data, "_DEBIAN", tmp_path / "debian")
+    for folder in ("fashion-mnist", "debian"):
+        (tmp_path / folder).mkdir()
+    return tmp_path
+
+
+@pytest.mark.usefixtures("fashion")
+def test_where_fashion_mnist_is_absent_the_message_says_what_to_install():
+    with pytest.raises(MissingDependency, match=r"t10k-images.*fashion-mnist.*debian.*apt-get install dataset-fashion-mnist"):
+        data.fashion_mnist("test")
+
+
+@pytest.mark.parametrize(("content", "message"), list(DAMAGED.values())[:-1], ids=list(DAMAGED)[:-1])
+def test_damaged_files_of_fashion_mnist(fashion, content, message):
+    (fashion / "debian" / "train-images-idx3-ubyte.gz").write_bytes(content)
+    with pytest.raises(ViewError, match=rf"debian.train-images-idx3-ubyte\.gz.*({message})"):
+        data.fashion_mnist("train")
+
+
+def test_other_images_than_fashion_mnist_are_refused_and_the_data_folder_comes_first(fashion, monkeypatch):
+    path = fashion / "fashion-mnist" / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(WHOLE)
+    (fashion / "debian" / path.name).write_bytes(b"never read")
+    found = hashlib.sha256(bytes(800)).hexdigest()
+    with pytest.raises(ViewError, match=rf"fashion-mnist.{path.name} has SHA-256 {found}; expected 5b4141f0afbad91e"):
+        data.fashion_mnist("test")
+    monkeypatch.setitem(data._FASHION_SHA256, "t10k-images-idx3-ubyte", found)
+    assert np.array_equal(data.fashion_mnist("test"), np.zeros((1, 28, 28), np.uint8))
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 60_000), ("test", 10_000)])
+def test_fashion_mnist(split, count):
+    try:
+        images = data.fashion_mnist(split)
+    except MissingDependency as reason:
+        pytest.skip(str(reason))
+    assert (images.shape, images.dtype) == ((count, 28, 28), np.uint8)
+    # Published facts: the training pixels' mean and standard deviation, which everybody normalises with.
+    if split == "train":
+        assert images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
+        assert images.std() / 255 == pytest.approx(0.3530, abs=5e-5)
+
+
+def test_quadrants_are_cut_and_stitched_back_to_the_bit():
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    views = data.quadrants(images)
+    assert [(x.shape, x.dtype) for x in views] == [((3, 196), np.float32)] * 4
+    for k, (row, column) in enumerate([(0, 0), (0, 14), (14, 0), (14, 14)]):  # upper left, upper right, lower left, lower right
+        for i, j in np.ndindex(14, 14):
+            assert np.array_equal(views[k][:, 14 * i + j], images[:, row + i, column + j] / np.float32(255))
+    assert np.array_equal(data.stitched(views), images / np.float32(255))
 
 
 def test_small_digits(monkeypatch):

