@@ -42,7 +42,8 @@ def install(mutant: Mutant, module: str) -> None:
     forget_entries()
     codes = code_objects(compile(mutant.source, path, "exec", dont_inherit=True))
     old, new = live.__code__, next(code for code in codes if code.co_qualname == mutant.function)
-    live.__code__ = new
+    # (Without its ``super()`` a method has no cell; the function keeps the one that it has.)
+    live.__code__ = new if new.co_freevars else new.replace(co_freevars=old.co_freevars)
     within = {id(a): b for a, b in zip(code_objects(old), code_objects(new), strict=False) if a.co_name == b.co_name}
     if len(within) > 1:
         gc.unfreeze()  # what is frozen is not listed
