@@ -108,6 +108,11 @@ def engine_name(backend: str | Callable[..., Any]) -> str:
     return f"{home}:{name}"
 
 
+def arguments(backend: str | Callable[..., Any]) -> list[str]:
+    """The names of what a ``functools.partial`` gives its engine, which ``engine_name`` does not keep."""
+    return sorted(backend.keywords) if isinstance(backend, functools.partial) else []
+
+
 def nameable(backend: str | Callable[..., Any]) -> bool:
     """Whether ``engine_name`` of it leads another program to it: not for what is defined in a function or in ``__main__``."""
     called = engine_name(backend)

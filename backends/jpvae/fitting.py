@@ -11,7 +11,7 @@ from .course import Begun, Course, File
 from .engines import limited
 from .errors import ConfigError
 from .files import saving
-from .fitted import Fitted
+from .fitted import Arrays, Fitted
 from .inference.predictor import Predictor
 from .option_values import member_seed, seed_of
 from .options import Options
@@ -50,7 +50,9 @@ def run(begun: Begun) -> tuple[Fitted, Predictor]:
     parameters then go into the one file.
     """
     count, file = begun.start.options.ensemble, begun.file
-    ended = saving.read(file.path).others if count > 1 and file is not None and os.path.exists(file.path) else ()
+    ended: tuple[Arrays, ...] = ()
+    if count > 1 and file is not None and os.path.exists(file.path):
+        ended = saving.read(file.path, backend=begun.start.options.backend).others
     every = [_member(begun, k) for k in range(1 if ended else count)]
     (fitted, predictor), *rest = run_together(every)
     if count == 1:

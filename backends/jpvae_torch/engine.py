@@ -17,7 +17,7 @@ from jpvae.model.objective import negative_elbo
 
 from .networks import Factory, Networks, as_floats
 from .stack import Stack, Stacks, stack_of
-from .state import MakeOptimizer, State, adam
+from .state import NUMBERS, MakeOptimizer, State, adam
 from .together import add_up, agree, any_of
 
 Tensors = dict[str, torch.Tensor]
@@ -149,7 +149,8 @@ class Engine:
     def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None = None) -> State:
         """Copies of the parameters, ready to train; the optimiser's arrays where training goes on."""
         leaves = {name: self._networks.prepare(name, x) for name, x in parameters.items()}
-        moments = {name: self.asarray(np.asarray(x)) for name, x in (optimizer or {}).items()}
+        saved = {name: np.asarray(x) for name, x in (optimizer or {}).items()}
+        moments = {name: torch.tensor(x) if name.startswith(NUMBERS) else self.asarray(x) for name, x in saved.items()}
         return State(self.model, leaves, moments, self._optimizer)
 
     def parameters(self, state: State) -> Tensors:
@@ -226,7 +227,7 @@ class Engine:
             report["gradient_norm"] = state.limit(max_gradient_norm)
         if math.isfinite(report.get("gradient_norm", 0.0)):
             state.set_rates(learning_rate, coupling_rate, weight_decay)
-            state.optimizer.step()
+            state.step()
         loss, kl, *reconstruction = numbers.tolist()
         report |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if not math.isfinite(loss):

@@ -71,12 +71,11 @@ class Networks:
         module = self._factories[part](*sizes)
         if not isinstance(module, torch.nn.Module):
             raise ConfigError(f"networks: the {kind}'s factory for view {view} gave {module!r}; expected a torch.nn.Module")
-        unsized = [name for name, x in chain(module.named_parameters(), module.named_buffers()) if isinstance(x, _UNSIZED)]
-        if unsized or isinstance(module, torch.jit.ScriptModule):
-            found = f"a module whose {unsized[0]!r} has no size yet (a lazy layer)" if unsized else "a scripted module"
+        if found := _unfit(module):
             raise ConfigError(
                 f"networks: the {kind}'s factory for view {view} gave {found}; expected a plain torch.nn.Module with all its "
-                "parameters: the factory knows the numbers of features and latents"
+                "parameters (the factory is called with the numbers of features and latents), which are real floats, integers "
+                "or booleans, as are its buffers"
             )
         held = [x for x in chain(module.parameters(), module.buffers()) if x.is_floating_point()]
         if all((x.dtype, x.device) == (self._like.dtype, self._like.device) for x in held):
@@ -132,6 +131,16 @@ def as_floats(x: torch.Tensor) -> np.ndarray:
     """A copy; counts and flags as float64, for files hold floats alone."""
     array = x.detach().cpu().numpy()
     return np.array(array, dtype=array.dtype if x.is_floating_point() else np.float64)
+
+
+def _unfit(module: torch.nn.Module) -> str | None:
+    """Why its parameters and buffers cannot stand in the layout."""
+    for name, x in chain(module.named_parameters(), module.named_buffers()):
+        if isinstance(x, _UNSIZED):
+            return f"a module whose {name!r} has no size yet (a lazy layer)"
+        if x.is_complex() or x.is_quantized:
+            return f"a module whose {name!r} is of {x.dtype}"
+    return "a scripted module" if isinstance(module, torch.jit.ScriptModule) else None
 
 
 def _saved(module: torch.nn.Module) -> dict[str, torch.Tensor]:

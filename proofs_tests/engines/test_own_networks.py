@@ -170,6 +170,17 @@ def scripted(features, latents):
         return torch.jit.script(torch.nn.Linear(features, 2 * latents))
 
 
+class Waves(torch.nn.Linear):
+    """With a constant that is complex."""
+
+    def __init__(self, features, latents):
+        super().__init__(features, 2 * latents)
+        self.register_buffer("wave", torch.full((features,), 1 + 2j), persistent=False)
+
+    def forward(self, x):
+        return super().forward((x * self.wave).imag)
+
+
 def other_input(features, latents):
     return torch.nn.Linear(features + 1, 2 * latents)
 
@@ -179,6 +190,11 @@ REFUSED = {
         {"rna": (lazy, None)},
         {},
         r"for view 0 gave a module whose 'weight' has no size yet .* expected a plain torch.nn",
+    ),
+    "complex": (
+        {"rna": (Waves, None)},
+        {},
+        r"encoder's factory for view 0 gave a module whose 'wave' is of torch.complex64; expected .* which are real floats",
     ),
     "scripted": ({"rna": (scripted, None)}, {}, r"for view 0 gave a scripted module; expected a plain torch.nn.Module"),
     "input": ({"rna": (other_input, None)}, {}, r"the encoder of view 0 fails on 2 rows of 5 numbers: mat1 and mat2"),

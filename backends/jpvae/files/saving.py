@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from warnings import warn
 
 from ..atomic import clear
-from ..engines import AUTO, nameable
+from ..engines import AUTO, arguments, nameable
 from ..errors import CheckpointError, ConfigError, JPVAEWarning
 from ..fitted import Arrays, Fitted
 from ..inference.latent_report import LatentReport
@@ -71,6 +71,8 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
             stacklevel=2,
         )
         header["options"]["backend"] = AUTO
+    elif given := arguments(fitted.options.backend):
+        header["backend_arguments"] = given
     header |= {"step": progress.step, "history": fitted.history, "fingerprint": fingerprint}
     header["best"] = {"step": best.step, "loss": best.loss, "since": best.since} if best else None
     header["report"] = asdict(fitted.report) if fitted.report else None
@@ -109,7 +111,15 @@ def read(path: str | os.PathLike[str], **changed: Any) -> Fitted:
 
     Of a training that is not over yet: what it would give if it ended here.
     """
-    fitted = _fitted(path, *checkpoints.load(path))
+    tensors, header = checkpoints.load(path)
+    fitted = _fitted(path, tensors, header)
+    if (given := header.get("backend_arguments")) and "backend" not in changed:
+        warn(
+            f"{str(path)!r} was fitted with arguments of the backend that the file does not keep ({', '.join(given)}): another "
+            f"fit would use backend={fitted.options.backend!r} without them. To keep them, give load(path, backend=...).",
+            JPVAEWarning,
+            stacklevel=3,
+        )
     return replace(fitted, options=replace(fitted.options, **changed))
 
 
@@ -147,6 +157,9 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
             raise CheckpointError(f"{damaged} (the name of its index)")
         if not isinstance(metadata := header.get("metadata", {}), dict):
             raise CheckpointError(f"{damaged} (its metadata)")
+        given = header.get("backend_arguments", [])
+        if not isinstance(given, list) or not all(isinstance(name, str) and name.isidentifier() for name in given):
+            raise CheckpointError(f"{damaged} (arguments of its backend)")
         check_versions(versions := header.get("versions", {}), str(path))
         check_history(history, header["step"], model.views, str(path))
         check_best(header.get("best"), header["step"], str(path))
