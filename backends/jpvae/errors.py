@@ -32,7 +32,7 @@ class ProcessLost(JPVAEError, RuntimeError):
 
 
 class MissingDependency(JPVAEError, ImportError):
-    """An optional package is not installed; the message says which extra brings it."""
+    """An optional package is not installed; the message names the extra that brings it."""
 
 
 class JPVAEWarning(UserWarning):

@@ -1,5 +1,5 @@
 """A few threads for independent pieces of one step: NumPy lets go of the interpreter in products and elementwise loops. And
-how many the products themselves have, which threadpoolctl can tell and change; without it they are left alone."""
+how many the products themselves have, which threadpoolctl reads and sets; without it they are left alone."""
 
 from __future__ import annotations
 

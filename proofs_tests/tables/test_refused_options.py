@@ -55,12 +55,12 @@ def test_words_with_an_equals_sign_of_their_own():
 
 
 FORMATS = {
-    "a sheet of a csv": (("--sheet", "a=S"), "--sheet is 'a=S', an option of .xlsx, and view 'a' (a.csv) is none"),
+    "a sheet of a csv": (("--sheet", "a=S"), "--sheet is 'a=S', an option of .xlsx, given for view 'a' (a.csv)"),
     "any sheet": (("--sheet", "S"), "--sheet is 'S', an option of .xlsx"),
     "any layer": (("--layer", "x"), "--layer is 'x', an option of .h5ad and .h5mu"),
     "a separator of a parquet": (
         ("--sep", "p=;"),
-        "--sep is 'p=;', an option of .csv and .tsv, and view 'p' (p.parquet) is none",
+        "--sep is 'p=;', an option of .csv and .tsv, given for view 'p' (p.parquet)",
     ),
     "its encoding": (("--encoding", "p=latin-1"), "an option of .csv and .tsv"),
     "its line of names": (("--header", "p=2"), "an option of .csv and .tsv and .xlsx"),

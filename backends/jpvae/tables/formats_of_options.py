@@ -24,6 +24,6 @@ def check(words: Mapping[str, Sequence[str]], given: Sequence[Source]) -> None:
             meant = [source for source in given if of_all or source.view == place.partition(":")[0]]
             if meant and not any(source.format in formats for source in meant):
                 raise ConfigError(
-                    f"--{option} is {word!r}, an option of {' and '.join(formats)}, and {', '.join(map(str, meant))} is none; "
+                    f"--{option} is {word!r}, an option of {' and '.join(formats)}, given for {', '.join(map(str, meant))}; "
                     "expected it for such a file, or not at all"
                 )

@@ -5,7 +5,7 @@ made with an inverse, square roots with an eigendecomposition, conditionals with
 the package's.
 
 The loss takes complex parameters too: Im loss(p + i h d)/h is the derivative along d, without truncation and, h being as small
-as 1e-20, without rounding noise (Squire and Trapp, SIAM Review 40, 1998). rounding.py says how far floats may be off.
+as 1e-20, without rounding noise (Squire and Trapp, SIAM Review 40, 1998). How far floats may be off: rounding.py.
 """
 
 from __future__ import annotations
