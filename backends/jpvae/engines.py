@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,7 +19,7 @@ from jpvae_core._xp import Array
 
 from .engine_protocol import Engine
 from .errors import ConfigError, MissingDependency
-from .installed import is_there
+from .installed import is_there, loaded, package_of
 from .model.batch import Batch
 from .model.model import Model
 
@@ -29,7 +29,7 @@ __all__ = ["ENGINES", "Array", "Batch", "Engine", "engine", "engine_name", "limi
 ENGINES = {"torch": "jpvae_torch", "numpy": "jpvae_numpy"}  # packages with a class Engine
 AUTO = "auto"
 _SMALL = 1_000_000  # weights
-_METHODS = ("asarray", "numpy", "start", "parameters", "to_arrays", "train_step", "encode", "decode")
+_METHODS = ("asarray", "numpy", "start", "parameters", "to_arrays", "train_step", "encode", "decode", "xp")
 GROUP = "jpvae.engines"  # entry points of other packages, each an engine's class
 
 
@@ -77,6 +77,8 @@ def engine(
         return made
     except (RuntimeError, AssertionError, ModuleNotFoundError) as error:
         reason = textwrap.shorten(str(error), 250, placeholder=" ...")  # torch adds lists of all that it has elsewhere
+        if device == "cpu":  # which every engine has
+            raise ConfigError(f"backend={called!r} cannot be used here: {type(error).__name__}: {reason}") from error
         raise ConfigError(f"device is {device[:80]!r}, which backend={called!r} cannot use here: {reason}") from error
 
 
@@ -136,7 +138,7 @@ def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
         if backend in ENGINES:
             made = import_module(ENGINES[backend]).Engine
         elif backend in points:
-            made = points[backend].load()
+            made = _declared(points[backend])
         elif path:  # of a file: only what the program has imported itself
             made = _imported(module, path)
     except ModuleNotFoundError as error:
@@ -145,6 +147,14 @@ def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
     if made is None and path:
         raise ConfigError(f"backend is {backend!r}, which is unavailable: import {module}, or load(path, backend='numpy')")
     if not callable(made):
-        raise ConfigError(f"backend is {backend!r}; expected one of {names()}, or an Engine class")
+        raise ConfigError(
+            f"backend is {backend!r}; expected one of {names()}, or an Engine class. An engine of another package is there "
+            "where that package is installed; for a file, JPVAE.load(path, backend=...) takes another engine"
+        )
     checked: Callable[..., Engine] = made
     return checked
+
+
+def _declared(point: EntryPoint) -> Any:
+    """The class of an entry point. Raises ModuleNotFoundError for one of ours, whose extra brings what is missing."""
+    return point.load() if package_of(point) == "jpvae" else loaded(point, "backend")

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jpvae.errors import ConfigError
 from jpvae.model.batch import Batch, Inputs
 from jpvae.model.model import Model
 from jpvae.model.objective import Objective, negative_elbo
@@ -43,8 +44,10 @@ class Engine:
 
     Raises
     ------
+    ConfigError
+        If float64 is not enabled.
     RuntimeError
-        If there is no such device, or float64 is not enabled. (``jpvae.engines.engine`` makes a ConfigError of it.)
+        If there is no such device. (``jpvae.engines.engine`` makes a ConfigError of it.)
 
     Examples
     --------
@@ -63,7 +66,7 @@ class Engine:
 
     def __init__(self, model: Model, dtype: str = "float32", device: str = "cpu") -> None:
         if dtype == "float64" and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-            raise RuntimeError('dtype is float64; call jax.config.update("jax_enable_x64", True) first, or take float32')
+            raise ConfigError('dtype is float64; call jax.config.update("jax_enable_x64", True) first, or take float32')
         self.model, self.dtype, self.device = model, dtype, jax.devices(device)[0]
         self._arguments = model, dtype, device
         self._step = jax.jit(self._whole_step, static_argnames="decoded")

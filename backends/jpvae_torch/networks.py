@@ -22,6 +22,18 @@ from jpvae.model.model import Model
 
 Factory = Callable[[int, int], torch.nn.Module]
 Tensors = Mapping[str, torch.Tensor]
+# What a factory or a module of the user's may raise; the message goes into one that names the network.
+_FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 _UNSIZED = (torch.nn.parameter.UninitializedParameter, torch.nn.parameter.UninitializedBuffer)
 
 
@@ -68,7 +80,14 @@ class Networks:
     def _made(self, part: str) -> torch.nn.Module:
         kind, _, view = part.partition(".")
         sizes = self.model.features[int(view)], self.model.latent_dims[int(view)]
-        module = self._factories[part](*sizes)
+        try:
+            module = self._factories[part](*sizes)
+        except _FAILURES as error:
+            found = f"{type(error).__name__}: {error}"
+            raise ConfigError(
+                f"networks: the {kind}'s factory for view {view}, called with {sizes[0]} features and {sizes[1]} latents, "
+                f"failed: {found}"
+            ) from error
         if not isinstance(module, torch.nn.Module):
             raise ConfigError(f"networks: the {kind}'s factory for view {view} gave {module!r}; expected a torch.nn.Module")
         if found := _unfit(module):
@@ -90,8 +109,9 @@ class Networks:
         try:
             with torch.no_grad(), _mode(self._modules[part], training=False) as module:
                 found = module(self._like.new_zeros(2, fan_in))
-        except RuntimeError as error:  # torch's, for shapes that do not fit
-            raise ConfigError(f"networks: the {kind} of view {view} fails on 2 rows of {fan_in} numbers: {error}") from error
+        except _FAILURES as error:  # for shapes that do not fit torch raises RuntimeError
+            reason = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"networks: the {kind} of view {view} fails on 2 rows of {fan_in} numbers: {reason}") from error
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
         if shape != (2, fan_out):
             meaning = "2 x latents: means, then log-variances" if kind == "encoder" else "one output per column"

@@ -38,6 +38,23 @@ def test_every_promised_python_runs_tests_lint_and_types_on_windows():
     assert any(command.startswith("python -m pytest proofs_tests ") for command in commands(job))
 
 
+def test_windows_runs_no_test_that_forks():
+    """Those that name what forks, by itself or by a script of _support."""
+    texts = {path: path.read_text() for path in (ROOT / "proofs_tests").rglob("*.py") if path.name != Path(__file__).name}
+    forking = {path.stem for path, text in texts.items() if re.search(r"\bos\.fork\(|get_context\(.fork", text)}
+    for _ in texts:
+        found = {
+            path.stem for path, text in texts.items() if re.search(rf"^(?:from|import) ({'|'.join(forking)})\b", text, re.M)
+        }
+        if found <= forking:
+            break
+        forking |= found
+    tests = {str(path.relative_to(ROOT)) for path in texts if path.stem in forking and path.name.startswith("test_")}
+    assert "proofs_tests/engines/test_processes.py" in tests
+    ignored = re.findall(r"--ignore ([\w./]+)", " ".join(commands(JOBS["tests.yml: windows"])))
+    assert tests <= set(ignored)
+
+
 @pytest.mark.parametrize("job", JOBS)
 def test_what_a_job_names_exists(job):
     """Scripts, paths of tests and targets of make."""

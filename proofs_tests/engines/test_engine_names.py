@@ -90,3 +90,59 @@ def test_what_is_no_engine_and_an_engine_s_own_failure():
             JPVAE(**SHORT | {"backend": none}).fit(VIEWS, MASK)
     with pytest.raises(TypeError, match=r"^its own$"):
         JPVAE(**SHORT | {"backend": Failing}).fit(VIEWS, MASK)
+
+
+class Unlicensed(jpvae_numpy.Engine):
+    def __init__(self, *_):
+        raise RuntimeError("no licence")
+
+
+class NoNamespace(jpvae_numpy.Engine):
+    @property
+    def xp(self):
+        raise AttributeError
+
+
+class NoKL(jpvae_numpy.Engine):
+    def train_step(self, *given, **options):
+        report = super().train_step(*given, **options)
+        del report["kl"]
+        return report
+
+
+INCOMPLETE = {
+    Unlicensed: r"^backend='test_engine_names:Unlicensed' cannot be used here: RuntimeError: no licence$",
+    NoNamespace: r"which is no engine .what it makes has no 'xp'",
+    NoKL: r"^backend gives an engine whose train_step reports no 'kl', only \['loss', 'reconstruction'\]",
+}
+
+
+@pytest.mark.parametrize("backend", INCOMPLETE)
+def test_what_an_engine_lacks_is_named_and_no_device_is_blamed(backend):
+    with pytest.raises(ConfigError, match=INCOMPLETE[backend]):
+        JPVAE(**SHORT | {"backend": backend}).fit(VIEWS, MASK)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [("pair_of_engines:Fourth", "no attribute 'Fourth'"), ("no_such_module:Engine", "No module named")]
+)
+@pytest.mark.usefixtures("pair")
+def test_an_entry_point_that_cannot_be_imported(monkeypatch, value, found):
+    monkeypatch.setattr(jpvae.engines, "entry_points", lambda **_: [EntryPoint("odd", value, GROUP)])
+    with pytest.raises(
+        ConfigError, match=rf"backend 'odd' is declared by package unknown as '{value}', which cannot be imported .*{found}"
+    ):
+        JPVAE(**SHORT | {"backend": "odd"}).fit(VIEWS, MASK)
+
+
+@pytest.mark.usefixtures("pair")
+def test_a_file_of_an_engine_whose_package_is_not_there(monkeypatch, tmp_path):
+    model = JPVAE(**SHORT | {"backend": "first"}).fit(VIEWS, MASK)
+    model.save(tmp_path / "m")
+    monkeypatch.setattr(jpvae.engines, "entry_points", lambda **_: [])
+    with pytest.raises(
+        ConfigError, match=r"backend is 'first'; expected one of .* package is installed; .*load.path, backend="
+    ):
+        JPVAE.load(tmp_path / "m")
+    again = JPVAE.load(tmp_path / "m", backend="numpy")
+    assert (again.transform(VIEWS, MASK) == model.transform(VIEWS, MASK)).all()

@@ -185,7 +185,43 @@ def other_input(features, latents):
     return torch.nn.Linear(features + 1, 2 * latents)
 
 
+def mismatched(features, latents):
+    made = torch.nn.Linear(features, 2 * latents)
+    made.load_state_dict({"weight": torch.zeros(3, 3), "bias": torch.zeros(3)})
+    return made
+
+
+def importing(*_):
+    import no_such_module  # noqa: F401
+
+
+def other_signature(features):
+    return torch.nn.Linear(features, 6)
+
+
+class Fails(torch.nn.Linear):
+    def forward(self, x):
+        raise self.error
+
+
+def failing(error, features, latents):
+    made = Fails(features, 2 * latents)
+    made.error = error
+    return made
+
+
+MADE = r"^networks: the encoder's factory for view 0, called with 5 features and 3 latents, failed: "
+TRIED = r"^networks: the encoder of view 0 fails on 2 rows of 5 numbers: "
 REFUSED = {
+    "state": ({"rna": (mismatched, None)}, {}, rf"{MADE}RuntimeError: Error.s. in loading state_dict for Linear"),
+    "import": ({"rna": (importing, None)}, {}, rf"{MADE}ModuleNotFoundError: No module named 'no_such_module'"),
+    "signature": ({"rna": (other_signature, None)}, {}, rf"{MADE}TypeError: other_signature.. takes 1 positional"),
+    "assert": (
+        {"rna": (functools.partial(failing, AssertionError("99 columns")), None)},
+        {},
+        rf"{TRIED}AssertionError: 99 columns",
+    ),
+    "value": ({"rna": (functools.partial(failing, ValueError("bad shape")), None)}, {}, rf"{TRIED}ValueError: bad shape"),
     "lazy": (
         {"rna": (lazy, None)},
         {},
@@ -197,7 +233,11 @@ REFUSED = {
         r"encoder's factory for view 0 gave a module whose 'wave' is of torch.complex64; expected .* which are real floats",
     ),
     "scripted": ({"rna": (scripted, None)}, {}, r"for view 0 gave a scripted module; expected a plain torch.nn.Module"),
-    "input": ({"rna": (other_input, None)}, {}, r"the encoder of view 0 fails on 2 rows of 5 numbers: mat1 and mat2"),
+    "input": (
+        {"rna": (other_input, None)},
+        {},
+        r"the encoder of view 0 fails on 2 rows of 5 numbers: RuntimeError: mat1 and mat2",
+    ),
     "view": ({"rnas": (noisy_encoder, None)}, {}, r"networks names the views \['rnas'\]; expected some of \['rna', 'protein'"),
     "pair": (
         {"rna": noisy_encoder},

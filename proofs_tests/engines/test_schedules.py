@@ -53,7 +53,17 @@ class Once(Always):
         return self.weight if step == 3 else 1.0
 
 
+class OfTheStepAlone:
+    def beta(self, step):
+        return 1.0
+
+
 REFUSED = {
+    "other arguments": (
+        OfTheStepAlone(),
+        10,
+        r"beta is .*OfTheStepAlone.*, whose beta.step, steps. fails: TypeError: .*takes 2",
+    ),
     "ramp longer than the training": (Linear(500), 400, r"Linear\(ramp=500\).* only 0\.798 within the 400 steps"),
     "ramp over the whole training": (Linear(1.0), 10, r"Linear\(ramp=1\.0\).* only 0\.9 within the 10 steps"),
     "a cycle that is all ramp": (Cyclical(4, 1.0), 400, r"Cyclical\(cycles=4, ramp=1\.0\).* only 0\.99 within"),

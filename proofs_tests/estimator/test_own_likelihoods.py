@@ -10,7 +10,7 @@ import pytest
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, ConfigError
-from jpvae.model.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Marginal
+from jpvae.model.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Likelihood, Marginal
 from jpvae.model.likelihoods.registry import name_of, names
 
 GUIDE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
@@ -183,3 +183,23 @@ def test_objects_with_other_options_are_other_families():
 
 def test_numpy_s_numbers_are_numbers_in_a_name():
     assert [name_of(Options(start)) for start in (np.float32(0.5), np.int64(2))] == [name_of(Options(0.5)), name_of(Options(2))]
+
+
+class Unfinished(Likelihood):
+    pass
+
+
+class NoGradient(Gaussian):
+    log_prob_vjp = Likelihood.log_prob_vjp
+
+
+def test_what_a_likelihood_lacks_is_named_with_what_to_do():
+    lacking = r"^likelihood test_own_likelihoods\.{} has no method {}; define it as the docstring of Likelihood\.{} says"
+    x = np.zeros((2, 1))
+    calls = {"log_prob": (np, x, x, {}), "mean": (np, x), "variance": (x, {}), "draw": (x, {}, RNG)}
+    for method, given in calls.items():
+        with pytest.raises(NotImplementedError, match=lacking.format("Unfinished", method, method) + "$"):
+            getattr(Unfinished(), method)(*given)
+    advice = lacking.format("NoGradient", "log_prob_vjp", "log_prob_vjp") + ", or train with backend='torch'"
+    with pytest.raises(NotImplementedError, match=advice):
+        fitted(NoGradient())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import TrainingDiverged
+from ..errors import ConfigError, TrainingDiverged
 
 _REMEDY = "Lower learning_rate, set max_gradient_norm (for example to 1.0), or look for extreme values in the data."
 
@@ -18,6 +18,8 @@ def check_report(report: Mapping[str, Any], when: str, rows: np.ndarray, names: 
 
     report: of Engine.train_step; rows (B,): the batch's rows in the data; names: of the views.
     """
+    if lacking := [name for name in ("loss", "reconstruction", "kl") if name not in report]:
+        raise ConfigError(f"backend gives an engine whose train_step reports no {lacking[0]!r}, only {sorted(report)}")
     parts = f"(loss {report['loss']}, reconstruction {report['reconstruction']}, KL {report['kl']})"
     if not math.isfinite(report["loss"]):
         raise TrainingDiverged(

@@ -78,7 +78,10 @@ def beta_schedule(value: str | BetaSchedule, steps: int) -> BetaSchedule:
     schedule = _BY_NAME[value] if isinstance(value, str) else value
     if isinstance(schedule, Cyclical) and schedule.cycles < 1:
         raise ConfigError(f"beta is {schedule}; expected at least one cycle")
-    betas = [schedule.beta(step, steps) for step in range(steps)]
+    try:
+        betas = [schedule.beta(step, steps) for step in range(steps)]
+    except TypeError as error:
+        raise ConfigError(f"beta is {schedule!r}, whose beta(step, steps) fails: TypeError: {error}") from error
     ramp = schedule.ramp if isinstance(schedule, Linear | Cyclical) else 0
     if any(not (isinstance(beta, Real) and 0.0 <= beta <= 1.0) for beta in betas) or ramp < 0:
         raise ConfigError(f"beta is {schedule}; expected a ramp of at least 0, and weights between 0 and 1")

@@ -325,7 +325,7 @@ class Likelihood:
         -------
         array (..., B, c)
         """
-        raise NotImplementedError
+        raise _lacking(self, "log_prob")
 
     def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """For engines without autograd: sum of cotangent * log_prob, differentiated in ``outputs`` and in each of ``own``.
@@ -340,7 +340,7 @@ class Likelihood:
         outputs_bar : array (..., B, c)
         own_bar : dict of arrays, shaped as own
         """
-        raise NotImplementedError
+        raise _lacking(self, "log_prob_vjp", " or train with backend='torch', which needs none")
 
     def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """E[x | z] in the target's units.
@@ -357,7 +357,7 @@ class Likelihood:
         -------
         array (..., B, c)
         """
-        raise NotImplementedError
+        raise _lacking(self, "mean")
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """Var[x | z] given the mean, in the target's units squared. A column that is one of a category's levels has p (1 - p).
@@ -371,7 +371,7 @@ class Likelihood:
         -------
         array (..., B, c)
         """
-        raise NotImplementedError
+        raise _lacking(self, "variance")
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """One draw of x given its mean, in the target's units.
@@ -386,7 +386,7 @@ class Likelihood:
         -------
         array (..., B, c)
         """
-        raise NotImplementedError
+        raise _lacking(self, "draw")
 
     def draw_many(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """As ``draw``, all from one stream of random numbers, for statistics of many draws.
@@ -402,3 +402,11 @@ class Likelihood:
         array (..., B, c)
         """
         return self.draw(mean, own, rng)
+
+
+def _lacking(family: Likelihood, method: str, instead: str = "") -> NotImplementedError:
+    kind = type(family)
+    return NotImplementedError(
+        f"likelihood {kind.__module__}.{kind.__qualname__} has no method {method}; define it as the docstring of "
+        f"Likelihood.{method} says{',' if instead else ''}{instead}"
+    )

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError
-from ...installed import is_there
+from ...installed import is_there, loaded, package_of
 from .bernoulli import Bernoulli
 from .categorical import Categorical
 from .counts import Counts
@@ -161,7 +161,7 @@ def _imported(name: str) -> Likelihood | None:
     made: Any = reduce(lambda at, part: getattr(at, part, None), path.split("."), sys.modules.get(module))
     if made is None:
         point = next((point for point in entry_points(group=GROUP) if point.value == where), None)
-        made = None if point is None else _loaded(point)
+        made = None if point is None else loaded(point, "likelihood")
     if not (isinstance(made, type) and issubclass(made, Likelihood)):
         return None
     try:
@@ -177,32 +177,18 @@ def _declared(name: str) -> Likelihood | None:
         return None
     if len({point.value for point in points}) > 1:
         raise ConfigError(
-            f"likelihood {name!r} is declared by several packages ({', '.join(sorted(map(_package, points)))}); expected one. "
-            "Uninstall the others, or give the object itself"
+            f"likelihood {name!r} is declared by several packages ({', '.join(sorted(map(package_of, points)))}); "
+            "expected one. Uninstall the others, or give the object itself"
         )
-    made = _loaded(points[0])
+    made = loaded(points[0], "likelihood")
     family = made() if callable(made) else made
     if not isinstance(family, Likelihood):
         raise ConfigError(
-            f"likelihood {name!r} of package {_package(points[0])} is {family!r}; expected its entry point {points[0].value!r} "
-            "to be a class of jpvae's Likelihood, or a function that makes one"
+            f"likelihood {name!r} of package {package_of(points[0])} is {family!r}; expected its entry point "
+            f"{points[0].value!r} to be a class of jpvae's Likelihood, or a function that makes one"
         )
     return family
 
 
-def _loaded(point: EntryPoint) -> Any:
-    try:
-        return point.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"likelihood {point.name!r} is declared by package {_package(point)} as {point.value!r}, which cannot be imported "
-            f"({error}). Reinstall or upgrade that package"
-        ) from error
-
-
 def _points(name: str) -> list[EntryPoint]:
     return list(entry_points(group=GROUP, name=name))
-
-
-def _package(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else "unknown"
