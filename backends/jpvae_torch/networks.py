@@ -90,9 +90,9 @@ class Networks:
             ) from error
         if not isinstance(module, torch.nn.Module):
             raise ConfigError(f"networks: the {kind}'s factory for view {view} gave {module!r}; expected a torch.nn.Module")
-        if found := _unfit(module):
+        if unfit := _unfit(module):
             raise ConfigError(
-                f"networks: the {kind}'s factory for view {view} gave {found}; expected a plain torch.nn.Module with all its "
+                f"networks: the {kind}'s factory for view {view} gave {unfit}; expected a plain torch.nn.Module with all its "
                 "parameters (the factory is called with the numbers of features and latents), which are real floats, integers "
                 "or booleans, as are its buffers"
             )
