@@ -122,12 +122,12 @@ def test_draws_have_student_s_tails_and_the_same_correlations(tmp_path):
 
 def test_tails_are_the_noise_s_alone_where_draws_are_resampled_and_no_matter_without_noise(tmp_path):
     one, model = corrected(tmp_path, Predictive(1.0, 5))
-    rows, n = one.sample(2, 3), 4000
+    rows, n = one.sample(2, 3), 1000
     options = {"observation_noise": False, "n_draws": 20}
     without = one.model.sample_imputations(rows, MASK[:2], **options)
     np.testing.assert_array_equal(model.sample_imputations(rows, MASK[:2], **options)[0], without[0])
-    drawn, plain = (m.sample_imputations(rows, MASK[:2], n_draws=n, proposals=8000)[0] for m in (model, one.model))
-    middle = model.sample_imputations(rows, MASK[:2], n_draws=n, proposals=8000, observation_noise=False)[0]
+    drawn, plain = (m.sample_imputations(rows, MASK[:2], n_draws=n, proposals=2000)[0] for m in (model, one.model))
+    middle = model.sample_imputations(rows, MASK[:2], n_draws=n, proposals=2000, observation_noise=False)[0]
     sd = np.sqrt(one.noise[: COLUMNS[0]])
     assert stats.kstest(((drawn - middle) / sd)[:, 0, 0], stats.t(5, 0, np.sqrt(3 / 5)).cdf).pvalue > 1e-4
     assert stats.kstest(((plain - middle) / sd)[:, 0, 0], "norm").pvalue > 1e-4
