@@ -64,6 +64,11 @@ def document(target: Target, run: dict[str, Any], rows: list[dict[str, Any]]) ->
     return unjudged
 
 
+def without_paths(row: dict[str, Any]) -> dict[str, Any]:
+    """Of the traceback of a mutant that could not be tried the last line: the others have this machine's folders."""
+    return row | {"raised": row["raised"].strip().splitlines()[-1]} if row.get("raised") else row
+
+
 def main() -> None:
     """See the top of the file."""
     parser = argparse.ArgumentParser(description="The documents of the mutants that survived.")
@@ -83,7 +88,7 @@ def main() -> None:
             file: Counter(row["verdict"] for row in rows if row["file"] == file) for file in {row["file"] for row in rows}
         }
         found["files"] = dict(sorted(by_file.items()))
-        found["mutants"] = [row for row in rows if row["verdict"] not in ("killed", "not tried")]
+        found["mutants"] = [without_paths(row) for row in rows if row["verdict"] not in ("killed", "not tried")]
     RESULTS.write_text(json.dumps({"targets": targets}, indent=1) + "\n")
     sys.exit(bool(unjudged) or not high)
 
