@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ._array_api import Array, Namespace
 from ._checks import dtype_name
 from ._triangular import inverse_lower
-from ._xp import Array, Namespace, cholesky, eye_like
+from ._xp import cholesky, eye_like
 from .bounds import LIMIT
 from .errors import NotAContraction
 from .pytrees import pytree

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ._array_api import Array, Namespace, X
 from ._checks import check_mask
-from ._xp import Array, Namespace, X
 
 
 def keep(xp: Namespace, bit: Array, x: X) -> X:

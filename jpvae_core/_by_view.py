@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ._xp import Array, Namespace, asarray_like, eye_like
+from ._array_api import Array, Namespace
+from ._xp import asarray_like, eye_like
 
 
 def stack(xp: Namespace, rows: Iterable[Array]) -> Array:

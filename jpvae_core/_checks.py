@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ._xp import Array, concrete, library_of, to_numpy
+from ._array_api import Array
+from ._xp import concrete, library_of, to_numpy
 from .errors import ArgumentError, DtypeError, LibraryError, NotAContraction, ShapeError
 
 _WIDE_ENOUGH = ("float32", "float64")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ._xp import Array, Namespace, asarray_like, device, library_of, namespace, to_numpy
+from ._array_api import Array, Namespace
+from ._xp import asarray_like, device, library_of, namespace, to_numpy
 from .errors import ArgumentError, DtypeError
 
 

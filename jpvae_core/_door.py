@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
+from ._array_api import Array, Namespace, X, of_kind
 from ._checks import check_dense, check_deviations, check_dtype, check_last, check_rows_of_data, check_shapes, check_stored
 from ._named import by_name_of, listed, one_library
-from ._xp import Array, Namespace, X, concrete, device, library_of, namespace
+from ._xp import concrete, device, library_of, namespace
 from .errors import ArgumentError, LibraryError, ShapeError
 from .prior import JointPrior
 
@@ -36,8 +37,7 @@ class Form:
 
     def rows(self, x: X) -> X:
         """(..., B), or () of a single row."""
-        row: X = x[..., 0] if self.single else x
-        return row
+        return of_kind(x, x[..., 0]) if self.single else x
 
     def views(self, arrays: Sequence[Array]) -> Any:
         """Arrays (..., B, n_i), or (..., n_i) of a single row, in a tuple or a dict."""
@@ -46,17 +46,16 @@ class Form:
 
     def noise(self, x: X) -> X:
         """(..., B, k), given as (..., k) for a single row."""
-        rows: X = x[..., None, :] if self.single and x.ndim > 0 else x
-        return rows
+        return of_kind(x, x[..., None, :]) if self.single and x.ndim > 0 else x
 
 
 LISTS = Form()
 
 
-def enter(prior: JointPrior, mask: Mask | None, **groups: Views[Any]) -> tuple[Namespace, list[Any], Any, Form]:
+def enter(prior: JointPrior, mask: Mask | None, **groups: Views[X]) -> tuple[Namespace, list[Sequence[X]], Any, Form]:
     """The namespace of everything, the groups as sequences of arrays, the mask as an array or None, and the form."""
     check_prior(prior)
-    lists = [arrays_of(prior, name, group) for name, group in groups.items()]
+    lists: list[Sequence[X]] = [arrays_of(prior, name, group) for name, group in groups.items()]
     try:
         xp = namespace(*(x for arrays in lists for x in arrays), *prior.arrays)
     except LibraryError as error:
@@ -67,7 +66,7 @@ def enter(prior: JointPrior, mask: Mask | None, **groups: Views[Any]) -> tuple[N
     first = next(iter(groups.values()))
     form = Form(like.ndim == 1, prior.names if by_name(first) else None)
     if form.single:
-        lists = [[x if x.ndim != 1 else x[None, :] for x in arrays] for arrays in lists]
+        lists = [[x if x.ndim != 1 else of_kind(x, x[None, :]) for x in arrays] for arrays in lists]
     named = {f"{name}[0]": arrays[0] for name, arrays in zip(groups, lists, strict=True)}
     check_stacks(prior, **named, **({} if found is None else {"mask": found}))
     return xp, lists, found, form
@@ -129,13 +128,15 @@ def noise_of(form: Form, noise: Any, size: int, means: Array) -> Any:
     return noise
 
 
-def spread_of(log_vars: Any, std: Any) -> tuple[str, Any]:
+def spread_of(log_vars: Views[X] | None, std: Views[X] | None) -> tuple[str, Views[X]]:
     """The one that was given, log-variances or standard deviations, and its name."""
-    if (log_vars is None) == (std is None):
-        raise ArgumentError(
-            f"{'neither' if std is None else 'both'} log_vars {'nor' if std is None else 'and'} std given; expected one of them"
-        )
-    return ("log_vars", log_vars) if std is None else ("std", std)
+    if log_vars is not None and std is None:
+        return "log_vars", log_vars
+    if std is not None and log_vars is None:
+        return "std", std
+    raise ArgumentError(
+        f"{'neither' if std is None else 'both'} log_vars {'nor' if std is None else 'and'} std given; expected one of them"
+    )
 
 
 def twice_log(xp: Namespace, std: Sequence[Any], bits: Sequence[Any] | None) -> list[Any]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ._array_api import Array, Namespace
 from ._fused_vjp import Bars
-from ._xp import Array, Namespace, sum_to
+from ._xp import sum_to
 from .fused_frames import Direction, FusedInFrames
 from .rotated import expand, rotate
 

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ._alone import Alone, diagonal_of, gram, outer_of, times
-from ._xp import Array, Namespace, eye_like, sum_to
+from ._array_api import Array, Namespace
+from ._xp import eye_like, sum_to
 from .fused_latents import Fused
 from .rotated import expand, rotate
 
@@ -164,7 +165,8 @@ def _alone_backward(view: _View) -> Bars:
     xp, one = view.xp, view.one
     N_bar = view.N - one.precision @ view.precision @ one.precision
     scale = one.a[..., :, None] * one.a[..., None, :]
-    a_bar, variance_bar, slopes = one.m * view.centre, view.variance, (1.0, 1.0 - 2.0 * one.variance)
+    slopes: list[Array | float] = [1.0, 1.0 - 2.0 * one.variance]
+    a_bar, variance_bar = one.m * view.centre, view.variance
     for bar, of, weights, slope in zip((N_bar, view.F), view.grams, view.weights, slopes, strict=True):
         both = bar + xp.matrix_transpose(bar)
         a_bar = a_bar + xp.sum(both * of * one.a[..., None, :], axis=-1)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any
 
-from ._xp import Array, Namespace, library_of, namespace
+from ._array_api import Array, Namespace
+from ._xp import library_of, namespace
 from .errors import ArgumentError, LibraryError, ShapeError
 
 

@@ -6,26 +6,28 @@ from typing import Any
 
 import numpy as np
 
-from ._xp import Array, Namespace, eye_like, library_of
+from ._array_api import Namespace, X, of_kind
+from ._xp import eye_like, library_of
 
 _FEW = 64  # rows of a matrix: with more, LAPACK's blocks win
 
 
-def inverse_lower(xp: Namespace, L: Any) -> Array:
+def inverse_lower(xp: Namespace, L: X) -> X:
     """L^{-1} of lower triangular L. The array API has no such function; its solve factorises, which takes three to five times
     as long."""
     library = library_of(L)
     if library == "numpy" and L.shape[-1] <= _FEW:
-        return _by_rows(L)
-    identity = xp.broadcast_to(eye_like(xp, L, L.shape[-1]), L.shape)
+        return of_kind(L, _by_rows(L))
+    identity: Any = xp.broadcast_to(eye_like(xp, L, L.shape[-1]), L.shape)
+    given: Any = L
     if library == "torch":
         import torch
 
-        return torch.linalg.solve_triangular(L, identity, upper=False)
+        return of_kind(L, torch.linalg.solve_triangular(given, identity, upper=False))
     if library == "jax":
         from jax.scipy.linalg import solve_triangular
 
-        return solve_triangular(L, identity, lower=True)
+        return of_kind(L, solve_triangular(given, identity, lower=True))
     return xp.linalg.solve(L, identity)
 
 

@@ -6,46 +6,18 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
-from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from ._array_api import Array, Namespace, X, of_kind
 from .errors import LibraryError
 from .pytrees import register_jax
 
-Namespace: TypeAlias = Any
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Array(Protocol):
-    """An array of any library that follows the array API standard; no class here inherits from it.
-
-    Its operators give Any: the standard has no way to say "the same library's array".
-    """
-
-    @property
-    def dtype(self) -> Any: ...
-    @property
-    def ndim(self) -> int: ...
-    @property
-    def shape(self) -> Any: ...
-    def __getitem__(self, key: Any, /) -> Any: ...
-    def __neg__(self) -> Any: ...
-    def __add__(self, other: Any, /) -> Any: ...
-    def __radd__(self, other: Any, /) -> Any: ...
-    def __sub__(self, other: Any, /) -> Any: ...
-    def __rsub__(self, other: Any, /) -> Any: ...
-    def __mul__(self, other: Any, /) -> Any: ...
-    def __rmul__(self, other: Any, /) -> Any: ...
-    def __truediv__(self, other: Any, /) -> Any: ...
-    def __rtruediv__(self, other: Any, /) -> Any: ...
-    def __matmul__(self, other: Any, /) -> Any: ...
-    def __gt__(self, other: Any, /) -> Any: ...
-    def __lt__(self, other: Any, /) -> Any: ...
-
-
-X = TypeVar("X", bound=Array)  # the arrays of one library: what comes in is what goes out
 _AUTOCAST = ("cpu", "cuda", "mps", "xpu")  # the devices on which torch has an autocast
 
 
@@ -104,7 +76,12 @@ def namespace(*arrays: Array | None) -> Namespace:
     array_api_compat.numpy would load numpy.testing and numpy.f2py, as long as NumPy itself takes.
     The first JAX array registers the core's classes as pytrees (pytrees.py).
     """
-    present = [x for x in arrays if x is not None]
+    found: Namespace = _module([x for x in arrays if x is not None])
+    return found
+
+
+def _module(present: Sequence[Array]) -> Any:
+    """The module of that namespace."""
     libraries = {library_of(x) for x in present}
     if libraries == {"numpy"}:
         return np
@@ -214,26 +191,29 @@ def _kept(x: Any, value: Any, dtype: Any) -> Any:
     return _KEPT[key]
 
 
-def solve(xp: Namespace, A: Any, B: Any) -> Any:
+def solve(xp: Namespace, A: X, B: Array) -> X:
     """X of A X = B, A never singular. On CUDA without a look at whether it was, for which the host would have to wait."""
-    if library_of(A) == "torch" and A.is_cuda:
+    given: Any = A
+    if library_of(A) == "torch" and given.is_cuda:
         import torch
 
-        return torch.linalg.solve_ex(A, B)[0]
+        right: Any = B
+        return of_kind(A, torch.linalg.solve_ex(given, right)[0])
     return xp.linalg.solve(A, B)
 
 
-def cholesky(xp: Namespace, S: Any) -> Array:
+def cholesky(xp: Namespace, S: X) -> X:
     """L of S = L L^T; where S is not positive definite the library's own error, on CUDA NaN, for the host does not wait."""
-    if library_of(S) == "torch" and S.is_cuda:
+    given: Any = S
+    if library_of(S) == "torch" and given.is_cuda:
         import torch
 
-        L, failed = torch.linalg.cholesky_ex(S)
-        return torch.where(failed[..., None, None] == 0, L, torch.nan)
+        L, failed = torch.linalg.cholesky_ex(given)
+        return of_kind(S, torch.where(failed[..., None, None] == 0, L, torch.nan))
     return xp.linalg.cholesky(S)
 
 
-def block_diagonal(xp: Namespace, blocks: Sequence[Any], lead: tuple[int, ...]) -> Any:
+def block_diagonal(xp: Namespace, blocks: Sequence[Array], lead: tuple[int, ...]) -> Array:
     """Square blocks (..., n_i, n_i), broadcast to these leading axes, on the diagonal of one matrix (*lead, N, N)."""
     N, start, rows = sum(int(block.shape[-1]) for block in blocks), 0, []
     for block in blocks:
@@ -260,7 +240,7 @@ def factorization_errors() -> tuple[type[Exception], ...]:
 
 def split(x: X, sizes: Sequence[int]) -> list[X]:
     """The last axis cut into pieces of these sizes."""
-    return [x[..., begin:end] for begin, end in pairwise(accumulate(sizes, initial=0))]
+    return [of_kind(x, x[..., begin:end]) for begin, end in pairwise(accumulate(sizes, initial=0))]
 
 
 def sum_to(xp: Namespace, x: Array, like: Array) -> Array:

@@ -21,9 +21,10 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any, Generic, NamedTuple
 
+from ._array_api import Array, Namespace, X
 from ._checks import check_alpha, check_dtype, dtype_name
 from ._named import array_of, one_library
-from ._xp import Array, Namespace, X, asarray_like, public
+from ._xp import asarray_like, public
 
 LIMIT = {"float32": 88.72, "float64": 709.78}
 

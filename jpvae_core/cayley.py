@@ -6,9 +6,10 @@ eigenvalues of a skew matrix are imaginary: |1 - i w| >= 1. Its condition number
 
 from __future__ import annotations
 
+from ._array_api import X, of_kind
 from ._checks import check_dtype, check_square
 from ._named import one_library
-from ._xp import X, eye_like, factorization_errors, public, solve
+from ._xp import eye_like, factorization_errors, public, solve
 from .errors import ArgumentError
 
 
@@ -44,7 +45,7 @@ def cayley(A: X) -> X:
     xp = one_library(A=A)
     check_dtype(A=A)
     identity = eye_like(xp, A, check_square("A", A))
-    return solve(xp, identity - A, identity + A)
+    return of_kind(A, solve(xp, identity - A, identity + A))
 
 
 @public
@@ -88,4 +89,4 @@ def inverse_cayley(Q: X) -> X:
             "Q has the eigenvalue -1, where no skew matrix belongs to it; expected a rotation without it. "
             "jc.inverse_frame(Q) gives entries and signs of any orthogonal matrix."
         ) from error
-    return 0.5 * (A - xp.matrix_transpose(A))
+    return of_kind(Q, 0.5 * (A - xp.matrix_transpose(A)))

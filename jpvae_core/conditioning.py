@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, overload
 
+from ._array_api import Array, Namespace, X, of_kind
 from ._bits import bits_of, keep
 from ._checks import check_dtype, check_last, check_posterior, check_square, check_stack, check_views
 from ._door import Form, Mask, Views, enter, spread_of, twice_log
 from ._named import integer, one_library, shown
-from ._xp import Array, Namespace, X, device, eye_like, factorization_errors, public
+from ._xp import device, eye_like, factorization_errors, public
 from .errors import ArgumentError, ShapeError
 from .prior import JointPrior
 from .rotated import dense, expand, rotate, sandwich, square
@@ -232,7 +233,7 @@ def condition_gaussian(mean: X, cov: X, observed_index: Sequence[int], values: X
         raise ArgumentError(f"cov is singular in the coordinates {known}; expected a positive definite covariance") from error
     centred = values - xp.take(mean, o, axis=-1)[..., None, :]
     means = xp.take(mean, h, axis=-1)[..., None, :] + centred @ gain_t
-    return means, S_hh - S_ho @ gain_t
+    return of_kind(mean, means), of_kind(cov, S_hh - S_ho @ gain_t)
 
 
 def check_latents(prior: JointPrior, latents: Sequence[Array]) -> None:

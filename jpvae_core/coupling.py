@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ._xp import Array, Namespace
+from ._array_api import Array, Namespace
 from .pytrees import pytree
 
 Arrays = Sequence[Array]

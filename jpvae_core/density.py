@@ -12,11 +12,13 @@ No inverse, factorisation or determinant. A missing view is integrated out: Sigm
 from __future__ import annotations
 
 import math
+from typing import Any
 
+from ._array_api import Array, X, of_kind
 from ._bits import bits_of
 from ._checks import check_dtype, check_views
 from ._door import Mask, Views, enter
-from ._xp import X, public
+from ._xp import public
 from .kl import divergence
 from .prior import JointPrior
 
@@ -55,9 +57,10 @@ def log_density(prior: JointPrior, latents: Views[X], mask: Mask | None = None) 
     xp, (rows,), bare, form = enter(prior, mask, latents=latents)
     check_views("latents", rows, prior.dims)
     check_dtype(**{f"latents[{i}]": x for i, x in enumerate(rows)}, **prior.named_arrays)
-    bits, size = None, sum(prior.dims)
+    bits: list[Array] | None = None
+    size: Any = sum(prior.dims)
     if bare is not None:
         bits, (rows,) = bits_of(xp, bare, rows)
         size = sum(n * b[..., 0] for n, b in zip(prior.dims, bits, strict=True))
-    total: X = -(size * (0.5 * math.log(2.0 * math.pi)) + divergence(xp, prior, rows, None, bits))
-    return form.rows(total)
+    total = size * (0.5 * math.log(2.0 * math.pi)) + divergence(xp, prior, rows, None, bits)
+    return of_kind(rows[0], form.rows(-total))

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ._array_api import Array, Namespace, X, of_kind
 from ._checks import check_dtype, check_frame, check_last, values_of
 from ._named import integer, one_library
-from ._xp import Array, Namespace, X, asarray_like, device, eager_in_torch, eye_like, public, solve
+from ._xp import asarray_like, device, eager_in_torch, eye_like, public, solve
 from .cayley import inverse_cayley
 from .errors import ArgumentError, NotOrthogonal, ShapeError
 from .skew import check_entries, skew, skew_entries
@@ -112,7 +113,7 @@ def _frame(params: X, n: int, d: int, signs: Signs | None) -> X:
     else:
         Q = _columns(xp, params, n, d)
     if signs is None:
-        return Q
+        return of_kind(params, Q)
     # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.
     given: Any = signs
     plain = isinstance(signs, Sequence | np.ndarray)
@@ -122,7 +123,7 @@ def _frame(params: X, n: int, d: int, signs: Signs | None) -> X:
         one_library(signs=given, params=params)
     flips: Array = asarray_like(xp, params, given) if plain else xp.astype(given, params.dtype)
     check_last("signs", flips, n, "one sign per row of the matrix")
-    return Q * flips[..., :, None]
+    return of_kind(params, Q * flips[..., :, None])
 
 
 def _columns(xp: Namespace, params: Any, n: int, d: int) -> Any:
@@ -192,5 +193,5 @@ def inverse_frame(Q: X) -> tuple[X, X]:
         column = rest[..., k + 1 :, k] / rest[..., k, k, None]
         rest[..., k + 1 :, k + 1 :] -= column[..., :, None] * rest[..., k, None, k + 1 :]
     params = skew_entries(inverse_cayley(signs[..., :, None] * full))
-    like: Any = Q
-    return xp.asarray(params, dtype=like.dtype, device=device(Q)), xp.asarray(signs, dtype=like.dtype, device=device(Q))
+    as_Q = functools.partial(xp.asarray, dtype=Q.dtype, device=device(Q))
+    return of_kind(Q, as_Q(params)), of_kind(Q, as_Q(signs))

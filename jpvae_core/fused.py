@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Literal, overload
 
 from ._alone import alone_of, together
+from ._array_api import Array
 from ._bits import bits_of
 from ._checks import check_dtype, check_evidence, check_posterior
 from ._door import Mask, Views, enter, spread_of, twice_log
-from ._xp import Array, eye_like, public
+from ._xp import eye_like, public
 from .errors import ArgumentError, ShapeError
 from .fused_frames import Direction, FusedInFrames
 from .fused_latents import Fused

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._alone import magnified, shrinkage
+from ._array_api import Array, Namespace
 from ._checks import check_rows_of_data
 from ._door import LISTS, Form, Views, enter, noise_of
-from ._xp import Array, Namespace, eye_like, public
+from ._xp import eye_like, public
 from .conditioning import check_latents
 from .prior import JointPrior
 from .pytrees import pytree
@@ -198,7 +199,10 @@ class FusedInFrames:
         _, (rows,), _, _ = enter(self.prior, None, latents=latents)
         check_latents(self.prior, rows)
         check_rows_of_data("latents[0]", rows[0], self.views[0].m)
-        tau, along, weight, logs, pairs = 1.0 + added, 0.0, 0.0, 0.0, []
+        tau, pairs = 1.0 + added, []
+        along: Array | float = 0.0
+        weight: Array | float = 0.0
+        logs: Array | float = 0.0
         for one, z in zip(self.views, rows, strict=True):
             less, clean = one.shrinkage(xp), xp.where(one.bit > 0.0, z, xp.zeros_like(z))
             e = one.bit * magnified(xp, (rotate(clean, one.frame) - one.given(xp, u)) / one.r, 0.5 * less)

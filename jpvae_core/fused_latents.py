@@ -35,13 +35,15 @@ no factorisation. Cost otherwise: one d x d Cholesky factorisation per row and v
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 from ._alone import Alone, below, log1p_or_log, magnified, times
+from ._array_api import Array, Namespace, X
 from ._checks import check_rows_of_data
 from ._door import LISTS, Form, Views, enter, noise_of
-from ._xp import Array, Namespace, X, block_diagonal, eye_like, public
+from ._xp import block_diagonal, eye_like, public
 from .density import log_density
 from .prior import JointPrior
 from .pytrees import pytree
@@ -239,11 +241,11 @@ class Fused:
         array (..., B)
         """
         xp, n = self.xp, max(self.prior.dims)
-        w: Any = 0.0
+        all_worst = []
         for one in self.alone:
             least, smallest = xp.min(one.r * one.r, axis=-1), xp.exp(xp.min(one.log_var, axis=-1))  # of a missing view 1
-            worst = 1.0 / (least + (1.0 - least) * smallest)
-            w = xp.maximum(worst, w + xp.zeros_like(worst))
+            all_worst.append(1.0 / (least + (1.0 - least) * smallest))
+        w = functools.reduce(xp.maximum, all_worst)
         return self.form.rows(8.0 * n * n * float(xp.finfo(w.dtype).eps) * w)
 
     @public

@@ -10,15 +10,17 @@ standard normal:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
+from ._array_api import Array, Namespace
 from ._checks import values_of
 from ._chosen import one_of_them
 from ._named import number
-from ._xp import Array, Namespace, eye_like, namespace, public
+from ._xp import eye_like, namespace, public
 from .coupling import Coupling
 from .errors import NotAContraction, NotOrthogonal
 from .rotated import Frame, dense, joint_shape, sandwich
@@ -237,7 +239,7 @@ class JointGaussian:
         left, right = (dense(xp, like, self.dims[k], self.frames[k], d) for k in (i, j))
         return sandwich(xp, left, diagonal, right)
 
-    def _assemble(self, block: Any) -> Array:
+    def _assemble(self, block: Callable[[int, int], Array]) -> Array:
         xp, _ = self._library()
         M = range(len(self.dims))
         grid = [[block(i, j) for j in M] for i in M]

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any, ParamSpec
 
+from ._array_api import Array, Namespace, X, of_kind
 from ._bits import bits_of
 from ._checks import check_alpha, check_definite, check_dtype, check_last, check_posterior, check_square, check_stack
 from ._door import Mask, Views, enter, spread_of, twice_log
 from ._named import array_of, listed, one_library
-from ._xp import Array, Namespace, X, asarray_like, eye_like, library_of, public, split
+from ._xp import asarray_like, eye_like, library_of, public, split
 from .coupling import Arrays, Bits
 from .errors import ShapeError
 from .prior import JointPrior
@@ -108,13 +109,15 @@ def kl_divergence(
         from . import _pair_in_torch as in_torch
 
         if in_torch.applies(prior, mu, log_var):
-            return form.rows(in_torch.kl(prior, mu, log_var, bits, functools.partial(_per_row, xp)))
-    return form.rows(_per_row(xp, prior, mu, log_var, bits))
+            found = in_torch.kl(prior, mu, log_var, bits, functools.partial(_per_row, xp))
+            return of_kind(mu[0], form.rows(found))
+    return of_kind(mu[0], form.rows(_per_row(xp, prior, mu, log_var, bits)))
 
 
-def _per_row(xp: Namespace, prior: JointPrior, mu: Arrays, log_var: Arrays, bits: Bits) -> Any:
+def _per_row(xp: Namespace, prior: JointPrior, mu: Arrays, log_var: Arrays, bits: Bits) -> Array:
     """KL, (..., B): of what is 0 where it is missing."""
-    ordinary: Array = sum(xp.sum(r, axis=-1) for r in split(remainder(xp, xp.concat(list(log_var), axis=-1)), prior.dims))
+    own = split(remainder(xp, xp.concat(list(log_var), axis=-1)), prior.dims)
+    ordinary: Array | float = sum(xp.sum(r, axis=-1) for r in own)
     uniform = prior.coupling.uniform
     squares = [None if q is None or (uniform and square(q)) else q * q for q in prior.frames]
     v = (rotate(xp.exp(x), q) for x, q in zip(log_var, squares, strict=True))  # made only if the coupling reads it
@@ -126,7 +129,8 @@ def divergence(xp: Namespace, prior: JointPrior, rows: Arrays, v: Iterable[Array
 
     rows: means, or the latents of a density, 0 where missing; v: their rotated variances, one array (..., B, d) per view.
     """
-    m, outside = [], 0.0
+    m: list[Array] = []
+    outside: Array | float = 0.0
     for mean, frame in zip(rows, prior.frames, strict=True):
         inside = rotate(mean, frame)
         m.append(inside)
@@ -183,7 +187,7 @@ def kl_eq9(means: Sequence[X], log_vars: Sequence[X], C: X) -> X:
         trace = xp.sum(xp.exp(log_var) * xp.linalg.diagonal(D)[..., None, :], axis=-1)
         total = total + _form(xp, mu, D, mu) - xp.sum(log_var, axis=-1) - mu.shape[-1] + trace
     cross = _form(xp, means[0], D1 @ Ct, means[1]) + _form(xp, means[1], D2 @ C, means[0])
-    return 0.5 * (total - cross)
+    return of_kind(C, 0.5 * (total - cross))
 
 
 @public
@@ -233,7 +237,7 @@ def kl_eq16(means: Sequence[X], log_vars: Sequence[X], rotation: X, alpha: float
     total = -n * xp.log(gamma)
     for mu, log_var in zip(means, log_vars, strict=True):
         total = total + gamma * xp.sum(mu * mu + xp.exp(log_var), axis=-1) - xp.sum(log_var, axis=-1) - n
-    return 0.5 * (total - 2.0 * gamma * a * _form(xp, means[1], rotation, means[0]))
+    return of_kind(rotation, 0.5 * (total - 2.0 * gamma * a * _form(xp, means[1], rotation, means[0])))
 
 
 @public
@@ -278,7 +282,8 @@ def kl_dense(means: Sequence[X], log_vars: Sequence[X], covariance: X) -> X:
     P = _inverse(xp, covariance)
     log_det = xp.linalg.slogdet(covariance)[1][..., None]
     trace = xp.sum(xp.exp(log_var) * xp.linalg.diagonal(P)[..., None, :], axis=-1)
-    return 0.5 * (log_det - xp.sum(log_var, axis=-1) - size + _form(xp, mu, P, mu) + trace)
+    twice = log_det - xp.sum(log_var, axis=-1) - size + _form(xp, mu, P, mu) + trace
+    return of_kind(covariance, 0.5 * twice)
 
 
 def _dense(means: Any, log_vars: Any, **named: Any) -> tuple[Namespace, Any, Any]:
@@ -289,10 +294,10 @@ def _dense(means: Any, log_vars: Any, **named: Any) -> tuple[Namespace, Any, Any
     for name, x in arrays.items():
         if x.ndim < 2:
             raise ShapeError(f"{name} has shape {tuple(x.shape)}; expected (..., B, n_i): rows")
-    return xp, *lists.values()
+    return xp, lists["means"], lists["log_vars"]
 
 
-def _inverse(xp: Namespace, A: Array) -> Any:
+def _inverse(xp: Namespace, A: X) -> X:
     """A^{-1}, (..., n, n). (The identity is broadcast: JAX 0.4 takes one matrix on the right for a stack of vectors.)"""
     return xp.linalg.solve(A, xp.broadcast_to(eye_like(xp, A, A.shape[-1]), A.shape))
 

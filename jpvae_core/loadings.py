@@ -29,9 +29,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from ._array_api import Array, Namespace
 from ._by_view import before_each, differences, off, others, over, products, stack, unstack
-from ._xp import Array, Namespace, namespace, sum_to
+from ._xp import namespace, sum_to
 from .bounds import within
 from .coupling import Arrays, Bits
 from .pytrees import pytree
@@ -102,11 +104,15 @@ class Loadings:
 
     def _tau(self, bits: Arrays) -> Array:
         """c tau of the observed views, (..., B, d)."""
-        return self._unit + sum(bit * e for bit, (_, _, e) in zip(bits, self._views(), strict=True))
+        observed: Any = sum(bit * e for bit, (_, _, e) in zip(bits, self._views(), strict=True))
+        tau: Array = self._unit + observed
+        return tau
 
     def _mean(self, y: Arrays, tau: Array) -> Array:
         """u^ of the source given the observed y (missing y must be 0)."""
-        return sum(a * ((self._unit + e) / tau) * m for (a, _, e), m in zip(self._views(), y, strict=True))
+        mean: Any = sum(a * ((self._unit + e) / tau) * m for (a, _, e), m in zip(self._views(), y, strict=True))
+        found: Array = mean
+        return found
 
     def loadings_of(self, xp: Namespace, like: Array) -> list[tuple[Array, Array]]:
         """As they are."""

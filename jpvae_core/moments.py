@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ._array_api import Array
 from ._checks import check_dense, dtype_name, values_of
 from ._named import one_library, shown
-from ._xp import Array, library_of
+from ._xp import library_of
 from .errors import ArgumentError, DtypeError, ShapeError
 
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ._xp import Array, Namespace, sum_to
+from ._array_api import Array, Namespace
+from ._xp import sum_to
 from .bounds import Bounded
 from .coupling import Arrays, Bits
 from .loadings import Loadings
@@ -30,7 +30,7 @@ from .pytrees import pytree
 class Pair:
     """The coupling of two views by one correlation per direction; ``bounded`` holds arrays (..., d) or (..., 1)."""
 
-    bounded: Bounded[Any]
+    bounded: Bounded[Array]
     rank: int  # d: the number of directions
 
     axes = 1
@@ -72,7 +72,7 @@ class Pair:
         a, r = xp.sqrt(0.5 * (1.0 + s * s)), 1.0 / xp.sqrt(2.0 * (1.0 + x))
         return [(a, r), (s / a, r / a)]
 
-    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Bounded[Any]:
+    def loadings_vjp(self, xp: Namespace, bars: Sequence[tuple[Array, Array]]) -> Bounded[Array]:
         """Of ``loadings_of``: from the cotangents of every a_i and r_i, each (..., d), that of the Bounded, through s alone."""
         (a_1, r_1), (a_2, r_2) = bars
         like, s = self.bounded.value, self.bounded.value
@@ -145,7 +145,7 @@ class Pair:
 
     def divergence_vjp(
         self, xp: Namespace, m: Iterable[Array], v: Iterable[Array], bits: Bits, half: Array
-    ) -> tuple[Arrays, Arrays, Bounded[Any]]:
+    ) -> tuple[Arrays, Arrays, Bounded[Array]]:
         """Of half (2 divergence - |m|^2): the cotangents of m, v and the Bounded."""
         (m_1, m_2), (v_1, v_2) = m, v
         both, like = 1.0 if bits is None else bits[0] * bits[1], self.bounded.value
@@ -159,7 +159,7 @@ class Pair:
 
     def draw_vjp(
         self, xp: Namespace, y: Arrays, bits: Arrays, source: Array, e: Arrays, bar: Arrays
-    ) -> tuple[Arrays, Arrays, Arrays, Bounded[Any]]:
+    ) -> tuple[Arrays, Arrays, Arrays, Bounded[Array]]:
         """The shifts and, from their cotangents ``bar`` (0 where observed), those of y, e and the Bounded."""
         like, (s, _, _, x) = self.bounded.value, (t[..., None, :] for t in self.bounded)
         # y_1 = s y_2 + k e_1 where view 2 is observed, else e_1;   y_2 = s first + k e_2, first = y_1 where observed, else e_1;

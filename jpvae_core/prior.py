@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ._array_api import Array
 from ._checks import check_dtype, check_frame, check_last, check_square, check_stack, values_of
 from ._chosen import chosen
 from ._converting import converter, wide_name
 from ._named import array_of, check_sizes, integer, listed, one_library
-from ._xp import Array, asarray_like, device, library_of, namespace, public
+from ._xp import asarray_like, device, library_of, namespace, public
 from .bounds import Bounded, number_bound, sigmoid_bound, tanh_bound
 from .coupling import Uncoupled
 from .errors import ArgumentError, LibraryError, NotAContraction, ShapeError

@@ -14,7 +14,7 @@ Inside, t = 0 adds nothing, so one expression serves all x, without a choice in 
 
 from __future__ import annotations
 
-from ._xp import Array, Namespace
+from ._array_api import Array, Namespace
 
 # 1/6, -1/360, 1/15120, ...: as many as float64 needs (test_remainder.py computes them).
 SERIES = (
@@ -36,7 +36,8 @@ def remainder(xp: Namespace, x: Array) -> Array:
     half = xp.full_like(x, 0.5)
     y = xp.minimum(xp.maximum(x, -half), half)
     t, e, square = x - y, xp.expm1(y), y * y
-    series, *others = terms_of(eps)
+    first, *others = terms_of(eps)
+    series: Array | float = first
     for b in others:
         series = series * square + b
     return 0.5 * e * y * (1.0 - y * series) + ((1.0 + e) * xp.expm1(t) - t)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ._xp import Array, Namespace, eye_like
+from ._array_api import Array, Namespace
+from ._xp import eye_like
 
 Frame = Array | None  # None is the identity: no product to compute
 

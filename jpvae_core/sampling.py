@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
+from ._array_api import X, of_kind
 from ._checks import check_dtype, check_last, check_same_rows, check_together
 from ._door import Mask, Views, by_name, check_prior, check_stacks
 from ._named import one_library
-from ._xp import X, device, public, split
+from ._xp import device, public, split
 from .conditioning import door
 from .prior import JointPrior
 from .rotated import expand, rotate, square
@@ -46,7 +47,7 @@ def reparameterize(mean: X, log_var: X, noise: X) -> X:
     xp = one_library(mean=mean, log_var=log_var, noise=noise)
     check_dtype(mean=mean, log_var=log_var, noise=noise)
     check_together(mean=mean, log_var=log_var, noise=noise)
-    return mean + xp.exp(0.5 * log_var) * noise
+    return of_kind(mean, mean + xp.exp(0.5 * log_var) * noise)
 
 
 @overload
@@ -148,5 +149,6 @@ def sample(prior: JointPrior, noise: X) -> tuple[X, ...]:
     check_dtype(noise=noise, **prior.named_arrays)
     check_last("noise", noise, prior.noise_dim, "prior.noise_dim standard normals per row")
     check_stacks(prior, noise=noise)
-    nothing = [xp.zeros((*noise.shape[:-1], n), dtype=noise.dtype, device=device(noise)) for n in prior.dims]
+    zeros = (xp.zeros((*noise.shape[:-1], n), dtype=noise.dtype, device=device(noise)) for n in prior.dims)
+    nothing = [of_kind(noise, x) for x in zeros]
     return complete(prior, nothing, xp.zeros((len(prior.dims),), dtype=xp.bool, device=device(noise)), noise)

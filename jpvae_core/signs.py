@@ -6,9 +6,10 @@ from typing import Any, TypeAlias, overload
 
 import numpy as np
 
+from ._array_api import X, of_kind
 from ._checks import check_dtype
 from ._named import integer, one_library
-from ._xp import X, asarray_like
+from ._xp import asarray_like
 from .errors import ShapeError
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -50,11 +51,11 @@ def sign_matrix(n: int, r: int, *, like: X | None = None) -> X | Floats:
     if not 0 <= r <= n:
         raise ShapeError(f"r is {r}; expected 0 <= r <= n = {n}")
     try:
-        signs: Any = np.concatenate([np.ones(n - r), -np.ones(r)])
+        signs: Floats = np.concatenate([np.ones(n - r), -np.ones(r)])
     except (ValueError, MemoryError) as error:
         raise ShapeError(f"n is {n}; expected a size that memory can hold") from error
-    if like is not None:
-        xp = one_library(like=like)
-        check_dtype(like=like)
-        signs = asarray_like(xp, like, signs)
-    return signs
+    if like is None:
+        return signs
+    xp = one_library(like=like)
+    check_dtype(like=like)
+    return of_kind(like, asarray_like(xp, like, signs))

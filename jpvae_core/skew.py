@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._array_api import Array, Namespace, X, of_kind
 from ._checks import check_dtype, check_last, check_square
 from ._named import integer, one_library
-from ._xp import Array, Namespace, X, asarray_like, device, exporting, indices_like, public
+from ._xp import asarray_like, device, exporting, indices_like, public
 from .errors import ShapeError
 
 
@@ -46,10 +47,10 @@ def skew(params: X, n: int) -> X:
         raise ShapeError(f"n is {n}; expected at least 1")
     xp = check_entries(params, n)
     if n == 1:
-        return xp.zeros((*params.shape[:-1], 1, 1), dtype=params.dtype, device=device(params))
+        return of_kind(params, xp.zeros((*params.shape[:-1], 1, 1), dtype=params.dtype, device=device(params)))
     places = _places(n)
     entries = xp.take(params, indices_like(xp, params, places.entries), axis=-1)
-    return xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, places.signs)
+    return of_kind(params, xp.reshape(entries, (*params.shape[:-1], n, n)) * asarray_like(xp, params, places.signs))
 
 
 def check_entries(params: Array, n: int) -> Namespace:

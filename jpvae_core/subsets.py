@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from ._array_api import Array, Namespace
 from ._checks import check_dtype, check_last
 from ._chosen import chosen
 from ._door import Mask, Views, arrays_of, by_name, check_prior, mask_of
 from ._named import array_of, number, one_library, shown
-from ._xp import Array, Namespace, asarray_like, device, library_of, namespace, public
+from ._xp import asarray_like, device, library_of, namespace, public
 from .errors import ArgumentError, ShapeError
 from .prior import JointPrior
 

@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._array_api import Array, Namespace
 from ._bits import bits_of, keep
 from ._checks import check_dtype, check_frame, check_last, check_posterior, check_rows, check_square, check_views
 from ._fused_frames_vjp import fused_in_frames
 from ._fused_vjp import fused
-from ._xp import Array, Namespace, asarray_like, device, eye_like, indices_like, namespace, public, solve, sum_to
+from ._xp import asarray_like, device, eye_like, indices_like, namespace, public, solve, sum_to
 from .bounds import Bounded, within
 from .conditioning import check_latents, door
 from .coupling import Arrays
@@ -98,7 +99,8 @@ def frame(params: Array, Q: Array, cotangent: Array, signs: Signs | None = None)
     check_rows("cotangent", cotangent, Q)
     if signs is not None:  # Q = J F, J = J^T = J^{-1}
         plain = isinstance(signs, Sequence | np.ndarray)
-        flips = (asarray_like(xp, Q, signs) if plain else xp.astype(signs, Q.dtype))[..., :, None]
+        given: Any = signs
+        flips = (asarray_like(xp, Q, given) if plain else xp.astype(given, Q.dtype))[..., :, None]
         Q, cotangent = flips * Q, flips * cotangent
     if d == n:
         A_bar = cayley(Q, cotangent)
@@ -166,7 +168,9 @@ def number_bound(alpha: float | Array, cotangent: Bounded[Any]) -> Array:
     s: Any = float(alpha) if isinstance(alpha, Real) else alpha  # a plain number's slopes are taken in double precision
     # (s/(1-s))' = 1/(1-s)^2,  (-s/(1+s))' = -1/(1+s)^2,  (s^2/(1-s^2))' = 2s/(1-s^2)^2
     minus, plus = 1.0 / (1.0 - s), 1.0 / (1.0 + s)
-    return sum(map(mul, cotangent, (1.0, minus * minus, -plus * plus, 2.0 * s * (minus * plus) * (minus * plus))))
+    slopes = (1.0, minus * minus, -plus * plus, 2.0 * s * (minus * plus) * (minus * plus))
+    alpha_bar: Array = sum(map(mul, cotangent, slopes))
+    return alpha_bar
 
 
 @public

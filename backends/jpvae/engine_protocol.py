@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jpvae_core._xp import Array
+from jpvae_core._array_api import Array
 
 from .model.batch import Batch
 from .model.model import Model

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._xp import Array
+from jpvae_core._array_api import Array
 
 from .engine_protocol import Engine
 from .errors import ConfigError, MissingDependency

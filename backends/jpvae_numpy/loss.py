@@ -147,7 +147,8 @@ class _Factorised:
         """KL_bar (K, B) and z_bar (1, B, n_i) -> those of means, log-variances and the prior."""
         shape = kl_bar.shape if self.seen is not None else kl_bar.shape[1:]
         found = vjp.kl_divergence(self.prior, self.means, self.log_vars, self.seen, kl_bar.reshape(shape))
-        means_bar, log_vars_bar = [], []
+        means_bar: list[Any] = []
+        log_vars_bar: list[Any] = []
         for i, bar in enumerate(z_bar):
             mean_bar, log_var_bar = vjp.reparameterize(self.log_vars[i], self.noise[i], bar[0])
             means_bar.append(mean_bar + found[0][i])

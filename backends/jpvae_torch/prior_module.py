@@ -178,7 +178,8 @@ class JointPriorModule(torch.nn.Module):
             alpha = 0.0 if learn_alpha else _number(coupling.bounded)  # a learned one is put below, without rounding to 1
             options |= {"prior": "orthogonal", "alpha": alpha, "learn_alpha": learn_alpha}
         elif isinstance(coupling, Pair):
-            frames, logits = frames[::-1], _tanh_logits(coupling.bounded)
+            bounded: Any = coupling.bounded
+            frames, logits = frames[::-1], _tanh_logits(bounded)
             options |= {"prior": "svd", "bound": "tanh", "rank": coupling.rank}
         elif isinstance(coupling, Loadings):
             logits = coupling.logits

@@ -13,12 +13,15 @@ So the lower end is positive for every parameter value: it certifies that Sigma 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 import jpvae_core as jc
 
 from ..model.model import Model
+
+NUMPY: Any = np  # as an array library: its stubs do not say that it is one
 
 
 def prior_of(model: Model, parameters: Mapping[str, np.ndarray]) -> jc.JointPrior:
@@ -29,10 +32,10 @@ def prior_of(model: Model, parameters: Mapping[str, np.ndarray]) -> jc.JointPrio
 def singular_values(prior: jc.JointPrior) -> dict[tuple[int, int], np.ndarray]:
     """The singular values (d,) of C_ij, largest first, for i < j; none where views are independent."""
     pairs = [(i, j) for j in range(len(prior.dims)) for i in range(j) if prior.coupling.rank]
-    return {(i, j): np.sort(np.abs(np.asarray(prior.coupling.correlation(np, i, j))))[::-1] for i, j in sorted(pairs)}
+    return {(i, j): np.sort(np.abs(np.asarray(prior.coupling.correlation(NUMPY, i, j))))[::-1] for i, j in sorted(pairs)}
 
 
 def smallest_eigenvalue(prior: jc.JointPrior) -> tuple[float, float]:
     """(lower, upper) with lower <= smallest eigenvalue of Sigma <= upper, lower > 0; equal for at most two coupled views."""
-    lower, upper = prior.coupling.eigenvalue_bounds(np)
+    lower, upper = prior.coupling.eigenvalue_bounds(NUMPY)
     return float(np.asarray(lower)), float(np.asarray(upper))

@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeAlias
 
 import numpy as np
 
-from jpvae_core._xp import X
+from jpvae_core._array_api import X
 
 Rows: TypeAlias = "slice | np.ndarray"
 

@@ -24,7 +24,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias
 import numpy as np
 
 import jpvae_core as jc
-from jpvae_core._xp import X
+from jpvae_core._array_api import Array, X, of_kind
 from jpvae_core.sampling import split_noise
 
 from .batch import Batch, Inputs
@@ -107,8 +107,8 @@ def _terms(xp: Any, log_prob: X, sizes: Sequence[int], own: int, S: int) -> X:
 def _log_mean_exp(xp: Any, values: X) -> X:
     """log 1/S sum_s exp of (S, R) -> (R,), without overflow; for S = 1 the number itself."""
     if values.shape[0] == 1:
-        return values[0, :]
-    total = values[0, :]
+        return of_kind(values, values[0, :])
+    total: Array = values[0, :]
     for s in range(1, values.shape[0]):
         total = xp.logaddexp(total, values[s, :])
-    return total - math.log(values.shape[0])
+    return of_kind(values, total - math.log(values.shape[0]))

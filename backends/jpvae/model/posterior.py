@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast, get_args
 
 import jpvae_core as jc
-from jpvae_core._xp import Array
+from jpvae_core._array_api import Array
 
 PosteriorName = Literal["fused", "factorised"]
 Coordinates = Literal["frame", "latent"]

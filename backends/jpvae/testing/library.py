@@ -10,7 +10,7 @@ import array_api_compat
 import numpy as np
 
 import jpvae_core as jc
-from jpvae_core._xp import Array
+from jpvae_core._array_api import Array
 
 from . import elementary, extremes
 from .extremes import EXTREMES

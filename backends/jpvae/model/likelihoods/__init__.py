@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from jpvae_core._xp import Array
+from jpvae_core._array_api import Array
 
 from ...errors import ConfigError
 from .bernoulli import Bernoulli

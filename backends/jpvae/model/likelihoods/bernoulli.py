@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._xp import X
+from jpvae_core._array_api import X
 
 from .family import Floats, Likelihood
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jpvae_core._xp import X
+from jpvae_core._array_api import X, of_kind
 
 from .by_column import observed_moments, over_rows
 from .family import Floats, Likelihood
@@ -106,14 +106,15 @@ class Counts(Likelihood):
 
     def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """The distribution's log p(x), in nats."""
-        return self.distribution.log_pmf(xp, x[..., :-1], _log_rate(xp, outputs, x), own)
+        return self.distribution.log_pmf(xp, of_kind(x, x[..., :-1]), _log_rate(xp, outputs, x), own)
 
     def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """The distribution's slopes; d(log lambda)/do = 1 - tanh^2."""
-        slope, own_slopes = self.distribution.slopes(xp, x[..., :-1], _log_rate(xp, outputs, x), own)
+        slope, own_slopes = self.distribution.slopes(xp, of_kind(x, x[..., :-1]), _log_rate(xp, outputs, x), own)
         e = xp.exp(-2.0 / _BOUND * xp.abs(outputs))
         bounded = 4.0 * e / ((1.0 + e) * (1.0 + e))
-        return cotangent * slope * bounded, {k: over_rows(xp, cotangent * v) for k, v in own_slopes.items()}
+        own_bars = {k: of_kind(v, over_rows(xp, cotangent * v)) for k, v in own_slopes.items()}
+        return of_kind(outputs, cotangent * slope * bounded), own_bars
 
     def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """lambda, at the row's size factor, or 1."""

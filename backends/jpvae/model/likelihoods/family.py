@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._xp import X
+from jpvae_core._array_api import X
 
 from ...errors import ViewError
 

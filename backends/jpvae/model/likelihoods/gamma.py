@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
-from jpvae_core._xp import Array, X
+from jpvae_core._array_api import Array, X
 
 _SHIFT = 8
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)  # B_2k / (2k (2k - 1))

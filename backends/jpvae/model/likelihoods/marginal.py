@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._xp import X
+from jpvae_core._array_api import X, of_kind
 
 from .family import Floats, Likelihood
 
@@ -93,17 +93,22 @@ class Marginal(Likelihood):
 
     def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """b log p."""
-        c = outputs.shape[-1]
-        return x[..., -c:] * self.family.log_prob(xp, outputs, x[..., :-c], own)
+        entries, b = self._parts(outputs, x)
+        return of_kind(x, b * self.family.log_prob(xp, outputs, entries, own))
 
     def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """The family's, with the cotangent b times what it was."""
-        c = outputs.shape[-1]
-        return self.family.log_prob_vjp(xp, outputs, x[..., :-c], own, cotangent * x[..., -c:])
+        entries, b = self._parts(outputs, x)
+        return self.family.log_prob_vjp(xp, outputs, entries, own, of_kind(x, cotangent * b))
 
     def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """The family's."""
-        return self.family.mean(xp, outputs, None if x is None else x[..., : -outputs.shape[-1]])
+        return self.family.mean(xp, outputs, None if x is None else self._parts(outputs, x)[0])
+
+    def _parts(self, outputs: X, x: X) -> tuple[X, X]:
+        """The family's entries, and b of every column."""
+        c = outputs.shape[-1]
+        return of_kind(x, x[..., :-c]), of_kind(x, x[..., -c:])
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """The family's."""

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._xp import X
+from jpvae_core._array_api import X
 
 from .family import Floats
 from .gamma import log1p_rest, log_factorial_rest, stirling_error_rise, stirling_error_rise_slope

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._xp import X
+from jpvae_core._array_api import X
 
 from .family import Floats
 from .gamma import log_factorial_rest

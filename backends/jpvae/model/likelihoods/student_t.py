@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._xp import X
+from jpvae_core._array_api import X
 
 from .by_column import observed_moments, over_rows
 from .family import Floats, Likelihood
