@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 Axes = int | tuple[int, ...] | None
 
@@ -43,6 +43,12 @@ class Array(Protocol):
 
 
 X = TypeVar("X", bound=Array)  # the arrays of one library: what comes in is what goes out
+if TYPE_CHECKING:  # PEP 696's default came with Python 3.13; every type checker knows this module, installed or not
+    import typing_extensions
+
+    A_co = typing_extensions.TypeVar("A_co", bound=Array, default=Any, covariant=True)
+else:
+    A_co = TypeVar("A_co", bound=Array, covariant=True)  # the arrays that a prior or a posterior holds and gives
 
 
 def of_kind(_like: X, found: Any) -> X:

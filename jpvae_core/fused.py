@@ -9,10 +9,10 @@ Which of two posteriors it opens depends on the coordinates in which the encoder
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from ._alone import alone_of, together
-from ._array_api import Array
+from ._array_api import Array, X
 from ._bits import bits_of
 from ._checks import check_dtype, check_evidence, check_posterior
 from ._door import Mask, Views, enter, spread_of, twice_log
@@ -27,33 +27,33 @@ from .rotated import Frame, square
 @overload
 def fuse(
     prior: JointPrior,
-    means: Views[Array],
-    log_vars: Views[Array] | None = None,
+    means: Views[X],
+    log_vars: Views[X] | None = None,
     mask: Mask | None = None,
     coordinates: Literal["latent"] = "latent",
     *,
-    std: Views[Array] | None = None,
-) -> Fused: ...
+    std: Views[X] | None = None,
+) -> Fused[X]: ...
 @overload
 def fuse(
     prior: JointPrior,
-    means: Views[Array],
-    log_vars: Views[Array] | None,
+    means: Views[X],
+    log_vars: Views[X] | None,
     mask: Mask | None,
     coordinates: Literal["latent", "frame"],
     *,
-    std: Views[Array] | None = None,
-) -> Fused | FusedInFrames: ...
+    std: Views[X] | None = None,
+) -> Fused[X] | FusedInFrames[X]: ...
 @public
 def fuse(
     prior: JointPrior,
-    means: Views[Array],
-    log_vars: Views[Array] | None = None,
+    means: Views[X],
+    log_vars: Views[X] | None = None,
     mask: Mask | None = None,
     coordinates: Literal["latent", "frame"] = "latent",
     *,
-    std: Views[Array] | None = None,
-) -> Fused | FusedInFrames:
+    std: Views[X] | None = None,
+) -> Fused[X] | FusedInFrames[X]:
     """The fused posterior q(z | x_O): every view's evidence multiplied into the joint prior.
 
     Parameters
@@ -138,4 +138,5 @@ def fuse(
         alone_of(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, spread, bit)
         for frame, (a, r), mean, spread, bit in zip(frames, loadings, mu, log_var, bits, strict=True)
     ]
-    return Fused(prior, bare, xp, tuple(alone), together(xp, alone), form)
+    source: Any = together(xp, alone)
+    return Fused(prior, bare, xp, tuple(alone), source, form)

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 from ._alone import magnified, shrinkage
-from ._array_api import Array, Namespace
+from ._array_api import A_co, Array, Namespace, of_kind
 from ._checks import check_rows_of_data
 from ._door import LISTS, Form, Views, enter, noise_of
 from ._xp import eye_like, public
@@ -73,7 +73,7 @@ class Direction:
 
 @pytree(data=("prior", "mask", "views", "source"), meta=("xp", "form"))
 @dataclass(frozen=True)
-class FusedInFrames:
+class FusedInFrames(Generic[A_co]):
     """q(z | x_O) of each row; made by ``fuse(..., coordinates="frame")``. The methods are those of ``Fused``.
 
     Examples
@@ -92,13 +92,13 @@ class FusedInFrames:
     mask: Array | None
     xp: Namespace
     views: tuple[Direction, ...]
-    source: tuple[Array, Array]  # u^ and tau - 1, (..., B, d)
+    source: tuple[A_co, A_co]  # u^ and tau - 1, (..., B, d)
     form: Form = LISTS
 
     @staticmethod
     def _of(
         prior: JointPrior, mask: Array | None, xp: Namespace, views: tuple[Direction, ...], form: Form = LISTS
-    ) -> FusedInFrames:
+    ) -> FusedInFrames[Any]:
         """With what all views together contribute to the source."""
         added: Any = 0.0
         weighted: Any = 0.0
@@ -114,7 +114,7 @@ class FusedInFrames:
         return self.prior.coupling.rank + sum(self.prior.dims)
 
     @public
-    def mean(self) -> tuple[Any, ...]:
+    def mean(self) -> tuple[A_co, ...]:
         """E[z | x_O]: for the missing views by the prior's conditional.
 
         Returns
@@ -122,11 +122,11 @@ class FusedInFrames:
         tuple of M arrays (..., B, n_i), or a dict by name
         """
         u, _ = self.source
-        found: tuple[Array, ...] = self.form.views([expand(self.xp, one.given(self.xp, u), one.frame) for one in self.views])
+        found: tuple[A_co, ...] = self.form.views([expand(self.xp, one.given(self.xp, u), one.frame) for one in self.views])
         return found
 
     @public
-    def kl(self) -> Array:
+    def kl(self) -> A_co:
         """KL( q(z_O | x_O) || p(z_O) ) per row, in nats.
 
         Returns
@@ -142,10 +142,10 @@ class FusedInFrames:
             off = one.r * ((one.m - weaker * u) / N)  # 1/N^2 alone would overflow
             spread = one.r * (weaker / N)
             total = total + one.bit * (remainder(xp, -less) + off * off + spread * spread / (1.0 + added))
-        return self.form.rows(0.5 * xp.sum(total, axis=-1))
+        return of_kind(self.source[0], self.form.rows(0.5 * xp.sum(total, axis=-1)))
 
     @public
-    def draw(self, noise: Array) -> tuple[Any, ...]:
+    def draw(self, noise: Array) -> tuple[A_co, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
         Affine in the noise, differentiable in everything else.
@@ -163,19 +163,19 @@ class FusedInFrames:
         ------
         ShapeError, DtypeError, LibraryError
         """
-        xp, d, (u, added) = self.xp, self.prior.coupling.rank, self.source
+        xp, d, (mean, added) = self.xp, self.prior.coupling.rank, self.source
         noise = noise_of(self.form, noise, self.noise_dim, self.views[0].m)
-        u = u + noise[..., :d] / xp.sqrt(1.0 + added)
+        u = mean + noise[..., :d] / xp.sqrt(1.0 + added)
         drawn = []
         for k, one in enumerate(self.views, start=1):
             _, std = one.slope(xp)
             y = one.given(xp, u) + std * noise[..., k * d : (k + 1) * d]
             drawn.append(expand(xp, y, one.frame))
-        found: tuple[Array, ...] = self.form.views(drawn)
+        found: tuple[A_co, ...] = self.form.views(drawn)
         return found
 
     @public
-    def log_density(self, latents: Views[Array]) -> Array:
+    def log_density(self, latents: Views[Array]) -> A_co:
         """log q(z_O | x_O) of the observed views' latents, in nats.
 
         Per direction the covariance is diag(s^2) + g g^T/tau, s and g from ``slope``. With e_i = (y_i - E y_i)/s_i, h_i =
@@ -214,10 +214,10 @@ class FusedInFrames:
         total = tau * best * best + xp.log1p(weight / tau) + logs
         for e, h in pairs:
             total = total + (e - h * best) * (e - h * best)
-        return self.form.rows(-0.5 * xp.sum(total, axis=-1))
+        return of_kind(self.source[0], self.form.rows(-0.5 * xp.sum(total, axis=-1)))
 
     @public
-    def covariance(self) -> Array:
+    def covariance(self) -> A_co:
         """Cov(z | x_O), dense, the missing views included. For tests and reports.
 
         Returns
@@ -239,4 +239,4 @@ class FusedInFrames:
                 blocks.append(scaled @ xp.matrix_transpose(right)[..., None, :, :])
             rows.append(xp.concat(blocks, axis=-1))
         total = xp.concat(rows, axis=-2)
-        return total[..., 0, :, :] if self.form.single else total
+        return of_kind(self.source[0], total[..., 0, :, :] if self.form.single else total)

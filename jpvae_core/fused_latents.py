@@ -37,10 +37,10 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic
 
 from ._alone import Alone, below, log1p_or_log, magnified, times
-from ._array_api import Array, Namespace, X
+from ._array_api import A_co, Array, Namespace, X, of_kind
 from ._checks import check_rows_of_data
 from ._door import LISTS, Form, Views, enter, noise_of
 from ._xp import block_diagonal, eye_like, public
@@ -54,7 +54,7 @@ from .sampling import split_noise
 
 @pytree(data=("prior", "mask", "alone", "source"), meta=("xp", "form"))
 @dataclass(frozen=True)
-class Fused:
+class Fused(Generic[A_co]):
     """q(z | x_O) of each row; made by ``fuse``. Methods answer in the form of its data: a single row, a dict by name.
 
     Attributes
@@ -82,7 +82,7 @@ class Fused:
     mask: Array | None
     xp: Namespace
     alone: tuple[Alone, ...]
-    source: tuple[Array, Array, Array]  # u^ (..., B, d); L^{-1} of T = L L^T (..., B, d, d); L's diagonal squared less 1
+    source: tuple[A_co, A_co, A_co]  # u^ (..., B, d); L^{-1} of T = L L^T (..., B, d, d); L's diagonal squared less 1
     form: Form = LISTS
 
     @property
@@ -96,7 +96,7 @@ class Fused:
         return self.rank * (1 + len(self.alone)) + sum(self.prior.dims)
 
     @public
-    def mean(self) -> tuple[Any, ...]:
+    def mean(self) -> tuple[A_co, ...]:
         """E[z | x_O]: for the missing views by the prior's conditional.
 
         Returns
@@ -108,11 +108,11 @@ class Fused:
         for one in self.alone:
             seen = one.mean + one.variance * expand(xp, one.a * times(one.precision, u - one.source), one.frame)
             means.append(xp.where(one.bit > 0.0, seen, expand(xp, one.a * u, one.frame)))
-        found: tuple[Array, ...] = self.form.views(means)
+        found: tuple[A_co, ...] = self.form.views(means)
         return found
 
     @public
-    def kl(self) -> Array:
+    def kl(self) -> A_co:
         """KL( q(z_O | x_O) || p(z_O) ) per row, in nats.
 
         Returns
@@ -130,7 +130,7 @@ class Fused:
             if not square(one.frame):
                 own = own + self._outside(one, one.a * times(one.precision, gap), one.a[..., :, None] * one.precision @ spread)
             total = total + one.bit[..., 0] * own
-        return self.form.rows(0.5 * total)
+        return of_kind(self.source[0], self.form.rows(0.5 * total))
 
     def _outside(self, one: Alone, shift: Array, sheared: Array) -> Array:
         """E_u of the squared length outside the frame. (sigma^2 - 1 does for sigma^2: Q itself is inside.)"""
@@ -144,7 +144,7 @@ class Fused:
         return xp.sum(for_mean * for_mean + xp.sum(for_columns * for_columns, axis=-2), axis=-1)
 
     @public
-    def draw(self, noise: Array) -> tuple[Any, ...]:
+    def draw(self, noise: Array) -> tuple[A_co, ...]:
         """Latents of all views, the missing ones too, coherent with each other.
 
         Affine in the noise, differentiable in everything else.
@@ -163,10 +163,10 @@ class Fused:
         ------
         ShapeError, DtypeError, LibraryError
         """
-        xp, (u, inverse, _) = self.xp, self.source
+        xp, (mean, inverse, _) = self.xp, self.source
         noise = noise_of(self.form, noise, self.noise_dim, self.alone[0].mean)
         source, own, own_sources = self.split_noise(noise)
-        u, drawn = u + times(xp.matrix_transpose(inverse), source), []
+        u, drawn = mean + times(xp.matrix_transpose(inverse), source), []
         for one, e, f in zip(self.alone, own, own_sources, strict=True):
             alone = one.mean + xp.exp(0.5 * one.log_var) * e
             gap = u - (one.a * rotate(alone, one.frame) + one.r * f)
@@ -176,7 +176,7 @@ class Fused:
             if not square(one.frame):
                 missing = missing + (e - expand(xp, inside, one.frame))
             drawn.append(xp.where(one.bit > 0.0, seen, missing))
-        found: tuple[Array, ...] = self.form.views(drawn)
+        found: tuple[A_co, ...] = self.form.views(drawn)
         return found
 
     def split_noise(self, noise: X) -> tuple[X, list[X], list[X]]:
@@ -196,7 +196,7 @@ class Fused:
         return source, rest[: len(self.alone)], rest[len(self.alone) :]
 
     @public
-    def log_density(self, latents: Views[Array]) -> Array:
+    def log_density(self, latents: Views[Array]) -> A_co:
         """log q(z_O | x_O) of the observed views' latents, in nats.
 
             log q = log p(z_O) + sum_O log evidence_i(z_i) - log Z
@@ -227,10 +227,10 @@ class Fused:
             gap = u - one.source
             source = one.log_det + xp.sum(gap * times(one.precision, gap) - u * u, axis=-1)
             twice = twice + one.bit[..., 0] * (evidence + source)
-        return self.form.rows(0.5 * twice)
+        return of_kind(self.source[0], self.form.rows(0.5 * twice))
 
     @public
-    def error_bound(self) -> Array:
+    def error_bound(self) -> A_co:
         """How far rounding reaches: by how much of their size means, draws and covariances can be off; the KL, N times that.
 
         (``fuse``, Notes; frames taken as given.) Of subsets on leading axes of a mask, the most of any. No digit is promised
@@ -246,10 +246,10 @@ class Fused:
             least, smallest = xp.min(one.r * one.r, axis=-1), xp.exp(xp.min(one.log_var, axis=-1))  # of a missing view 1
             all_worst.append(1.0 / (least + (1.0 - least) * smallest))
         w = functools.reduce(xp.maximum, all_worst)
-        return self.form.rows(8.0 * n * n * float(xp.finfo(w.dtype).eps) * w)
+        return of_kind(self.source[0], self.form.rows(8.0 * n * n * float(xp.finfo(w.dtype).eps) * w))
 
     @public
-    def covariance(self) -> Array:
+    def covariance(self) -> A_co:
         """Cov(z | x_O), dense, the missing views included. For tests and reports.
 
         Returns
@@ -270,7 +270,7 @@ class Fused:
             own.append(xp.where(seen, S, W))
         left = xp.concat(through, axis=-2)
         total = left @ xp.matrix_transpose(left) + block_diagonal(xp, own, left.shape[:-2])
-        return total[..., 0, :, :] if self.form.single else total
+        return of_kind(self.source[0], total[..., 0, :, :] if self.form.single else total)
 
 
 def _rows(frame: Frame) -> Frame:

@@ -12,32 +12,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 import numpy as np
 
-from ._array_api import Array, Namespace
+from ._array_api import A_co, Array, Namespace, of_kind
 from ._checks import values_of
 from ._chosen import one_of_them
 from ._named import number
 from ._xp import eye_like, namespace, public
 from .coupling import Coupling
 from .errors import NotAContraction, NotOrthogonal
-from .rotated import Frame, dense, joint_shape, sandwich
+from .rotated import dense, joint_shape, sandwich
 
 
 @dataclass(frozen=True, eq=False)
-class JointGaussian:
+class JointGaussian(Generic[A_co]):
     """What ``JointPrior`` (prior.py) is once it is made."""
 
     dims: tuple[int, ...]
-    frames: tuple[Frame, ...]
+    frames: tuple[A_co | None, ...]
     coupling: Coupling
     names: tuple[str, ...] | None = None
 
     @property
     def _state(self) -> tuple[Array, ...]:
-        return tuple(q for q in self.frames if q is not None) + self.coupling.state
+        return (*(q for q in self.frames if q is not None), *self.coupling.state)
 
     @property
     def _lead(self) -> tuple[int, ...]:
@@ -66,9 +66,10 @@ class JointGaussian:
         return where.device
 
     @property
-    def arrays(self) -> tuple[Array, ...]:
+    def arrays(self) -> tuple[A_co, ...]:
         """Every array this prior holds (empty for independent views)."""
-        return tuple(q for q in self.frames if q is not None) + self.coupling.arrays
+        held: Any = self.coupling.arrays
+        return (*(q for q in self.frames if q is not None), *held)
 
     @property
     def named_arrays(self) -> dict[str, Array]:
@@ -81,7 +82,7 @@ class JointGaussian:
         return sum(self.dims) + self.coupling.noise_dim
 
     @public
-    def cross_covariance(self, i: int | str, j: int | str) -> Array:
+    def cross_covariance(self, i: int | str, j: int | str) -> A_co:
         """Cov(z_i, z_j) = Q_i diag(c_ij) Q_j^T; the identity for i = j. Eq. 6's C is (1, 0).
 
         An independent prior holds no array to imitate and answers in NumPy float64.
@@ -103,11 +104,11 @@ class JointGaussian:
         i, j = (one_of_them(name, at, len(self.dims), self.names) for name, at in (("i", i), ("j", j)))
         xp, like = self._library()
         if i == j:
-            return eye_like(xp, like, self.dims[i])
-        return self._block(xp, like, i, j, self.coupling.correlation(xp, i, j))
+            return of_kind(like, eye_like(xp, like, self.dims[i]))
+        return of_kind(like, self._block(xp, like, i, j, self.coupling.correlation(xp, i, j)))
 
     @public
-    def covariance(self) -> Array:
+    def covariance(self) -> A_co:
         """Sigma, dense (Eq. 6). For tests and reports: nothing in the KL needs it.
 
         Error: that of ``cross_covariance``; the diagonal blocks are exact.
@@ -120,7 +121,7 @@ class JointGaussian:
         return self._assemble(self.cross_covariance)
 
     @public
-    def precision(self) -> Array:
+    def precision(self) -> A_co:
         """Sigma^{-1}, dense, in closed form (Eq. 8 for two views): no inverse is taken.
 
         Error: (d/2 + 1 + r) eps (I + |Q_i| diag|c| |Q_j|^T) entry by entry, c the directional coefficients of Sigma^{-1}.
@@ -139,7 +140,7 @@ class JointGaussian:
         return self._assemble(block)
 
     @public
-    def log_det(self) -> Array:
+    def log_det(self) -> A_co:
         """log|Sigma| in nats, at most 0.
 
         Relative error: (d/2 + 14.5) eps for two views, (d/2 + 2M + 19) eps for any number: for weak and strong coupling alike.
@@ -148,11 +149,11 @@ class JointGaussian:
         -------
         array (...)
         """
-        xp, _ = self._library()
-        return self.coupling.log_det(xp)
+        xp, like = self._library()
+        return of_kind(like, self.coupling.log_det(xp))
 
     @public
-    def max_singular_value(self) -> Array:
+    def max_singular_value(self) -> A_co:
         """The largest singular value of any C_ij: below 1 in exact arithmetic (Thm 2.1).
 
         Relative error: that of s, or of a_i a_j.
@@ -161,11 +162,11 @@ class JointGaussian:
         -------
         array (...)
         """
-        xp, _ = self._library()
-        return self.coupling.max_correlation(xp)
+        xp, like = self._library()
+        return of_kind(like, self.coupling.max_correlation(xp))
 
     @public
-    def orthogonality_defect(self) -> Array:
+    def orthogonality_defect(self) -> A_co:
         """The largest entry of any |Q_i^T Q_i - I|: 0 where the frames are what they should be.
 
         Everything else here takes orthonormal columns for granted: ``max_singular_value`` never reads the frames.
@@ -180,14 +181,14 @@ class JointGaussian:
         >>> float(jc.JointPrior.orthogonal(2.0 * jc.skew(np.ones(1), 2), 0.5).orthogonality_defect())
         3.0
         """
-        xp, _ = self._library()
+        xp, like = self._library()
         largest = xp.zeros_like(self.coupling.max_correlation(xp))
         for q in self.frames:
             if q is not None:
                 gram = xp.matrix_transpose(q) @ q
                 defect = xp.max(xp.abs(gram - eye_like(xp, q, q.shape[-1])), axis=-1)
                 largest = xp.maximum(*xp.broadcast_arrays(largest, xp.max(defect, axis=-1)))
-        return largest
+        return of_kind(like, largest)
 
     def check(self, tolerance: float | None = None) -> Self:
         """The prior itself, after a look at its values: orthonormal frames, and parameters that make Sigma positive definite.
@@ -230,7 +231,7 @@ class JointGaussian:
             )
         return self
 
-    def _library(self) -> tuple[Namespace, Array]:
+    def _library(self) -> tuple[Namespace, A_co]:
         arrays: tuple[Any, ...] = self.arrays or (np.zeros(()),)
         return namespace(*arrays), arrays[0]
 
@@ -239,9 +240,9 @@ class JointGaussian:
         left, right = (dense(xp, like, self.dims[k], self.frames[k], d) for k in (i, j))
         return sandwich(xp, left, diagonal, right)
 
-    def _assemble(self, block: Callable[[int, int], Array]) -> Array:
-        xp, _ = self._library()
+    def _assemble(self, block: Callable[[int, int], Array]) -> A_co:
+        xp, like = self._library()
         M = range(len(self.dims))
         grid = [[block(i, j) for j in M] for i in M]
         wide = [[xp.broadcast_to(b, (*self._lead, *b.shape[-2:])) for b in row] for row in grid]
-        return xp.concat([xp.concat(row, axis=-1) for row in wide], axis=-2)
+        return of_kind(like, xp.concat([xp.concat(row, axis=-1) for row in wide], axis=-2))

@@ -10,11 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
-from ._array_api import Array
+from ._array_api import A_co, Array, X, of_kind
 from ._checks import check_dtype, check_frame, check_last, check_square, check_stack, values_of
 from ._chosen import chosen
 from ._converting import converter, wide_name
@@ -31,7 +31,7 @@ from .pytrees import pytree
 
 @pytree(data=("frames", "coupling"), meta=("dims", "names"))
 @dataclass(frozen=True, eq=False)
-class JointPrior(JointGaussian):
+class JointPrior(JointGaussian[A_co]):
     """A joint Gaussian prior N(0, Sigma) over M latent vectors; make one with a constructor below.
 
     Parameters may carry leading batch axes (a stack of models). Two priors are equal (==) where dims, names, the kind of
@@ -59,8 +59,14 @@ class JointPrior(JointGaussian):
     (0.6, -0.892574)
     """
 
+    @overload
     @staticmethod
-    def independent(dims: Sequence[int] | Mapping[str, int], *, like: Array | None = None) -> JointPrior:
+    def independent(dims: Sequence[int] | Mapping[str, int], *, like: None = None) -> JointPrior[Any]: ...
+    @overload
+    @staticmethod
+    def independent(dims: Sequence[int] | Mapping[str, int], *, like: X) -> JointPrior[X]: ...
+    @staticmethod
+    def independent(dims: Sequence[int] | Mapping[str, int], *, like: Array | None = None) -> JointPrior[Any]:
         """C = 0: M ordinary VAEs side by side.
 
         Parameters
@@ -95,7 +101,7 @@ class JointPrior(JointGaussian):
 
     @staticmethod
     @public
-    def orthogonal(rotation: Array, alpha: float | Array | Bounded[Any], *, validate: bool = False) -> JointPrior:
+    def orthogonal(rotation: X, alpha: float | Array | Bounded[Any], *, validate: bool = False) -> JointPrior[X]:
         """C = Cov(z_2, z_1) = alpha * rotation (Thm 2.2): two views of one latent size.
 
         Parameters
@@ -151,9 +157,7 @@ class JointPrior(JointGaussian):
 
     @staticmethod
     @public
-    def svd(
-        U: Array, logits: Array, V: Array, bound: Literal["sigmoid", "tanh"] = "sigmoid", *, validate: bool = False
-    ) -> JointPrior:
+    def svd(U: X, logits: X, V: X, bound: Literal["sigmoid", "tanh"] = "sigmoid", *, validate: bool = False) -> JointPrior[X]:
         """C = Cov(z_2, z_1) = U diag(s) V^T with every s inside its bound, so sigma_1(C) < 1 (Thm 2.1): two views.
 
         Parameters
@@ -199,7 +203,7 @@ class JointPrior(JointGaussian):
 
     @staticmethod
     @public
-    def canonical(frames: Sequence[Array] | None, logits: float | Array, *, validate: bool = False) -> JointPrior:
+    def canonical(frames: Sequence[X] | None, logits: float | X, *, validate: bool = False) -> JointPrior[X]:
         """M views on one shared source: C_ij = Q_i diag(a_i a_j) Q_j^T with squared loadings a^2 = sigmoid(logits).
 
         Two views with equal logits are ``svd(Q_2, logits, Q_1)``; all loadings equal is the orthogonal variant, alpha = a^2.
@@ -256,7 +260,7 @@ class JointPrior(JointGaussian):
         return prior.check() if validate else prior
 
     @staticmethod
-    def _one_by_one(logits: Array | None, *, validate: bool) -> JointPrior:
+    def _one_by_one(logits: Array | None, *, validate: bool) -> JointPrior[Any]:
         """``canonical`` without rotations."""
         if logits is None or logits.ndim < 2 or 0 in logits.shape:
             found = None if logits is None else tuple(logits.shape)
@@ -268,7 +272,7 @@ class JointPrior(JointGaussian):
 
     @staticmethod
     @public
-    def from_covariance(C: Array, *, rank: int | None = None) -> JointPrior:
+    def from_covariance(C: X, *, rank: int | None = None) -> JointPrior[X]:
         """The two-view prior with Cov(z_2, z_1) = C, or with the nearest C of a lower rank: the largest singular values kept.
 
         A start, or a given model: no gradient passes through the singular value decomposition.
@@ -317,11 +321,11 @@ class JointPrior(JointGaussian):
                 "(Thm 2.1). C is Cov(z_2, z_1) of latents with variance 1: divide by their standard deviations, or shrink it."
             )
         logits, V = 2.0 * np.arctanh(s[..., :kept]), np.swapaxes(Vt[..., :kept, :], -1, -2)
-        left, t, right = (asarray_like(xp, C, x) for x in (U[..., :kept], logits, V))
+        left, t, right = (of_kind(C, asarray_like(xp, C, x)) for x in (U[..., :kept], logits, V))
         return JointPrior.svd(left, t, right, bound="tanh")
 
     @public
-    def named(self, *names: str) -> JointPrior:
+    def named(self, *names: str) -> JointPrior[A_co]:
         """The same prior with a name for each view, by which dicts of means, masks and so on are read, in any order.
 
         (The order of a dict means nothing: JAX sorts its keys where it enters a transformation.)
@@ -352,7 +356,7 @@ class JointPrior(JointGaussian):
         return replace(self, names=tuple(names))
 
     @public
-    def marginal(self, views: Sequence[int | str | bool]) -> JointPrior:
+    def marginal(self, views: Sequence[int | str | bool]) -> JointPrior[A_co]:
         """The prior of some views, in this order: the others are integrated out. Exact; gradients pass.
 
         Parameters
@@ -383,8 +387,12 @@ class JointPrior(JointGaussian):
             tuple(known[i] for i in at) if known is not None else None,
         )
 
+    @overload
+    def to(self, like: None = None, *, dtype: Any = None, device: Any = None) -> JointPrior[A_co]: ...
+    @overload
+    def to(self, like: X, *, dtype: Any = None, device: Any = None) -> JointPrior[X]: ...
     @public
-    def to(self, like: Array | None = None, *, dtype: Any = None, device: Any = None) -> JointPrior:
+    def to(self, like: Array | None = None, *, dtype: Any = None, device: Any = None) -> JointPrior[Any]:
         """The same prior in another dtype, on another device, in another library.
 
         Gradients pass unless the library changes. A coupling too strong for float32 becomes the strongest that float32 holds
@@ -426,7 +434,7 @@ class JointPrior(JointGaussian):
             return replace(JointPrior.independent(self.dims, like=held), names=self.names)
         xp, mine = self._library()
         convert = converter(xp, mine, like, dtype, device)
-        frames = tuple(None if q is None else convert(q) for q in self.frames)
+        frames: Any = tuple(None if q is None else convert(q) for q in self.frames)
         return replace(self, frames=frames, coupling=self.coupling.mapped(xp, convert))
 
     def __eq__(self, other: object) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ._array_api import Array, Namespace
+from ._array_api import Array, Namespace, X, of_kind
 from ._checks import check_dtype, check_last
 from ._chosen import chosen
 from ._door import Mask, Views, arrays_of, by_name, check_prior, mask_of
@@ -104,13 +104,13 @@ def _chosen(prior: JointPrior, parts: Any) -> list[list[bool]]:
 def subset_loss(
     prior: JointPrior,
     log_probs: Views[Array],
-    kl: Array,
+    kl: X,
     masks: Array,
     *,
     weights: Sequence[float] | None = None,
     beta: float | Array = 1.0,
     cross: float | Array = 1.0,
-) -> Any:
+) -> X:
     """The loss of each row under the subset objective, in nats, to be minimised. With the mean over rows it is a training loss.
 
     Its formula heads jpvae_core/subsets.py. Differentiable.
@@ -178,7 +178,7 @@ def subset_loss(
         found = given or shown(weights)
         raise ArgumentError(f"weights is {found}; expected {K} numbers of at least 0, one per subset, not all 0")
     shares = asarray_like(xp, kl, [w / math.fsum(given) for w in given])
-    return xp.sum(shares[:, None] * total, axis=0)
+    return of_kind(kl, xp.sum(shares[:, None] * total, axis=0))
 
 
 def _weight(name: str, given: Any, kl: Array) -> Any:

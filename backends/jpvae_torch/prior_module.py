@@ -126,7 +126,7 @@ class JointPriorModule(torch.nn.Module):
             self()  # what the core keeps for each size is made now, not while something traces
 
     @classmethod
-    def of(cls, prior: jc.JointPrior, *, learn_alpha: bool = False) -> Self:
+    def of(cls, prior: jc.JointPrior[torch.Tensor], *, learn_alpha: bool = False) -> Self:
         """A module that starts at a given prior: ``module()`` equals it but for rounding, in its dtype and on its device.
 
         Parameters
@@ -206,7 +206,7 @@ class JointPriorModule(torch.nn.Module):
         with torch.no_grad():
             parameter.copy_(value)
 
-    def forward(self) -> jc.JointPrior:
+    def forward(self) -> jc.JointPrior[torch.Tensor]:
         """The prior that the parameters are now.
 
         Returns

@@ -24,12 +24,25 @@ def filled(prior: jc.JointPrior, z: list[Floats], mask: Mask, noise: Floats) -> 
 
 def block(prior: jc.JointPrior, z: list[Floats], mask: Mask) -> Floats:
     return jc.condition(prior, z, mask, log_vars=z).covariances[0][1]
+
+def matrices(rotation: Floats) -> tuple[Floats, Floats, Floats]:
+    prior = jc.JointPrior.orthogonal(rotation, 0.5).check()
+    return prior.covariance(), prior.named("a", "b").marginal(["b"]).log_det(), prior.to(dtype="float32").precision()
+
+def held(prior: jc.JointPrior[Floats]) -> tuple[Floats, ...]:
+    return (prior.max_singular_value(), *prior.arrays)
+
+def fused(prior: jc.JointPrior, means: list[Floats], log_vars: list[Floats], masks: Mask, noise: Floats) -> Floats:
+    q = jc.fuse(prior, means, log_vars, masks)
+    z = q.draw(noise)
+    return q.log_density(z) + q.error_bound() + jc.subset_loss(prior, z, q.kl(), masks)
 """
 TORCH = """
 import numpy as np
 import torch
 from numpy.typing import NDArray
 import jpvae_core as jc
+from jpvae_torch import JointPriorModule
 
 def torch_loss(means: list[torch.Tensor], log_vars: list[torch.Tensor], prior: jc.JointPrior) -> torch.Tensor:
     return jc.kl_divergence(prior, means, log_vars).mean()
@@ -42,6 +55,18 @@ def signs(like: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:
 
 def prior(entries: torch.Tensor) -> jc.JointPrior:
     return jc.JointPrior.orthogonal(jc.orthogonal(entries, 3), alpha=0.95, validate=True)
+
+def elsewhere(prior: jc.JointPrior[NDArray[np.float64]], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return prior.to(like).covariance(), jc.JointPrior.independent([3], like=like).log_det()
+
+def parameters(skew: torch.nn.Parameter) -> torch.Tensor:
+    return jc.JointPrior.orthogonal(jc.orthogonal(skew, 3), 0.5).covariance()
+
+def in_frames(prior: jc.JointPrior, means: list[torch.Tensor], log_vars: list[torch.Tensor]) -> torch.Tensor:
+    return jc.fuse(prior, means, log_vars, None, "frame").kl().mean()
+
+def held() -> torch.Tensor:
+    return JointPriorModule((2, 2))().covariance()
 """
 ENGINES = """
 import functools
@@ -69,11 +94,14 @@ REFUSED = {
     "text": ('jc.cayley("hello")', "type-var"),
     "a list of texts": ('jc.kl_divergence(jc.JointPrior.independent([1]), ["a"], ["b"])', "type-var"),
     "one array for a list of views": ("jc.sample(3, np.ones(3))", "arg-type"),
-    "texts to fuse": ('jc.fuse(jc.JointPrior.independent([1]), ["a"], ["b"])', "list-item"),
-    "a text as a KL": ('jc.subset_loss(jc.JointPrior.independent([1]), [np.ones(1)], "kl", np.ones(1))', "arg-type"),
+    "texts to fuse": ('jc.fuse(jc.JointPrior.independent([1]), ["a"], ["b"])', "type-var"),
+    "a text as a KL": ('jc.subset_loss(jc.JointPrior.independent([1]), [np.ones(1)], "kl", np.ones(1))', "type-var"),
     "no prior": ("jc.kl_divergence(np.ones(1), [np.ones(1)], [np.ones(1)])", "arg-type"),
 }
-OTHER = {"an array of the other library": ("x: torch.Tensor = jc.cayley(np.eye(2))", "type-var|arg-type|assignment")}
+OTHER = {
+    "an array of the other library": ("x: torch.Tensor = jc.cayley(np.eye(2))", "type-var|arg-type|assignment"),
+    "a prior of the other library": ("y: torch.Tensor = jc.JointPrior.orthogonal(np.eye(2), 0.5).covariance()", "assignment"),
+}
 
 
 def verdicts(folder, client, wrong):
