@@ -19,9 +19,10 @@ from .planning import engine_of, model_of, plan_of, warn_of_idle_latents
 from .processes import share
 from .training.loop import alone, together
 from .training.plan import Plan
+from .views.checking import checked
 from .views.connected import warn_of_strangers
 from .views.opening import Opened
-from .views.reading import Views, blocks, checked
+from .views.reading import Views, blocks
 from .views.sentinels import warn_of_sentinels
 from .views.slices import Slices
 from .views.survey import Survey

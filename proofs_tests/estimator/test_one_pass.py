@@ -5,6 +5,7 @@ The tables count themselves: an array that knows how often each of its rows was 
 """
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -160,28 +161,114 @@ def model():
 
 
 CALLS = {
-    "impute": (1, lambda model, files: model.impute(files, missing="nan", n_draws=2)),
-    "impute, std": (1, lambda model, files: model.impute(files, missing="nan", n_draws=2, return_std=True)),
-    "draws": (1, lambda model, files: model.sample_imputations(files, missing="nan", n_draws=2)),
-    "transform": (2, lambda model, files: model.transform(files, missing="nan")),
-    "reconstruct": (2, lambda model, files: model.reconstruct(files, missing="nan")),
-    "elbo": (2, lambda model, files: model.elbo(files, missing="nan")),
-    "score": (2, lambda model, files: model.score(files, missing="nan", n_draws=2)),
-    "score_conditional": (3, lambda model, files: model.score_conditional(files, missing="nan", target=0, n_draws=2)),
+    "impute": lambda model, views: model.impute(views, missing="nan", n_draws=2),
+    "impute, std": lambda model, views: model.impute(views, missing="nan", n_draws=2, return_std=True)[1],
+    "draws": lambda model, views: model.sample_imputations(views, missing="nan", n_draws=2),
+    "transform": lambda model, views: model.transform(views, missing="nan"),
+    "reconstruct": lambda model, views: model.reconstruct(views, missing="nan"),
+    "elbo": lambda model, views: model.elbo(views, missing="nan"),
+    "score": lambda model, views: model.score_samples(views, missing="nan", n_draws=2),
+    "effective_draws": lambda model, views: model.effective_draws(views, missing="nan", n_draws=2),
+    "score_conditional": lambda model, views: model.score_conditional(views, missing="nan", target=0, n_draws=2),
 }
 
 
-@pytest.mark.parametrize(("number", "call"), CALLS.values(), ids=CALLS.keys())
-def test_how_often_a_fitted_model_reads(files, model, number, call):
-    call(model, files)
-    assert (reads(files) == number).all()
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+def test_a_fitted_model_reads_once(files, model, call):
+    found = call(model, files)
+    assert (reads(files) == 1).all()
+    expected = call(model, [np.array(file) for file in files])  # checked whole before any work
+    pairs = zip(found, expected, strict=True) if isinstance(found, list) else [(found, expected)]
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
 
-def test_imputing_into_files_reads_once_to_check_and_once_to_copy(files, model):
+def test_levels_are_read_once(files):
+    """Categories among numbers, in rows and cells; the probabilities are those of the tables in memory."""
+    views = [np.where(np.arange(v.shape[1]) == 1, np.floor(v % 3), v) for v in (np.array(file) for file in files)]
+    views[0][5::7, 0] = np.nan
+    for file, view in zip(files, views, strict=True):
+        np.save(file.filename, view)
+    options = SHORT | {"likelihood": [{1: "categorical", 0: "gaussian"}] * 3, "entries": "marginalise", "missing": "nan"}
+    model = JPVAE(**options).fit(views)
+    reads(files)
+    found = model.impute_probabilities(files, n_draws=2)
+    assert (reads(files) == 1).all()
+    assert all(np.array_equal(*pair) for pair in zip(found, model.impute_probabilities(views, n_draws=2), strict=True))
+
+
+@pytest.mark.parametrize(("full", "number"), [(None, 1), (0, 2), (2, 2)])
+def test_imputing_into_arrays_of_zeros_reads_once(files, model, full, number):
+    """Into an array that holds something, in its last row say, what comes from there on is written after the check."""
     out = [np.zeros(v.shape) for v in VIEWS]
+    if full is not None:
+        out[full][-1, 0] = 7.0
     model.impute(files, missing="nan", n_draws=2, out=out)
-    assert (reads(files) == 2).all()
+    found = reads(files)
+    last = np.arange(ROWS) >= 2 * BLOCK
+    assert [(row[~last].max(), row[last].max()) for row in found] == [(1, 2 if i == full else 1) for i in range(3)]
+    assert found.max() == number
     assert all(np.array_equal(a, b) for a, b in zip(out, model.impute(VIEWS, MASK, n_draws=2), strict=True))
+
+
+def test_a_late_mistake_leaves_the_arrays_as_they_were(files, model):
+    """Zeros are zeros again; what stood in an array still does."""
+    out = [[np.zeros(v.shape) for v in VIEWS] for _ in "12"]
+    out[0][1][600:] = 7.0
+    before = [[array.copy() for array in part] for part in out]
+    spoilt = [np.array(file) for file in files]
+    spoilt[2][-1, 1] = np.inf
+    with pytest.raises(ViewError, match=rf"view 'view2', row {ROWS - 1}, column 1 is inf"):
+        model.impute(spoilt, missing="nan", n_draws=2, out=out, return_std=True)
+    assert all(np.array_equal(a, b) for now, then in zip(out, before, strict=True) for a, b in zip(now, then, strict=True))
+
+
+def nothing(_):
+    """No mistake."""
+
+
+def late_infinity(views):
+    views[0][-1, 1] = np.inf
+
+
+def two_mistakes(views):
+    """The one in the first view stands further down, and is named: views are checked one after the other."""
+    views[0][-1, 1], views[1][0, 2] = np.inf, -np.inf
+
+
+def late_row_of_nothing(views):
+    for view in views:
+        view[-2] = np.nan
+
+
+def beyond(views):
+    views[2][BLOCK + np.argmax(MASK[BLOCK:, 2]), 0] = 1e300
+
+
+@pytest.mark.parametrize("spoil", [nothing, late_infinity, two_mistakes, late_row_of_nothing, beyond])
+@pytest.mark.parametrize("impossible", ["error", "missing"])
+def test_what_is_checked_as_it_is_read_has_the_same_complaints(tmp_path, spoil, impossible):
+    """As the tables in memory, which are checked whole: each error, and each warning once, of all blocks."""
+    options = SHORT | {"likelihood": ["gaussian", "bernoulli", "gaussian"], "missing": "nan", "dtype": "float32"}
+    views = [np.where(seen[:, None], v, np.nan) for v, seen in zip(VIEWS, MASK.T, strict=True)]
+    views[1] = np.where(np.isnan(views[1]), np.nan, views[1] > 0)
+    model = JPVAE(**options, impossible=impossible).fit(views)
+    spoil(views)
+    if impossible == "missing":
+        views[1][[3, BLOCK + 3], 1] = 2.0
+    for i, view in enumerate(views):
+        np.save(tmp_path / f"{i}.npy", view)
+    mapped, found = [np.load(tmp_path / f"{i}.npy", mmap_mode="r") for i in range(3)], []
+    for given in (views, mapped):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                result = model.transform(given).tobytes()
+            except ViewError as error:
+                result = str(error)
+        found.append((result, [str(one.message) for one in caught]))
+    assert found[0] == found[1]
+    assert isinstance(found[0][0], str) == (spoil is not nothing)
+    assert len(found[0][1]) == (impossible == "missing" and spoil not in (late_infinity, two_mistakes))
 
 
 def test_constant_columns_are_found_across_blocks():
