@@ -25,10 +25,15 @@ NUMPY = Backend(Library.NUMPY, "float64")
 every_constructor = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.kind)
 # Under JAX's vmap with gradients, where three views take long to compile (they are compiled with leading axes), two.
 SMALL = [*STRUCTURES[:4], Structure("canonical", (2, 3), 1)]
-in_small = pytest.mark.parametrize("structure", SMALL, ids=lambda s: s.kind)
-# The independent prior has no array, and the bounds of an SVD prior are traced by test_parameterizations.
-REST = [pytest.param(s, marks=pytest.mark.thorough) if s.kind in ("independent", "svd-tanh") else s for s in SMALL]
-few_in_small = pytest.mark.parametrize("structure", REST, ids=lambda s: s.kind)
+
+
+def few_of(structures):
+    """The independent prior has no array, and the bounds of an SVD prior are traced by test_parameterizations: thoroughly."""
+    rest = [pytest.param(s, marks=pytest.mark.thorough) if s.kind in ("independent", "svd-tanh") else s for s in structures]
+    return pytest.mark.parametrize("structure", rest, ids=lambda s: s.kind)
+
+
+few_in_small = few_of(SMALL)
 
 
 def fused(structure, parameters, latents, log_vars, mask, noise):
@@ -129,7 +134,7 @@ def test_leading_axes_on_the_parameters_are_a_loop_over_models(xp, structure):
     agree(structure, xp.call(everything, structure, *stacked(stack)), xp.eps)
 
 
-@in_small
+@few_in_small
 def test_jax_vmap_and_gradient(structure):
     run = jax.jit(jax.vmap(jax.grad(functools.partial(with_loss, structure), has_aux=True)))
     gradients, outputs = run(*split(*stacked(inputs(structure))))
@@ -145,7 +150,7 @@ def test_torch_vmap_and_gradient(structure):
     gradients_agree(structure, gradients)
 
 
-@every_constructor
+@few_of(STRUCTURES)
 def test_torch_compile_without_a_graph_break(structure):
     torch._dynamo.reset()
     run = torch.compile(with_loss, fullgraph=True, backend="eager")
@@ -292,6 +297,8 @@ def test_jax_with_all_optimizations():
     rounded = jax.tree.map(lambda x: x if x.dtype == bool else x.astype(np.float32), one)  # (the inputs are float32 values)
     # The options of a plain JAX; given here, because a second compile() under another configuration returns the first's result.
     options = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+    if jax.__version_info__ >= (0, 10):
+        options["xla_cpu_use_fusion_emitters"] = True
     fast = jax.jit(functools.partial(trained, structure)).lower(*rounded).compile(compiler_options=options)
     for x, want in zip(jax.tree.leaves(fast(*rounded)), jax.tree.leaves(trained(structure, *one)), strict=True):
         assert x.dtype == "float32"
