@@ -363,7 +363,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
     @contextmanager
     def _begun(self, views: Any, mask: Any, request: Request) -> Iterator[Begun]:
         """All of ``fit`` before its first step; the checkpoint is this process's own meanwhile."""
-        request, (rank, _) = request.checked(self.seed), share()
+        request, (rank, ranks) = request.checked(self.seed), share()
         options, slices = Options.of(self), None
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
@@ -371,10 +371,11 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         file = None if request.checkpoint is None else File(request.checkpoint, request.checkpoint_every)
         with nullcontext() if file is None or rank else only_writer(file.path):
             opened = open_views(views, mask, likelihood=options.likelihood, layer=options.layer)
-            start, plan, data = fitting.begin(options, opened, missing, slices)
+            kept = file is not None or ranks > 1
+            start, plan, data, fingerprint = fitting.begin(options, opened, missing, slices, kept=kept)
             show_families(families(data.names, data.columns), options.likelihood, options.progress and not rank)
             start = replace(start, metadata=request.metadata or {})
-            yield Begun(start, data, plan, file, request.listeners(options.progress))
+            yield Begun(start, data, plan, file, request.listeners(options.progress), fingerprint)
 
     def fit_transform(self, views: Any, mask: Any = None, **options: Any) -> np.ndarray:
         """``fit(views, mask, **options)``, then ``transform(views, mask)``.

@@ -19,20 +19,25 @@ from .planning import engine_of, model_of, plan_of, warn_of_idle_latents
 from .processes import share
 from .training.loop import alone, together
 from .training.plan import Plan
+from .views.checking import checked
 from .views.connected import warn_of_strangers
 from .views.opening import Opened
-from .views.reading import Views, checked
+from .views.reading import Views, blocks
 from .views.sentinels import warn_of_sentinels
 from .views.slices import Slices
 from .views.survey import Survey
+from .views.units import Scaled
 
 
-def begin(options: Options, opened: Opened, missing: str, slices: Slices | None) -> tuple[Fitted, Plan, Views]:
-    """The model, the plan, the views read and checked, and their scaling, before any step. Raises ConfigError, ViewError."""
+def begin(
+    options: Options, opened: Opened, missing: str, slices: Slices | None, *, kept: bool
+) -> tuple[Fitted, Plan, Views, str | None]:
+    """The model, the plan, the views read and checked, and their scaling, before any step; and, where the training is ``kept``
+    in a file or shared by processes, the data's fingerprint. Each row is read once for that. Raises ConfigError, ViewError."""
     seed, model = seed_of(options.seed), model_of(options, opened.columns, opened.names, len(opened.observed))
     plan = plan_of(options, model, len(opened.observed), opened.names, seed)
     memory.check(model, min(plan.batch_size, len(opened.observed)), options.dtype)
-    survey = Survey(opened, model.likelihoods)
+    survey = Survey(opened, model.likelihoods, summing=kept)
     data = checked(opened, missing=missing, entries=options.entries, visit=survey)
     scaling = survey.scaling()
     warn_of_idle_latents(options, model, data.names)
@@ -40,7 +45,13 @@ def begin(options: Options, opened: Opened, missing: str, slices: Slices | None)
     warn_of_sentinels(data, survey.ends)
     if model.prior != "independent":
         warn_of_strangers(data.observed, data.names)
-    return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan, data
+    start = Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices)
+    for i, units in enumerate(start.units):
+        view = Scaled(data, i, units, options.dtype)
+        if view.mapped and not survey.fits(units, i, options.dtype):  # now, not in the training; others are held and so checked
+            for rows in blocks(len(data.observed)):
+                view[rows]
+    return start, plan, data, survey.fingerprint(data.observed, scaling) if kept else None
 
 
 def run(begun: Begun) -> tuple[Fitted, Predictor]:
@@ -74,7 +85,8 @@ def _member(begun: Begun, k: int) -> Begun:
         return begun
     seed, file = member_seed(begun.start.seed, k), begun.file
     beside = None if file is None else File(f"{os.fspath(file.path)}.member-{k}", file.every)
-    return Begun(replace(begun.start, seed=seed), begun.data, replace(begun.plan, seed=seed), beside, ())
+    start, plan = replace(begun.start, seed=seed), replace(begun.plan, seed=seed)
+    return begun._replace(start=start, plan=plan, file=beside, listeners=())
 
 
 def run_together(every: Sequence[Begun]) -> list[tuple[Fitted, Predictor]]:

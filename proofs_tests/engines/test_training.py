@@ -11,6 +11,8 @@ from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, TrainingDiverged
+from jpvae.files import checkpoints
+from jpvae.training.batches import Batches
 from jpvae.training.loop import alone, train
 
 SHORT = OPTIONS | {"steps": 100, "hidden": (), "latent_dims": 2, "prior": "orthogonal", "learn_alpha": True, "dtype": "float32"}
@@ -68,6 +70,21 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
             CheckpointError, match=rf"belongs to a different training run \({part}.*Choose another path, or delete the file"
         ):
             JPVAE(**options).fit(data, seen, checkpoint=tmp_path / "c")
+
+
+def test_a_checkpoint_with_the_former_fingerprint_goes_on(tmp_path, monkeypatch):
+    """A number, of the scaled views; another number is of other data. (An old file itself: test_older_files.py.)"""
+    formers, fingerprint = [], Batches.former_fingerprint
+    monkeypatch.setattr(Batches, "former_fingerprint", lambda self: formers.append(fingerprint(self)) or formers[-1])
+    interrupted(tmp_path / "c", 50, 20)
+    tensors, header = checkpoints.load(tmp_path / "c")
+    assert not formers  # which is a pass over the data
+    checkpoints.save(tmp_path / "c", tensors, header | {"fingerprint": 0})
+    with pytest.raises(CheckpointError, match=r"training run \(fingerprint: 0; here \d+\)"):
+        JPVAE(**SHORT).fit(*two_views(), checkpoint=tmp_path / "c")
+    checkpoints.save(tmp_path / "c", tensors, header | {"fingerprint": formers[0]})
+    whole, resumed = JPVAE(**SHORT).fit(*two_views()), JPVAE(**SHORT).fit(*two_views(), checkpoint=tmp_path / "c")
+    assert all(np.array_equal(whole.parameters_[k], resumed.parameters_[k]) for k in whole.parameters_)
 
 
 def test_training_lowers_the_loss():
