@@ -30,7 +30,7 @@ SMALL = [*STRUCTURES[:4], Structure("canonical", (2, 3), 1)]
 
 def is_long(structure, transformation):
     """Thoroughly: the independent prior, which has no array; the bounds of an SVD prior, which test_parameterizations traces;
-    and the other SVD prior where it is compiled: the orthogonal one is a pair too, the canonical one's frames are not square."""
+    and the other SVD prior where it is compiled: the orthogonal one is a pair too, the canonical one has other frames."""
     compiled = transformation in ("jax.vmap", "torch.compile")
     return structure.kind in ("independent", "svd-tanh") or (compiled and structure.kind == "svd-sigmoid")
 
