@@ -27,7 +27,7 @@ from .training.callbacks import Callback
 from .training.progress import show_families
 from .training.schedules import BetaSchedule
 from .views.inferring import families
-from .views.opening import open_views
+from .views.opening import open_tables
 from .writers import only_writer
 
 
@@ -370,7 +370,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         missing = self.missing if request.missing is None else request.missing
         file = None if request.checkpoint is None else File(request.checkpoint, request.checkpoint_every)
         with nullcontext() if file is None or rank else only_writer(file.path):
-            opened = open_views(views, mask, likelihood=options.likelihood, layer=options.layer)
+            opened = open_tables(views, mask, layer=options.layer)
             kept = file is not None or ranks > 1
             start, plan, data, fingerprint = fitting.begin(options, opened, missing, slices, kept=kept)
             show_families(families(data.names, data.columns), options.likelihood, options.progress and not rank)

@@ -16,7 +16,7 @@ from jpvae.errors import JPVAEWarning, ViewError
 from jpvae.inference import latent_report
 from jpvae.model.likelihoods.gaussian import Gaussian
 from jpvae.training.callbacks import Callback
-from jpvae.views import dataframes
+from jpvae.views import dataframes, inferring, opening
 from jpvae.views.reading import BLOCK
 
 ROWS = 2 * BLOCK + 77
@@ -108,6 +108,76 @@ def test_of_many_rows_some_are_reported_on_and_each_read_once(files, monkeypatch
     expected = JPVAE(**SHORT).fit(VIEWS, MASK)
     assert all(np.array_equal(a, b) for a, b in zip(model.moments_, expected.moments_, strict=True))
     assert str(model.report_) == str(expected.report_)
+
+
+@pytest.fixture
+def glance(monkeypatch):
+    """Of few rows."""
+    for module in (inferring, opening):
+        monkeypatch.setattr(module, "GLANCE", 100)
+    return 100
+
+
+def test_likelihoods_are_inferred_on_the_way(files, glance):
+    """From the first rows, which are read for that; that the others agree is found while all are checked."""
+    watching = Watching(files)
+    model = JPVAE(**SHORT | {"likelihood": "infer"}).fit(files, missing="nan", callbacks=[watching])
+    assert (watching.before == np.where(np.arange(ROWS) < glance, 2, 1)).all()
+    expected = JPVAE(**SHORT | {"likelihood": "infer"}).fit(VIEWS, MASK)
+    assert all(np.array_equal(x, model.parameters_[name]) for name, x in expected.parameters_.items())
+
+
+def as_they_are(_):
+    """The first rows show what all are."""
+
+
+def no_more_flags(views):
+    views[0][ROWS - 1, 1] = 2.5
+
+
+def no_more_counts(views):
+    views[2][ROWS - 1] = -1.0
+
+
+def flags_after_all(views):
+    """A column of zeros is a measurement, which has nothing against ones."""
+    views[1][:, 0] = (np.arange(ROWS) >= 100) & (np.arange(ROWS) % 2 == 0)
+
+
+def constant_after_all(views):
+    views[1][:, 0] = 2.5
+
+
+def late_mistake(views):
+    views[1][-1, 1] = np.inf
+
+
+CASES = [as_they_are, no_more_flags, no_more_counts, flags_after_all, late_mistake, constant_after_all]
+
+
+@pytest.mark.usefixtures("glance")
+@pytest.mark.parametrize("change", CASES)
+def test_a_wrong_guess_leaves_no_trace(tmp_path, change):
+    """Flags, numbers and counts of which the first rows show less than all: the fit, its warnings and its error are those of
+    tables in memory, which are inferred from all rows at first."""
+    rng = np.random.default_rng(0)
+    flags, numbers, counts = rng.integers(0, 2, (ROWS, 4)), rng.standard_normal((ROWS, 3)), rng.poisson(4.0, (ROWS, 12))
+    views = [np.where(v.any(axis=1, keepdims=True), v, np.nan).astype(float) for v in (flags, numbers, counts)]
+    views[1] += 1.0
+    change(views)
+    for i, view in enumerate(views):
+        np.save(tmp_path / f"{i}.npy", view)
+    mapped, found = [np.load(tmp_path / f"{i}.npy", mmap_mode="r") for i in range(3)], []
+    for given in (views, mapped):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                made = JPVAE(**SHORT | {"likelihood": "infer", "missing": "nan"}).fit(given)
+                result = made.inferred_, {name: x.tobytes() for name, x in made.parameters_.items()}
+            except ViewError as error:
+                result = str(error)
+        found.append((result, [str(one.message) for one in caught]))
+    assert found[0] == found[1]
 
 
 class Hollow(Gaussian):

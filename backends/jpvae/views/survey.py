@@ -14,6 +14,8 @@ from ..model.likelihoods import Likelihood, names_in
 from ..model.likelihoods.registry import source_of
 from . import dataframes as frames
 from .ends import Ends
+from .inferring import INFER, columns_of
+from .kinds import Kinds
 from .opening import Opened
 from .standardising import Standardiser
 from .units import Units
@@ -34,6 +36,8 @@ class Survey:
         self._scales = [Standardiser(family, *size) for family, size in zip(likelihoods, sizes, strict=False)]
         self._counts = [np.zeros(c.count, np.int64) for c in self.columns]
         self._sums = [0] * len(self.columns) if summing else []
+        self._tables, self._given = opened.tables, opened.observed.copy() if any(opened.glanced) else opened.observed
+        self._kinds = {i: Kinds(len(self._given), self.columns[i].count) for i in np.flatnonzero(opened.glanced).tolist()}
 
     def __call__(self, view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
         """values (R, p), NaN only in cells that are left out; observed (R,)."""
@@ -43,6 +47,9 @@ class Survey:
         self.likelihoods[view].check(encoded, observed, self.names[view], called, self._titles[view], self._advice)
         if self._scales:
             self._scales[view].add(encoded, observed)
+        if view in self._kinds:
+            here = values if observed.all() else np.where(observed[:, None], values, np.nan)
+            self._kinds[view].add(here, self._given[rows, view])
         if self._sums:
             self._sums[view] = zlib.crc32(_canonical(values).data, self._sums[view])
         there = values[observed]
@@ -62,6 +69,15 @@ class Survey:
                     f"it means that nothing was observed, in a file: --sentinel '{name}:{title}={end!r}'"
                 )
         return found
+
+    def guessed_right(self) -> bool:
+        """Whether the columns that were inferred from a glance are those of all rows. Warns as inferring them does."""
+        right = True
+        for i, kinds in self._kinds.items():
+            table = self._tables[i]
+            assert table is not None
+            right = right and columns_of(INFER, table, self._given[:, i], kinds.found) == self.columns[i]
+        return right
 
     def fingerprint(self, observed: np.ndarray, scaling: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
         """A checksum of the data: a checkpoint goes on with the rows that it was made from, in the same units.
