@@ -381,6 +381,12 @@ def test_a_column_for_each_view_of_a_single_row():
     assert found == jc.kl_divergence(PRIOR, means, log_vars, np.asarray([True, False, True]))
 
 
+def test_blocks_of_a_covariance_by_name():
+    for i, row in enumerate("cab"):
+        for j, column in enumerate("cab"):
+            np.testing.assert_array_equal(NAMED.cross_covariance(row, column), PRIOR.cross_covariance(i, j))
+
+
 def test_a_conditional_by_name_has_the_uncertainty_of_what_was_observed():
     latents, spread = (dict(zip("cab", x, strict=True)) for x in (MEANS, LOG_VARS))
     found = jc.condition(NAMED, latents, MASK, log_vars=spread)

@@ -70,6 +70,7 @@ def test_tensors_without_values_have_their_shapes():
     for mask in (None, torch.ones(5, 3, device="meta"), torch.ones(3, dtype=torch.bool, device="meta")):
         found = jc.kl_divergence(jc.JointPrior.independent(DIMS), means, log_vars, mask)
         assert (found.shape, found.device.type) == ((5,), "meta")
+    assert jc.orthogonal(torch.empty(4, 3, device="meta"), 3).shape == (4, 3, 3)
 
 
 def test_nothing_but_numpy_is_needed(monkeypatch):

@@ -147,7 +147,7 @@ def test_a_stack_of_one_has_its_own_correlations(kind, lead, library):
     """Each direction's own, also where the stack's one axis could be taken for one correlation; and a view of it alone."""
     turns, logits = np.broadcast_to(TURNS[0, 0], (*lead, N, N)), np.broadcast_to([0.3, -1.5], (*lead, N))
     means, log_vars = ([library(x) for x in group] for group in (MEANS, LOG_VARS))
-    means[1] = library(np.arange(2.0 * B).reshape(B, N))
+    means[1], log_vars[1] = (library(x) for x in np.arange(4.0 * B).reshape(2, B, N) * [[[0.5]], [[-0.2]]])
 
     def made(array):
         if kind == "orthogonal":
@@ -208,6 +208,10 @@ def test_how_far_rounding_reaches_is_bounded_for_the_largest_view_row_by_row():
     np.testing.assert_allclose(jc.fuse(prior, means, log_vars, masks).error_bound(), expected, rtol=1e-13)
     rows = [[x[:, None] for x in group] for group in (means, log_vars)]  # a stack of rows
     np.testing.assert_allclose(jc.fuse(prior, *rows).error_bound()[:, 0], expected, rtol=1e-13)
+    stack = jc.JointPrior.canonical([np.eye(3, 2), np.eye(2)], np.stack([logits, logits - 3.0, logits[:, ::-1] + 1.0]))
+    for one, found in zip((0.0, -3.0, 1.0), jc.fuse(stack, means, log_vars).error_bound(), strict=True):
+        of_one = jc.JointPrior.canonical([np.eye(3, 2), np.eye(2)], logits + one)  # whose bound no order of directions changes
+        np.testing.assert_allclose(found, jc.fuse(of_one, means, log_vars).error_bound(), rtol=1e-13)
 
 
 @pytest.mark.parametrize("turn", [np.eye(2), np.asarray([[0.6, 0.8], [-0.8, 0.6]])])
