@@ -5,7 +5,6 @@ The tables count themselves: an array that knows how often each of its rows was 
 """
 
 import re
-import warnings
 
 import numpy as np
 import pytest
@@ -127,59 +126,6 @@ def test_likelihoods_are_inferred_on_the_way(files, glance):
     assert all(np.array_equal(x, model.parameters_[name]) for name, x in expected.parameters_.items())
 
 
-def as_they_are(_):
-    """The first rows show what all are."""
-
-
-def no_more_flags(views):
-    views[0][ROWS - 1, 1] = 2.5
-
-
-def no_more_counts(views):
-    views[2][ROWS - 1] = -1.0
-
-
-def flags_after_all(views):
-    """A column of zeros is a measurement, which has nothing against ones."""
-    views[1][:, 0] = (np.arange(ROWS) >= 100) & (np.arange(ROWS) % 2 == 0)
-
-
-def constant_after_all(views):
-    views[1][:, 0] = 2.5
-
-
-def late_mistake(views):
-    views[1][-1, 1] = np.inf
-
-
-CASES = [as_they_are, no_more_flags, no_more_counts, flags_after_all, late_mistake, constant_after_all]
-
-
-@pytest.mark.usefixtures("glance")
-@pytest.mark.parametrize("change", CASES)
-def test_a_wrong_guess_leaves_no_trace(tmp_path, change):
-    """Flags, numbers and counts of which the first rows show less than all: the fit, its warnings and its error are those of
-    tables in memory, which are inferred from all rows at first."""
-    rng = np.random.default_rng(0)
-    flags, numbers, counts = rng.integers(0, 2, (ROWS, 4)), rng.standard_normal((ROWS, 3)), rng.poisson(4.0, (ROWS, 12))
-    views = [np.where(v.any(axis=1, keepdims=True), v, np.nan).astype(float) for v in (flags, numbers, counts)]
-    views[1] += 1.0
-    change(views)
-    for i, view in enumerate(views):
-        np.save(tmp_path / f"{i}.npy", view)
-    mapped, found = [np.load(tmp_path / f"{i}.npy", mmap_mode="r") for i in range(3)], []
-    for given in (views, mapped):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                made = JPVAE(**SHORT | {"likelihood": "infer", "missing": "nan"}).fit(given)
-                result = made.inferred_, {name: x.tobytes() for name, x in made.parameters_.items()}
-            except ViewError as error:
-                result = str(error)
-        found.append((result, [str(one.message) for one in caught]))
-    assert found[0] == found[1]
-
-
 class Hollow(Gaussian):
     """Ones are out of reach, though less and more are not."""
 
@@ -290,55 +236,6 @@ def test_a_late_mistake_leaves_the_arrays_as_they_were(files, model):
     with pytest.raises(ViewError, match=rf"view 'view2', row {ROWS - 1}, column 1 is inf"):
         model.impute(spoilt, missing="nan", n_draws=2, out=out, return_std=True)
     assert all(np.array_equal(a, b) for now, then in zip(out, before, strict=True) for a, b in zip(now, then, strict=True))
-
-
-def nothing(_):
-    """No mistake."""
-
-
-def late_infinity(views):
-    views[0][-1, 1] = np.inf
-
-
-def two_mistakes(views):
-    """The one in the first view stands further down, and is named: views are checked one after the other."""
-    views[0][-1, 1], views[1][0, 2] = np.inf, -np.inf
-
-
-def late_row_of_nothing(views):
-    for view in views:
-        view[-2] = np.nan
-
-
-def beyond(views):
-    views[2][BLOCK + np.argmax(MASK[BLOCK:, 2]), 0] = 1e300
-
-
-@pytest.mark.parametrize("spoil", [nothing, late_infinity, two_mistakes, late_row_of_nothing, beyond])
-@pytest.mark.parametrize("impossible", ["error", "missing"])
-def test_what_is_checked_as_it_is_read_has_the_same_complaints(tmp_path, spoil, impossible):
-    """As the tables in memory, which are checked whole: each error, and each warning once, of all blocks."""
-    options = SHORT | {"likelihood": ["gaussian", "bernoulli", "gaussian"], "missing": "nan", "dtype": "float32"}
-    views = [np.where(seen[:, None], v, np.nan) for v, seen in zip(VIEWS, MASK.T, strict=True)]
-    views[1] = np.where(np.isnan(views[1]), np.nan, views[1] > 0)
-    model = JPVAE(**options, impossible=impossible).fit(views)
-    spoil(views)
-    if impossible == "missing":
-        views[1][[3, BLOCK + 3], 1] = 2.0
-    for i, view in enumerate(views):
-        np.save(tmp_path / f"{i}.npy", view)
-    mapped, found = [np.load(tmp_path / f"{i}.npy", mmap_mode="r") for i in range(3)], []
-    for given in (views, mapped):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                result = model.transform(given).tobytes()
-            except ViewError as error:
-                result = str(error)
-        found.append((result, [str(one.message) for one in caught]))
-    assert found[0] == found[1]
-    assert isinstance(found[0][0], str) == (spoil is not nothing)
-    assert len(found[0][1]) == (impossible == "missing" and spoil not in (late_infinity, two_mistakes))
 
 
 def test_constant_columns_are_found_across_blocks():
