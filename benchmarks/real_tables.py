@@ -31,7 +31,8 @@ from jpvae.experiments.six_views import holes
 from jpvae.tables.evaluation import JPVAE_NAME, fit, score, without_new_categories
 from jpvae.tables.fillers import Imputer
 from jpvae.tables.rivals import METHODS as RIVALS
-from jpvae.views.reading import Views, read_views
+from jpvae.views.checking import read_views
+from jpvae.views.reading import Views
 
 FOLDER = suites.RESULTS / "real_tables"
 HELD_OUT, HOLES = 0.3, 5

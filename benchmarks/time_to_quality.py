@@ -129,7 +129,7 @@ def run_engine(backend: str, clock: Clock) -> None:
     from jpvae.planning import model_of, plan_of
     from jpvae.training.batches import Batches
     from jpvae.training.loop import alone, train
-    from jpvae.views.reading import read_views
+    from jpvae.views.checking import read_views
 
     data, test = read_views(halves(mnist("train")[0][:TRAINING])), halves(mnist("test")[0][:TEST])
     chosen = Options.of(JPVAE(**RECIPE, backend=backend))

@@ -181,7 +181,7 @@ def _first(x: Any, wrong: Callable[[Any], Any]) -> float | None:
     try:
         values: Any = np.asarray(x) if library == "jax" else x  # within jit an operation on constants would be traced
         at = wrong(values)
-        return float(values[at][0]) if bool(at.any()) else None
+        return float(values[at][0].item()) if bool(at.any()) else None  # float() of a torch number with a gradient warns
     except RuntimeError:  # within torch.func.vmap, of tensors without storage and of other machines' arrays none can be read
         return None
 

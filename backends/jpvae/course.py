@@ -17,8 +17,9 @@ from .errors import CheckpointError, ConfigError
 from .files import saving
 from .files.saving import Progress
 from .fitted import Arrays, Fitted
+from .inference.blocks import Remembered
 from .inference.calibration import calibrated
-from .inference.latent_report import diagnose
+from .inference.latent_report import diagnose, places
 from .inference.predictor import Predictor
 from .planning import with_networks
 from .processes import share
@@ -43,13 +44,15 @@ class File(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A fit before its first step: the model, the views as they were read, the plan, the file and the listeners."""
+    """A fit before its first step: the model, the views as they were read, the plan, the file and the listeners; and the views'
+    fingerprint where there is a file, or several processes."""
 
     start: Fitted
     data: Views
     plan: Plan
     file: File | None
     listeners: Sequence[Callback]
+    fingerprint: str | None = None
 
 
 class Course:
@@ -60,18 +63,17 @@ class Course:
     """
 
     def __init__(self, backend: Engine, begun: Begun) -> None:
-        start, data, plan, self.file, self.listeners = begun
+        start, data, plan, self.file, self.listeners, self.fingerprint = begun
         self.backend, self.model, self.data, self.plan = backend, start.model, data, plan
         views = [Scaled(data, i, units, start.options.dtype) for i, units in enumerate(start.units)]
-        (self.rank, ranks), mapped = share(), any(view.mapped for view in views)
+        self.rank, ranks = share()
         held = [view if view.mapped else view[:] for view in views]
         self.batches = Batches(
             held, self.data.observed, self.model, self.plan, self.data.names, (self.rank, ranks), self.data.index
         )
-        # A pass over what is mapped finds now, not in the training, what does not fit.
-        self.fingerprint = self.batches.fingerprint() if self.file or mapped or ranks > 1 else None
         self.any_of: Callable[[bool], bool] = _together(backend, start, self.fingerprint) if ranks > 1 else bool
-        start, progress = saving.resume(start, self.file.path if self.file else None, self.fingerprint, self.plan.steps)
+        path = self.file.path if self.file else None
+        start, progress = saving.resume(start, path, self.fingerprint, self.plan.steps, self.batches.former_fingerprint)
         self.start = replace(
             start, parameters=with_networks(backend, self.model, start.parameters, start.seed), versions=versions()
         )
@@ -160,7 +162,9 @@ class Course:
             **{name: self.backend.asarray(x) for name, x in chosen.items()},
         }
         predictor = Predictor(self.backend, self.model, native, self.start.seed)
-        views, observed, moments = self.batches.views, self.data.observed, None
+        observed, moments = self.data.observed, None
+        looked_at = places(len(observed))  # both reports read these rows, which are read once
+        views = [Remembered(view, looked_at) if isinstance(view, Scaled) else view for view in self.batches.views]
         if observed.all(axis=1).sum() > sum(self.model.latent_dims):  # fewer rows have a singular covariance
             found = predictor.training_moments(views, observed)
             moments = (found.mean, found.covariance)
@@ -176,7 +180,7 @@ class Course:
         return fitted, predictor
 
 
-def _together(backend: Engine, start: Fitted, fingerprint: int | None) -> Callable[[bool], bool]:
+def _together(backend: Engine, start: Fitted, fingerprint: str | None) -> Callable[[bool], bool]:
     """How the processes of a group agree. Raises ConfigError where the engine cannot train in several, or what they were given
     differs."""
     any_of: Callable[[bool], bool] | None = getattr(backend, "any_of", None)
@@ -185,6 +189,6 @@ def _together(backend: Engine, start: Fitted, fingerprint: int | None) -> Callab
         raise ConfigError(f"backend is {start.options.backend!r}, which trains in one process; expected 'torch' in several")
     identity = saving.identity(start)
     del identity["options"]["device"]
-    if not agree(zlib.crc32(json.dumps(identity).encode(), fingerprint or 0)):
+    if not agree(zlib.crc32(json.dumps([identity, fingerprint]).encode())):
         raise ConfigError("the processes were given different data or options; expected the same in all of them")
     return any_of

@@ -27,7 +27,7 @@ from .training.callbacks import Callback
 from .training.progress import show_families
 from .training.schedules import BetaSchedule
 from .views.inferring import families
-from .views.opening import open_views
+from .views.opening import open_tables
 from .writers import only_writer
 
 
@@ -363,18 +363,19 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
     @contextmanager
     def _begun(self, views: Any, mask: Any, request: Request) -> Iterator[Begun]:
         """All of ``fit`` before its first step; the checkpoint is this process's own meanwhile."""
-        request, (rank, _) = request.checked(self.seed), share()
+        request, (rank, ranks) = request.checked(self.seed), share()
         options, slices = Options.of(self), None
         if options.view_slices is not None:
             views, slices, mask = *self._learn_slices(views, mask), None
         missing = self.missing if request.missing is None else request.missing
         file = None if request.checkpoint is None else File(request.checkpoint, request.checkpoint_every)
         with nullcontext() if file is None or rank else only_writer(file.path):
-            opened = open_views(views, mask, likelihood=options.likelihood, layer=options.layer)
-            start, plan, data = fitting.begin(options, opened, missing, slices)
+            opened = open_tables(views, mask, layer=options.layer)
+            kept = file is not None or ranks > 1
+            start, plan, data, fingerprint = fitting.begin(options, opened, missing, slices, kept=kept)
             show_families(families(data.names, data.columns), options.likelihood, options.progress and not rank)
             start = replace(start, metadata=request.metadata or {})
-            yield Begun(start, data, plan, file, request.listeners(options.progress))
+            yield Begun(start, data, plan, file, request.listeners(options.progress), fingerprint)
 
     def fit_transform(self, views: Any, mask: Any = None, **options: Any) -> np.ndarray:
         """``fit(views, mask, **options)``, then ``transform(views, mask)``.

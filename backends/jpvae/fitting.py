@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from . import memory
 from .course import Begun, Course, File
 from .engines import limited
-from .errors import ConfigError
+from .errors import ConfigError, ViewError
 from .files import saving
 from .fitted import Arrays, Fitted
 from .inference.predictor import Predictor
@@ -19,28 +21,77 @@ from .planning import engine_of, model_of, plan_of, warn_of_idle_latents
 from .processes import share
 from .training.loop import alone, together
 from .training.plan import Plan
+from .views.checking import checked
 from .views.connected import warn_of_strangers
-from .views.opening import Opened
-from .views.reading import Views, checked
+from .views.opening import Opened, glances, learned
+from .views.reading import Views, blocks
 from .views.sentinels import warn_of_sentinels
 from .views.slices import Slices
 from .views.survey import Survey
+from .views.units import Scaled
 
 
-def begin(options: Options, opened: Opened, missing: str, slices: Slices | None) -> tuple[Fitted, Plan, Views]:
-    """The model, the plan, the views read and checked, and their scaling, before any step. Raises ConfigError, ViewError."""
+class Beginning(NamedTuple):
+    """The model, the plan, the views read and checked, and their scaling, before any step; the data's fingerprint, or None."""
+
+    start: Fitted
+    plan: Plan
+    data: Views
+    fingerprint: str | None
+
+
+class _Misjudged(ViewError):
+    """The columns that a table's first rows show are not those of all its rows."""
+
+
+def begin(options: Options, opened: Opened, missing: str, slices: Slices | None, *, kept: bool) -> Beginning:
+    """Before any step. opened: without columns; kept: whether a fingerprint is asked for: the training has a file, or several
+    processes. Raises ConfigError, ViewError.
+
+    Each row is read once. Likelihoods that are to be inferred of a large memory-mapped table are taken from its first rows, and
+    confirmed once all were read; if these show others, or anything is wrong, all starts over and infers them first.
+    """
+    glanced = glances(opened, options.likelihood)
+    begun = _begun_at_a_glance(options, opened, glanced, missing, slices, kept) if any(glanced) else None
+    return begun or _begun(options, learned(opened, options.likelihood), missing, slices, kept)
+
+
+def _begun_at_a_glance(
+    options: Options, opened: Opened, glanced: tuple[bool, ...], missing: str, slices: Slices | None, kept: bool
+) -> Beginning | None:
+    fresh = replace(opened, observed=opened.observed.copy())
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        try:
+            begun = _begun(options, learned(fresh, options.likelihood, glanced), missing, slices, kept)
+        except (ViewError, ConfigError):  # of a guess, or to be raised again
+            return None
+    for one in found:
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return begun
+
+
+def _begun(options: Options, opened: Opened, missing: str, slices: Slices | None, kept: bool) -> Beginning:
     seed, model = seed_of(options.seed), model_of(options, opened.columns, opened.names, len(opened.observed))
     plan = plan_of(options, model, len(opened.observed), opened.names, seed)
     memory.check(model, min(plan.batch_size, len(opened.observed)), options.dtype)
-    survey = Survey(opened, model.likelihoods)
+    survey = Survey(opened, model.likelihoods, summing=kept)
     data = checked(opened, missing=missing, entries=options.entries, visit=survey)
+    if not survey.guessed_right():
+        raise _Misjudged("the columns were misjudged")
     scaling = survey.scaling()
     warn_of_idle_latents(options, model, data.names)
     survey.warn_of_constant_columns()
     warn_of_sentinels(data, survey.ends)
     if model.prior != "independent":
         warn_of_strangers(data.observed, data.names)
-    return Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices), plan, data
+    start = Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices)
+    for i, units in enumerate(start.units):
+        view = Scaled(data, i, units, options.dtype)
+        if view.mapped and not survey.fits(units, i, options.dtype):  # now, not in the training; others are held and so checked
+            for rows in blocks(len(data.observed)):
+                view[rows]
+    return Beginning(start, plan, data, survey.fingerprint(data.observed, scaling) if kept else None)
 
 
 def run(begun: Begun) -> tuple[Fitted, Predictor]:
@@ -74,7 +125,8 @@ def _member(begun: Begun, k: int) -> Begun:
         return begun
     seed, file = member_seed(begun.start.seed, k), begun.file
     beside = None if file is None else File(f"{os.fspath(file.path)}.member-{k}", file.every)
-    return Begun(replace(begun.start, seed=seed), begun.data, replace(begun.plan, seed=seed), beside, ())
+    start, plan = replace(begun.start, seed=seed), replace(begun.plan, seed=seed)
+    return begun._replace(start=start, plan=plan, file=beside, listeners=())
 
 
 def run_together(every: Sequence[Begun]) -> list[tuple[Fitted, Predictor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from .errors import ConfigError, ViewError
 from .fitted import Fitted
 from .inference.predictor import Predictor
 from .option_values import at_least, seed_of
+from .views.checking import Copies, Kept, checked, streamed
 from .views.dataframes import identities, row_titles
 from .views.impossible import Impossible
 from .views.opening import open_views
-from .views.reading import Views, Visit, checked, impossible_rows
+from .views.reading import Views, Visitor, impossible_rows
 from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled
@@ -67,13 +69,14 @@ class Reading:
         missing: str | None,
         *,
         seed: int | None = None,
-        keep: bool = False,
-        also: Visit | None = None,
+        copies: Copies | None = None,
+        also: Visitor | None = None,
     ) -> tuple[Views, list[Scaled], Predictor, Callable[..., Any]]:
         """The views in the data's units and in the model's, every value checked; the predictor; results in the views' form.
 
-        Every table is read once for that; keep: into arrays of the result's own, from which all else is read then; also: what
-        else visits every block of rows.
+        Every table is read once. copies: what takes its values meanwhile; of ``Kept`` all else is read then. Without them
+        memory-mapped tables are checked as the views in the model's units are read block by block, and which rows have which is
+        true of the rows that were read. also: what else visits every block of rows.
         """
         predictor, join, fitted = self.predictor(), None, self._fitted
         if self._is_matrix(views):
@@ -85,18 +88,30 @@ class Reading:
         opened = open_views(views, mask, names=fitted.view_names, columns=fitted.columns, layer=fitted.options.layer)
         survey, units, dtype = Survey(opened, fitted.model.likelihoods), fitted.units, fitted.options.dtype
 
+        if also is not None:
+            also.begin(len(opened.observed))
+
         def visit(view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
             survey(view, rows, values, observed)
-            units[view].prepare(values, observed, dtype, row_titles(opened.index, rows))
             if also is not None:
                 also(view, rows, values, observed)
+
+        def visit_and_scale(view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
+            visit(view, rows, values, observed)
+            units[view].prepare(values, observed, dtype, row_titles(opened.index, rows))
 
         missing = self.missing if missing is None else missing
         entries = fitted.model.entries  # the fit's: the option may have been set to another since
         if self.impossible not in ("error", "missing"):
             raise ConfigError(f"impossible is {self.impossible!r}; expected 'error' or 'missing'")
         leaving_out = self._impossible() if self.impossible == "missing" else None
-        data = checked(opened, missing=missing, entries=entries, visit=visit, keep=keep, leaving_out=leaving_out)
+        how: dict[str, Any] = {"missing": missing, "entries": entries, "leaving_out": leaving_out}
+        if copies is None:
+            data = streamed(opened, visit_whole=visit_and_scale, visit_block=visit, **how)
+        else:
+            data = checked(opened, copies=copies, visit=visit_and_scale, **how)
+        if isinstance(copies, Kept):
+            data = replace(data, tables=tuple(copies.tables), leaving_out=None)
         scaled = [Scaled(data, i, each, dtype) for i, each in enumerate(units)]
 
         def give_back(results: Sequence[Any], *kind: str) -> Any:

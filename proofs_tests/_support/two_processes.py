@@ -25,7 +25,7 @@ from jpvae import JPVAE
 from jpvae.errors import JPVAEError
 from jpvae.training.callbacks import Callback
 
-STEPS, DIES, STOPS, EVERY = 60, 17, 9, 10
+STEPS, DIES, STOPS, EVERY = 30, 17, 9, 10
 OPTIONS: dict[str, Any] = {
     "latent_dims": 2,
     "likelihood": "gaussian",

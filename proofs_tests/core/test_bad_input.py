@@ -163,6 +163,18 @@ SHAPES = {
         lambda: vjp.kl_divergence(SVD, [Z2[0], Z3[0]], [Z2[0], Z3[0]], None, ROWS),
         r"latents\[0\] has shape \(2,\); expected .*row axis",
     ),
+    "gradient of a draw without rows": (
+        lambda: vjp.complete(SVD, [Z2[0], Z3[0]], MASK, np.zeros((1, 5)), [Z2[:1], Z3[:1]]),
+        r"latents\[0\] has shape \(2,\); expected .*row axis",
+    ),
+    "rows of a draw's cotangents": (
+        lambda: vjp.complete(SVD, [Z2, Z3], MASK, np.zeros((4, 5)), [Z2[:1], Z3[:1]]),
+        r"cotangents\[0\] has shape \(1, 2\); expected \(\.\.\., 4, k\)",
+    ),
+    "an alpha for each direction of eq16": (
+        lambda: jc.kl_eq16([Z3, Z3], [Z3, Z3], EYE, np.full(3, 0.5)),
+        r"alpha has shape \(3,\) and rotation \(3, 3\); expected one alpha for each",
+    ),
     "gradient of one log_var": (
         lambda: vjp.kl_divergence(SVD, [Z2, Z3], [Z2], None, ROWS),
         "log_vars has 1 arrays; expected 2",
@@ -210,6 +222,7 @@ DTYPES = {
         lambda: jc.subset_loss(TWO, [ROWS[None]] * 2, ROWS[None], np.ones((1, 1, 2)), beta=np.float32(ROWS)),
         "beta has dtype float32 but kl has float64",
     ),
+    "a number like integers": (lambda: jc.number_bound(0.5, EYE.astype(int)), "like has dtype int64; expected float32"),
     "integer frame": (lambda: jc.inverse_frame(EYE.astype(int)), "Q has dtype int64; expected float32 or float64"),
     "half U": (lambda: jc.JointPrior.svd(half(EYE), np.zeros(3), EYE), "U has dtype float16; expected"),
     "half V": (lambda: jc.JointPrior.svd(EYE, np.zeros(3), half(EYE)), "V has dtype float16"),

@@ -250,6 +250,47 @@ REFUSED = {
     "a view that is no index": (lambda: PRIOR.cross_covariance(True, 0), "i is True; expected one view's index from 0 to 2"),
     "names": (lambda: PRIOR.named("a", "a", "b"), "expected 3 different names"),
     "views": (lambda: PRIOR.marginal([0, 3]), "expected distinct views.* indices from 0 to 2"),
+    "a mapping of views": (lambda: PRIOR.marginal({0: True, 1: False}), "views is a dict; expected distinct views"),
+    "a table of views": (lambda: PRIOR.marginal(np.asarray([[0, 1]])), "views is a ndarray; expected distinct views"),
+    "sparse views": (lambda: PRIOR.marginal(torch.tensor([0, 1]).to_sparse()), "views is a Tensor; expected distinct views"),
+    "arrays for indices": (lambda: PRIOR.marginal([torch.tensor([1]), 0]), "expected distinct views"),
+    "a view beyond": (lambda: PRIOR.cross_covariance(0, 3), "j is 3; expected one view's index from 0 to 2"),
+    "a view by no name": (lambda: NAMED.cross_covariance("d", 0), "i is 'd'; .* or a name among"),
+    "a huge alpha": (lambda: jc.JointPrior.orthogonal(np.eye(2), 10**400), r"alpha is 1000.*; expected a number that a float"),
+    "an infinite beta": (
+        lambda: jc.subset_loss(PRIOR, [KL[None]] * 3, KL[None], np.ones((1, 5, 3)), beta=float("inf")),
+        "beta is inf; expected a finite number",
+    ),
+    "a weight that is none": (
+        lambda: jc.subset_loss(PRIOR, [KL[None]] * 3, KL[None], np.ones((1, 5, 3)), weights=[None]),
+        "weights is a list; expected 1 numbers",
+    ),
+    "no prior of a sample": (lambda: jc.sample(MEANS, NOISE), "prior is a builtins.list; expected a JointPrior"),
+    "a size of 3.0": (lambda: jc.skew(np.ones(3), 3.0), "n is 3.0; expected an integer"),
+    "noise that is a number": (
+        lambda: jc.fuse(PRIOR, [x[0] for x in MEANS], [x[0] for x in LOG_VARS]).draw(np.asarray(1.0)),
+        r"noise has shape \(\); expected last axis",
+    ),
+    "noise without a row for one row": (
+        lambda: jc.fuse(PRIOR, [x[:1] for x in MEANS], [x[:1] for x in LOG_VARS]).draw(np.zeros(2 * 4 + 9)),
+        r"noise has shape \(17,\); expected \(\.\.\., 1, k\)",
+    ),
+    "a frame without an axis": (lambda: jc.JointPrior.canonical([np.asarray(1.0)], 0.0), r"frames\[0\] has shape \(\)"),
+    "a vector for C": (lambda: jc.JointPrior.from_covariance(np.zeros(3)), r"C has shape \(3,\); expected"),
+    "a rank of 0": (lambda: jc.JointPrior.from_covariance(np.zeros((2, 3)), rank=0), "rank is 0; expected 1 <= rank <= 2"),
+    "signs beside one with a gradient": (
+        lambda: jc.orthogonal(np.zeros(1), 2, [1.0, torch.tensor(-1.0)]),
+        r"expected \+1 and -1 only",
+    ),
+    "ragged signs": (lambda: jc.orthogonal(np.zeros(1), 2, [[1.0], [1.0, 1.0]]), r"expected \+1 and -1 only"),
+    "one stack of V": (
+        lambda: jc.JointPrior.svd(np.ones((2, 1, 1)), np.zeros(1), np.ones((3, 1, 1))),
+        "U and logits and V have leading axes",
+    ),
+    "one stack of U": (
+        lambda: jc.JointPrior.svd(np.ones((2, 1, 1)), np.zeros((3, 1)), np.ones((1, 1))),
+        "U and logits and V have leading axes",
+    ),
 }
 
 
@@ -258,6 +299,14 @@ def test_what_cannot_be_meant_is_refused(case):
     call, message = REFUSED[case]
     with np.errstate(invalid="ignore"), pytest.raises((jc.ArgumentError, jc.ShapeError, jc.NotAContraction), match=message):
         call()
+
+
+def loss_of(kl, **options):
+    return jc.subset_loss(PRIOR, [kl] * 3, kl, np.ones((1, 5, 3)), **options)
+
+
+def kl_of(means, **options):
+    return jc.kl_divergence(INDEPENDENT, means, [-torch.ones_like(x.to_dense()) for x in means], **options)
 
 
 @pytest.mark.parametrize(
@@ -272,6 +321,13 @@ def test_what_cannot_be_meant_is_refused(case):
         (r"noise is a numpy.ndarray but latents is a torch.Tensor", lambda z: jc.complete(INDEPENDENT, z, [1, 0, 1], NOISE)),
         (r"mask is a torch.Tensor but the data is a numpy", lambda z: jc.log_density(PRIOR, MEANS, z[0] != 0)),
         (r"V is a torch.Tensor but U is a numpy", lambda z: jc.JointPrior.svd(np.eye(3), np.zeros(3), z[0])),
+        ("alpha is 'a'; expected a number or an array", lambda _: jc.JointPrior.orthogonal(np.eye(3), "a")),
+        (r"noise is a torch.Tensor but means is a numpy", lambda z: jc.fuse(PRIOR, MEANS, LOG_VARS).draw(z[0])),
+        (r"beta is a torch.Tensor but kl is a numpy", lambda z: loss_of(KL[None], beta=z[0][0, 0])),
+        (r"means\[0\] is sparse .*; expected a dense tensor", lambda z: kl_of([z[0].to_sparse(), *z[1:]])),
+        (r"means\[1\] is sparse .*; expected a dense tensor", lambda z: kl_of([z[0], z[1].to_sparse(), z[2]])),
+        (r"log_vars\[0\] is on the device meta but", lambda z: jc.kl_divergence(INDEPENDENT, z, [x.to("meta") for x in z])),
+        (r"mask is sparse .*; expected a dense tensor", lambda z: kl_of(z, mask=torch.tensor(MASK).to_sparse())),
     ],
 )
 def test_what_is_no_array_of_the_library_is_named(argument, call):
@@ -307,6 +363,38 @@ def test_a_missing_view_s_deviations_may_hold_anything_and_get_gradient_0(held):
         found = torch.autograd.grad(function(prior, means, std=std, mask=bits).sum(), std)
         for b, s, g, w in zip(bits.T, std, found, want, strict=True):
             torch.testing.assert_close(g, torch.where(b[:, None], 2.0 * w / s, 0.0), rtol=1e-9, atol=1e-9)
+
+
+def test_deviations_that_are_trained_are_looked_at_too():
+    """A value below 0, one alone, in a tensor that requires its gradient."""
+    std = [torch.ones(2, 2, requires_grad=True) for _ in "12"]
+    with torch.no_grad():
+        std[1][1, 0] = -0.5
+    with pytest.raises(jc.ArgumentError, match=r"std\[1\] holds -0.5; expected finite standard deviations above 0"):
+        jc.kl_divergence(jc.JointPrior.independent([2, 2]), [torch.zeros(2, 2)] * 2, std=std)
+
+
+def test_a_column_for_each_view_of_a_single_row():
+    means, log_vars = [x[0] for x in MEANS], [x[0] for x in LOG_VARS]
+    columns = [np.asarray([bit]) for bit in (True, False, True)]
+    found = jc.kl_divergence(PRIOR, means, log_vars, columns)
+    assert found == jc.kl_divergence(PRIOR, means, log_vars, np.asarray([True, False, True]))
+
+
+def test_blocks_of_a_covariance_by_name():
+    for i, row in enumerate("cab"):
+        for j, column in enumerate("cab"):
+            np.testing.assert_array_equal(NAMED.cross_covariance(row, column), PRIOR.cross_covariance(i, j))
+
+
+def test_a_conditional_by_name_has_the_uncertainty_of_what_was_observed():
+    latents, spread = (dict(zip("cab", x, strict=True)) for x in (MEANS, LOG_VARS))
+    found = jc.condition(NAMED, latents, MASK, log_vars=spread)
+    want = jc.condition(PRIOR, MEANS, MASK, log_vars=LOG_VARS)
+    for i, row in enumerate("cab"):
+        np.testing.assert_array_equal(found.means[row], want.means[i])
+        for j, column in enumerate("cab"):
+            np.testing.assert_array_equal(found.covariances[row][column], want.covariances[i][j])
 
 
 def test_an_alpha_for_each_direction_is_refused():

@@ -238,6 +238,26 @@ def test_a_row_that_is_not_finite_stays_alone_where_a_library_would_raise_on_all
     assert torch.isnan(found[1])
 
 
+@pytest.mark.parametrize("sharp", [1e-10, 1e-3, 0.9])
+def test_of_one_view_the_kl_is_its_own_whatever_the_coupling(sharp):
+    """Blunt in one latent and sharp in the other, under a coupling of 1 - 1e-9: q(z_i | x_i) is N(mean, sigma^2) itself."""
+    prior = jc.JointPrior.canonical(None, np.full((2, 2), 20.0))
+    log_var, mean = np.log([[0.99, sharp]]), np.asarray([[0.3, -0.7]])
+    q = jc.fuse(prior, [mean, np.zeros((1, 2))], [log_var, np.zeros((1, 2))], [True, False])
+    want = 0.5 * np.sum(mean**2 + np.expm1(log_var) - log_var)
+    np.testing.assert_allclose(q.kl(), want, rtol=1e-12)
+    np.testing.assert_allclose(q.mean()[1], mean / (1.0 + np.exp(-20.0)), rtol=1e-12)
+
+
+def test_one_latent_that_is_not_a_number_leaves_no_error():
+    """It stands in the results of its row; the other latent's factor stays."""
+    prior = jc.JointPrior.canonical(None, np.zeros((2, 2)))
+    log_vars = [np.asarray([[np.nan, -1.0]]), np.full((1, 2), -1.0)]
+    assert np.isnan(jc.fuse(prior, [np.zeros((1, 2))] * 2, log_vars).kl()).all()
+    whole = [torch.tensor(x) for x in log_vars]
+    assert torch.isnan(jc.fuse(prior.to(whole[0]), [torch.zeros(1, 2).double()] * 2, whole).kl()).all()
+
+
 SHARP = {"float32": (-100.0, -180.0, -400.0), "float64": (-720.0, -1500.0, -3000.0)}  # below the second, 1/sigma overflows
 TWO = Structure("canonical", (2, 2), 2)
 

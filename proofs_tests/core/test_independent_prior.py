@@ -58,3 +58,11 @@ def test_any_number_of_views(sizes):
     np.testing.assert_array_equal(prior.precision(), np.eye(sum(sizes)))
     noise = RNG.standard_normal((2, sum(sizes)))
     np.testing.assert_array_equal(np.concatenate(jc.sample(prior, noise), axis=1), noise)
+
+
+@pytest.mark.parametrize("dims", [[2, 3], (2, 3), np.asarray([2, 3]), {"a": 2, "b": 3}])
+def test_sizes_in_any_form_are_a_tuple_of_integers(dims):
+    prior = jc.JointPrior.independent(dims)
+    assert prior.dims == (2, 3)
+    assert [type(n) for n in prior.dims] == [int, int]
+    assert prior.names == (("a", "b") if isinstance(dims, dict) else None)

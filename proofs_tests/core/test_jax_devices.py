@@ -86,7 +86,8 @@ print(json.dumps(worst))
 @pytest.fixture(scope="module")
 def worst():
     """The largest difference from one device, by case."""
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    of_tests = os.environ.get("XLA_FLAGS", "")
+    flags = {"XLA_FLAGS": f"{of_tests} --xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=os.environ | flags, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)

@@ -1,5 +1,7 @@
 """Every coupling as loadings on one source, y_i = a_i u + r_i e_i: unit variances, its correlations, and the way back."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -52,3 +54,19 @@ def test_their_cotangents_go_back_to_the_parameters(structure):
     elif structure.kind != "canonical":
         found = getattr(vjp, structure.kind.removeprefix("svd-") + "_bound")(raw[name], found)
     assert found == pytest.approx(leaf.grad.numpy(), rel=1e-12, abs=1e-13)
+
+
+@pytest.mark.parametrize("views", [2, 40])
+def test_loadings_at_the_limit_leave_every_sum_finite(views):
+    """Forty views of loadings next to 1, whose e = a^2/(1 - a^2) is nearly the largest number; log|Sigma| of M views that agree
+    is log(1 + M e) - M log(1 + e), and the mean of all others is told to 1/M."""
+    prior = jc.JointPrior.canonical(None, np.full((views, 1), 710.0, np.float64))
+    e = math.exp(709.78)
+    want = math.log(views) + math.log(e) * (1 - views)
+    assert float(prior.log_det()) == pytest.approx(want, rel=1e-4)
+    sharp = jc.kl_divergence(prior, [np.full((1, 1), 0.5)] * views, [np.full((1, 1), -709.0)] * views)
+    narrow = jc.JointPrior.canonical(None, np.full((views, 1), 90.0, np.float32))
+    assert float(narrow.log_det()) == pytest.approx(math.log(views) + 88.72 * (1 - views), rel=1e-4)
+    agreed, level = np.full((1, 1), 0.5, np.float32), np.full((1, 1), -88.0, np.float32)
+    assert np.isfinite(sharp).all()
+    assert np.isfinite(jc.kl_divergence(narrow, [agreed] * views, [level] * views)).all()

@@ -1,5 +1,6 @@
 """What a codebase asks of a prior: a part of it, one from a given C, another dtype or library, equality, JAX's pytrees."""
 
+import itertools
 import sys
 import types
 
@@ -193,6 +194,32 @@ def test_what_is_no_frame_has_no_entries():
         jc.inverse_frame(np.ones((2, 2)))
     with pytest.raises(jc.NotOrthogonal, match=r"is 0\.75; expected a frame"):
         jc.inverse_frame(0.5 * np.eye(2))
+
+
+@pytest.mark.parametrize("n", [3, 4])
+def test_every_signed_permutation_has_entries_and_signs(n):
+    """Exact zeros, ones and eigenvalues of -1, where a wrong sign is a division by 0: 2^n n! matrices in one stack. Elimination
+    with the signs of its pivots has none below 1, so entries are of order 2^n at most."""
+    signs = np.asarray(list(itertools.product([1.0, -1.0], repeat=n)))
+    orders = np.asarray([np.eye(n)[list(p)] for p in itertools.permutations(range(n))])
+    Q = (signs[:, None, :, None] * orders).reshape(-1, n, n)
+    params, found = jc.inverse_frame(Q)
+    assert np.abs(params).max() <= 2.0**n
+    for q, p, s in zip(Q, params, found, strict=True):
+        np.testing.assert_allclose(jc.orthogonal(p, n, s), q, rtol=0, atol=1e-13)
+
+
+def test_a_frame_is_taken_up_to_the_root_of_eps():
+    """|Q^T Q - I| = 2^-26 is the root of eps; twice that is refused."""
+    assert len(jc.inverse_frame(np.asarray([[1.0 + 2.0**-27]]))) == 2
+    with pytest.raises(jc.NotOrthogonal):
+        jc.inverse_frame(np.asarray([[1.0 + 2.0**-26]]))
+
+
+def test_a_prior_is_equal_to_no_number():
+    prior, other = (jc.JointPrior.orthogonal(np.eye(2), alpha) for alpha in (0.5, 0.25))
+    assert (prior == 3, prior != 3, prior == other) == (False, True, False)
+    assert jc.JointPrior.canonical(None, np.zeros((2, 2))) != jc.JointPrior.canonical(None, np.eye(2))
 
 
 @pytest.mark.parametrize("directions", [1, 2])

@@ -7,7 +7,7 @@ import pytest
 from strategies import float32
 
 import jpvae_core as jc
-from jpvae_core.remainder import SERIES, remainder
+from jpvae_core.remainder import SERIES, remainder, terms_of
 
 SIZES = np.concatenate([np.geomspace(1e-15, 80, 300), np.linspace(0.3, 3, 200), [0.5, 1.0, 2.0**-30]])
 POINTS = float32(np.concatenate([SIZES, -SIZES, [0.0]]))
@@ -33,6 +33,17 @@ def test_it_is_relatively_accurate_everywhere(xp):
 def test_its_constants_are_bernoullis():
     wanted = [float(2 * oracles.mp.bernoulli(2 * k) / oracles.mp.factorial(2 * k)) for k in range(1, len(SERIES) + 1)]
     assert list(SERIES) == wanted
+
+
+@pytest.mark.parametrize("digits", [*range(4, 61, 4), 23, 52])
+def test_its_terms_are_those_that_a_dtype_can_tell_from_none(digits):
+    """At |x| = 1/2 the k-th, 2 B_2k/(2k)! x^(2k-1) by Bernoulli, is above a quarter of eps beside 1; three for float32."""
+    wanted, half = [], oracles.mp.mpf(0.5)
+    for k in range(1, len(SERIES) + 1):
+        term = 2 * oracles.mp.bernoulli(2 * k) / oracles.mp.factorial(2 * k) * half ** (2 * k - 1)
+        wanted += [float(term / half ** (2 * k - 1))] * (4 * abs(term) > oracles.mp.mpf(2) ** -digits)
+    assert terms_of(2.0**-digits) == wanted[::-1]
+    assert digits != 23 or len(wanted) == 3
 
 
 @pytest.mark.parametrize("x", [0.0, -0.0, -1e4, 88.0, -np.inf, 1e-30])

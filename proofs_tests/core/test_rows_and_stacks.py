@@ -140,6 +140,41 @@ def test_the_frame_of_a_stack_that_is_none_is_found(at):
     assert np.array_equal(defect, 3.0 * (np.arange(3) == at))
 
 
+@pytest.mark.parametrize("library", [np.asarray, torch.asarray])
+@pytest.mark.parametrize("lead", [(1,), (3,)])
+@pytest.mark.parametrize("kind", ["orthogonal", "svd"])
+def test_a_stack_of_one_has_its_own_correlations(kind, lead, library):
+    """Each direction's own, also where the stack's one axis could be taken for one correlation; and a view of it alone."""
+    turns, logits = np.broadcast_to(TURNS[0, 0], (*lead, N, N)), np.broadcast_to([0.3, -1.5], (*lead, N))
+    means, log_vars = ([library(x) for x in group] for group in (MEANS, LOG_VARS))
+    means[1], log_vars[1] = (library(x) for x in np.arange(4.0 * B).reshape(2, B, N) * [[[0.5]], [[-0.2]]])
+
+    def made(array):
+        if kind == "orthogonal":
+            return jc.JointPrior.orthogonal(array(np.array(turns)), 0.7)
+        return jc.JointPrior.svd(*(array(np.array(x)) for x in (turns, logits, turns)), "tanh")
+
+    stack, one = made(library), each_of(made(np.asarray), 0)
+    dense = jc.kl_dense(*([np.asarray(x) for x in group] for group in (means, log_vars)), one.covariance())
+    found = np.asarray(jc.kl_divergence(stack, means, log_vars))
+    np.testing.assert_allclose(found, np.broadcast_to(dense, (*lead, B)), rtol=1e-13)
+    for view in (0, 1):
+        alone = jc.kl_divergence(stack.marginal([view]), means[view : view + 1], log_vars[view : view + 1])
+        mean, log_var = np.asarray(means[view]), np.asarray(log_vars[view])
+        own = 0.5 * np.sum(mean**2 + np.expm1(log_var) - log_var, axis=-1)
+        np.testing.assert_allclose(np.asarray(alone), np.broadcast_to(own, (*lead, B)), rtol=1e-13)
+
+
+def test_the_defect_of_frames_is_that_of_the_farthest_from_orthonormal():
+    """Columns too short as well as too long; of a stack of frames that are not square, each one's."""
+    for size in (0.5, 1.5):
+        prior = jc.JointPrior.canonical([size * np.eye(3, N), np.eye(N)], 0.0)
+        assert prior.orthogonality_defect() == abs(size**2 - 1.0)
+    frames = np.asarray([1.0, 0.5, 2.0])[:, None, None] * np.eye(4, N)
+    defect = jc.JointPrior.canonical([frames, STACK], 0.0).orthogonality_defect()
+    assert np.array_equal(defect, [0.0, 0.75, 3.0])
+
+
 def test_masks_and_parts_of_one_row_or_of_each():
     per_row = np.ones((1, 4, 2), dtype=bool)
     one, each = jc.subsets(PRIOR, np.ones((1, 2)), per_row), jc.subsets(PRIOR, np.ones((4, 2)), per_row)
@@ -154,6 +189,9 @@ def test_masks_and_parts_of_one_row_or_of_each():
     assert np.array_equal(alone, 2.0 * KL[0])
     two = jc.subset_loss(PRIOR, [np.zeros((2, B))] * 2, np.stack([KL[0], 4.0 * KL[0]]), MASKS[:2])
     np.testing.assert_allclose(two, (1.0 + 0.5 * 4.0) / 1.5 * KL[0], rtol=1e-15)  # all, and half as much for the only part
+    assert jc.subsets(PRIOR, np.ones((3, 2)), np.ones((1, 3, 2))).shape == (2, 3, 2)  # as many rows, not as views
+    with pytest.raises(jc.ShapeError, match=r"mask has shape \(3, 2\) and parts \(1, 2, 2\)"):
+        jc.subsets(PRIOR, np.ones((3, 2)), np.ones((1, 2, 2)))
     with pytest.raises(jc.ShapeError, match=r"beta has shape \(2, 4\); expected one that broadcasts to kl's, \(3, 4\)"):
         jc.subset_loss(PRIOR, [-0.5 * KL] * 2, KL, MASKS, beta=np.ones((2, B)))
 
@@ -170,6 +208,10 @@ def test_how_far_rounding_reaches_is_bounded_for_the_largest_view_row_by_row():
     np.testing.assert_allclose(jc.fuse(prior, means, log_vars, masks).error_bound(), expected, rtol=1e-13)
     rows = [[x[:, None] for x in group] for group in (means, log_vars)]  # a stack of rows
     np.testing.assert_allclose(jc.fuse(prior, *rows).error_bound()[:, 0], expected, rtol=1e-13)
+    stack = jc.JointPrior.canonical([np.eye(3, 2), np.eye(2)], np.stack([logits, logits - 3.0, logits[:, ::-1] + 1.0]))
+    for one, found in zip((0.0, -3.0, 1.0), jc.fuse(stack, means, log_vars).error_bound(), strict=True):
+        of_one = jc.JointPrior.canonical([np.eye(3, 2), np.eye(2)], logits + one)  # whose bound no order of directions changes
+        np.testing.assert_allclose(found, jc.fuse(of_one, means, log_vars).error_bound(), rtol=1e-13)
 
 
 @pytest.mark.parametrize("turn", [np.eye(2), np.asarray([[0.6, 0.8], [-0.8, 0.6]])])

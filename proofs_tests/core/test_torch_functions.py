@@ -123,6 +123,93 @@ def test_one_tensor_for_both_views():
     close(*second)
 
 
+@pytest.mark.parametrize("size", [1.0, 1.1])
+@every_structure
+def test_each_derivative_alone_and_of_frames_that_are_not_orthonormal(structure, size):
+    """One row, and one argument after the other differentiated, where the Function leaves out what nobody asked for. (To
+    autograd a frame's entries are free numbers: off the frames, where its terms do not vanish, they have derivatives too.)"""
+    kl, at = problem(structure, None)
+    at = [x.detach() * size if 4 <= i < len(at) - 1 else x.detach()[:1] if i < 4 else x.detach() for i, x in enumerate(at)]
+    together = [x.clone().requires_grad_() for x in at]
+    every = torch.autograd.grad(plain(kl)(*together).sum(), together, allow_unused=True)
+    for i, wanted in enumerate(every):
+        if wanted is None:  # of two frames an orthogonal prior takes one
+            continue
+        first, second = [], []
+        for function in (kl, plain(kl)):
+            one = [x.clone().requires_grad_(k == i) for k, x in enumerate(at)]
+            (slope,) = torch.autograd.grad(function(*one).sum(), one[i], create_graph=True)
+            first.append(slope)
+            bent = torch.autograd.grad((slope * slope).sum(), one[i]) if slope.requires_grad else [torch.zeros(())]
+            second.append(bent[0])
+            (alone,) = torch.autograd.grad(function(*one).sum(), one[i])
+            close([alone], [wanted])
+        close(first, [wanted, wanted])
+        close(second[:1], second[1:])
+
+
+def test_each_ratio_of_a_correlation_has_its_own_derivative():
+    """A Bounded of free numbers, of which one is differentiated: the KL is linear in s/(1-s) and -s/(1+s)."""
+    _, at = problem(STRUCTURES[0], None)
+    m_1, m_2, l_1, l_2, Q = (x.detach() for x in at[:5])
+    given = [x.detach() for x in jc.number_bound(0.5, Q)]
+    mu = m_2 @ Q
+    slopes = {1: 0.25 * ((m_1 - mu) ** 2).sum(), 2: 0.25 * ((m_1 + mu) ** 2).sum()}
+    slopes[3] = 0.5 * (l_1.exp().sum() + l_2.exp().sum()) - 0.5 * 4 * 3 / (1.0 + given[3])
+    for k, wanted in slopes.items():
+        ratios = [x.clone().requires_grad_(i == k) for i, x in enumerate(given)]
+        prior = jc.JointPrior.orthogonal(Q, jc.Bounded(*ratios))
+        (found,) = torch.autograd.grad(jc.kl_divergence(prior, [m_1, m_2], [l_1, l_2]).sum(), ratios[k])
+        close([found], [wanted])
+
+
+def test_one_frame_with_leading_axes_beside_one_without():
+    """What the Function does not take: the KL of each prior of the stack, by its dense form."""
+    rng = np.random.default_rng(2)
+    U, V = (torch.tensor(np.linalg.qr(rng.standard_normal(shape))[0]) for shape in ((2, 3, 2), (4, 2)))
+    means, log_vars = ([torch.tensor(rng.standard_normal((5, n))) for n in (4, 3)] for _ in "12")
+    prior = jc.JointPrior.svd(U, torch.tensor([0.3, -1.0], dtype=torch.float64), V)
+    found = jc.kl_divergence(prior, means, log_vars)
+    assert found.shape == (2, 5)
+    for k, S in enumerate(prior.covariance()):
+        close([found[k]], [jc.kl_dense(means, log_vars, S)])
+
+
+class Counted(torch.Tensor):
+    """A tensor that stays one of its class in every operation, as those of other packages do."""
+
+
+def test_tensors_of_a_class_of_their_own_stay_of_it():
+    """Any of the arguments: what nobody has announced to autograd.Function is left to torch, operation by operation."""
+    kl, at = problem(STRUCTURES[1], None)
+    plainly = kl(*at)
+    for i in range(len(at)):
+        mixed = [x.detach().as_subclass(Counted) if k == i else x.detach() for k, x in enumerate(at)]
+        found = kl(*mixed)
+        assert type(found) is Counted
+        close([found.as_subclass(torch.Tensor)], [plainly])
+    assert type(jc.orthogonal(torch.ones(3).as_subclass(Counted), 3)) is Counted
+
+
+def test_what_is_kept_of_a_size_serves_training_after_inference():
+    """Constants made within inference mode could not be saved for backward."""
+    size = 11
+    with torch.inference_mode():
+        jc.skew(torch.zeros(size * (size - 1) // 2), size)
+    entries = torch.ones(size * (size - 1) // 2, requires_grad=True)
+    jc.skew(entries, size)[0].sum().backward()
+    assert torch.equal(entries.grad, (torch.arange(len(entries)) < size - 1).float())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore:Converting a tensor")
+def test_a_trace_has_the_operations():
+    """Traced on one matrix, it is right for another."""
+    traced = torch.jit.trace(lambda x: jc.orthogonal(x, 3), torch.ones(3, dtype=torch.float64))
+    at = torch.tensor([0.5, -2.0, 1.5], dtype=torch.float64)
+    close([traced(at)], [jc.orthogonal(at, 3)])
+    assert "solve" in str(traced.graph)
+
+
 class Calls:
     """Counts the calls of a function."""
 

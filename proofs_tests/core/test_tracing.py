@@ -6,6 +6,7 @@ whatever a test calls on JAX through ``xp.call`` is jitted. ``Moments`` accumula
 """
 
 import functools
+import itertools
 
 import calls
 import jax
@@ -25,10 +26,28 @@ NUMPY = Backend(Library.NUMPY, "float64")
 every_constructor = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.kind)
 # Under JAX's vmap with gradients, where three views take long to compile (they are compiled with leading axes), two.
 SMALL = [*STRUCTURES[:4], Structure("canonical", (2, 3), 1)]
-in_small = pytest.mark.parametrize("structure", SMALL, ids=lambda s: s.kind)
-# The independent prior has no array, and the bounds of an SVD prior are traced by test_parameterizations.
-REST = [pytest.param(s, marks=pytest.mark.thorough) if s.kind in ("independent", "svd-tanh") else s for s in SMALL]
-few_in_small = pytest.mark.parametrize("structure", REST, ids=lambda s: s.kind)
+
+
+def is_long(structure, transformation):
+    """Thoroughly: the independent prior, which has no array; the bounds of an SVD prior, which test_parameterizations traces;
+    and the other SVD prior where it is compiled: the orthogonal one is a pair too, the canonical one has other frames."""
+    compiled = transformation in ("jax.vmap", "torch.compile")
+    return structure.kind in ("independent", "svd-tanh") or (compiled and structure.kind == "svd-sigmoid")
+
+
+def few_of(structures, transformation):
+    """The structures under one transformation."""
+    cases = [pytest.param(s, marks=[pytest.mark.thorough] * is_long(s, transformation), id=s.kind) for s in structures]
+    return pytest.mark.parametrize("structure", cases)
+
+
+def few_under(*transformations):
+    """The small structures under each."""
+    cases = [
+        pytest.param(t, s, marks=[pytest.mark.thorough] * is_long(s, t), id=f"{t}-{s.kind}")
+        for t, s in itertools.product(transformations, SMALL)
+    ]
+    return pytest.mark.parametrize(("transformation", "structure"), cases)
 
 
 def fused(structure, parameters, latents, log_vars, mask, noise):
@@ -129,7 +148,7 @@ def test_leading_axes_on_the_parameters_are_a_loop_over_models(xp, structure):
     agree(structure, xp.call(everything, structure, *stacked(stack)), xp.eps)
 
 
-@in_small
+@few_of(SMALL, "jax.vmap")
 def test_jax_vmap_and_gradient(structure):
     run = jax.jit(jax.vmap(jax.grad(functools.partial(with_loss, structure), has_aux=True)))
     gradients, outputs = run(*split(*stacked(inputs(structure))))
@@ -145,7 +164,7 @@ def test_torch_vmap_and_gradient(structure):
     gradients_agree(structure, gradients)
 
 
-@every_constructor
+@few_of(STRUCTURES, "torch.compile")
 def test_torch_compile_without_a_graph_break(structure):
     torch._dynamo.reset()
     run = torch.compile(with_loss, fullgraph=True, backend="eager")
@@ -163,8 +182,7 @@ def test_torch_compile_may_be_the_first_to_meet_a_size():
     assert torch.equal(compiled, jc.orthogonal(entries, size))
 
 
-@few_in_small
-@pytest.mark.parametrize("transformation", ["jax.vmap", "torch.vmap", "torch.compile"])
+@few_under("jax.vmap", "torch.vmap", "torch.compile")
 def test_the_other_functions_of_a_prior(transformation, structure):
     stack = inputs(structure)
     if transformation == "jax.vmap":
@@ -178,8 +196,7 @@ def test_the_other_functions_of_a_prior(transformation, structure):
     agree(structure, got, 2.0**-52, rarely_traced)
 
 
-@few_in_small
-@pytest.mark.parametrize("transformation", ["jax.vmap", "torch.vmap", "torch.compile", "leading axes"])
+@few_under("jax.vmap", "torch.vmap", "torch.compile", "leading axes")
 def test_the_fused_posterior(transformation, structure):
     """Its outputs; its gradient through torch.compile and torch.func.vmap is the plain one."""
     stack = inputs(structure)
@@ -292,6 +309,8 @@ def test_jax_with_all_optimizations():
     rounded = jax.tree.map(lambda x: x if x.dtype == bool else x.astype(np.float32), one)  # (the inputs are float32 values)
     # The options of a plain JAX; given here, because a second compile() under another configuration returns the first's result.
     options = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+    if jax.__version_info__ >= (0, 10):
+        options["xla_cpu_use_fusion_emitters"] = True
     fast = jax.jit(functools.partial(trained, structure)).lower(*rounded).compile(compiler_options=options)
     for x, want in zip(jax.tree.leaves(fast(*rounded)), jax.tree.leaves(trained(structure, *one)), strict=True):
         assert x.dtype == "float32"

@@ -225,7 +225,7 @@ def test_one_view_has_the_plain_bound():
     assert np.array_equal(batch.subsets, batch.observed[None])
 
 
-def test_the_fingerprint_is_a_checksum_of_all_that_is_trained_on():
+def test_the_former_fingerprint_is_a_checksum_of_all_that_is_trained_on():
     """Of the mask, then of each view's inputs, and of its targets where these are other numbers."""
     rng, rows = np.random.default_rng(0), 1100
     observed, plan = np.ones((rows, 2), dtype=bool), Plan(3, 4, Constant(), LearningRate())
@@ -235,6 +235,6 @@ def test_the_fingerprint_is_a_checksum_of_all_that_is_trained_on():
     expected = 0
     for part in (observed, alike, inputs, targets):
         expected = zlib.crc32(part.tobytes(), expected)
-    assert Batches(views, observed, model, plan).fingerprint() == expected
+    assert Batches(views, observed, model, plan).former_fingerprint() == expected
     fewer = observed & (np.arange(rows)[:, None] != 7)
-    assert Batches(views, fewer, model, plan).fingerprint() != expected
+    assert Batches(views, fewer, model, plan).former_fingerprint() != expected

@@ -1,7 +1,7 @@
 """Several processes train the model that one trains: batches and noise are functions of (seed, step), gradients are added up.
 
 The oracle is the same call in one process. Sums of a batch's gradients in another order differ by 15 eps of their absolute sum;
-60 steps of Adam at 1e-2 make of 1e-15 less than 1e-10 here.
+30 steps of Adam at 1e-2 make of 1e-15 less than 1e-10 here.
 """
 
 import json

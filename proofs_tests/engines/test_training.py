@@ -11,6 +11,8 @@ from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, TrainingDiverged
+from jpvae.files import checkpoints
+from jpvae.training.batches import Batches
 from jpvae.training.loop import alone, train
 
 SHORT = OPTIONS | {"steps": 100, "hidden": (), "latent_dims": 2, "prior": "orthogonal", "learn_alpha": True, "dtype": "float32"}
@@ -26,15 +28,16 @@ def untimed(model):
     return [{name: value for name, value in record.items() if name != "seconds"} for record in model.history_]
 
 
-def interrupted(path, at, every, **changes):
-    """A fit that ends when the history's record of step ``at`` is written."""
+def interrupted(path, at, every, views=None, **changes):
+    """A fit that ends when the history's record of step ``at`` is written; views: in place of ``two_views``."""
+    given, mask = two_views()
 
     def on_log(record):
         if record["step"] == at:
             raise Killed
 
     with pytest.raises(Killed):
-        JPVAE(**SHORT | changes).fit(*two_views(), checkpoint=path, checkpoint_every=every, on_log=on_log)
+        JPVAE(**SHORT | changes).fit(views or given, mask, checkpoint=path, checkpoint_every=every, on_log=on_log)
 
 
 @pytest.mark.parametrize(("at", "every"), [(100, 50), (50, 7)])
@@ -47,6 +50,23 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, at, every):
         assert all(np.array_equal(whole.parameters_[k], other.parameters_[k]) for k in whole.parameters_)
         assert all(np.array_equal(a, b) for a, b in zip(whole.moments_, other.moments_, strict=True))
         assert untimed(whole) == untimed(other)
+
+
+def test_the_same_numbers_in_another_form_go_on(tmp_path):
+    """A table of float32 as float64, another zero and another NaN; what a missing row holds does not matter."""
+    views, mask = two_views()
+    views = [view.astype(np.float32) for view in views]
+    seen, lacking = np.flatnonzero(mask[:, 0])[:2], np.flatnonzero(~mask[:, 0])[0]
+    views[0][seen, 1] = 0.0, np.nan
+    options = SHORT | {"entries": "marginalise"}
+    whole = JPVAE(**options).fit(views, mask)
+    interrupted(tmp_path / "c", 50, 20, views, entries="marginalise")
+    other = [view.astype(np.float64) for view in views]
+    other[0][seen[0], 1], other[0][lacking] = -0.0, 7.0
+    other[0].view(np.uint64)[seen[1], 1] = 0xFFF8000000000001
+    assert np.isnan(other[0][seen[1], 1])
+    resumed = JPVAE(**options).fit(other, mask, checkpoint=tmp_path / "c")
+    assert all(np.array_equal(whole.parameters_[k], resumed.parameters_[k]) for k in whole.parameters_)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
@@ -68,6 +88,21 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
             CheckpointError, match=rf"belongs to a different training run \({part}.*Choose another path, or delete the file"
         ):
             JPVAE(**options).fit(data, seen, checkpoint=tmp_path / "c")
+
+
+def test_a_checkpoint_with_the_former_fingerprint_goes_on(tmp_path, monkeypatch):
+    """A number, of the scaled views; another number is of other data. (An old file itself: test_older_files.py.)"""
+    formers, fingerprint = [], Batches.former_fingerprint
+    monkeypatch.setattr(Batches, "former_fingerprint", lambda self: formers.append(fingerprint(self)) or formers[-1])
+    interrupted(tmp_path / "c", 50, 20)
+    tensors, header = checkpoints.load(tmp_path / "c")
+    assert not formers  # which is a pass over the data
+    checkpoints.save(tmp_path / "c", tensors, header | {"fingerprint": 0})
+    with pytest.raises(CheckpointError, match=r"training run \(fingerprint: 0; here \d+\)"):
+        JPVAE(**SHORT).fit(*two_views(), checkpoint=tmp_path / "c")
+    checkpoints.save(tmp_path / "c", tensors, header | {"fingerprint": formers[0]})
+    whole, resumed = JPVAE(**SHORT).fit(*two_views()), JPVAE(**SHORT).fit(*two_views(), checkpoint=tmp_path / "c")
+    assert all(np.array_equal(whole.parameters_[k], resumed.parameters_[k]) for k in whole.parameters_)
 
 
 def test_training_lowers_the_loss():

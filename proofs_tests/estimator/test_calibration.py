@@ -213,15 +213,13 @@ def found(family, rows, gaps):
 def test_the_variances_and_the_tails_are_those_of_largest_likelihood(family, rows, gaps):
     x, moved, nu = found(family, rows, gaps)
     best = {}
+    sd = np.exp((family.believed + SHIFTS[:, None, None] * np.ones(4)) / 2)  # of each shift and column
     for degrees in DEGREES:
-        laws = [
-            [
-                stats.norm(m, sd) if degrees == np.inf else stats.t(degrees, m, sd * np.sqrt((degrees - 2) / degrees))
-                for m, sd in zip(MEANS, np.exp((family.believed + d * np.ones(4)) / 2), strict=True)
-            ]
-            for d in SHIFTS
-        ]
-        fits = np.array([[np.nansum(law.logpdf(x[:, c])) for c, law in enumerate(each)] for each in laws])
+        if degrees == np.inf:
+            cells = stats.norm.logpdf(x, MEANS, sd)
+        else:
+            cells = stats.t.logpdf(x, degrees, MEANS, sd * np.sqrt((degrees - 2) / degrees))
+        fits = np.nansum(cells, axis=1)
         middle = SHIFTS[fits.sum(axis=1).argmax()]
         near = fits - (SHIFTS[:, None] - middle) ** 2 / (2 * 0.5**2)
         best[degrees] = near.max(axis=0).sum() - (degrees < np.inf), SHIFTS[near.argmax(axis=0)]

@@ -19,8 +19,8 @@ from jpvae.figures.patterns import patterns
 from jpvae.figures.sample import Sample, deviations, evenly
 from jpvae.figures.training import training
 from jpvae.inference.inspection import prior_of, singular_values
+from jpvae.views.checking import read_views
 from jpvae.views.columns import Columns, Group
-from jpvae.views.reading import read_views
 
 NAMES = ("a", "b", "c")
 LIKELIHOOD = {"a": "gaussian", "b": {0: "gaussian", 1: "categorical", 2: "poisson_unscaled"}, "c": "gaussian"}

@@ -199,7 +199,7 @@ def test_without_pandas_the_message_says_what_to_install(folder):
 def test_memory_does_not_grow_with_the_rows_of_an_array(command):
     """Bytes that Python and NumPy hold at once (pages of mapped files are let go of: benchmarks/test_bench_imputation.py)."""
     peaks = []
-    for rows in (1_024, 10_240):
+    for rows in (1_024, 6_144):
         for name in "xy":
             np.save(f"{name}{rows}.npy", np.tile(np.load(f"{name}.npy")[200:456], (rows // 256, 1))[:rows])
         tracemalloc.start()
@@ -208,5 +208,5 @@ def test_memory_does_not_grow_with_the_rows_of_an_array(command):
         tracemalloc.stop()
         assert (code, err) == (0, "")
     # Per row: the mask twice and its inverse in parts (2 views: 6 bytes), which cells are complete and what was imputed (4
-    # bytes). The smaller view whole would be 24 bytes per row, and 220 kB more.
-    assert peaks[1] <= peaks[0] + 9_216 * 10 + 60_000
+    # bytes). The smaller view whole would be 24 bytes per row, and 120 kB more.
+    assert peaks[1] <= peaks[0] + 5_120 * 10 + 60_000

@@ -11,7 +11,7 @@ from jpvae.tables.joining import join
 from jpvae.tables.rivals import METHODS
 from jpvae.tables.scoring import column_scales, error
 from jpvae.tables.sources import sources
-from jpvae.views.reading import read_views
+from jpvae.views.checking import read_views
 
 OPTIONS = {"latent_dims": 2, "prior": "canonical", "likelihood": "gaussian", "hidden": (8,), "steps": 20, "backend": "numpy"}
 

@@ -33,10 +33,11 @@ class Shown:
 
         Raises NotFitted before ``fit``.
         """
+        from ..views.checking import Kept
         from .plots import Plots
 
         predictor = self.predictor()
-        return Plots(self._fitted, predictor, lambda views, mask: self._read(views, mask, None, keep=True)[0])
+        return Plots(self._fitted, predictor, lambda views, mask: self._read(views, mask, None, copies=Kept())[0])
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the views, which rows have which, and the state of the training."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -46,7 +46,7 @@ class Progress(NamedTuple):
     calibrated: Arrays = MappingProxyType({})
 
 
-def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, fingerprint: int | None = None) -> None:
+def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, fingerprint: str | None = None) -> None:
     """Write a fit; with the optimiser's arrays and the data's fingerprint, its training can go on.
 
     What is written is read back before it takes its place. Raises CheckpointError.
@@ -198,9 +198,16 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
         raise CheckpointError(f"{damaged} ({error}); the file is damaged") from error
 
 
-def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int | None, steps: int) -> tuple[Fitted, Progress]:
+def resume(
+    start: Fitted,
+    path: str | os.PathLike[str] | None,
+    fingerprint: str | None,
+    steps: int,
+    former_fingerprint: Callable[[], int],
+) -> tuple[Fitted, Progress]:
     """``start`` with fresh parameters, or with those and the history of a checkpoint of the same training.
 
+    former_fingerprint: reads the data for the checksum that older checkpoints have, a number.
     Which backend and device it ran on until then does not matter: files have one layout.
     """
     if path is not None:
@@ -210,6 +217,8 @@ def resume(start: Fitted, path: str | os.PathLike[str] | None, fingerprint: int 
     tensors, header = checkpoints.load(path)
     for part, ours in (identity(start) | {"fingerprint": fingerprint}).items():
         theirs = header.get(part)
+        if part == "fingerprint" and isinstance(theirs, int):
+            ours = former_fingerprint()
         if part == "options" and isinstance(theirs, dict):
             theirs = Options().to_json() | BEFORE | theirs | {name: ours[name] for name in ("backend", "device")}
         if part == "model" and isinstance(theirs, dict):

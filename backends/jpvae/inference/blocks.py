@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..engines import Array
-from ..views.units import Prepared
+from ..views.units import Prepared, prepared
 from .noise import Keys
 
 
@@ -27,6 +27,30 @@ class Chosen:
 
     def __getitem__(self, rows: Any) -> np.ndarray | Prepared:
         return self.view[self.places[rows]]
+
+
+class Remembered:
+    """A view some of whose rows are read at once, and from then on held."""
+
+    def __init__(self, view: Rows, places: np.ndarray) -> None:
+        """places: of these rows, each once, in order."""
+        self.view, self.places, self.held = view, places, prepared(view[places])
+
+    def __getitem__(self, rows: np.ndarray) -> Prepared:
+        at = np.minimum(np.searchsorted(self.places, rows), len(self.places) - 1)
+        here = self.places[at] == rows
+        if here.all():
+            return self.held[at]
+        other = prepared(self.view[rows[~here]])
+        inputs = _together(here, self.held.inputs[at[here]], other.inputs)
+        same = other.targets is other.inputs
+        return Prepared(inputs, inputs if same else _together(here, self.held.targets[at[here]], other.targets))
+
+
+def _together(here: np.ndarray, some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    made = np.empty((len(here), *some.shape[1:]), some.dtype)
+    made[here], made[~here] = some, others
+    return made
 
 
 @dataclass(frozen=True)

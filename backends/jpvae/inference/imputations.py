@@ -14,6 +14,7 @@ from ..memory import check_result
 from ..option_values import at_least, draws_of, flag, one_of
 from ..options import Missing
 from ..views import outputs
+from ..views.checking import Kept
 from ..views.units import check_imputed, overflow_is_found
 from . import filling
 from .bounds import bounds_of
@@ -92,8 +93,10 @@ class Imputations:
         out : list or dict of ndarray, optional
             Arrays to write into and give back, formed as the result, of each view's dtype (float32, else float64); they may be
             the views themselves. Blocks of rows are read, checked and written one by one: with memory-mapped views and ``out``,
-            memory does not grow with the rows, but for the mask's few bytes per row. Mistakes are found before anything is
-            written. Rows not yet imputed hold NaN, so that an interrupted run never leaves a value that only looks valid.
+            memory does not grow with the rows, but for the mask's few bytes per row. Arrays of zeros, as they are created, are
+            written while the views are checked, and are zeros again after a mistake; others are written once all is checked,
+            which reads the views twice. Rows not yet imputed hold NaN, so that an interrupted run never leaves a value that
+            only looks valid.
 
         Returns
         -------
@@ -137,9 +140,14 @@ class Imputations:
         limits = bounds_of(bounds, whole, self._fitted.view_names, self._fitted.columns)
         if out is not None and self._is_matrix(views):
             raise ConfigError("out is given with one wide matrix; expected None: pass the views by name to write into arrays")
-        data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, keep=out is None)
+        into = None if out is None else outputs.Into(out, with_std=with_std)
+        data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, copies=into or Kept())
         units = self._fitted.units
-        results = outputs.begin(data, out, with_std=with_std)
+        if into is None:
+            results = [list(data.tables), *([[*map(outputs.zeros_where_known, data.tables)]] if with_std else [])]
+        else:
+            into.rest(data)
+            results = into.results
         copied = replace(data, tables=tuple(results[0]))  # the same numbers; the views themselves are not read again
         scaled = [replace(view, data=copied) for view in scaled]
         seen = filling.Seen(scaled, data.observed, data.whole)
@@ -218,7 +226,7 @@ class Imputations:
         limits = bounds_of(bounds, whole, self._fitted.view_names, self._fitted.columns)
         if matching is not None and not observation_noise:
             raise ConfigError("matching needs observation_noise=True: a donor's value has its noise")
-        data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, keep=True)
+        data, scaled, predictor, give_back = self._read(views, mask, missing, seed=seed, copies=Kept())
         check_result("n_draws", n_draws, n_draws * sum(table.nbytes for table in data.tables))
         result = [np.repeat(table[None], n_draws, axis=0) for table in data.tables]
         units = self._fitted.units

@@ -73,9 +73,14 @@ def largest(kl: Sequence[float]) -> str:
     return " ".join(f"{x:.2f}" for x in sorted(kl, reverse=True)[:8]) + (" ..." if len(kl) > 8 else "")
 
 
+def places(rows: int) -> np.ndarray:
+    """Which of so many rows ``diagnose`` looks at."""
+    return np.unique(np.linspace(0, rows - 1, min(ROWS, rows)).astype(int))
+
+
 def diagnose(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, names: Sequence[str]) -> LatentReport:
     """Look at each view's latents over the rows that have the view. views: (N, c_i) in the model's units; observed (N, M)."""
-    chosen = np.unique(np.linspace(0, len(observed) - 1, min(ROWS, len(observed))).astype(int))
+    chosen = places(len(observed))
     seen = observed[chosen]
     blocks = list(predictor.blocks([v[chosen] for v in views], seen, drawing=False))
     found: dict[str, dict[str, Any]] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -294,13 +295,26 @@ class Predictor:
         The importance-weighted bound (Burda, Grosse and Salakhutdinov 2016): the ELBO for K = 1 in expectation, no smaller for
         larger K, and log p(x_O) in the limit; 0 for a row with no view. A row's noise is the same whatever is observed.
         """
-        parts = []
+        return joined([self._evidence(block, draws) for block in self.blocks(views, observed)])
+
+    def log_evidence_without(
+        self, views: Sequence[Rows], observed: np.ndarray, draws: int, view: int
+    ) -> tuple[Evidence, Evidence]:
+        """``log_evidence``, and that of the rows without one view, of the same draws."""
+        pairs = []
         for block in self.blocks(views, observed):
-            noise, total, size = self.noise(block), Weights(block.observed.shape[0]), self.group(max(self.model.features))
-            for start in range(0, draws, size):
-                total.add(self._weighted(block, noise, min(size, draws - start))[1])
-            parts.append([part[: block.size] for part in total.evidence()])
-        return Evidence(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+            others = self.engine.numpy(block.observed) & (np.arange(self.model.views) != view)
+            others[block.size :] = True
+            hidden = replace(block, observed=self.engine.asarray(others))
+            pairs.append((self._evidence(block, draws), self._evidence(hidden, draws)))
+        both, given = (joined(parts) for parts in zip(*pairs, strict=True))
+        return both, given
+
+    def _evidence(self, block: Block, draws: int) -> Evidence:
+        noise, total, size = self.noise(block), Weights(block.observed.shape[0]), self.group(max(self.model.features))
+        for start in range(0, draws, size):
+            total.add(self._weighted(block, noise, min(size, draws - start))[1])
+        return Evidence(*(part[: block.size] for part in total.evidence()))
 
     def _weighted(self, block: Block, noise: RowNoise, draws: int) -> tuple[Sequence[Array], np.ndarray]:
         """So many draws z ~ q, and log p(x_O | z) + log p(z_O) - log q(z_O | x_O) of each, (S, R) float64."""
@@ -311,6 +325,11 @@ class Predictor:
             log_p = xp.sum(self.log_prob_entries(j, z[j], block.views[j]), axis=-1)
             total += np.where(seen[:, j], self.engine.numpy(log_p).astype(np.float64), 0.0)
         return z, total
+
+
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """Of one block after the other."""
+    return Evidence(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def log_mean_exp(xp: Any, values: Array) -> Array:

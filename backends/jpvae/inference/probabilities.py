@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
-
 from ..fitted import Fitted
 from ..option_values import draws_of, one_of
 from ..options import Missing
 from ..views import outputs
-from ..views.reading import blocks
+from ..views.units import KnownLevels
 from . import filling
 from .importance import Proposals, resampling_of, warn
 from .threads import with_its_threads
@@ -62,13 +60,9 @@ class Probabilities:
         """
         one_of("method", method, ("predictive", "plug-in"))
         n_draws, resampling = draws_of(n_draws), resampling_of(proposals, method)
-        data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed)
-        units, results = self._fitted.units, []
-        for j, each in enumerate(units):
-            result = np.empty((len(data.observed), len(each.columns.level_titles)))
-            for block in blocks(len(result)):
-                result[block] = each.columns.probabilities(each.known(data.read(j, block), data.observed[block, j]))
-            results.append(result)
+        units, known = self._fitted.units, KnownLevels(self._fitted.units)
+        data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed, also=known)
+        results = known.of
         seen = filling.Seen(scaled, data.observed, data.whole)
         if method == "plug-in":
             fillings = filling.plug_in(predictor, seen, None)

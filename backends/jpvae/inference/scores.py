@@ -202,8 +202,7 @@ class Scores:
         j = data.names.index(target) if isinstance(target, str) and target in data.names else target
         if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= int(j) < len(data.names):
             raise ViewError(f"target is {target!r}; expected one of the views {list(data.names)} or its position")
-        others = data.observed & (np.arange(len(data.names)) != j)
-        both, given = (predictor.log_evidence(scaled, some, n_draws) for some in (data.observed, others))
+        both, given = predictor.log_evidence_without(scaled, data.observed, n_draws, int(j))
         seen = data.observed[:, j]
         if seen.any():
             warn_of_collapse(both.effective_draws[seen], n_draws, "the score is loose on both sides. Take more n_draws")

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..figures.sample import Sample
 from ..predicting import Predicting
+from ..views.checking import checked
 from ..views.opening import open_views
-from ..views.reading import checked
 
 
 def sample_of(model: Predicting, views: Mapping[str, Any], observed: np.ndarray, ids: Sequence[Any] | None) -> Sample:

@@ -18,9 +18,10 @@ from ..errors import ConfigError, JPVAEWarning, MissingDependency, ViewError
 from ..estimator import JPVAE
 from ..training.callbacks import Callback
 from ..training.progress import progress_bar
+from ..views.checking import checked
 from ..views.columns import Columns
 from ..views.opening import open_views
-from ..views.reading import Views, checked
+from ..views.reading import Views
 from ..views.survey import Survey
 from .fillers import FromJPVAE, FromRival, Imputer
 from .joining import Joined

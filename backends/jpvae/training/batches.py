@@ -129,8 +129,8 @@ class Batches:
             hidden.append(Prepared(view.inputs * np.tile(kept, 2), targets))
         return hidden
 
-    def fingerprint(self) -> int:
-        """A checksum of the data: a checkpoint goes on with the rows that it was made from."""
+    def former_fingerprint(self) -> int:
+        """The checksum of the data in checkpoints of before: of the mask and of the scaled views (now: views/survey.py)."""
         checksum = zlib.crc32(np.ascontiguousarray(self.observed).data)
         for view in self.views:
             for part in ("inputs", "targets"):

@@ -43,6 +43,15 @@ class Table:
         """The DataFrame's column names."""
         return None if self.frame is None else tuple(self.frame.columns.tolist())
 
+    def first(self, rows: int) -> Table:
+        """The table of its first so many rows."""
+        values, frame = self.values, self.frame
+        return replace(
+            self,
+            values=None if values is None else values[:rows],
+            frame=None if frame is None else frame.iloc[:rows],
+        )
+
     def column(self, j: int) -> Any:
         """Column j, of the frame if there is one: (N,)."""
         return self.frame.iloc[:, j] if self.values is None or self.frame is not None else self.values[:, j]

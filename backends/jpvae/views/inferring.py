@@ -22,11 +22,12 @@ from ..model.likelihoods.registry import name_of, names, title
 from .columns import Columns, Group, as_text
 from .dataframes import Table
 from .kinds import Column, Summary, are_counts, flags, summaries
-from .memory_map import let_go
+from .memory_map import is_mapped, let_go
 from .pieces import pieces
 from .texts import complaint, doubt
 
 INFER = "infer"
+GLANCE = 2048  # rows
 _COUNTS = ("poisson", "negative_binomial")
 _MOST_LEVELS = 100
 _SURELY_READS = 50  # columns: clinical counts, of which a table has fewer, look no different
@@ -58,8 +59,9 @@ def leaves_to_us(said: Any) -> bool:
     return any(isinstance(part, Mapping) or leaves_to_us(part) for part in parts)
 
 
-def columns_of(said: Any, table: Table, observed: np.ndarray) -> Columns:
+def columns_of(said: Any, table: Table, observed: np.ndarray, summary: Summary | None = None) -> Columns:
     """The columns of a view whose likelihood was given as ``said`` (a name, object or dict by column). observed: (N,) bool.
+    summary: of a table of numbers whose columns are all to be inferred, where it is known; else the table is read.
 
     A key of the dict may be a tuple of columns that are one-hot together. Columns left out are inferred. Raises ConfigError for
     an unknown name or column, ViewError for a table that cannot have what is said.
@@ -84,8 +86,15 @@ def columns_of(said: Any, table: Table, observed: np.ndarray) -> Columns:
     left = set(range(table.count)).difference(j for at in chosen for j in at)
     chosen |= {(j,): INFER for j in sorted(left)}
     guessed = [at[0] for at, name in chosen.items() if name == INFER]
-    chosen |= {(j,): name for j, name in _inferred(table, guessed, observed).items()}
+    chosen |= {(j,): name for j, name in _inferred(table, guessed, observed, summary).items()}
     return _grouped(table, chosen, observed)
+
+
+def can_be_glanced_at(said: Any, table: Table) -> bool:
+    """Whether to infer the columns from the first rows, and to make sure of it when the others are read for something else: of
+    many rows of numbers in a memory-mapped file, all of whose columns are to be inferred."""
+    mapped = table.values is not None and table.values.dtype.kind in "iuf" and is_mapped(table.values)
+    return mapped and isinstance(said, str) and said == INFER and len(table) > GLANCE
 
 
 def families(names: Sequence[str], columns: Sequence[Columns]) -> dict[str, list[tuple[str, str]]]:
@@ -123,12 +132,12 @@ def _position(table: Table, positions: Mapping[Any, int], column: Any) -> int:
     return positions[column]
 
 
-def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dict[int, str]:
+def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray, summary: Summary | None) -> dict[int, str]:
     plain = set(table.plain)
     found = {j: "categorical" for j in columns if j not in plain and table.is_text(j)}
     _check_texts(table, found, observed)
     found |= {j: "bernoulli" for j in columns if j not in found and table.is_flag(j)}
-    numbers = dict(_summaries(table, [j for j in columns if j not in found], observed))
+    numbers = dict(_summaries(table, [j for j in columns if j not in found], observed, summary))
     if len(numbers) == table.count and are_counts(list(numbers.values()), known=table.counts):
         if table.count < _SURELY_READS and not table.counts:
             warnings.warn(
@@ -144,11 +153,12 @@ def _inferred(table: Table, columns: Sequence[int], observed: np.ndarray) -> dic
     return found | {j: "bernoulli" if j in zero_or_one else "gaussian" for j in numbers}
 
 
-def _summaries(table: Table, columns: Sequence[int], observed: np.ndarray) -> Iterator[tuple[int, Column]]:
+def _summaries(
+    table: Table, columns: Sequence[int], observed: np.ndarray, found: Summary | None
+) -> Iterator[tuple[int, Column]]:
     """What is looked at of each column's observed numbers."""
     plain = sorted(set(columns).intersection(table.plain))
-    found: Summary | None = None
-    for rows in pieces(len(table), len(plain)) if plain else ():
+    for rows in pieces(len(table), len(plain)) if plain and found is None else ():
         part = Summary.of(table.block(plain, rows)[observed[rows]])
         found = part if found is None else found.and_of(part)
         let_go(table.values)

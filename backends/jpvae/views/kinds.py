@@ -32,6 +32,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .pieces import Gathered
+
 
 class Column(NamedTuple):
     """What is looked at of a column's numbers."""
@@ -112,6 +114,18 @@ class Summary(NamedTuple):
         parts = (self.whole, self.low, self.high, self.mean, self.squares / n, self.zeros / n, self.others / n, rounded)
         found = (Column(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
         return [column if some else empty for column, some in zip(found, self.n.tolist(), strict=True)]
+
+
+class Kinds:
+    """The summary of a table of so many rows, whose blocks are visited: by the pieces that ``inferring`` reads it in."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.found: Summary | None = None
+        self.add = Gathered(rows, columns, self._take).add  # of values (R, p), NaN where there are none; observed (R,)
+
+    def _take(self, values: np.ndarray, observed: np.ndarray) -> None:
+        part = Summary.of(values[observed].astype(np.float64))
+        self.found = part if self.found is None else self.found.and_of(part)
 
 
 def summaries(values: np.ndarray) -> list[Column]:

@@ -6,19 +6,20 @@ NaN under ``missing="nan"`` (reading.py); zeros are never taken as missing.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import ViewError
+from ..errors import JPVAEWarning, ViewError
 from . import dataframes as frames
 from . import single_cell
 from .columns import Columns
 from .dataframes import Table
-from .inferring import columns_of, per_view
+from .inferring import GLANCE, can_be_glanced_at, columns_of, per_view
 from .masks import has_names, read_mask
 from .names import unfit
 
@@ -34,7 +35,8 @@ class Opened:
     keyed: bool  # handed in as a dict
     together: Callable[[dict[str, Any]], Any] | None  # from results by view to what they were handed in as, where not a dict
     index: Any  # of the DataFrames among them
-    fitting: bool  # whether the columns were learned from these tables
+    fitting: bool  # whether the columns were learned from these tables, or are to be (``learned``)
+    glanced: tuple[bool, ...] = ()  # of which views they were inferred from the first rows alone
 
 
 def open_views(
@@ -50,6 +52,19 @@ def open_views(
 
     ``names`` and ``columns``: what a fitted model expects (views given by name may be left out); without
     them ``likelihood`` says what the columns are (inferring.py). Raises ViewError, ConfigError."""
+    opened = open_tables(views, mask, names=names, columns=columns, layer=layer)
+    return learned(opened, likelihood) if columns is None else opened
+
+
+def open_tables(
+    views: Any,
+    mask: Any = None,
+    *,
+    names: tuple[str, ...] | None = None,
+    columns: Sequence[Columns] | None = None,
+    layer: Any = None,
+) -> Opened:
+    """``open_views`` but for the columns of tables to fit to, which are none."""
     together, has = None, None
     if single_cell.is_multimodal(views):
         together = partial(single_cell.together, views)
@@ -79,12 +94,29 @@ def open_views(
     if columns is not None:
         known = [t if t is None else frames.in_order(t, c) for t, c in zip(tables, columns, strict=True)]
         return Opened(tuple(known), observed, order, tuple(columns), keyed, together, index, fitting=False)
-    learned = []
-    for i, (said, table, name) in enumerate(zip(per_view(likelihood, order), tables, order, strict=True)):
+    return Opened(tuple(tables), observed, order, (), keyed, together, index, fitting=True)
+
+
+def glances(opened: Opened, likelihood: Any) -> tuple[bool, ...]:
+    """Of which views the columns can be inferred from the first rows, to be confirmed later (inferring.py)."""
+    pairs = zip(per_view(likelihood, opened.names), opened.tables, strict=True)
+    return tuple(table is not None and can_be_glanced_at(said, table) for said, table in pairs)
+
+
+def learned(opened: Opened, likelihood: Any, glanced: tuple[bool, ...] = ()) -> Opened:
+    """With the columns that ``likelihood`` says, of the views that are ``glanced`` at as far as the first rows show, without
+    their warnings. Raises ViewError, ConfigError."""
+    columns = []
+    for i, (said, table, name) in enumerate(zip(per_view(likelihood, opened.names), opened.tables, opened.names, strict=True)):
         if table is None:
             raise ViewError(f"view {name!r} is None; expected a table: a view that no row has cannot be learned")
-        learned.append(columns_of(said, table, observed[:, i]))
-    return Opened(tuple(tables), observed, order, tuple(learned), keyed, together, index, fitting=True)
+        if glanced and glanced[i]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", JPVAEWarning)
+                columns.append(columns_of(said, table.first(GLANCE), opened.observed[:GLANCE, i]))
+        else:
+            columns.append(columns_of(said, table, opened.observed[:, i]))
+    return replace(opened, columns=tuple(columns), glanced=glanced)
 
 
 def _tables(

@@ -16,28 +16,63 @@ from .memory_map import let_go
 from .reading import Views, blocks
 
 
-def begin(data: Views, out: Any, *, with_std: bool) -> list[list[np.ndarray]]:
-    """The arrays (N, p_i) to fill; with_std, those for the standard deviations too. In them is what is known: where observed
-    the data (std: 0), else NaN. Without ``out`` the first are the data's own tables. Raises ViewError for an unfit ``out``."""
-    shapes = [(len(data.observed), c) for c in data.features]
-    if out is None:
-        own: list[Any] = list(data.tables)  # kept by the pass that read them
-        results = [own, *([[np.empty(s, data.dtype(i)) for i, s in enumerate(shapes)]] if with_std else [])]
-    else:
+class Into:
+    """The caller's arrays, which take the values as they are checked (checking.py), so that these are read once.
+
+    What is refused leaves the arrays as they were: zeros are written back. Arrays that hold anything else from some block on,
+    the views themselves for instance, are not written before all is checked; the rows from there on are then read again.
+    """
+
+    def __init__(self, out: Any, *, with_std: bool) -> None:
+        self._out, self._with_std = out, with_std
+        self.results: list[list[np.ndarray]] = []  # (N, p_i): the imputations, and with_std their standard deviations
+        self._written: list[int] = []  # rows of each view
+
+    def begin(self, data: Views) -> None:
+        """Raises ViewError for arrays that do not fit the views."""
+        out, shapes = self._out, [(len(data.observed), c) for c in data.features]
         if not data.plain:
             raise ViewError("out holds numbers only; omit it for DataFrames and text, which are returned as new objects")
-        if with_std and not (isinstance(out, Sequence) and len(out) == 2):
+        if self._with_std and not (isinstance(out, Sequence) and len(out) == 2):
             raise ViewError("out is not a pair; with return_std=True expected (imputations, standard deviations)")
-        names = ["out[0]", "out[1]"] if with_std else ["out"]
-        results = [_checked(data, shapes, part, name) for part, name in zip(out if with_std else [out], names, strict=True)]
-    for i in range(len(shapes)):
-        for rows in blocks(len(data.observed)):
-            known = data.known(i, rows)
-            if out is not None:
-                write(results[0][i], rows, known)
-            if with_std:
-                write(results[1][i], rows, np.where(np.isnan(known), np.nan, 0.0))
-    return results
+        named = zip(out, ("out[0]", "out[1]"), strict=True) if self._with_std else [(out, "out")]
+        self.results = [_checked(data, shapes, part, name) for part, name in named]
+        self._written = [0] * len(shapes)
+
+    def write(self, view: int, rows: slice, known: np.ndarray) -> None:
+        """A block, where all before it were written and nothing stands there."""
+        arrays = [part[view] for part in self.results]
+        if self._written[view] == rows.start and not any(_bytes(array[rows]).any() for array in arrays):
+            self._write(view, rows, known)
+
+    def rest(self, data: Views) -> None:
+        """The blocks that were not written, of views that are checked."""
+        for i, first in enumerate(self._written):
+            for rows in blocks(len(data.observed)):
+                if rows.start >= first:
+                    self._write(i, rows, data.known(i, rows))
+
+    def undo(self) -> None:
+        """Zeros, where anything was written."""
+        for i, written in enumerate(self._written):
+            for rows in blocks(written):
+                for part in self.results:
+                    write(part[i], rows, np.zeros_like(part[i][rows]))
+
+    def _write(self, view: int, rows: slice, known: np.ndarray) -> None:
+        self._written[view] = rows.stop
+        write(self.results[0][view], rows, known)
+        if self._with_std:
+            write(self.results[1][view], rows, zeros_where_known(known))
+
+
+def zeros_where_known(known: np.ndarray) -> np.ndarray:
+    """The standard deviations of what was observed: 0, NaN where nothing was."""
+    return np.where(np.isnan(known), np.nan, 0.0)
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values).view(np.uint8)
 
 
 def _checked(data: Views, shapes: list[tuple[int, int]], out: Any, name: str) -> list[np.ndarray]:

@@ -15,36 +15,18 @@ import warnings
 import numpy as np
 
 from ..model.likelihoods import Likelihood
-from .pieces import rows_of_a_piece
+from .pieces import Gathered
 
 
 class Standardiser:
     """Takes the blocks of a table of so many rows, of so many model columns."""
 
     def __init__(self, likelihood: Likelihood, rows: int, columns: int) -> None:
-        self.likelihood, self._left = likelihood, rows
-        self._size = rows_of_a_piece(rows, columns)
-        self._values, self._observed, self._filled = np.empty((0, columns)), np.empty(0, bool), 0
+        self.likelihood = likelihood
+        self.add = Gathered(rows, columns, self._take).add  # of values (R, c), NaN where a cell is left out; observed (R,)
         self._found: list[np.ndarray] = []  # of each piece (4, c): cells, whether they vary, location, scale
 
-    def add(self, values: np.ndarray, observed: np.ndarray) -> None:
-        """values (R, c), NaN where a cell is left out; observed (R,)."""
-        if not len(self._values):
-            self._values, self._observed = np.empty((self._size, values.shape[1]), values.dtype), np.empty(self._size, bool)
-        self._left -= len(values)
-        start = 0
-        while start < len(values):
-            count = min(len(values) - start, self._size - self._filled)
-            at, rows = slice(self._filled, self._filled + count), slice(start, start + count)
-            self._values[at], self._observed[at] = values[rows], observed[rows]
-            self._filled, start = at.stop, rows.stop
-            if self._filled == self._size or not self._left:
-                self._close()
-        if not self._left:
-            self._values, self._observed = self._values[:0].copy(), self._observed[:0].copy()
-
-    def _close(self) -> None:
-        values, observed, self._filled = self._values[: self._filled], self._observed[: self._filled], 0
+    def _take(self, values: np.ndarray, observed: np.ndarray) -> None:
         with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of nothing: in a piece; of a whole column it is refused later
             location, scale = self.likelihood.scaling(values, observed)

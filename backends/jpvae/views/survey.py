@@ -1,25 +1,33 @@
 """What is learned of the views' values in the one pass that reads them (reading.py): whether each suits its likelihood, and for
-a fit each column's ends, and the location and scale of the model's columns (standardising.py)."""
+a fit each column's ends, the location and scale of the model's columns (standardising.py), and a checksum of all values."""
 
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import JPVAEWarning, ViewError
-from ..model.likelihoods import Likelihood
+from ..model.likelihoods import Likelihood, names_in
+from ..model.likelihoods.registry import source_of
 from . import dataframes as frames
 from .ends import Ends
+from .inferring import INFER, columns_of
+from .kinds import Kinds
 from .opening import Opened
 from .standardising import Standardiser
+from .units import Units
 
 
 class Survey:
-    """A visit of every block of rows. Raises ViewError naming the first value that does not suit its likelihood."""
+    """A visit of every block of rows. Raises ViewError naming the first value that does not suit its likelihood.
 
-    def __init__(self, opened: Opened, likelihoods: Sequence[Likelihood]) -> None:
+    summing: whether ``fingerprint`` will be asked for.
+    """
+
+    def __init__(self, opened: Opened, likelihoods: Sequence[Likelihood], *, summing: bool = False) -> None:
         self.names, self.columns, self.likelihoods, self._index = opened.names, opened.columns, likelihoods, opened.index
         self._titles = [[columns.title(j) for j in columns.sources] for columns in self.columns]
         self._advice = "" if opened.fitting else ' To have such cells imputed: impossible="missing".'
@@ -27,6 +35,9 @@ class Survey:
         sizes = [(len(opened.observed), c.width) for c in self.columns] if opened.fitting else []
         self._scales = [Standardiser(family, *size) for family, size in zip(likelihoods, sizes, strict=False)]
         self._counts = [np.zeros(c.count, np.int64) for c in self.columns]
+        self._sums = [0] * len(self.columns) if summing else []
+        self._tables, self._given = opened.tables, opened.observed.copy() if any(opened.glanced) else opened.observed
+        self._kinds = {i: Kinds(len(self._given), self.columns[i].count) for i in np.flatnonzero(opened.glanced).tolist()}
 
     def __call__(self, view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
         """values (R, p), NaN only in cells that are left out; observed (R,)."""
@@ -36,6 +47,11 @@ class Survey:
         self.likelihoods[view].check(encoded, observed, self.names[view], called, self._titles[view], self._advice)
         if self._scales:
             self._scales[view].add(encoded, observed)
+        if view in self._kinds:
+            here = values if observed.all() else np.where(observed[:, None], values, np.nan)
+            self._kinds[view].add(here, self._given[rows, view])
+        if self._sums:
+            self._sums[view] = zlib.crc32(_canonical(values).data, self._sums[view])
         there = values[observed]
         if len(there):
             self.ends[view] = self.ends[view].and_of(Ends.of(there))
@@ -54,6 +70,39 @@ class Survey:
                 )
         return found
 
+    def guessed_right(self) -> bool:
+        """Whether the columns that were inferred from a glance are those of all rows. Warns as inferring them does."""
+        right = True
+        for i, kinds in self._kinds.items():
+            table = self._tables[i]
+            assert table is not None
+            right = right and columns_of(INFER, table, self._given[:, i], kinds.found) == self.columns[i]
+        return right
+
+    def fingerprint(self, observed: np.ndarray, scaling: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
+        """A checksum of the data: a checkpoint goes on with the rows that it was made from, in the same units.
+
+        Of which rows have which views (N, M), of each view's values, and of its scaling: CRC-32 of the CRC-32 of each.
+        """
+        parts = [zlib.crc32(np.ascontiguousarray(observed).data), *self._sums]
+        parts += [zlib.crc32(_canonical(np.stack(pair)).data) for pair in scaling]
+        return f"values {zlib.crc32(np.array(parts, '<u4').tobytes()):08x}"
+
+    def fits(self, units: Units, view: int, dtype: str) -> bool:
+        """Whether every value that was visited surely has a finite number in ``dtype``, once scaled.
+
+        It has where the least and the largest of each column have: the built-in likelihoods scale each column by a function
+        that only rises. Of others nothing is sure.
+        """
+        ends = np.stack([self.ends[view].least, self.ends[view].most])
+        if not np.isfinite(ends).all() or any(source_of(name) is not None for name in names_in(units.columns.spec)):
+            return False
+        try:
+            units.prepare(ends, np.ones(len(ends), dtype=bool), dtype, ("least", "most"))
+        except ViewError:
+            return False
+        return True
+
     def warn_of_constant_columns(self) -> None:
         """Warn of measured columns that never vary: there is nothing to learn, and their density rises without bound."""
         for i, columns in enumerate(self.columns):
@@ -68,3 +117,12 @@ class Survey:
                     JPVAEWarning,
                     stacklevel=3,
                 )
+
+
+def _canonical(values: np.ndarray) -> np.ndarray:
+    """The same numbers as float64, of which each has one form: there are two zeros, and many ways to write NaN."""
+    made = np.ascontiguousarray(np.add(values, 0.0, dtype=np.float64))
+    gaps = np.isnan(made)
+    if gaps.any():
+        made[gaps] = np.nan
+    return made

@@ -111,7 +111,11 @@ class Scaled:
     def __getitem__(self, rows: slice | np.ndarray) -> Prepared:
         """Rows, a slice or places, in ``dtype``. Raises ViewError naming the first value that ``dtype`` cannot hold."""
         values, observed = self.data.read(self.view, rows), self.data.observed[rows, self.view]
-        return self.units.prepare(values, observed, self.dtype, self.data.titles(rows))
+        try:
+            return self.units.prepare(values, observed, self.dtype, self.data.titles(rows))
+        except ViewError:
+            self.data.complain()
+            raise
 
     @property
     def mapped(self) -> bool:
@@ -150,18 +154,37 @@ class LogUnits:
     the data's."""
 
     def __init__(self, units: Sequence[Units]) -> None:
-        self._units = units
-        self._found: list[list[np.ndarray]] = [[] for _ in units]
+        self._units, self._found = units, np.empty((len(units), 0))
+
+    def begin(self, rows: int) -> None:
+        """Of so many rows."""
+        self._found = np.zeros((len(self._units), rows))
 
     def __call__(self, view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
         """values (R, p), observed (R,)."""
-        self._found[view].append(self._units[view].log_units(values, observed))
+        self._found[view, rows] = self._units[view].log_units(values, observed)
 
-    def of(self, view: int) -> np.ndarray | float:
-        """(N,) nats, 0 where the view is missing; 0 for a view that no row has."""
-        return np.concatenate(self._found[view]) if self._found[view] else 0.0
+    def of(self, view: int) -> np.ndarray:
+        """(N,) nats, 0 where the view is missing."""
+        return self._found[view]
 
     @property
-    def total(self) -> np.ndarray | float:
+    def total(self) -> np.ndarray:
         """(N,): of all views."""
-        return sum((self.of(view) for view in range(len(self._units))), np.float64(0.0))
+        return self._found.sum(axis=0)
+
+
+class KnownLevels:
+    """A visit of every block of rows: the probabilities of the levels of the categories that are observed, 0 and 1."""
+
+    def __init__(self, units: Sequence[Units]) -> None:
+        self._units, self.of = units, list[np.ndarray]()
+
+    def begin(self, rows: int) -> None:
+        """``of``: for each view (N, L), NaN where nothing is observed."""
+        self.of = [np.full((rows, len(units.columns.level_titles)), np.nan) for units in self._units]
+
+    def __call__(self, view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
+        """values (R, p), observed (R,)."""
+        units = self._units[view]
+        self.of[view][rows] = units.columns.probabilities(units.known(values, observed))
