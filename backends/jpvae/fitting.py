@@ -83,7 +83,7 @@ def _begun(options: Options, opened: Opened, missing: str, slices: Slices | None
     warn_of_idle_latents(options, model, data.names)
     survey.warn_of_constant_columns()
     warn_of_sentinels(data, survey.ends)
-    if model.prior != "independent":
+    if model.joint.couples:
         warn_of_strangers(data.observed, data.names)
     start = Fitted(options, seed, model, data.names, data.columns, scaling, data.index_name, slices)
     for i, units in enumerate(start.units):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,25 @@ def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str],
     )
 
 
+@dataclass(frozen=True)
+class Factory:
+    """A factory of the user's own, and what the person calls the view: for messages."""
+
+    make: Callable[[int, int], Any]
+    view: str
+
+    def __call__(self, features: int, latents: int) -> Any:
+        """The network."""
+        return self.make(features, latents)
+
+
 def networks_of(given: Mapping[str, tuple[Any, Any]] | None, names: Sequence[str]) -> dict[str, Any]:
     """The factories of own networks by part of the layout, "encoder.0" say. Raises ConfigError for a view that is not there."""
     if given and not set(given) <= set(names):
         raise ConfigError(f"networks names the views {list(given)}; expected some of {list(names)}")
     pairs = [(i, (given or {}).get(name, (None, None))) for i, name in enumerate(names)]
     parts = [(f"{part}.{i}", make) for i, pair in pairs for part, make in zip(("encoder", "decoder"), pair, strict=True)]
-    return {part: make for part, make in parts if make is not None}
+    return {part: Factory(make, names[int(part.partition(".")[2])]) for part, make in parts if make is not None}
 
 
 def engine_of(options: Options, model: Model, names: Sequence[str]) -> Engine:

@@ -70,16 +70,26 @@ class Networks:
         except ValueError as error:
             if not training or len(x) > 1:
                 raise
-            kind, _, view = part.partition(".")
+            kind, view = self._called(part)
             raise ConfigError(
                 f"networks: the {kind} of view {view} cannot be trained on a batch of one row: {error}. Statistics of a batch "
                 "need at least two rows: raise batch_size, or take a norm of each row (LayerNorm)."
             ) from error
         return outputs
 
-    def _made(self, part: str) -> torch.nn.Module:
+    def _called(self, part: str) -> tuple[str, str]:
+        """The part's kind, and its view: by the name that its factory has for it, else by its number."""
         kind, _, view = part.partition(".")
-        sizes = self.model.features[int(view)], self.model.latent_dims[int(view)]
+        name = getattr(self._factories[part], "view", None)
+        return kind, view if name is None else repr(name)
+
+    def _sizes(self, part: str) -> tuple[int, int]:
+        """Features and latents of the view."""
+        view = int(part.partition(".")[2])
+        return self.model.features[view], self.model.latent_dims[view]
+
+    def _made(self, part: str) -> torch.nn.Module:
+        (kind, view), sizes = self._called(part), self._sizes(part)
         try:
             module = self._factories[part](*sizes)
         except _FAILURES as error:
@@ -103,8 +113,7 @@ class Networks:
 
     def _check(self, part: str) -> None:
         """Raise ConfigError where a module's outputs have the wrong shape."""
-        kind, _, view = part.partition(".")
-        c, n = self.model.features[int(view)], self.model.latent_dims[int(view)]
+        (kind, view), (c, n) = self._called(part), self._sizes(part)
         fan_in, fan_out = (c, 2 * n) if kind == "encoder" else (n, c)
         try:
             with torch.no_grad(), _mode(self._modules[part], training=False) as module:

@@ -190,7 +190,7 @@ class JointPriorModule(torch.nn.Module):
         module = cls(dims, **options)
         if logits is not None:
             module._put("prior.logits", logits)
-        elif learn_alpha and options["prior"] == "orthogonal":
+        elif learn_alpha:
             module._put("prior.alpha", _tanh_logits(coupling.bounded))
         for (name, n), frame in zip(module.options.skew_sizes().items(), frames, strict=False):
             Q: Any = torch.eye(n, dtype=like.dtype, device=like.device)[:, : coupling.rank] if frame is None else frame
@@ -250,7 +250,7 @@ class JointPriorModule(torch.nn.Module):
         settings: dict[str, Any] = {"prior": o.name, "dims": list(o.dims), "names": list(self.names or []) or None}
         if o.couples and "prior.logits" not in o.coupling_parameters:
             settings |= {"learn_alpha": o.learn_alpha} | ({} if o.learn_alpha else {"alpha": float(o.alpha)})
-        return settings | ({"rank": o.directions} if o.ranked else {}) | ({"bound": o.bound} if o.name == "svd" else {})
+        return settings | ({"rank": o.directions} if o.ranked else {}) | ({"bound": o.bound} if o.bounds else {})
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         """torch's, after a comparison of settings: parameters of the same shapes would be another prior's."""

@@ -210,8 +210,8 @@ def failing(error, features, latents):
     return made
 
 
-MADE = r"^networks: the encoder's factory for view 0, called with 5 features and 3 latents, failed: "
-TRIED = r"^networks: the encoder of view 0 fails on 2 rows of 5 numbers: "
+MADE = r"^networks: the encoder's factory for view 'rna', called with 5 features and 3 latents, failed: "
+TRIED = r"^networks: the encoder of view 'rna' fails on 2 rows of 5 numbers: "
 REFUSED = {
     "state": ({"rna": (mismatched, None)}, {}, rf"{MADE}RuntimeError: Error.s. in loading state_dict for Linear"),
     "import": ({"rna": (importing, None)}, {}, rf"{MADE}ModuleNotFoundError: No module named 'no_such_module'"),
@@ -225,18 +225,18 @@ REFUSED = {
     "lazy": (
         {"rna": (lazy, None)},
         {},
-        r"for view 0 gave a module whose 'weight' has no size yet .* expected a plain torch.nn",
+        r"for view 'rna' gave a module whose 'weight' has no size yet .* expected a plain torch.nn",
     ),
     "complex": (
         {"rna": (Waves, None)},
         {},
-        r"encoder's factory for view 0 gave a module whose 'wave' is of torch.complex64; expected .* which are real floats",
+        r"encoder's factory for view 'rna' gave a module whose 'wave' is of torch.complex64; expected .* which are real floats",
     ),
-    "scripted": ({"rna": (scripted, None)}, {}, r"for view 0 gave a scripted module; expected a plain torch.nn.Module"),
+    "scripted": ({"rna": (scripted, None)}, {}, r"for view 'rna' gave a scripted module; expected a plain torch.nn.Module"),
     "input": (
         {"rna": (other_input, None)},
         {},
-        r"the encoder of view 0 fails on 2 rows of 5 numbers: RuntimeError: mat1 and mat2",
+        r"the encoder of view 'rna' fails on 2 rows of 5 numbers: RuntimeError: mat1 and mat2",
     ),
     "view": ({"rnas": (noisy_encoder, None)}, {}, r"networks names the views \['rnas'\]; expected some of \['rna', 'protein'"),
     "pair": (
@@ -247,9 +247,9 @@ REFUSED = {
     "shape": (
         {"rna": (other_width, None)},
         {},
-        r"for 2 rows of 5 numbers the encoder of view 0 gives \(2, 7\); expected \(2, 6\)",
+        r"for 2 rows of 5 numbers the encoder of view 'rna' gives \(2, 7\); expected \(2, 6\)",
     ),
-    "module": ({"rna": (no_module, None)}, {}, r"encoder's factory for view 0 gave .*; expected a torch.nn.Module"),
+    "module": ({"rna": (no_module, None)}, {}, r"encoder's factory for view 'rna' gave .*; expected a torch.nn.Module"),
     "numpy": (NETWORKS, {"backend": "numpy"}, r"networks is given with backend='numpy', whose networks are dense layers"),
 }
 
@@ -264,7 +264,7 @@ def test_what_does_not_fit_is_named(name):
 def test_statistics_of_a_batch_need_two_rows():
     """torch's batch norm has none of one row in training; a norm of each row does."""
     options = SHORT | {"steps": 2, "batch_size": 1, "hidden": ()}
-    with pytest.raises(ConfigError, match=r"the encoder of view 0 cannot be trained on a batch of one row: .*raise batch_size"):
+    with pytest.raises(ConfigError, match=r"the encoder of view 'rna' cannot be trained on a batch of one row: .*batch_size"):
         JPVAE(**options, networks=NETWORKS).fit(NAMED, MASK)
     JPVAE(**options, networks={"protein": NETWORKS["protein"]}).fit(NAMED, MASK)
 

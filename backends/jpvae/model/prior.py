@@ -28,6 +28,7 @@ class Prior(ABC):
     couples: ClassVar[bool] = True  # whether one view's latents depend on another's
     equal_sizes: ClassVar[bool] = False  # whether all views need as many latents
     ranked: ClassVar[bool] = False  # whether ``rank`` may be less than all directions
+    bounds: ClassVar[bool] = False  # whether ``bound`` is how its singular values stay below one
     signed: ClassVar[bool] = False  # whether alpha may be zero or negative
     learns_alpha: ClassVar[bool] = False  # whether alpha may be a parameter of its own
     least: ClassVar[int] = 1  # views

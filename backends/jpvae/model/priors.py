@@ -76,7 +76,7 @@ class Orthogonal(Prior):
 class Svd(Prior):
     """C = U diag(s) V^T of two views with learned singular values s = sigmoid(t) or tanh(t/2)."""
 
-    name, ranked, least, most = "svd", True, 2, 2
+    name, ranked, bounds, least, most = "svd", True, True, 2, 2
 
     def skew_sizes(self) -> dict[str, int]:
         """U (n_2 x d) and V (n_1 x d)."""
