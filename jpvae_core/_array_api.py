@@ -46,8 +46,10 @@ X = TypeVar("X", bound=Array)  # the arrays of one library: what comes in is wha
 if TYPE_CHECKING:  # PEP 696's default came with Python 3.13; every type checker knows this module, installed or not
     import typing_extensions
 
+    A = typing_extensions.TypeVar("A", bound=Array, default=Any)
     A_co = typing_extensions.TypeVar("A_co", bound=Array, default=Any, covariant=True)
 else:
+    A = TypeVar("A", bound=Array)  # the arrays that an engine takes and gives
     A_co = TypeVar("A_co", bound=Array, covariant=True)  # the arrays that a prior or a posterior holds and gives
 
 

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jpvae_core._array_api import Array
+from jpvae_core._array_api import A
 
 from .model.batch import Batch
 from .model.model import Model
 
 
-class Engine(Protocol):
+class Engine(Protocol[A]):
     """A backend, made by ``Engine(model, dtype, device)``.
 
     It may take ``networks=`` and ``threads=`` too, and may have a method ``limited(rows)``: a context for computing on so many
@@ -62,7 +62,7 @@ class Engine(Protocol):
     def xp(self) -> Any:
         """The array-API namespace of its arrays."""
 
-    def asarray(self, x: np.ndarray) -> Array:
+    def asarray(self, x: np.ndarray) -> A:
         """A native array of the engine's dtype (bool stays bool), without gradient.
 
         Parameters
@@ -74,7 +74,7 @@ class Engine(Protocol):
         native array (...)
         """
 
-    def numpy(self, x: Array) -> np.ndarray:
+    def numpy(self, x: A) -> np.ndarray:
         """A NumPy copy.
 
         Parameters
@@ -109,7 +109,7 @@ class Engine(Protocol):
             Where the optimiser's arrays are those of another optimiser.
         """
 
-    def parameters(self, state: Any) -> dict[str, Array]:
+    def parameters(self, state: Any) -> dict[str, A]:
         """The state's parameters as native arrays without gradients.
 
         Parameters
@@ -187,7 +187,7 @@ class Engine(Protocol):
             Empty for an engine that takes none.
         """
 
-    def encode(self, p: Mapping[str, Array], view: int, x: Array) -> tuple[Array, Array]:
+    def encode(self, p: Mapping[str, A], view: int, x: A) -> tuple[A, A]:
         """Posterior means and log-variances of a view's rows.
 
         Parameters
@@ -203,7 +203,7 @@ class Engine(Protocol):
         log_vars : native array (..., B, n_i)
         """
 
-    def decode(self, p: Mapping[str, Array], view: int, z: Array) -> Array:
+    def decode(self, p: Mapping[str, A], view: int, z: A) -> A:
         """The likelihood's outputs for latents of a view.
 
         Parameters

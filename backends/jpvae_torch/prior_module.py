@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, Literal, Self
 
@@ -205,6 +205,8 @@ class JointPriorModule(torch.nn.Module):
             raise jc.ShapeError(f"{name} has shape {tuple(value.shape)}; expected {tuple(parameter.shape)}: no leading axes")
         with torch.no_grad():
             parameter.copy_(value)
+
+    __call__: Callable[..., jc.JointPrior[torch.Tensor]]  # torch's own gives Any
 
     def forward(self) -> jc.JointPrior[torch.Tensor]:
         """The prior that the parameters are now.

@@ -29,7 +29,7 @@ SAMPLE = (
         "eye_like(xp, like, prior.dims[i])",
         "the frame counted twice",
     ),
-    ("frames.py", "return Q * flips[..., :, None]", "return Q", "J ignored: rotations only"),
+    ("frames.py", "of_kind(params, Q * flips[..., :, None])", "of_kind(params, Q)", "J ignored: rotations only"),
     ("remainder.py", "(1.0 + e) * xp.expm1(t) - t", "xp.expm1(t) - t", "the series' end not carried on beyond |x| = 1/2"),
     (
         "kl.py",

@@ -32,10 +32,10 @@ def matrices(rotation: Floats) -> tuple[Floats, Floats, Floats]:
 def held(prior: jc.JointPrior[Floats]) -> tuple[Floats, ...]:
     return (prior.max_singular_value(), *prior.arrays)
 
-def fused(prior: jc.JointPrior, means: list[Floats], log_vars: list[Floats], masks: Mask, noise: Floats) -> Floats:
+def fused(prior: jc.JointPrior, means: list[Floats], log_vars: list[Floats], masks: Mask, noise: Floats) -> tuple[Floats, ...]:
     q = jc.fuse(prior, means, log_vars, masks)
     z = q.draw(noise)
-    return q.log_density(z) + q.error_bound() + jc.subset_loss(prior, z, q.kl(), masks)
+    return q.log_density(z), q.error_bound(), q.kl(), jc.subset_loss(prior, z, q.kl(), masks)
 """
 TORCH = """
 import numpy as np
