@@ -73,20 +73,20 @@ def subsets(prior: JointPrior, mask: Mask | None = None, parts: Sequence[Any] | 
     arrays = (x for x in (*columns, wanted) if hasattr(x, "shape") and library_of(x) != "numpy")
     like: Any = next(arrays, np.zeros(()))
     xp = namespace(like)
-    seen = xp.ones((M,), dtype=xp.bool, device=device(like)) if mask is None else mask_of(xp, prior, mask, like)
+    observed = xp.ones((M,), dtype=xp.bool, device=device(like)) if mask is None else mask_of(xp, prior, mask, like)
     wanted = mask_of(xp, prior, wanted, like, "parts")
-    check_last("mask", seen, M, "one entry per view")
+    check_last("mask", observed, M, "one entry per view")
     check_last("parts", wanted, M, "one entry per view")
-    seen = xp.astype(seen if seen.ndim > 1 else seen[None, :], xp.bool)
+    observed = xp.astype(observed if observed.ndim > 1 else observed[None, :], xp.bool)
     wanted = xp.astype(wanted if wanted.ndim > 2 else wanted[..., None, :], xp.bool)
-    if seen.ndim != 2 or wanted.ndim != 3 or (wanted.shape[1] not in (1, seen.shape[0]) and seen.shape[0] != 1):
+    if observed.ndim != 2 or wanted.ndim != 3 or (wanted.shape[1] not in (1, observed.shape[0]) and observed.shape[0] != 1):
         raise ShapeError(
-            f"mask has shape {tuple(seen.shape)} and parts {tuple(wanted.shape)}; "
+            f"mask has shape {tuple(observed.shape)} and parts {tuple(wanted.shape)}; "
             "expected (B, M), and (K - 1, M) or (K - 1, B, M)"
         )
-    kept = wanted & seen
-    kept = kept | (~xp.any(kept, axis=-1, keepdims=True) & seen)
-    first = xp.broadcast_to(seen, (1, *kept.shape[1:]))
+    kept = wanted & observed
+    kept = kept | (~xp.any(kept, axis=-1, keepdims=True) & observed)
+    first = xp.broadcast_to(observed, (1, *kept.shape[1:]))
     return xp.concat([first, kept], axis=0)
 
 
@@ -169,9 +169,9 @@ def subset_loss(
                 f"log_probs[{i}] has shape {tuple(term.shape)}; expected (K, B) = {tuple(kl.shape)}, or (S, K, B) for S draws"
             )
         own, draws = table[:, :, i], term if term.ndim == 3 else term[None, ...]
-        seen, nothing = own[:1, :], xp.zeros_like(kl)
+        observed, nothing = own[:1, :], xp.zeros_like(kl)
         total = total - xp.where(own, xp.mean(draws, axis=0), nothing)
-        total = total - cross_scale * xp.where(seen & ~own, _log_mean_exp(xp, draws), nothing)
+        total = total - cross_scale * xp.where(observed & ~own, _log_mean_exp(xp, draws), nothing)
     K = int(kl.shape[0])
     given = [1.0, *[0.5 / max(K - 1, 1)] * (K - 1)] if weights is None else _numbers(weights)
     if len(given) != K or not min(given) >= 0.0 or not 0.0 < math.fsum(given) < math.inf:

@@ -18,6 +18,7 @@ import pytest
 import torch
 from hypothesis import settings
 from libraries import Backend, Library
+from synthetic import fitted
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_disable_most_optimizations", True)  # compiling takes nearly all of JAX's time here
@@ -74,7 +75,8 @@ def small_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def no_training(monkeypatch):
-    """A fit that gets as far as its first step fails the test."""
+    """A fit that gets as far as its first step fails the test; the model that tests share is made before."""
+    fitted()
 
     def train(*_, **__):
         raise AssertionError("training began")

@@ -42,9 +42,9 @@ class Engine(Protocol[A]):
     >>> model = Model((3, 2), (2, 2), ("gaussian", "gaussian"), hidden=(4,))
     >>> made = engine("numpy", model)
     >>> state = made.start(model.initial_parameters(0) | made.network_parameters(0), None)
-    >>> views, seen = (np.ones((5, 3)), np.ones((5, 2))), np.ones((5, 2), dtype=bool)
+    >>> views, observed = (np.ones((5, 3)), np.ones((5, 2))), np.ones((5, 2), dtype=bool)
     >>> noise = np.zeros((5, 4)), np.zeros((0, 5, model.noise_dim))
-    >>> batch = Batch(views, seen, seen[None], np.ones(1), *noise)
+    >>> batch = Batch(views, observed, observed[None], np.ones(1), *noise)
     >>> sorted(made.train_step(state, batch, beta=1.0, learning_rate=1e-3, coupling_rate=1.0))
     ['kl', 'loss', 'reconstruction']
     >>> p = made.parameters(state)

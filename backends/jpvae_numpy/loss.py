@@ -137,16 +137,16 @@ class _Factorised:
 
     def __init__(self, prior: Any, means: Any, log_vars: Any, masks: Array, noise: Array, batch: Any) -> None:
         self.prior, self.means, self.log_vars = prior, means, log_vars
-        self.seen = masks if len(batch.subsets) > 1 or not batch.observed.all() else None
+        self.mask = masks if len(batch.subsets) > 1 or not batch.observed.all() else None
         self.noise = split_noise(noise, prior.dims)
-        kl = jc.kl_divergence(prior, means, log_vars, self.seen)  # (K, B), or (B,) where there is nothing to mask
+        kl = jc.kl_divergence(prior, means, log_vars, self.mask)  # (K, B), or (B,) where there is nothing to mask
         self.kl = kl.reshape(len(batch.subsets), -1)
         self.z = [jc.reparameterize(*each)[None] for each in zip(means, log_vars, self.noise, strict=True)]
 
     def backward(self, kl_bar: Array, z_bar: Any) -> tuple[list[Array], list[Array], Any]:
         """KL_bar (K, B) and z_bar (1, B, n_i) -> those of means, log-variances and the prior."""
-        shape = kl_bar.shape if self.seen is not None else kl_bar.shape[1:]
-        found = vjp.kl_divergence(self.prior, self.means, self.log_vars, self.seen, kl_bar.reshape(shape))
+        shape = kl_bar.shape if self.mask is not None else kl_bar.shape[1:]
+        found = vjp.kl_divergence(self.prior, self.means, self.log_vars, self.mask, kl_bar.reshape(shape))
         means_bar: list[Any] = []
         log_vars_bar: list[Any] = []
         for i, bar in enumerate(z_bar):

@@ -81,12 +81,12 @@ def places(rows: int) -> np.ndarray:
 def diagnose(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray, names: Sequence[str]) -> LatentReport:
     """Look at each view's latents over the rows that have the view. views: (N, c_i) in the model's units; observed (N, M)."""
     chosen = places(len(observed))
-    seen = observed[chosen]
-    blocks = list(predictor.blocks([v[chosen] for v in views], seen, drawing=False))
+    has = observed[chosen]
+    blocks = list(predictor.blocks([v[chosen] for v in views], has, drawing=False))
     found: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(names):
         mean, log_var = (
-            np.concatenate([predictor.engine.numpy(part[i])[: block.size] for block, part in pairs])[seen[:, i]].astype(float)
+            np.concatenate([predictor.engine.numpy(part[i])[: block.size] for block, part in pairs])[has[:, i]].astype(float)
             for pairs in ([(b, b.means) for b in blocks], [(b, b.log_vars) for b in blocks])
         )
         if not len(mean):  # none of the chosen rows has it

@@ -73,13 +73,13 @@ class Predictor:
                 xi if v.targets is v.inputs else self.engine.asarray(np.pad(v.targets, ((0, short), (0, 0))))
                 for xi, v in zip(x, read, strict=True)
             ]
-            seen = self.engine.asarray(np.pad(observed[rows], ((0, short), (0, 0)), constant_values=True))
+            padded = self.engine.asarray(np.pad(observed[rows], ((0, short), (0, 0)), constant_values=True))
             posteriors = [self.engine.encode(self.p, i, xi) for i, xi in enumerate(x)]
             means, raw = zip(*posteriors, strict=True)
             log_vars = tuple(self.model.log_variances(self.xp, each) for each in raw)
             keys = self._keys(read, rows) if drawing else None
             numbers = None if keys is None else occurrences.number(keys)
-            yield Block(rows, tuple(targets), seen, tuple(means), log_vars, keys, numbers)
+            yield Block(rows, tuple(targets), padded, tuple(means), log_vars, keys, numbers)
 
     def _keys(self, read: Sequence[Prepared], rows: slice) -> Keys:
         """One per row: of its name where it has one, else of its content."""
@@ -112,8 +112,8 @@ class Predictor:
 
     def posterior(self, block: Block, observed: Array | None = None) -> Posterior:
         """q(z | x_O) of the block's rows; observed: fewer views than the rows have."""
-        seen = block.observed if observed is None else observed
-        return posterior(self.model.posterior, self.xp, self.prior, block.means, block.log_vars, seen, self.model.coordinates)
+        views = block.observed if observed is None else observed
+        return posterior(self.model.posterior, self.xp, self.prior, block.means, block.log_vars, views, self.model.coordinates)
 
     def prior_means(self, n: int, seed: int) -> list[np.ndarray]:
         """Decoded means of n draws from the joint prior, per view (n, c_i), in the model's units."""
@@ -132,12 +132,12 @@ class Predictor:
         self, block: Block, mean: np.ndarray, covariance: np.ndarray, observed: Array | None = None
     ) -> tuple[Array, ...]:
         """Plug-in latents by the paper's Eq. 12: given moments (of training latents) in place of the prior's."""
-        seen = self.engine.numpy(block.observed if observed is None else observed)
+        patterns = self.engine.numpy(block.observed if observed is None else observed)
         latents = np.concatenate([self.engine.numpy(m) for m in block.means], axis=1).astype(np.float64)
         ends = np.cumsum(self.model.latent_dims)
         owner = np.repeat(np.arange(self.model.views), self.model.latent_dims)
-        for pattern in np.unique(seen, axis=0):
-            rows = (seen == pattern).all(axis=1)
+        for pattern in np.unique(patterns, axis=0):
+            rows = (patterns == pattern).all(axis=1)
             columns = np.flatnonzero(pattern[owner])
             if columns.size < owner.size:
                 # for every row of the block: a product's bits depend on its shape, and how many rows share a pattern varies
@@ -278,13 +278,13 @@ class Predictor:
         result = np.zeros(len(observed))
         for block in self.blocks(views, observed):
             kl, noise, size = self.posterior(block).kl(), self.noise(block), self.group(max(self.model.features))
-            seen, total = self.engine.numpy(block.observed), -self.engine.numpy(kl).astype(np.float64)
+            has, total = self.engine.numpy(block.observed), -self.engine.numpy(kl).astype(np.float64)
             for start in range(0, draws, size):
                 z = self.draw_latents(block, noise, min(size, draws - start))
                 for j in range(self.model.views):
                     entries = self.log_prob_entries(j, z[j], block.views[j])
                     per_row = self.engine.numpy(self.xp.sum(entries, axis=-1)).astype(np.float64).sum(axis=0) / draws
-                    total += np.where(seen[:, j], per_row, 0.0)
+                    total += np.where(has[:, j], per_row, 0.0)
             result[block.rows] = total[: block.size]
         return result
 
@@ -318,12 +318,12 @@ class Predictor:
 
     def _weighted(self, block: Block, noise: RowNoise, draws: int) -> tuple[Sequence[Array], np.ndarray]:
         """So many draws z ~ q, and log p(x_O | z) + log p(z_O) - log q(z_O | x_O) of each, (S, R) float64."""
-        xp, seen, q = self.xp, self.engine.numpy(block.observed), self.posterior(block)
+        xp, has, q = self.xp, self.engine.numpy(block.observed), self.posterior(block)
         z = q.draw(self.engine.asarray(noise.normal(draws, q.noise_dim)))
         total = self.engine.numpy(jc.log_density(self.prior, z, block.observed) - q.log_density(z)).astype(np.float64)
         for j in range(self.model.views):
             log_p = xp.sum(self.log_prob_entries(j, z[j], block.views[j]), axis=-1)
-            total += np.where(seen[:, j], self.engine.numpy(log_p).astype(np.float64), 0.0)
+            total += np.where(has[:, j], self.engine.numpy(log_p).astype(np.float64), 0.0)
         return z, total
 
 

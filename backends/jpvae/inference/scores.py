@@ -203,11 +203,11 @@ class Scores:
         if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= int(j) < len(data.names):
             raise ViewError(f"target is {target!r}; expected one of the views {list(data.names)} or its position")
         both, given = predictor.log_evidence_without(scaled, data.observed, n_draws, int(j))
-        seen = data.observed[:, j]
-        if seen.any():
-            warn_of_collapse(both.effective_draws[seen], n_draws, "the score is loose on both sides. Take more n_draws")
-        found = np.where(seen, both.log_density - given.log_density - units.of(int(j)), np.nan)
-        return (found, np.where(seen, np.hypot(both.error, given.error), np.nan)) if return_error else found
+        has = data.observed[:, j]
+        if has.any():
+            warn_of_collapse(both.effective_draws[has], n_draws, "the score is loose on both sides. Take more n_draws")
+        found = np.where(has, both.log_density - given.log_density - units.of(int(j)), np.nan)
+        return (found, np.where(has, np.hypot(both.error, given.error), np.nan)) if return_error else found
 
     @with_its_threads
     def elbo(self, views: Any, mask: Any = None, *, missing: str | None = None, n_draws: int = 1) -> float:

@@ -276,8 +276,8 @@ def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
                 if k == 0:
                     reconstruction[j] -= fit
             divergence += kls if k == 0 else 0.0
-    seen = np.maximum(batch.observed.sum(axis=0), 1)
-    return {"loss": total / count, "reconstruction": reconstruction / seen, "kl": divergence / count}
+    rows = np.maximum(batch.observed.sum(axis=0), 1)
+    return {"loss": total / count, "reconstruction": reconstruction / rows, "kl": divergence / count}
 
 
 def posteriors(p: Arrays, views: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -79,11 +79,11 @@ def batches(
     patterns = [bits for bits in itertools.product([True, False], repeat=M) if any(bits)] if holes == "holes" else [(True,) * M]
     observed = np.asarray([patterns[r % len(patterns)] for r in range(rows)])
     views = []
-    for i, (c, seen) in enumerate(zip(model.features, observed.T, strict=True)):
+    for i, (c, has) in enumerate(zip(model.features, observed.T, strict=True)):
         values = _of_family(model.likelihood_names[i], float32(rng.standard_normal((rows, c))))
         if model.entries == "marginalise":
             values = np.where(rng.random((rows, c)) < 0.2, np.nan, values)
-        views.append(_prepared(model.likelihoods[i], np.where(seen[:, None], values, np.nan), seen))
+        views.append(_prepared(model.likelihoods[i], np.where(has[:, None], values, np.nan), has))
     plan = Plan(9, rows, Constant(), LearningRate(), objective, weights or ((0.5, 0.2, 0.3) if M == 2 else (0.6, 0.4)))
     if model.posterior == "fused":
         plan = replace(plan, cross_draws=3, cross_weight=0.6)
@@ -106,9 +106,9 @@ def _of_family(spec: Any, normal: np.ndarray) -> np.ndarray:
     return (normal > 0).astype(float) if spec == BINARY else normal
 
 
-def _prepared(family: Any, values: np.ndarray, seen: np.ndarray) -> Prepared:
+def _prepared(family: Any, values: np.ndarray, observed: np.ndarray) -> Prepared:
     """What an encoder reads and what a likelihood is of, as units.py makes them."""
-    scaling = family.scaling(values, seen) if family.extra(values.shape[1]) else (np.zeros(1), np.ones(1))
+    scaling = family.scaling(values, observed) if family.extra(values.shape[1]) else (np.zeros(1), np.ones(1))
     location, scale = (np.broadcast_to(part, values.shape[1]) for part in scaling)
     targets = family.targets(values, location, scale)
     inputs = family.inputs(targets, location, scale)

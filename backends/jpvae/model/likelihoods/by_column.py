@@ -54,8 +54,8 @@ def observed_moments(values: Floats, observed: np.ndarray) -> tuple[Floats, Floa
     (array([2., 5.]), array([1., 1.]))
     """
     rows = values[observed].astype(np.float64)
-    seen = ~np.isnan(rows)
-    where: Any = True if seen.all() else seen  # NumPy adds in another order where there is something to leave out
+    known = ~np.isnan(rows)
+    where: Any = True if known.all() else known  # NumPy adds in another order where there is something to leave out
     scale = rows.std(axis=0, where=where)
     # Where nothing varies, the deviation may be a rounding error instead of 0.
     varies = rows.max(axis=0, where=where, initial=-np.inf) != rows.min(axis=0, where=where, initial=np.inf)

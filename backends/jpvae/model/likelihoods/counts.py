@@ -144,7 +144,7 @@ def _log_rate(xp: Any, outputs: X, x: X | None) -> X:
 
 def _log_sizes(values: Floats, typical: Floats) -> Floats:
     """log s (R, 1) of counts (R, c), NaN where not observed, given the typical counts (c,)."""
-    seen = ~np.isnan(values)
-    expected = (seen * typical).sum(axis=1, keepdims=True)
-    total = np.maximum(np.where(seen, values, 0.0).sum(axis=1, keepdims=True, dtype=np.float64), 1.0)
+    known = ~np.isnan(values)
+    expected = (known * typical).sum(axis=1, keepdims=True)
+    total = np.maximum(np.where(known, values, 0.0).sum(axis=1, keepdims=True, dtype=np.float64), 1.0)
     return np.log(total) - np.log(np.where(expected > 0, expected, total))  # 0 where nothing is expected

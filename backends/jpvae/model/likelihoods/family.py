@@ -41,9 +41,9 @@ class Likelihood:
 
     >>> import numpy as np
     >>> from jpvae.model.likelihoods import Gaussian
-    >>> family, data, seen = Gaussian(), np.asarray([[1.0, 5.0], [3.0, 9.0]]), np.asarray([True, True])
-    >>> family.check(data, seen, "clinic")  # family.valid(data), and family.expected(column) for the message
-    >>> location, scale = family.scaling(data, seen)
+    >>> family, data, observed = Gaussian(), np.asarray([[1.0, 5.0], [3.0, 9.0]]), np.asarray([True, True])
+    >>> family.check(data, observed, "clinic")  # family.valid(data), and family.expected(column) for the message
+    >>> location, scale = family.scaling(data, observed)
     >>> x = family.targets(data, location, scale)
     >>> x, family.extra(2), family.variables(2)
     (array([[-1., -1.],

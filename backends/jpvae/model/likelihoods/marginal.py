@@ -72,8 +72,8 @@ class Marginal(Likelihood):
         inputs = self.family.inputs(targets[:, :-c], location, scale)
         if not self.bits:
             return inputs
-        seen = targets[:, -c:]
-        return np.concatenate([np.where(seen > 0, inputs, 0), seen], axis=1)
+        bits = targets[:, -c:]
+        return np.concatenate([np.where(bits > 0, inputs, 0), bits], axis=1)
 
     def to_data(self, mean: Floats, location: Floats, scale: Floats) -> Floats:
         """The family's."""

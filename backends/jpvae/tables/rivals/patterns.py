@@ -24,15 +24,15 @@ class PerPattern:
     def fit(self, table: np.ndarray, owner: np.ndarray) -> PerPattern:
         """table (N, C): columns of mean 0, NaN where missing; owner (C,): the view of each column."""
         self._owner, self._views = owner, int(owner.max()) + 1
-        self._table, self._seen = np.nan_to_num(table), self._have(table)
+        self._table, self._observed = np.nan_to_num(table), self._have(table)
         self._fitted: dict[tuple[tuple[int, ...], int], tuple[tuple[int, ...], Any]] = {}
         return self
 
     def fill(self, table: np.ndarray) -> np.ndarray:
         """The rows (R, C) with every NaN filled; single cells missing from a view that is there, by their mean."""
-        filled, seen = np.nan_to_num(table), self._have(table)
-        for pattern in np.unique(seen, axis=0):
-            rows, given = (seen == pattern).all(axis=1), tuple(np.flatnonzero(pattern).tolist())
+        filled, observed = np.nan_to_num(table), self._have(table)
+        for pattern in np.unique(observed, axis=0):
+            rows, given = (observed == pattern).all(axis=1), tuple(np.flatnonzero(pattern).tolist())
             for view in np.flatnonzero(~pattern).tolist():
                 used, regressor = self._regressor(given, view)
                 if used:
@@ -55,7 +55,7 @@ class PerPattern:
         return self._fitted[given, view]
 
     def _complete(self, views: list[int]) -> np.ndarray:
-        return np.asarray(self._seen[:, views].all(axis=1))
+        return np.asarray(self._observed[:, views].all(axis=1))
 
     def _learned(self, used: list[int], view: int) -> Any:
         rows = self._complete([*used, view])
