@@ -141,6 +141,7 @@ def impossible_rows(opened: Opened, finders: Sequence[Impossible]) -> np.ndarray
 
 
 def dtype_of(table: np.ndarray | None) -> np.dtype[Any]:
+    """float32 for a table of float32, float64 for any other."""
     return np.dtype(np.float32 if table is not None and table.dtype == np.float32 else np.float64)
 
 
@@ -151,5 +152,6 @@ def known_rows(values: np.ndarray, observed: np.ndarray, dtype: np.dtype[Any], m
 
 
 def rows_of(table: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:
+    """Some rows of a table; of a mapped one the pages read before are given back to the system."""
     let_go(table)  # of the rows before these
     return table[rows]
