@@ -6,16 +6,9 @@ import types
 import numpy as np
 import pytest
 import torch
+from plain_views import DIMS, LOG_VARS, MASK, MEANS, NAMED, PRIOR
 
 import jpvae_core as jc
-
-RNG = np.random.default_rng(0)
-DIMS = (3, 2, 4)
-PRIOR = jc.JointPrior.canonical([np.linalg.qr(RNG.normal(size=(n, 2)))[0] for n in DIMS], RNG.normal(size=(3, 2)))
-NAMED = PRIOR.named("c", "a", "b")
-MEANS = [RNG.normal(size=(5, n)) for n in DIMS]
-LOG_VARS = [-np.abs(RNG.normal(size=(5, n))) for n in DIMS]
-MASK = RNG.random((5, 3)) < 0.6
 
 
 def plain():
