@@ -30,6 +30,7 @@ from .training.early_stopping import HeldOut
 from .training.history import Recorder
 from .training.loop import Training, train
 from .training.plan import Plan
+from .training.starting import MOST_ROWS, at_factor_analysis, suits
 from .training.watching import Watch
 from .versions import versions
 from .views.reading import Views
@@ -74,9 +75,12 @@ class Course:
         self.any_of: Callable[[bool], bool] = _together(backend, start, self.fingerprint) if ranks > 1 else bool
         path = self.file.path if self.file else None
         start, progress = saving.resume(start, path, self.fingerprint, self.plan.steps, self.batches.former_fingerprint)
-        self.start = replace(
-            start, parameters=with_networks(backend, self.model, start.parameters, start.seed), versions=versions()
-        )
+        parameters = with_networks(backend, self.model, start.parameters, start.seed)
+        if progress.step == 0 and start.options.init == "factor-analysis" and suits(self.model):
+            rows = self.batches.first_rows(MOST_ROWS)
+            seen = [view[rows] for view in self.batches.views]
+            parameters = at_factor_analysis(parameters, self.model, seen, self.data.observed[rows])
+        self.start = replace(start, parameters=parameters, versions=versions())
         self.state = self._state(progress)
         self.done, self.calibrated = progress.step, progress.calibrated
         self.record = Recorder(plan, start.history, progress.window, self._on_log)

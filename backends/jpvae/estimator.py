@@ -19,7 +19,7 @@ from .figures.shown import Shown
 from .model.likelihoods import Likelihood
 from .model.posterior import Coordinates, PosteriorName
 from .model.prior import Bound, PriorName
-from .options import Dtype, Entries, Missing, Objective, OnImpossible, Options, RateSchedule
+from .options import Dtype, Entries, Init, Missing, Objective, OnImpossible, Options, RateSchedule
 from .predicting import Predicting
 from .processes import share
 from .request import Request
@@ -157,6 +157,9 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
     bootstrap : bool, default False
         Each model is trained on as many rows drawn with replacement. With ``ensemble=m`` and m draws each comes with
         parameters of its own, as proper multiple imputation needs.
+    init : {"factor-analysis", "random"}, default "factor-analysis"
+        Where training starts. "factor-analysis": the linear maps at the factor analysis of all views together (EM on at most
+        2,000 rows), where every view has such maps and the prior couples views; else as "random".
 
     Attributes
     ----------
@@ -246,6 +249,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         threads: int | None = None,
         ensemble: int = 1,
         bootstrap: bool = False,
+        init: Init = "factor-analysis",
     ) -> None:
         self.latent_dims = latent_dims
         self.prior = prior
@@ -291,6 +295,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         self.threads = threads
         self.ensemble = ensemble
         self.bootstrap = bootstrap
+        self.init = init
 
     def fit(
         self,

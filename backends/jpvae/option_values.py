@@ -195,6 +195,7 @@ KINDS: dict[str, Callable[[str, Any], Any]] = {
             "impossible",
             "posterior",
             "coordinates",
+            "init",
         ),
         _text,
     ),

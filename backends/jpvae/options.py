@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from .model.likelihoods import Likelihood
 from .model.likelihoods.registry import name_of
 from .model.posterior import Coordinates, PosteriorName
 from .model.prior import Bound, PriorName
-from .option_values import KINDS, Layers, at_least
+from .option_values import KINDS, Layers, at_least, one_of
 from .training import schedules
 from .training.schedules import BetaSchedule
 
@@ -27,6 +27,7 @@ Objective = Literal["subset", "elbo"]
 Entries = Literal["error", "marginalise"]
 Missing = Literal["error", "nan"]
 OnImpossible = Literal["error", "missing"]
+Init = Literal["factor-analysis", "random"]
 RateSchedule = Literal["cosine", "constant"]
 Dtype = Literal["float32", "float64"]
 
@@ -44,6 +45,7 @@ BEFORE = {  # what files have that are older than the option
     "calibration": 0.0,
     "ensemble": 1,
     "bootstrap": False,
+    "init": "random",
 }
 
 
@@ -98,6 +100,7 @@ class Options:
     threads: int | None = None
     ensemble: int = 1
     bootstrap: bool = False
+    init: Init = "factor-analysis"
 
     def __post_init__(self) -> None:
         for name, plain in KINDS.items():
@@ -111,6 +114,7 @@ class Options:
             raise ConfigError(f"threads is {self.threads}; expected at most {_MOST_THREADS:,}")
         if at_least("ensemble", self.ensemble, 1) > _MOST_MEMBERS:
             raise ConfigError(f"ensemble is {self.ensemble}; expected at most {_MOST_MEMBERS:,} models")
+        one_of("init", self.init, get_args(Init))
         if at_least("cross_draws", self.cross_draws, 1) > _MOST_DRAWS:
             raise ConfigError(f"cross_draws is {self.cross_draws}; expected at most {_MOST_DRAWS:,}")
         if not 0 <= self.calibration < 1:

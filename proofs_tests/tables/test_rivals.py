@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from jpvae.model import factor_analysis as fa
 from jpvae.tables.rivals import METHODS
-from jpvae.tables.rivals import factor_analysis as fa
 from jpvae.tables.rivals import soft_impute as si
 from jpvae.tables.rivals.patterns import LEAST, extra_trees, partial_least_squares, ridge
 from jpvae.tables.rivals.validation import choose
@@ -55,11 +55,9 @@ def test_factor_analysis_fills_with_the_conditional_mean(fitted):
         assert np.array_equal(filled[seen], row[seen])
 
 
-def test_em_never_lowers_the_likelihood_and_ends_at_a_maximum(monkeypatch):
+def test_em_never_lowers_the_likelihood_and_ends_at_a_maximum():
     table = holed(correlated(80, seed=3), seed=4, cells=0.1)
-    monkeypatch.setattr(fa, "ENOUGH", 1e-12)
-    monkeypatch.setattr(fa, "MOST_ROUNDS", 5000)
-    model = fa.FactorAnalysis(2).fit(table, OWNER)
+    model = fa.FactorAnalysis(2, rounds=5000, enough=1e-12).fit(table, OWNER)
     steps = np.diff(model.log_likelihoods_)
     assert (steps > -1e-9).all()  # rounding of a sum of some 400 logarithms
     best = model.log_likelihood(table).sum()

@@ -75,6 +75,13 @@ class Batches:
         """The batch of ``step`` (from 0)."""
         return self._batch(self._rows(step), step, _TRAINED)
 
+    def first_rows(self, most: int) -> np.ndarray:
+        """Those that the first pass shows, at most so many of them, sorted: the same in every process."""
+        places = np.arange(min(most, len(self.trained)))
+        chosen = Shuffled(generator(self.plan.seed, Stream.SHUFFLE, 0, 0), len(self.trained))[places]
+        drawn = self._drawn_rows(0, self.trained)[chosen] if self.plan.bootstrap else chosen
+        return np.sort(self.trained[drawn])
+
     def held_out(self, *, shared: bool = True) -> Iterator[tuple[np.ndarray, Batch]]:
         """The held-out rows that are evaluated, and their batches: the same noise and subsets every time.
 

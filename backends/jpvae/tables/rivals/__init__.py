@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .factor_analysis import FactorAnalysis
+from ...model.factor_analysis import FactorAnalysis
 from .imputers import ColumnMeans, iterative, nearest_neighbours
 from .patterns import extra_trees, partial_least_squares, ridge
 from .soft_impute import SoftImpute

@@ -1,0 +1,135 @@
+"""Where the linear paths of a training start: at the factor analysis of all views together.
+
+    x = W s + m + e,  s ~ N(0, I_k), e_c ~ N(0, psi_c)        by EM, on the encoders' inputs as numbers
+    z_i = a s + sqrt(1 - a^2) e_i,  a^2 = alpha               a latent k of every view, as the prior couples them at first
+    decoder   x_i = D_i z_i + m_i,  D_i = W_i / a             then cov(x_i, x_j) = W_i W_j' as in the factor analysis
+    encoder   mean (I + L)^-1 D_i' psi^-1 (x_i - m_i),  variances 1/(1 + L_kk),  L = D_i' psi^-1 D_i
+
+A column of another family than the normal has its outputs o = o_0 + g D z: o_0 the constant that fits it best, g one step of
+Fisher's scoring from it, cov(d log p/do, x) / (var(x) E[(d log p/do)^2]); that is 1 for a normal column of variance 1 and
+1/(p (1 - p)) for zeros and ones. Latents beyond the k keep a tenth of their random weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..model.factor_analysis import FactorAnalysis
+from ..model.likelihoods import Likelihood
+from ..model.model import Model
+from ..views.units import Prepared
+
+MOST_ROWS = 2_000
+_ROWS_OF_A_FACTOR = 3
+_ROUNDS, _ENOUGH, _LEAST_NOISE = 50, 1e-4, 0.02  # psi, of a column's variance: encoders stay moderate
+_OTHER_LATENTS, _OTHER_LOG_ODDS = 0.1, -2.0  # variances of 0.88 a priori: they have learned next to nothing yet
+_SCORINGS, _LONGEST, _PULL = 50, 1.0, 1.0  # of a constant: rounds, the longest step, and a pull to 0 as of one row
+
+
+class _Columns(NamedTuple):
+    """Of one view: its rows of the factor analysis, in standard deviations; these and the means (c,); the step g (c,) and o_0
+    (c,) of its outputs."""
+
+    table: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    slope: np.ndarray
+    constant: np.ndarray
+
+
+def suits(model: Model) -> bool:
+    """Whether the views are coupled, and every one has linear maps between columns and latents."""
+    return model.joint.couples and all(
+        _linear(model, part, i) is not None for i in range(model.views) for part in ("encoder", "decoder")
+    )
+
+
+def at_factor_analysis(
+    parameters: Mapping[str, np.ndarray], model: Model, views: Sequence[Prepared], observed: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Fresh ``parameters`` of a model that ``suits``, moved there. views: rows to learn from, observed (R, M)."""
+    columns = [_columns(view, observed[:, i], model, i) for i, view in enumerate(views)]
+    most = max(1, len(observed) // _ROWS_OF_A_FACTOR)
+    analysis = FactorAnalysis(min(most, *model.latent_dims), rounds=_ROUNDS, enough=_ENOUGH)
+    analysis.fit(np.concatenate([each.table for each in columns], axis=1))
+    noise = np.maximum(analysis.noise_, _LEAST_NOISE)
+    W = _principal(analysis.loadings_, noise)
+    moved, ends = dict(parameters), np.cumsum(model.features)[:-1]
+    for i, (each, w, psi, m) in enumerate(
+        zip(columns, *(np.split(x, ends) for x in (W, noise, analysis.mean_)), strict=True)
+    ):
+        moved |= _of_view(parameters, model, i, each, w / np.sqrt(model.joint.alpha), psi, m)
+    return moved
+
+
+def _principal(W: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """W turned so that W' psi^-1 W is diagonal, the largest first: what one cannot tell from x of its latents is then apart."""
+    _, turn = np.linalg.eigh((W / noise[:, None]).T @ W)
+    turned: np.ndarray = W @ turn[:, ::-1]
+    return turned
+
+
+def _of_view(
+    p: Mapping[str, np.ndarray], model: Model, i: int, columns: _Columns, D: np.ndarray, psi: np.ndarray, m: np.ndarray
+) -> dict[str, np.ndarray]:
+    """D (c, k), psi (c,), m (c,): of columns in standard deviations from their means."""
+    (c, k), n, last = D.shape, model.latent_dims[i], model.depth(i) - 1
+    names = {part: f"{part}.{i}.{_linear(model, part, i)}.weight" for part in ("encoder", "decoder")}
+    biases = {part: f"{part}.{i}.{last}.bias" for part in names}
+    encoder, decoder = (_OTHER_LATENTS * p[name] for name in names.values())
+    precision = (D / psi[:, None]).T @ D
+    reading = np.linalg.solve(np.eye(k) + precision, (D / psi[:, None]).T)
+    encoder[:, :k] = encoder[:, n : n + k] = 0.0  # of the cells' bits too
+    encoder[:c, :k] = (reading / columns.deviation).T
+    told = np.full(2 * n, _OTHER_LOG_ODDS)
+    told[:n], told[n : n + k] = 0.0, np.log(np.maximum(np.diag(precision), 1e-3))
+    told[:k] = -reading @ (m + columns.mean / columns.deviation)
+    decoder[:k] = (D * (columns.slope * columns.deviation)[:, None]).T
+    outputs = columns.constant + columns.slope * columns.deviation * m
+    moved = {names["encoder"]: encoder, biases["encoder"]: told, names["decoder"]: decoder, biases["decoder"]: outputs}
+    for name, at in model.likelihoods[i].normal_noise(c).items():
+        moved[f"likelihood.{i}.{name}"] = np.log((psi * columns.deviation**2)[at])
+    return moved
+
+
+def _linear(model: Model, part: str, view: int) -> str | None:
+    """What the linear map is called that leads from a part's inputs to its outputs: beside hidden layers, or without any."""
+    if model.linear_path(part, view) is not None:
+        return "linear"
+    return "0" if len(model.layers(part, view)) == 1 else None
+
+
+def _columns(view: Prepared, observed: np.ndarray, model: Model, i: int) -> _Columns:
+    family, c = model.likelihoods[i], model.features[i]
+    targets = view.targets.astype(np.float64)
+    known = family.cells(targets, c)[1] & observed[:, None]
+    x = np.where(known, view.inputs[:, :c].astype(np.float64), np.nan)
+    count = known.sum(axis=0)
+    mean = np.where(count > 0, np.nansum(x, axis=0) / np.maximum(count, 1), 0.0)
+    variance = np.nansum((x - mean) ** 2, axis=0) / np.maximum(count, 1)
+    deviation = np.where(variance > 0, np.sqrt(variance), 1.0)
+    constant, score = _constant(family, targets, known, c)
+    information = (score**2).sum(axis=0) / np.maximum(count, 1)
+    along = np.nansum(score * (x - mean), axis=0) / np.maximum(count, 1)
+    slope = along / np.where(variance * information > 0, variance * information, np.inf)
+    return _Columns((x - mean) / deviation, mean, deviation, slope, constant)
+
+
+def _constant(family: Likelihood, targets: np.ndarray, known: np.ndarray, c: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each column the output that fits it best (c,), and d log p/do there (R, c), 0 where a cell is not known."""
+    outputs, own = np.zeros(c), family.parameters(c)
+    score = np.zeros(known.shape)
+    for _ in range(_SCORINGS):
+        score = np.where(known, _score(family, outputs, targets, own), 0.0)
+        step = (score.sum(axis=0) - _PULL * outputs) / ((score**2).sum(axis=0) + _PULL)
+        outputs = outputs + np.clip(step, -_LONGEST, _LONGEST)
+    return outputs, score
+
+
+def _score(family: Likelihood, outputs: np.ndarray, targets: np.ndarray, own: Mapping[str, np.ndarray]) -> np.ndarray:
+    spread = np.broadcast_to(outputs, (len(targets), len(outputs)))
+    slopes: np.ndarray = family.log_prob_vjp(np, spread, targets, own, np.ones((len(targets), 1)))[0]
+    return slopes
