@@ -6,7 +6,7 @@
     encoder   mean (I + L)^-1 D_i' psi^-1 (x_i - m_i),  variances 1/(1 + L_kk),  L = D_i' psi^-1 D_i
 
 A column of another family than the normal has its outputs o = o_0 + g D z: o_0 the constant that fits it best, g one step of
-Fisher's scoring from it, cov(d log p/do, x) / (var(x) E[(d log p/do)^2]); that is 1 for a normal column of variance 1 and
+Fisher's scoring from it, cov(d log p/do, x) / (var(x) E[(d log p/do)^2]); that is 1 for a normal column and
 1/(p (1 - p)) for zeros and ones. Latents beyond the k keep a tenth of their random weights.
 """
 
@@ -25,7 +25,7 @@ from ..views.units import Prepared
 MOST_ROWS = 2_000
 _ROWS_OF_A_FACTOR = 3
 _ROUNDS, _ENOUGH, _LEAST_NOISE = 50, 1e-4, 0.02  # psi, of a column's variance: encoders stay moderate
-_OTHER_LATENTS, _OTHER_LOG_ODDS = 0.1, -2.0  # variances of 0.88 a priori: they have learned next to nothing yet
+_OTHER_LATENTS, _OTHER_PRECISION = 0.1, 0.14  # what a view tells of the other latents: next to nothing yet
 _SCORINGS, _LONGEST, _PULL = 50, 1.0, 1.0  # of a constant: rounds, the longest step, and a pull to 0 as of one row
 
 
@@ -84,9 +84,11 @@ def _of_view(
     reading = np.linalg.solve(np.eye(k) + precision, (D / psi[:, None]).T)
     encoder[:, :k] = encoder[:, n : n + k] = 0.0  # of the cells' bits too
     encoder[:c, :k] = (reading / columns.deviation).T
-    told = np.full(2 * n, _OTHER_LOG_ODDS)
-    told[:n], told[n : n + k] = 0.0, np.log(np.maximum(np.diag(precision), 1e-3))
+    gained = np.full(n, _OTHER_PRECISION)
+    gained[:k] = np.maximum(np.diag(precision), 1e-3)
+    told = np.zeros(2 * n)
     told[:k] = -reading @ (m + columns.mean / columns.deviation)
+    told[n:] = np.log(gained) if model.posterior == "fused" else -np.log1p(gained)  # model.log_variances
     decoder[:k] = (D * (columns.slope * columns.deviation)[:, None]).T
     outputs = columns.constant + columns.slope * columns.deviation * m
     moved = {names["encoder"]: encoder, biases["encoder"]: told, names["decoder"]: decoder, biases["decoder"]: outputs}
@@ -111,17 +113,20 @@ def _columns(view: Prepared, observed: np.ndarray, model: Model, i: int) -> _Col
     mean = np.where(count > 0, np.nansum(x, axis=0) / np.maximum(count, 1), 0.0)
     variance = np.nansum((x - mean) ** 2, axis=0) / np.maximum(count, 1)
     deviation = np.where(variance > 0, np.sqrt(variance), 1.0)
-    constant, score = _constant(family, targets, known, c)
+    own = family.parameters(c)
+    own |= {name: 2.0 * np.log(deviation[at]) for name, at in family.normal_noise(c).items()}
+    constant, score = _constant(family, targets, known, own)
     information = (score**2).sum(axis=0) / np.maximum(count, 1)
     along = np.nansum(score * (x - mean), axis=0) / np.maximum(count, 1)
     slope = along / np.where(variance * information > 0, variance * information, np.inf)
     return _Columns((x - mean) / deviation, mean, deviation, slope, constant)
 
 
-def _constant(family: Likelihood, targets: np.ndarray, known: np.ndarray, c: int) -> tuple[np.ndarray, np.ndarray]:
+def _constant(
+    family: Likelihood, targets: np.ndarray, known: np.ndarray, own: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """Of each column the output that fits it best (c,), and d log p/do there (R, c), 0 where a cell is not known."""
-    outputs, own = np.zeros(c), family.parameters(c)
-    score = np.zeros(known.shape)
+    outputs, score = np.zeros(known.shape[1]), np.zeros(known.shape)
     for _ in range(_SCORINGS):
         score = np.where(known, _score(family, outputs, targets, own), 0.0)
         step = (score.sum(axis=0) - _PULL * outputs) / ((score**2).sum(axis=0) + _PULL)

@@ -1,0 +1,133 @@
+"""Where training starts: a model of linear maps fills views as the factor analysis that it starts at, whose EM it does not share."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jpvae import JPVAE
+from jpvae.model.likelihoods import likelihood
+from jpvae.model.model import Model
+from jpvae.model.posterior import posterior
+from jpvae.training.batches import Batches
+from jpvae.training.plan import Calibration, Plan
+from jpvae.training.schedules import Constant, LearningRate
+from jpvae.training.starting import _constant, at_factor_analysis, suits
+from jpvae.views.units import Prepared
+
+FEATURES, FACTORS = (6, 4, 5), 2
+MODEL = Model(FEATURES, (FACTORS,) * 3, ("gaussian",) * 3, hidden=(), prior="canonical", alpha=0.9)
+
+
+def linear_truth(rows=2_000, noise=0.5, seed=0):
+    """Views of two shared factors, their (15, 15) covariance and what is observed: a third of the views is missing."""
+    rng = np.random.default_rng(seed)
+    W = rng.standard_normal((sum(FEATURES), FACTORS))
+    x = rng.standard_normal((rows, FACTORS)) @ W.T + noise * rng.standard_normal((rows, len(W))) + 3.0
+    observed = rng.random((rows, 3)) < 0.67
+    observed[~observed.any(axis=1), 0] = True
+    return np.split(x, np.cumsum(FEATURES)[:-1], axis=1), W @ W.T + noise**2 * np.eye(len(W)), observed
+
+
+def started(model, views, observed, seed=0):
+    """The fresh parameters, without the prior's small random rotations, and where they are moved."""
+    fresh = model.initial_parameters(seed)
+    fresh |= {name: np.zeros_like(x) for name, x in fresh.items() if "frame" in name or "rotation" in name}
+    return fresh, at_factor_analysis(fresh, model, [Prepared(x, x) for x in views], observed)
+
+
+@pytest.mark.parametrize("hidden", [(), (8,)])
+@pytest.mark.parametrize("alpha", [0.9, 0.9999])
+@pytest.mark.parametrize("kind", ["fused", "factorised"])
+def test_a_linear_model_starts_at_the_best_linear_filling(hidden, alpha, kind):
+    """The target is the truth's own regression of one view on another, of which alpha < 1 keeps the part that two latents of
+    correlation alpha share: cov(x_j, x_i) (cov(x_i) + (1/alpha - 1) W_i W_i')^-1."""
+    views, covariance, observed = linear_truth()
+    model = replace(MODEL, hidden=hidden, alpha=alpha, linear_skip=True, posterior=kind)
+    _, p = started(model, views, observed)
+    at = np.split(np.arange(sum(FEATURES)), np.cumsum(FEATURES)[:-1])
+    W_W = covariance - 0.25 * np.eye(len(covariance))
+    for i in range(3):
+        x = views[i][:200]
+        name = "linear" if hidden else "0"
+        out = x @ p[f"encoder.{i}.{name}.weight"] + p[f"encoder.{i}.{len(hidden)}.bias"]
+        assert all(not p[f"{part}.{i}.1.weight"].any() for part in ("encoder", "decoder") if hidden)  # the networks add nothing
+        blank = [np.zeros((len(x), FACTORS))] * 3
+        means = [out[:, :FACTORS] if j == i else blank[j] for j in range(3)]
+        log_vars = [model.log_variances(np, out[:, FACTORS:]) if j == i else blank[j] for j in range(3)]
+        z = posterior(kind, np, model.joint_prior(p), means, log_vars, np.arange(3) == i).mean()
+        alone = covariance[np.ix_(at[i], at[i])] + (1 / alpha - 1) * W_W[np.ix_(at[i], at[i])]
+        for j in set(range(3)) - {i}:
+            filled = z[j] @ p[f"decoder.{j}.{name}.weight"] + p[f"decoder.{j}.{len(hidden)}.bias"]
+            exact = 3.0 + (x - 3.0) @ np.linalg.solve(alone, covariance[np.ix_(at[i], at[j])])
+            # Loadings of some 880 rows that have both are wrong by about 1/sqrt(880) = 0.034 of a standard deviation (2 to 3).
+            assert np.sqrt(np.mean((filled - exact) ** 2)) < 0.1
+            assert np.sqrt(np.mean((exact - 3.0) ** 2)) > 0.5  # there is that much to fill
+
+
+def test_the_noise_starts_at_what_the_factors_leave():
+    views, _, observed = linear_truth(noise=0.5)
+    _, p = started(MODEL, views, observed)
+    for i in range(3):  # a variance from about 1,340 rows: standard error 0.25 sqrt(2/1340) = 0.0097; five of them
+        assert np.exp(p[f"likelihood.{i}.log_var"]) == pytest.approx(0.25, abs=0.049)
+
+
+@pytest.mark.parametrize(
+    ("name", "draw", "best"),
+    [
+        ("bernoulli", lambda rng: (rng.random((4_000, 3)) < [0.1, 0.5, 0.9]).astype(float), lambda m: np.log(m / (1 - m))),
+        ("gaussian", lambda rng: rng.standard_normal((4_000, 3)), lambda m: m),
+        ("categorical", lambda rng: np.eye(3)[rng.integers(3, size=4_000)], lambda m: np.log(m) - np.log(m).mean()),
+    ],
+)
+def test_a_constant_output_is_the_one_of_the_largest_likelihood(name, draw, best):
+    """Of one family each, the maximum has a closed form in the columns' means."""
+    targets = draw(np.random.default_rng(1))
+    found, score = _constant(likelihood(name), targets, np.ones(targets.shape, dtype=bool), likelihood(name).parameters(3))
+    shift = found.mean() if name == "categorical" else 0.0  # softmax does not see a constant
+    # A pull of one row in 4,000 of at least 0.09 of information each moves an output of 2.2 by 2.2/360 at most.
+    assert found - shift == pytest.approx(best(targets.mean(axis=0)), abs=0.007)
+    assert np.abs(score.mean(axis=0)).max() < 1e-3
+
+
+def test_a_column_without_any_variation_starts_at_a_finite_output():
+    targets = np.zeros((100, 2))
+    targets[:, 1] = 1.0
+    found, _ = _constant(likelihood("bernoulli"), targets, np.ones((100, 2), dtype=bool), {})
+    assert np.isfinite(found).all()
+    assert found[0] < -2 and found[1] > 2
+
+
+def test_rows_that_are_held_out_for_the_noise_are_not_looked_at():
+    views, _, observed = linear_truth(rows=60)
+    plan = Plan(30, 8, Constant(), LearningRate(), weights=(1.0, 0.5), calibration=Calibration(20, 12))
+    for bootstrap in (False, True):
+        batches = Batches(views, observed, MODEL, replace(plan, bootstrap=bootstrap))
+        first = batches.first_rows(2_000)
+        assert not set(first) & set(batches.calibrating)
+        assert len(first) == 48
+        shown = [row for step in range(6) for row in batches.rows(step)]
+        assert sorted(shown) == first.tolist()  # one pass, with the bootstrap's repetitions
+
+
+@pytest.mark.parametrize(
+    "changed", [{"linear_skip": False}, {"prior": "independent"}], ids=["no linear maps", "views that are not coupled"]
+)
+def test_models_without_what_it_takes_start_at_random(changed):
+    views, _, observed = linear_truth(rows=50)
+    options = {"likelihood": "gaussian", "steps": 1, "dtype": "float64", "progress": False, "hidden": (4,), "latent_dims": 2}
+    fits = [JPVAE(**options, **changed, init=init).fit(dict(zip("abc", views, strict=True)), observed) for init in _both()]
+    assert not suits(fits[0].model_)
+    assert all(np.array_equal(x, fits[1].parameters_[name]) for name, x in fits[0].parameters_.items())
+
+
+def _both():
+    return ("factor-analysis", "random")
+
+
+def test_a_table_of_few_rows_and_empty_columns_has_a_start():
+    """Two rows are fewer than three a factor; a view that one row has, a column that is constant, a latent more than columns."""
+    rng = np.random.default_rng(0)
+    views = {"a": rng.standard_normal((2, 1)), "b": np.ones((2, 3))}
+    model = JPVAE(likelihood="gaussian", steps=1, latent_dims=2, progress=False).fit(views, np.array([[True, True], [True, False]]))
+    assert all(np.isfinite(x).all() for x in model.parameters_.values())
