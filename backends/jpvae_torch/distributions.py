@@ -92,7 +92,7 @@ class JointNormal(Distribution):
         shape = _size("batch_shape", batch_shape)
         if _together(shape, self._batch_shape) != shape:
             raise jc.ShapeError(f"batch_shape is {tuple(shape)}; expected one that {tuple(self._batch_shape)} broadcasts to")
-        new = self._get_checked_instance(JointNormal, _instance)
+        new: JointNormal = self._get_checked_instance(JointNormal, _instance)
         new.prior, new._like = self.prior, self._like
         super(JointNormal, new).__init__(shape, self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
@@ -152,13 +152,13 @@ class JointNormal(Distribution):
     @property
     def covariance_matrix(self) -> torch.Tensor:
         """Sigma, (batch_shape, N, N)."""
-        found: Any = self.prior.covariance()
+        found: torch.Tensor = self.prior.covariance()
         return self._of_batch(found)
 
     @property
     def precision_matrix(self) -> torch.Tensor:
         """Sigma^{-1}, (batch_shape, N, N), in closed form."""
-        found: Any = self.prior.precision()
+        found: torch.Tensor = self.prior.precision()
         return self._of_batch(found)
 
     def _of_batch(self, matrix: torch.Tensor) -> torch.Tensor:
@@ -216,8 +216,8 @@ class JointNormal(Distribution):
         -------
         tensor of the batch's shape
         """
-        normal = Normal(self._like.new_zeros(()), self._like.new_ones(())).entropy()
-        log_det: Any = self.prior.log_det()
+        normal: torch.Tensor = Normal(self._like.new_zeros(()), self._like.new_ones(())).entropy()
+        log_det: torch.Tensor = self.prior.log_det()
         return (0.5 * log_det + self.event_shape[0] * normal).expand(self._batch_shape)
 
     def marginal(self, views: list[int | str]) -> JointNormal:
@@ -296,9 +296,10 @@ def _size(name: str, shape: Any) -> torch.Size:
 def _together(*shapes: torch.Size) -> torch.Size | None:
     """The shape that these broadcast to, or None."""
     try:
-        return torch.broadcast_shapes(*shapes)
+        together: torch.Size = torch.broadcast_shapes(*shapes)
     except RuntimeError:
         return None
+    return together
 
 
 def _diagonal(loc: torch.Tensor, scale: torch.Tensor, p: JointNormal) -> torch.Tensor:
@@ -306,12 +307,12 @@ def _diagonal(loc: torch.Tensor, scale: torch.Tensor, p: JointNormal) -> torch.T
     p._check("q.loc", loc)
     rows = p._check_rows("q.loc", loc.shape[:-1])
     means, stds = (p.split(x.reshape(-1, x.shape[-1])) for x in (loc, scale))
-    found: Any = jc.kl_divergence(p.prior, means, std=stds)
+    found: torch.Tensor = jc.kl_divergence(p.prior, means, std=stds)
     return found.reshape(loc.shape[:-1]).expand(rows)
 
 
 @register_kl(Independent, JointNormal)
-def _of_independent(q: Independent, p: JointNormal) -> torch.Tensor:
+def _of_independent(q: Independent[Any], p: JointNormal) -> torch.Tensor:
     base = q.base_dist
     if not isinstance(base, Normal) or q.event_shape != p.event_shape:
         raise NotImplementedError(f"expected Independent(Normal, 1) with event shape {tuple(p.event_shape)}, found {q}")
@@ -327,6 +328,7 @@ def _of_normal(q: Normal, p: JointNormal) -> torch.Tensor:
 def _of_full(q: MultivariateNormal, p: JointNormal) -> torch.Tensor:
     p._check("q.loc", q.loc)
     rows = p._check_rows("q.loc", q.batch_shape)
-    L, entropy = q.scale_tril, q.entropy()
+    L: torch.Tensor = q.scale_tril
+    entropy: torch.Tensor = q.entropy()
     quadratic = p._log_density(torch.zeros_like(q.loc)).unsqueeze(-1) - p._log_density(L.mT)
     return (quadratic.sum(-1) - p._log_density(q.loc) - entropy).expand(rows)

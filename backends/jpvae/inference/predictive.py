@@ -52,7 +52,8 @@ class Predictive(NamedTuple):
     def factors(self, normals: np.ndarray) -> np.ndarray:
         """w (...) from standard normals (..., SQUARES)."""
         nu = int(self.degrees_of_freedom)
-        return np.sqrt((nu - 2.0) / np.sum(normals[..., :nu] ** 2, axis=-1))
+        factors: np.ndarray = np.sqrt((nu - 2.0) / np.sum(normals[..., :nu] ** 2, axis=-1))
+        return factors
 
 
 def plausible(part: str, value: np.ndarray) -> bool:

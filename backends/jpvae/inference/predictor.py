@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import jpvae_core as jc
+from jpvae_core._array_api import of_kind
 
 from ..engines import Array, Engine
 from ..model.model import Model
@@ -152,12 +153,12 @@ class Predictor:
 
     def decoded_mean(self, view: int, z: Array, x: Array | None = None) -> Array:
         """E[x_i | z_i] in the target's units; x: a block's targets, whose rows' size factors then count."""
-        return self.model.likelihoods[view].mean(self.xp, self.engine.decode(self.p, view, z), x)
+        return of_kind(z, self.model.likelihoods[view].mean(self.xp, self.engine.decode(self.p, view, z), x))
 
     def log_prob_entries(self, view: int, z: Array, x: Array) -> Array:
         """log p(x | z) of every entry, (..., R, c)."""
         outputs = self.engine.decode(self.p, view, z)
-        return self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view])
+        return of_kind(z, self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view]))
 
     def decoded_draws(
         self,
@@ -204,7 +205,7 @@ class Predictor:
         made = b * z
         if fresh is not None:
             made = made + (1.0 - b * b) ** 0.5 * self.engine.asarray(fresh.normal(*z.shape[::2]))
-        return self.xp.where(observed[:, view, None], z, made)
+        return of_kind(z, self.xp.where(observed[:, view, None], z, made))
 
     def with_tails(self, view: int, drawn: np.ndarray, centre: np.ndarray, scales: RowNoise) -> np.ndarray:
         """Draws of x_i (s, R, c), scaled around ``centre``: (r, c) or (s, r, c), of the r real rows."""
@@ -335,4 +336,4 @@ def joined(parts: Sequence[Evidence]) -> Evidence:
 def log_mean_exp(xp: Any, values: Array) -> Array:
     """log of the mean of exp(values) over the first axis, without overflow."""
     top = xp.max(values, axis=0)
-    return top + xp.log(xp.mean(xp.exp(values - top), axis=0))
+    return of_kind(values, top + xp.log(xp.mean(xp.exp(values - top), axis=0)))

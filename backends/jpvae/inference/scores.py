@@ -146,7 +146,8 @@ class Scores:
         """
         n_draws = draws_of(n_draws)
         data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed)
-        return predictor.log_evidence(scaled, data.observed, n_draws).effective_draws
+        worth: np.ndarray = predictor.log_evidence(scaled, data.observed, n_draws).effective_draws
+        return worth
 
     @with_its_threads
     def score_conditional(

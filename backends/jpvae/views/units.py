@@ -81,7 +81,8 @@ class Units:
         per_column = self.likelihood.log_units(self.scale)
         if not per_column.any():
             return np.zeros(len(observed))
-        return ~np.isnan(self.known(values, observed)) @ per_column
+        nats: np.ndarray = ~np.isnan(self.known(values, observed)) @ per_column
+        return nats
 
     def _held(self, made: np.ndarray, values: np.ndarray, dtype: str, called: Sequence[Any]) -> np.ndarray:
         with np.errstate(over="ignore"):
@@ -154,7 +155,8 @@ class LogUnits:
     the data's."""
 
     def __init__(self, units: Sequence[Units]) -> None:
-        self._units, self._found = units, np.empty((len(units), 0))
+        self._units = units
+        self._found: np.ndarray = np.empty((len(units), 0))
 
     def begin(self, rows: int) -> None:
         """Of so many rows."""
@@ -166,12 +168,14 @@ class LogUnits:
 
     def of(self, view: int) -> np.ndarray:
         """(N,) nats, 0 where the view is missing."""
-        return self._found[view]
+        nats: np.ndarray = self._found[view]
+        return nats
 
     @property
     def total(self) -> np.ndarray:
         """(N,): of all views."""
-        return self._found.sum(axis=0)
+        nats: np.ndarray = self._found.sum(axis=0)
+        return nats
 
 
 class KnownLevels:
