@@ -21,6 +21,7 @@ from .inference.blocks import Remembered
 from .inference.calibration import calibrated
 from .inference.latent_report import diagnose, places
 from .inference.predictor import Predictor
+from .inference.regression import training_moments
 from .planning import with_networks
 from .processes import share
 from .training.batches import Batches
@@ -166,7 +167,7 @@ class Course:
         looked_at = places(len(observed))  # both reports read these rows, which are read once
         views = [Remembered(view, looked_at) if isinstance(view, Scaled) else view for view in self.batches.views]
         if observed.all(axis=1).sum() > sum(self.model.latent_dims):  # fewer rows have a singular covariance
-            found = predictor.training_moments(views, observed)
+            found = training_moments(predictor, views, observed)
             moments = (found.mean, found.covariance)
         fitted = replace(
             self.start,

@@ -29,8 +29,9 @@ import numpy as np
 
 from ..streams import Stream, generator
 from .blocks import Rows
+from .importance import log_mean_exp
 from .predictive import DEGREES, Predictive, Sums, log_density, slopes, sums
-from .predictor import ENTRIES, Predictor, log_mean_exp
+from .predictor import ENTRIES, Predictor
 
 LEVEL, DRAWS = 0.95, 79  # ranks 2 to 78 of 79 draws and the truth enclose 95 %
 TAU = 0.5
