@@ -113,12 +113,6 @@ class Check:
             self._visit(i, rows, read, there)
         return read, possible
 
-    def known(self, i: int, rows: slice, possible: np.ndarray) -> np.ndarray:
-        """A block's values as ``Views.known`` has them."""
-        observed, spared = self.data.observed[rows, i], self.data.spared
-        there = observed if spared is None else observed | spared[rows, i]
-        return known_rows(possible, there, self.data.dtype(i), np.nan)
-
     def end_of(self, i: int) -> None:
         """After the last block of a view: what is said of all of it."""
         if self.data.tables[i] is None:
@@ -165,7 +159,7 @@ def checked(opened: Opened, *, copies: Copies | None = None, **how: Any) -> View
             for rows in blocks(len(check.data.observed)) if table is not None or copies is not None else ():
                 _, possible = check.block(i, rows)
                 if copies is not None:
-                    copies.write(i, rows, check.known(i, rows, possible))
+                    copies.write(i, rows, check.data.known(i, rows, possible))
             check.end_of(i)
         check.end()
     except BaseException:

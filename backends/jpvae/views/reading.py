@@ -94,17 +94,19 @@ class Views:
     def complain(self) -> None:
         """Called where a value is refused that was read: raise what else is to be said first. Nothing, of checked views."""
 
-    def known(self, view: int, rows: slice) -> np.ndarray:
-        """The same, NaN where nothing was observed: what a result may not change."""
-        table, there, dtype = self.tables[view], self.observed[rows, view], self.dtype(view)
+    def known(self, view: int, rows: slice, possible: np.ndarray | None = None) -> np.ndarray:
+        """The same, NaN where nothing was observed: what a result may not change. possible: the rows as they are in the table,
+        NaN where they are impossible, for who has them already."""
+        there = self.observed[rows, view] if self.spared is None else self.observed[rows, view] | self.spared[rows, view]
+        values = self._possible(view, rows, there) if possible is None else possible
+        return known_rows(values, there, self.dtype(view), np.nan)
+
+    def _possible(self, view: int, rows: slice, there: np.ndarray) -> np.ndarray:
+        table = self.tables[view]
         if table is None:
-            return np.full((len(there), self.features[view]), np.nan, dtype)
+            return np.zeros((len(there), self.features[view]))
         values = rows_of(table, rows)
-        if self.spared is not None:
-            there = there | self.spared[rows, view]
-        if self.leaving_out is not None:
-            values = np.where(self.leaving_out[view].find(values, there), np.nan, values)
-        return known_rows(values, there, dtype, np.nan)
+        return values if self.leaving_out is None else np.where(self.leaving_out[view].find(values, there), np.nan, values)
 
     def give_back(self, results: Sequence[np.ndarray], kind: str = "decoded") -> Any:
         """Results per view, (N, p_i) or draws (S, N, p_i), in the container of the views (see returning.give_back)."""
