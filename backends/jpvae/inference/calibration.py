@@ -23,6 +23,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -75,11 +76,15 @@ class _Hidden:
         self.normal = _places(self.family.normal_noise(self.features))
         self.other = np.setdiff1d(_places(self.columns), self.normal)
 
+    @cached_property
+    def predicted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """``predictions``, uncorrected."""
+        return self.predictions()
+
     def sums(self) -> Sums:
         """Of columns with normal noise (predictive.py)."""
         if not self.normal.size:
             return np.zeros(0), np.zeros(0)
-        self.predicted = self.predictions()
         mean, _, truth, known = self.predicted
         return sums(mean, truth, known)
 

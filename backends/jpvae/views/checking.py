@@ -89,7 +89,7 @@ class Check:
         """Check some rows of a view: its values as ``Views.read`` has them, and as they are in the table, NaN where they are
         impossible."""
         data, table, name = self.data, self.data.tables[i], self.data.names[i]
-        observed, spared, titles = data.observed, data.spared, frames.row_titles(data.index, rows)
+        observed, spared, titles = data.observed, data.spared, data.titles(rows)
         if table is None:
             return (nothing := Views.read(data, i, rows)), nothing
         possible = values = rows_of(table, rows)
@@ -125,9 +125,9 @@ class Check:
 
     def end(self) -> None:
         """After the last block of the last view."""
-        observed, spared, index = self.data.observed, self.data.spared, self.data.index
+        observed, spared = self.data.observed, self.data.spared
         empty = np.flatnonzero(~observed.any(axis=1))
-        called = frames.row_titles(index, slice(0, len(observed)))[int(empty[0])] if empty.size else None
+        called = self.data.titles(slice(None))[int(empty[0])] if empty.size else None
         if empty.size and spared is not None and spared[empty[0]].any():
             raise ViewError(
                 f"row {called} has impossible values in every view that it has, and nothing is left to impute them from; "

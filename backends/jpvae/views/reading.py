@@ -13,7 +13,7 @@ import numpy as np
 
 from . import returning
 from .columns import Columns
-from .dataframes import Table
+from .dataframes import Table, row_titles
 from .impossible import UNSEEN, Impossible
 from .memory_map import let_go
 from .opening import Opened
@@ -77,9 +77,7 @@ class Views:
 
     def titles(self, rows: slice | np.ndarray) -> Sequence[Any]:
         """What the person calls these rows."""
-        places: Any = range(*rows.indices(len(self.observed))) if isinstance(rows, slice) else rows
-        called: Sequence[Any] = places if self.index is None else self.index[rows]
-        return called
+        return row_titles(self.index, rows, len(self.observed))
 
     def read(self, view: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Rows of a view in the data's units, (R, c_i), zeros where missing; may share memory with the table."""

@@ -18,7 +18,7 @@ from ..errors import ViewError
 from ..model.likelihoods import Likelihood
 from .columns import Columns
 from .memory_map import is_mapped
-from .reading import Views
+from .reading import Views, known_rows
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ class Units:
 
     def known(self, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Rows of the table (R, p) -> model columns (R, c) in the data's units, NaN where not observed (R,)."""
-        there = observed[:, None]
-        return self.columns.encode(values if observed.all() else np.where(there, values, values.dtype.type(np.nan)))
+        return self.columns.encode(known_rows(values, observed, values.dtype, np.nan))
 
     def prepare(self, values: np.ndarray, observed: np.ndarray, dtype: str, called: Sequence[Any]) -> Prepared:
         """Rows of the table (R, p), which are ``called`` so, in ``dtype``. Raises ViewError naming the first value that
