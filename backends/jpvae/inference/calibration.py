@@ -156,7 +156,7 @@ class _Hidden:
                 moved = {name: x + float(shift) for name, x in own.items()}
                 density = log_mean_exp(xp, self.family.log_prob(xp, outputs, targets, moved))
                 total[k] += self.predictor.engine.numpy(density).astype(np.float64).sum(axis=0)
-        total = np.where(np.isfinite(total), total, -np.inf)  # a shift under which a family's numbers overflow is none
+        total = np.where(np.isfinite(total), total, -np.inf)  # a shift under which a family's numbers overflow is never taken
         shifts = np.zeros(self.features)
         if total[:, self.other].any():  # else no cell is there of the columns that learn something: all shifts are as good
             shifts[self.other] = _near(total[:, self.other])[0]

@@ -152,6 +152,6 @@ def resampling_of(proposals: Proposals, method: str = "predictive") -> Resamplin
 
 
 def warn(resampling: Resampling | None) -> None:
-    """As it warns itself, where there is one."""
+    """``Resampling.warn``, where there is resampling."""
     if resampling is not None:
         resampling.warn()

@@ -114,7 +114,7 @@ class Check:
         return read, possible
 
     def end_of(self, i: int) -> None:
-        """After the last block of a view: what is said of all of it."""
+        """After the last block of a view: warnings and complaints about all of it."""
         if self.data.tables[i] is None:
             return
         cells, name, columns = self._entries == "marginalise", self.data.names[i], self.data.columns[i]

@@ -2,7 +2,7 @@
 
 By default the first is an error, which names it. Under impossible="missing" such a cell is left out and imputed, as an empty
 one is; where cells cannot be left out (entries="error"), the row's view is, and its other cells are given back as they are.
-One warning per view tells how many there were.
+One warning per view counts them.
 """
 
 from __future__ import annotations

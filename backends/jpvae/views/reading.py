@@ -24,7 +24,7 @@ Visit = Callable[[int, slice, np.ndarray, np.ndarray], None]  # of a view, its r
 
 
 class Visitor(Protocol):
-    """A visit that is told first how many rows there are."""
+    """A visit that begins with the number of rows."""
 
     def begin(self, rows: int) -> None:
         """Before the first block."""
@@ -90,7 +90,7 @@ class Views:
         return known_rows(values, observed, dtype, 0.0)
 
     def complain(self) -> None:
-        """Called where a value is refused that was read: raise what else is to be said first. Nothing, of checked views."""
+        """Called where a value is refused that was read: raise an earlier complaint, if any. Checked views have none."""
 
     def known(self, view: int, rows: slice, possible: np.ndarray | None = None) -> np.ndarray:
         """The same, NaN where nothing was observed: what a result may not change. possible: the rows as they are in the table,
