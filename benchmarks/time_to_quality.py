@@ -124,7 +124,8 @@ def run_engine(backend: str, clock: Clock) -> None:
     from jpvae import JPVAE
     from jpvae.engines import engine
     from jpvae.experiments.data import halves, mnist
-    from jpvae.inference.predictor import Predictor, log_mean_exp
+    from jpvae.inference.importance import log_mean_exp
+    from jpvae.inference.predictor import Predictor
     from jpvae.options import Options
     from jpvae.planning import model_of, plan_of
     from jpvae.training.batches import Batches

@@ -21,6 +21,7 @@ from .inference.blocks import Remembered
 from .inference.calibration import calibrated
 from .inference.latent_report import diagnose, places
 from .inference.predictor import Predictor
+from .inference.regression import training_moments
 from .planning import with_networks
 from .processes import share
 from .training.batches import Batches
@@ -45,8 +46,8 @@ class File(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A fit before its first step: the model, the views as they were read, the plan, the file and the listeners; and the views'
-    fingerprint where there is a file, or several processes."""
+    """A fit before its first step: the model, the views as they were read, the plan, the file and the listeners; the views'
+    fingerprint where there is a file, or several processes; and whether its end is reported on, which reads rows once more."""
 
     start: Fitted
     data: Views
@@ -54,6 +55,7 @@ class Begun(NamedTuple):
     file: File | None
     listeners: Sequence[Callback]
     fingerprint: str | None = None
+    reported: bool = True
 
 
 class Course:
@@ -64,7 +66,7 @@ class Course:
     """
 
     def __init__(self, backend: Engine, begun: Begun) -> None:
-        start, data, plan, self.file, self.listeners, self.fingerprint = begun
+        start, data, plan, self.file, self.listeners, self.fingerprint, self.reported = begun
         self.backend, self.model, self.data, self.plan = backend, start.model, data, plan
         views = [Scaled(data, i, units, start.options.dtype) for i, units in enumerate(start.units)]
         self.rank, ranks = share()
@@ -166,22 +168,20 @@ class Course:
             **{name: self.backend.asarray(x) for name, x in chosen.items()},
         }
         predictor = Predictor(self.backend, self.model, native, self.start.seed)
+        so_far = replace(self.start, parameters={**parameters, **chosen}, steps=self.done, history=tuple(self.record.history))
+        fitted = self._reported(so_far, predictor) if self.reported else so_far
+        self._write(fitted, self.done, parameters, optimizer)
+        return fitted, predictor
+
+    def _reported(self, fitted: Fitted, predictor: Predictor) -> Fitted:
+        """With the moments of the training latents, and the report."""
         observed, moments = self.data.observed, None
         looked_at = places(len(observed))  # both reports read these rows, which are read once
         views = [Remembered(view, looked_at) if isinstance(view, Scaled) else view for view in self.batches.views]
         if observed.all(axis=1).sum() > sum(self.model.latent_dims):  # fewer rows have a singular covariance
-            found = predictor.training_moments(views, observed)
+            found = training_moments(predictor, views, observed)
             moments = (found.mean, found.covariance)
-        fitted = replace(
-            self.start,
-            parameters={**parameters, **chosen},
-            steps=self.done,
-            history=tuple(self.record.history),
-            moments=moments,
-            report=diagnose(predictor, views, observed, self.data.names),
-        )
-        self._write(fitted, self.done, parameters, optimizer)
-        return fitted, predictor
+        return replace(fitted, moments=moments, report=diagnose(predictor, views, observed, self.data.names))
 
 
 def _together(backend: Engine, start: Fitted, fingerprint: str | None) -> Callable[[bool], bool]:

@@ -120,13 +120,13 @@ def run(begun: Begun) -> tuple[Fitted, Predictor]:
 
 
 def _member(begun: Begun, k: int) -> Begun:
-    """The training of an ensemble's k-th model; only the first one's is listened to."""
+    """The training of an ensemble's k-th model; only the first one's is listened to and reported on."""
     if k == 0:
         return begun
     seed, file = member_seed(begun.start.seed, k), begun.file
     beside = None if file is None else File(f"{os.fspath(file.path)}.member-{k}", file.every)
     start, plan = replace(begun.start, seed=seed), replace(begun.plan, seed=seed)
-    return begun._replace(start=start, plan=plan, file=beside, listeners=())
+    return begun._replace(start=start, plan=plan, file=beside, listeners=(), reported=False)
 
 
 def run_together(every: Sequence[Begun]) -> list[tuple[Fitted, Predictor]]:

@@ -42,6 +42,7 @@ class Predicting(Reading, Imputations, Probabilities, Generation, Scores, ModelF
     n_iter_: int
     history_: list[dict[str, Any]]
     moments_: tuple[np.ndarray, np.ndarray] | None
+    _predictor: Predictor
     report_: Any  # a LatentReport, None before the end of a training
 
     def __init__(self, **options: Any) -> None:

@@ -98,7 +98,7 @@ class Reading:
 
         def visit_and_scale(view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
             visit(view, rows, values, observed)
-            units[view].prepare(values, observed, dtype, row_titles(opened.index, rows))
+            units[view].prepare(values, observed, dtype, row_titles(opened.index, rows, len(opened.observed)))
 
         missing = self.missing if missing is None else missing
         entries = fitted.model.entries  # the fit's: the option may have been set to another since

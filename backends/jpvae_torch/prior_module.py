@@ -22,10 +22,9 @@ import torch
 import jpvae_core as jc
 from jpvae.errors import ConfigError
 from jpvae.model.priors import prior_of
-from jpvae.option_values import KINDS, flag, is_number, seed_of
-from jpvae_core._door import check_prior
-from jpvae_core.loadings import Loadings
-from jpvae_core.pair import Pair
+from jpvae.option_values import KINDS, is_number, seed_of
+
+from .given_prior import start_of
 
 _START = 0.01  # skew entries start uniform below it: near the identity, where rotations move freely, and at no symmetric point
 
@@ -156,45 +155,13 @@ class JointPriorModule(torch.nn.Module):
         >>> bool(torch.allclose(module().cross_covariance(1, 0), C, atol=1e-6))
         True
         """
-        check_prior(prior)
-        learn_alpha = flag("learn_alpha", learn_alpha)
-        if prior.log_det().ndim > 0:
-            raise jc.ShapeError("prior is a stack of priors; expected one, no leading axes: a module for each")
-        coupling: Any = prior.coupling
-        like: Any = torch.zeros((), dtype=torch.float64) if not prior.arrays else prior.arrays[0]
-        if not isinstance(like, torch.Tensor):
-            raise jc.LibraryError(f"prior has arrays of {type(like).__name__}; expected torch.Tensor: prior.to(torch.zeros(1))")
-        options: dict[str, Any] = {"device": like.device, "dtype": like.dtype}
-        logits: Any = None
-        frames: list[Any] = list(prior.frames)
-        one_correlation = isinstance(coupling, Pair) and None in frames  # C = alpha R, or alpha R^T of the views in turn
-        if learn_alpha and not one_correlation:
-            raise ConfigError("learn_alpha is True, and the prior has no alpha: its correlations are learned; expected False")
-        if one_correlation:
-            frames = [frames[1] if frames[0] is None else frames[0].mT]
-            value = float(coupling.bounded.value.detach()[..., 0])
-            if not abs(value) <= 1.0:  # a learned one may round to 1
-                raise ConfigError(f"prior has alpha={value:g}; expected a number between -1 and 1")
-            alpha = 0.0 if learn_alpha else _number(coupling.bounded)  # a learned one is put below, without rounding to 1
-            options |= {"prior": "orthogonal", "alpha": alpha, "learn_alpha": learn_alpha}
-        elif isinstance(coupling, Pair):
-            bounded: Any = coupling.bounded
-            frames, logits = frames[::-1], _tanh_logits(bounded)
-            options |= {"prior": "svd", "bound": "tanh", "rank": coupling.rank}
-        elif isinstance(coupling, Loadings):
-            logits = coupling.logits
-            options |= {"prior": "canonical", "rank": coupling.rank}
-        else:
-            options["prior"] = "independent"
+        start = start_of(prior, learn_alpha)
         dims: Any = prior.dims if prior.names is None else dict(zip(prior.names, prior.dims, strict=True))
-        module = cls(dims, **options)
-        if logits is not None:
-            module._put("prior.logits", logits)
-        elif learn_alpha:
-            module._put("prior.alpha", _tanh_logits(coupling.bounded))
-        for (name, n), frame in zip(module.options.skew_sizes().items(), frames, strict=False):
-            Q: Any = torch.eye(n, dtype=like.dtype, device=like.device)[:, : coupling.rank] if frame is None else frame
-            entries, signs = jc.inverse_frame(Q)
+        module = cls(dims, **start.options)
+        for name, value in start.correlations.items():
+            module._put(name, value)
+        for name, frame in zip(module.options.skew_sizes(), start.frames, strict=False):  # independent views have none
+            entries, signs = jc.inverse_frame(frame)
             module._put(name, entries)
             module._put(f"{name}.signs", signs)
         return module
@@ -317,17 +284,6 @@ class JointPriorModule(torch.nn.Module):
         str
         """
         return f"{self.options.name!r}, dims={self.options.dims}, rank={self.options.directions}"
-
-
-def _tanh_logits(s: jc.Bounded[torch.Tensor]) -> torch.Tensor:
-    """2 arctanh(s), from the ratios that keep its digits near +-1: s/(1-s) = expm1(t)/2 and -s/(1+s) = expm1(-t)/2."""
-    return torch.where(s.value >= 0.0, torch.log1p(2.0 * s.over_minus), -torch.log1p(2.0 * s.over_plus))
-
-
-def _number(s: jc.Bounded[torch.Tensor]) -> float:
-    """One correlation in double precision, from the ratio that keeps its digits: s = m/(1+m) = -p/(1+p)."""
-    m, p = float(s.over_minus.detach()[..., 0]), float(s.over_plus.detach()[..., 0])
-    return m / (1.0 + m) if m >= 0.0 else -p / (1.0 + p)
 
 
 def _read(state: Any) -> dict[str, Any]:

@@ -54,7 +54,7 @@ found = eqx.filter_jit(Raw.halves)(raw)  # a module with a prior goes out of a c
 arrays, rest = eqx.partition(found, eqx.is_array)
 assert eqx.combine(arrays, rest).prior == found.prior
 slope = eqx.filter_jit(eqx.filter_grad(Halves.__call__))(found, scores)  # the gradient is a module of the same fields
-assert jax.tree.structure(slope.prior) == jax.tree.structure(found.prior)
+assert jax.tree.structure(slope.prior) == jax.tree.structure(found.prior)  # type: ignore[operator]  # JAX's stubs lack it
 
 exact = np.linalg.svd(np.asarray(scores[1]).T @ np.asarray(scores[0]) / len(halves[0]), compute_uv=False)
 learned = np.sort(np.abs(np.tanh(np.asarray(raw.logits) / 2)))[::-1]

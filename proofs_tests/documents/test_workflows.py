@@ -67,5 +67,14 @@ def test_what_a_job_names_exists(job):
     assert set(expressions) <= set(matrix(JOBS[job]))
 
 
+def test_a_cache_has_a_path_that_it_takes():
+    """actions/cache saves nothing of a path with ".." in it, and only warns."""
+    environment = FILES["tests.yml"]["env"]
+    steps = [step for job in JOBS.values() for step in job["steps"] if step.get("uses", "").startswith("actions/cache@")]
+    paths = [re.sub(r"\$\{\{ env\.(\w+) \}\}", lambda name: environment[name[1]], step["with"]["path"]) for step in steps]
+    assert paths
+    assert not any(".." in path.split("/") for path in paths)
+
+
 def test_a_workflow_may_read_and_no_more_by_default():
     assert all(workflow["permissions"] == {"contents": "read"} for workflow in FILES.values())

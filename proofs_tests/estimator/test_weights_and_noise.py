@@ -8,9 +8,8 @@ from scipy import special, stats
 
 from jpvae.errors import ConfigError, JPVAEWarning
 from jpvae.inference.filling import DrawStatistics
-from jpvae.inference.importance import Resampling, Weights, resample, resampling_of, warn
+from jpvae.inference.importance import Resampling, Weights, log_mean_exp, resample, resampling_of, warn
 from jpvae.inference.noise import Occurrences, RowNoise
-from jpvae.inference.predictor import log_mean_exp
 from jpvae.streams import Stream
 
 KEYS = np.array([5, 2**63 + 1, 7], np.uint64)

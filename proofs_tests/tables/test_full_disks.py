@@ -25,7 +25,9 @@ def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-FULL = [(pd.DataFrame, "to_csv", half), (os, "fsync", full), (os, "replace", full), (os, "posix_fallocate", full)]
+FULL = [(pd.DataFrame, "to_csv", half), (os, "fsync", full), (os, "replace", full)]
+if hasattr(os, "posix_fallocate"):  # Linux has it
+    FULL.append((os, "posix_fallocate", full))
 
 
 @pytest.mark.parametrize(("where", "what", "how"), FULL, ids=[what for _, what, _ in FULL])
@@ -36,7 +38,7 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path, monkeypatch, where, what,
             new_array(folder / "b.npy", np.dtype(float), (10, 2))
 
     monkeypatch.setattr(where, what, how)
-    with pytest.raises(OSError, match=r"No space left on device; nothing was written: '.*/filled'") as found:
+    with pytest.raises(OSError, match=r"No space left on device; nothing was written: '.*filled'") as found:
         work()
     assert found.value.errno == errno.ENOSPC
     assert os.listdir(tmp_path) == []
@@ -66,6 +68,7 @@ for ending in sys.argv[2:]:
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not limit the size of files")
 def test_a_disk_that_is_really_full(tmp_path):
     """The kernel refuses to let a file grow beyond 20,000 bytes, whichever library writes it."""
     endings, out = [*ENDINGS, ".npz", ".npy"], tmp_path / "filled"

@@ -21,7 +21,9 @@ import jpvae_core as jc
 
 from ..estimator import JPVAE
 from ..inference.blocks import Block
-from ..inference.predictor import Predictor, log_mean_exp
+from ..inference.importance import log_mean_exp
+from ..inference.predictor import Predictor
+from ..inference.regression import regressed_latents, training_moments
 from ..views.reading import BLOCK
 
 
@@ -44,7 +46,7 @@ def measure(model: JPVAE, views: list[np.ndarray], draws: int = 64) -> dict[str,
             sums["reconstruction_alone"][j] += _loss(predictor, block, j, alone[j])
             plug_in = jc.conditional_mean(predictor.prior, list(block.means), seen)[j]
             sums["plug_in"][j] += _loss(predictor, block, j, plug_in)
-            regressed = predictor.regressed_latents(block, *moments, observed=seen)[j]
+            regressed = regressed_latents(predictor, block, *moments, observed=seen)[j]
             sums["plug_in_training"][j] += _loss(predictor, block, j, regressed)
             drawn = predictor.draw_latents(block, rng, draws, observed=seen)[j]
             entries = predictor.log_prob_entries(j, drawn, block.views[j])
@@ -124,7 +126,7 @@ def latent_report(model: JPVAE, views: list[np.ndarray]) -> dict[str, Any]:
     """Active units (variance of the posterior mean over the rows above 0.01; count and per cent) and the Frobenius norm of
     the cross-correlation of sampled latents. Give it the training rows, as the paper does."""
     predictor, observed = model.predictor(), np.ones((len(views[0]), 2), dtype=bool)
-    means, samples = jc.Moments(), predictor.training_moments(views, observed)
+    means, samples = jc.Moments(), training_moments(predictor, views, observed)
     for block in predictor.blocks(views, observed):
         means.update(_side_by_side(predictor, block, block.means))
     active = int((np.diag(means.covariance) > 0.01).sum())

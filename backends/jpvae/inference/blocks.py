@@ -68,4 +68,4 @@ class Block:
     @property
     def size(self) -> int:
         """How many rows are real."""
-        return self.rows.stop - self.rows.start
+        return int(self.rows.stop - self.rows.start)

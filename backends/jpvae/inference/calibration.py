@@ -23,14 +23,16 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..streams import Stream, generator
 from .blocks import Rows
+from .importance import log_mean_exp
 from .predictive import DEGREES, Predictive, Sums, log_density, slopes, sums
-from .predictor import ENTRIES, Predictor, log_mean_exp
+from .predictor import ENTRIES, Predictor
 
 LEVEL, DRAWS = 0.95, 79  # ranks 2 to 78 of 79 draws and the truth enclose 95 %
 TAU = 0.5
@@ -74,11 +76,15 @@ class _Hidden:
         self.normal = _places(self.family.normal_noise(self.features))
         self.other = np.setdiff1d(_places(self.columns), self.normal)
 
+    @cached_property
+    def predicted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """``predictions``, uncorrected."""
+        return self.predictions()
+
     def sums(self) -> Sums:
         """Of columns with normal noise (predictive.py)."""
         if not self.normal.size:
             return np.zeros(0), np.zeros(0)
-        self.predicted = self.predictions()
         mean, _, truth, known = self.predicted
         return sums(mean, truth, known)
 
@@ -150,7 +156,7 @@ class _Hidden:
                 moved = {name: x + float(shift) for name, x in own.items()}
                 density = log_mean_exp(xp, self.family.log_prob(xp, outputs, targets, moved))
                 total[k] += self.predictor.engine.numpy(density).astype(np.float64).sum(axis=0)
-        total = np.where(np.isfinite(total), total, -np.inf)  # a shift under which a family's numbers overflow is none
+        total = np.where(np.isfinite(total), total, -np.inf)  # a shift under which a family's numbers overflow is never taken
         shifts = np.zeros(self.features)
         if total[:, self.other].any():  # else no cell is there of the columns that learn something: all shifts are as good
             shifts[self.other] = _near(total[:, self.other])[0]

@@ -22,6 +22,7 @@ from ..views.units import Scaled, check_imputed, overflow_is_found
 from .blocks import Block, Rows
 from .importance import Resampling
 from .predictor import Predictor
+from .regression import regressed_latents
 
 
 class Seen(NamedTuple):
@@ -64,7 +65,7 @@ def plug_in(
         if moments is None:
             means = predictor.centres(block, list(holes))
         else:
-            latents = predictor.regressed_latents(block, *moments)
+            latents = regressed_latents(predictor, block, *moments)
             means = {j: predictor.engine.numpy(predictor.decoded_mean(j, latents[j], block.views[j])) for j in holes}
         for j, rows in holes.items():
             yield Filling(j, block.rows.start + rows, means[j][rows])

@@ -17,9 +17,12 @@ than 1.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+
+from jpvae_core._array_api import X, of_kind
 
 from ..errors import ConfigError, JPVAEWarning
 from ..option_values import at_least
@@ -38,6 +41,17 @@ class Evidence(NamedTuple):
     log_density: Floats
     error: Floats
     effective_draws: Floats
+
+
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """Of one block after the other."""
+    return Evidence(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def log_mean_exp(xp: Any, values: X) -> X:
+    """log of the mean of exp(values) over the first axis, without overflow."""
+    top = xp.max(values, axis=0)
+    return of_kind(values, top + xp.log(xp.mean(xp.exp(values - top), axis=0)))
 
 
 class Weights:
@@ -138,6 +152,6 @@ def resampling_of(proposals: Proposals, method: str = "predictive") -> Resamplin
 
 
 def warn(resampling: Resampling | None) -> None:
-    """As it warns itself, where there is one."""
+    """``Resampling.warn``, where there is resampling."""
     if resampling is not None:
         resampling.warn()

@@ -1,4 +1,4 @@
-"""What a fitted model says of itself, without data: sizes, training, and how its prior couples the views.
+"""What a fitted model shows without data: sizes, training, and how its prior couples the views.
 
 Singular values of C_ij = Q_i diag(c_ij) Q_j^T are |c_ij| exactly, because the frames are semi-orthogonal. The eigenvalues of
 Sigma are 1 (outside the frames) and those of each direction's M x M correlation matrix:
@@ -21,7 +21,7 @@ import jpvae_core as jc
 
 from ..model.model import Model
 
-NUMPY: Any = np  # as an array library: its stubs do not say that it is one
+NUMPY: Any = np  # as an array library, which its stubs do not declare
 
 
 def prior_of(model: Model, parameters: Mapping[str, np.ndarray]) -> jc.JointPrior:

@@ -1,11 +1,11 @@
 """Which latents a fitted model uses: active units, each latent's KL, posterior collapse, and what to do about it.
 
-No advice to take more latents or fewer: their number says nothing of the error on new rows, which an evaluation measures.
+No advice to take more latents or fewer: their number does not predict the error on new rows, which an evaluation measures.
 
     active:  Var_rows(E[z | x]) > 0.01          (Burda, Grosse and Salakhutdinov 2016, section 5.2)
     kl:      mean over rows of (mean^2 + var - 1 - log var)/2, nats, against N(0, 1), which is every latent's own prior
 
-A view none of whose latents is active has collapsed: its posterior says the same of every row.
+A view none of whose latents is active has collapsed: its posterior is the same for every row.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What held-out rows correct in the predictions of a missing view: how far these are trusted, and the tails of their errors.
 
 Slope. The regression of what is hidden on what was predicted has a slope b below 1 where a model knows its rows by heart (the
-calibration slope, Copas 1983). Latents of the missing view are then drawn as if the others told of it only b times as much,
+calibration slope, Copas 1983). Latents of the missing view are then drawn as if the others predicted it only b times as well,
 
     z' = b z + sqrt(1 - b^2) eps,    eps ~ N(0, I)        z ~ q(z | x_O): b = 1, as the model says; b = 0, the prior
 
@@ -52,7 +52,8 @@ class Predictive(NamedTuple):
     def factors(self, normals: np.ndarray) -> np.ndarray:
         """w (...) from standard normals (..., SQUARES)."""
         nu = int(self.degrees_of_freedom)
-        return np.sqrt((nu - 2.0) / np.sum(normals[..., :nu] ** 2, axis=-1))
+        factors: np.ndarray = np.sqrt((nu - 2.0) / np.sum(normals[..., :nu] ** 2, axis=-1))
+        return factors
 
 
 def plausible(part: str, value: np.ndarray) -> bool:

@@ -16,21 +16,20 @@ from typing import Any
 import numpy as np
 
 import jpvae_core as jc
+from jpvae_core._array_api import of_kind
 
 from ..engines import Array, Engine
 from ..model.model import Model
 from ..model.posterior import Posterior, posterior
 from ..option_values import member_seed
 from ..streams import Stream, generator
-from ..views.pieces import spread
 from ..views.reading import BLOCK, blocks
 from ..views.units import Prepared, prepared
-from .blocks import Block, Chosen, Rows
-from .importance import Evidence, Resampling, Weights
+from .blocks import Block, Rows
+from .importance import Evidence, Resampling, Weights, joined
 from .noise import Keys, Occurrences, RowNoise, content_keys, identity_keys
 from .predictive import HEAD, SQUARES, Predictive
 
-_MOST_ROWS = 2**17  # of whose latents the training moments are
 ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
 
 
@@ -128,23 +127,6 @@ class Predictor:
         """Plug-in latents: the posterior's means, of the missing views too, (R, n_i)."""
         return self.posterior(block).mean()
 
-    def regressed_latents(
-        self, block: Block, mean: np.ndarray, covariance: np.ndarray, observed: Array | None = None
-    ) -> tuple[Array, ...]:
-        """Plug-in latents by the paper's Eq. 12: given moments (of training latents) in place of the prior's."""
-        patterns = self.engine.numpy(block.observed if observed is None else observed)
-        latents = np.concatenate([self.engine.numpy(m) for m in block.means], axis=1).astype(np.float64)
-        ends = np.cumsum(self.model.latent_dims)
-        owner = np.repeat(np.arange(self.model.views), self.model.latent_dims)
-        for pattern in np.unique(patterns, axis=0):
-            rows = (patterns == pattern).all(axis=1)
-            columns = np.flatnonzero(pattern[owner])
-            if columns.size < owner.size:
-                # for every row of the block: a product's bits depend on its shape, and how many rows share a pattern varies
-                means, _ = jc.condition_gaussian(mean, covariance, columns.tolist(), latents[:, columns])
-                latents[np.ix_(rows, np.flatnonzero(~pattern[owner]))] = means[rows]
-        return tuple(self.engine.asarray(part) for part in np.split(latents, ends[:-1], axis=1))
-
     def draw_latents(self, block: Block, noise: RowNoise, draws: int, observed: Array | None = None) -> Sequence[Array]:
         """Draws of all latents given the observed views, (S, R, n_i)."""
         q = self.posterior(block, observed)
@@ -152,12 +134,12 @@ class Predictor:
 
     def decoded_mean(self, view: int, z: Array, x: Array | None = None) -> Array:
         """E[x_i | z_i] in the target's units; x: a block's targets, whose rows' size factors then count."""
-        return self.model.likelihoods[view].mean(self.xp, self.engine.decode(self.p, view, z), x)
+        return of_kind(z, self.model.likelihoods[view].mean(self.xp, self.engine.decode(self.p, view, z), x))
 
     def log_prob_entries(self, view: int, z: Array, x: Array) -> Array:
         """log p(x | z) of every entry, (..., R, c)."""
         outputs = self.engine.decode(self.p, view, z)
-        return self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view])
+        return of_kind(z, self.model.likelihoods[view].log_prob(self.xp, outputs, x, self.own[view]))
 
     def decoded_draws(
         self,
@@ -204,7 +186,7 @@ class Predictor:
         made = b * z
         if fresh is not None:
             made = made + (1.0 - b * b) ** 0.5 * self.engine.asarray(fresh.normal(*z.shape[::2]))
-        return self.xp.where(observed[:, view, None], z, made)
+        return of_kind(z, self.xp.where(observed[:, view, None], z, made))
 
     def with_tails(self, view: int, drawn: np.ndarray, centre: np.ndarray, scales: RowNoise) -> np.ndarray:
         """Draws of x_i (s, R, c), scaled around ``centre``: (r, c) or (s, r, c), of the r real rows."""
@@ -263,16 +245,6 @@ class Predictor:
         """How many draws of a block to decode at once: a function of the model's size alone, so results do not vary."""
         return max(1, ENTRIES // (BLOCK * features))
 
-    def training_moments(self, views: Sequence[Rows], observed: np.ndarray) -> jc.Moments:
-        """Moments of one posterior sample per row that has every view (the paper's estimate for Eq. 12); of very many rows, of
-        a part, evenly spread."""
-        moments = jc.Moments()
-        chosen = spread(np.asarray(observed.all(axis=1)), _MOST_ROWS)
-        for block in self.blocks([Chosen(v, chosen) for v in views], observed[chosen]):
-            z = self.draw_latents(block, self.noise(block), 1)
-            moments.update(np.concatenate([self.engine.numpy(part[0])[: block.size] for part in z], axis=1))
-        return moments
-
     def elbo(self, views: Sequence[Rows], observed: np.ndarray, draws: int = 1) -> np.ndarray:
         """Eq. 5 per row over its observed views, in nats of the targets' units, averaged over ``draws`` posterior samples."""
         result = np.zeros(len(observed))
@@ -325,14 +297,3 @@ class Predictor:
             log_p = xp.sum(self.log_prob_entries(j, z[j], block.views[j]), axis=-1)
             total += np.where(has[:, j], self.engine.numpy(log_p).astype(np.float64), 0.0)
         return z, total
-
-
-def joined(parts: Sequence[Evidence]) -> Evidence:
-    """Of one block after the other."""
-    return Evidence(*(np.concatenate(each) for each in zip(*parts, strict=True)))
-
-
-def log_mean_exp(xp: Any, values: Array) -> Array:
-    """log of the mean of exp(values) over the first axis, without overflow."""
-    top = xp.max(values, axis=0)
-    return top + xp.log(xp.mean(xp.exp(values - top), axis=0))

@@ -10,8 +10,10 @@ import numpy as np
 from ..errors import ViewError
 from ..fitted import Fitted
 from ..option_values import draws_of, flag
-from ..views.units import LogUnits
+from ..views.reading import Views
+from ..views.units import LogUnits, Scaled
 from .importance import warn_of_collapse
+from .predictor import Predictor
 from .threads import with_its_threads
 
 _LOOSE = "the score is a loose bound. Take more n_draws"
@@ -99,8 +101,7 @@ class Scores:
         (300,)
         """
         n_draws = draws_of(n_draws, least=2 if flag("return_error", return_error) else 1)
-        units = LogUnits(self._fitted.units)  # visited by the pass that checks, so that no row is read again
-        data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
+        data, scaled, predictor, units = self._read_for_scores(views, mask, missing)
         found = predictor.log_evidence(scaled, data.observed, n_draws)
         warn_of_collapse(found.effective_draws, n_draws, _LOOSE)
         scores = found.log_density - units.total
@@ -146,7 +147,8 @@ class Scores:
         """
         n_draws = draws_of(n_draws)
         data, scaled, predictor, _ = self._read(views, mask, missing, seed=seed)
-        return predictor.log_evidence(scaled, data.observed, n_draws).effective_draws
+        worth: np.ndarray = predictor.log_evidence(scaled, data.observed, n_draws).effective_draws
+        return worth
 
     @with_its_threads
     def score_conditional(
@@ -197,8 +199,7 @@ class Scores:
         True
         """
         n_draws = draws_of(n_draws, least=2 if flag("return_error", return_error) else 1)
-        units = LogUnits(self._fitted.units)  # visited by the pass that checks, so that no row is read again
-        data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
+        data, scaled, predictor, units = self._read_for_scores(views, mask, missing)
         j = data.names.index(target) if isinstance(target, str) and target in data.names else target
         if not isinstance(j, Integral) or isinstance(j, bool) or not 0 <= int(j) < len(data.names):
             raise ViewError(f"target is {target!r}; expected one of the views {list(data.names)} or its position")
@@ -238,7 +239,12 @@ class Scores:
         True
         """
         n_draws = draws_of(n_draws)
-        units = LogUnits(self._fitted.units)  # visited by the pass that checks, so that no row is read again
-        data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
+        data, scaled, predictor, units = self._read_for_scores(views, mask, missing)
         per_row = predictor.elbo(scaled, data.observed, n_draws)
         return float((per_row - units.total).mean())
+
+    def _read_for_scores(self, views: Any, mask: Any, missing: str | None) -> tuple[Views, list[Scaled], Predictor, LogUnits]:
+        """As ``_read``, and what each view's units are worth in nats, found by the pass that checks: no row is read again."""
+        units = LogUnits(self._fitted.units)
+        data, scaled, predictor, _ = self._read(views, mask, missing, also=units)
+        return data, scaled, predictor, units

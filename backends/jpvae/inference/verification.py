@@ -23,6 +23,7 @@ import numpy as np
 import jpvae_core as jc
 
 from ..errors import ConfigError, MissingDependency
+from .inspection import NUMPY
 
 BITS = 256  # of a ball's centre: entries are exact products of floats, three times 53 bits at most
 TIGHT = (
@@ -117,7 +118,6 @@ def _balls(flint: Any, x: Any) -> Any:
 
 def _sigma(flint: Any, prior: jc.JointPrior, frames: list[Any]) -> Any:
     """Sigma from the stored floats."""
-    xp: Any = np
     starts, size = np.cumsum([0, *prior.dims]), sum(prior.dims)
     sigma = flint.arb_mat(size, size)
     for k in range(size):
@@ -126,7 +126,7 @@ def _sigma(flint: Any, prior: jc.JointPrior, frames: list[Any]) -> Any:
         return sigma
     for j in range(len(prior.dims)):
         for i in range(j):
-            c = _balls(flint, np.diag(np.asarray(prior.coupling.correlation(xp, i, j))))
+            c = _balls(flint, np.diag(np.asarray(prior.coupling.correlation(NUMPY, i, j))))
             block = frames[i] * c * frames[j].transpose()
             for r in range(prior.dims[i]):
                 for s in range(prior.dims[j]):

@@ -101,7 +101,7 @@ def _terms(xp: Any, log_prob: X, sizes: Sequence[int], own: int, S: int) -> X:
     for size in sizes[own::S]:
         terms.append(_log_mean_exp(xp, xp.reshape(log_prob[at : at + S * size], (S, size))))
         at += S * size
-    return xp.concat(terms)
+    return of_kind(log_prob, xp.concat(terms))
 
 
 def _log_mean_exp(xp: Any, values: X) -> X:

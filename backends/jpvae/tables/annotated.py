@@ -74,7 +74,8 @@ def _unregistered() -> type[Exception]:
         from anndata._io.specs.registry import IORegistryError
     except ImportError:
         return ValueError
-    return IORegistryError
+    unregistered: type[Exception] = IORegistryError
+    return unregistered
 
 
 def _open(source: Source) -> Any:

@@ -44,7 +44,8 @@ def log_prob(p: Arrays, view: int, z: np.ndarray, x: np.ndarray, model: Any = No
     if model is None:
         return densities.log_prob("gaussian" if own else "bernoulli", own, out, x)
     x, bits = cells(model, view, x)
-    return bits * densities.log_prob(model.likelihood_names[view], own, out, x)
+    found: np.ndarray = bits * densities.log_prob(model.likelihood_names[view], own, out, x)
+    return found
 
 
 def cells(model: Any, view: int, x: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -64,7 +65,8 @@ def rotation(entries: np.ndarray, n: int) -> np.ndarray:
     A = np.zeros((n, n), dtype=entries.dtype)
     A[np.triu_indices(n, 1)] = entries
     A = A - A.T
-    return (np.eye(n) + A) @ np.linalg.inv(np.eye(n) - A)
+    Q: np.ndarray = (np.eye(n) + A) @ np.linalg.inv(np.eye(n) - A)
+    return Q
 
 
 def has_source(model: Any, p: Arrays) -> bool:
@@ -122,10 +124,10 @@ def root(S: np.ndarray) -> np.ndarray:
     """The symmetric square root R; of S + i E with a tiny E it is R + i X, where R X + X R = E."""
     values, vectors = np.linalg.eigh(S.real)
     roots = np.sqrt(np.maximum(values, 0.0))
-    R = (vectors * roots) @ vectors.T
-    if not np.iscomplexobj(S):
-        return R
-    return R + 1j * (vectors @ (vectors.T @ S.imag @ vectors / np.add.outer(roots, roots)) @ vectors.T)
+    R: np.ndarray = (vectors * roots) @ vectors.T
+    if np.iscomplexobj(S):
+        R = R + 1j * (vectors @ (vectors.T @ S.imag @ vectors / np.add.outer(roots, roots)) @ vectors.T)
+    return R
 
 
 def kl(mean_q: np.ndarray, cov_q: np.ndarray, mean_p: np.ndarray, cov_p: np.ndarray) -> Any:

@@ -41,24 +41,33 @@ def scale(spec: Any, own: Arrays, out: np.ndarray, size: np.ndarray, x: np.ndarr
 
 
 def _one(family: Any, own: Arrays, out: np.ndarray, x: np.ndarray) -> np.ndarray:
+    found: np.ndarray
     name, *sizes = family
     if name == "bernoulli":  # for moderate logits
         chance = 1.0 / (1.0 + np.exp(-out))
-        return x * np.log(chance) + (1.0 - x) * np.log(1.0 - chance)
-    if name == "gaussian":
+        found = x * np.log(chance) + (1.0 - x) * np.log(1.0 - chance)
+    elif name == "gaussian":
         var = np.exp(own["log_var"])
-        return -((x - out) ** 2) / (2.0 * var) - 0.5 * np.log(2.0 * np.pi * var)
-    if name == "student_t":  # four degrees of freedom: 3/8 (1 + r^2/4)^(-5/2)
+        found = -((x - out) ** 2) / (2.0 * var) - 0.5 * np.log(2.0 * np.pi * var)
+    elif name == "student_t":  # four degrees of freedom: 3/8 (1 + r^2/4)^(-5/2)
         r = (x - out) / np.exp(own["log_scale"])
-        return np.log(0.375) - own["log_scale"] - 2.5 * np.log(1.0 + r**2 / 4.0)
-    if name == "categorical":
+        found = np.log(0.375) - own["log_scale"] - 2.5 * np.log(1.0 + r**2 / 4.0)
+    elif name == "categorical":
         e = np.exp(out).reshape(*out.shape[:-1], -1, sizes[0])
-        return x * np.log(e / e.sum(axis=-1, keepdims=True)).reshape(out.shape)
-    x, mean = x[..., :-1], np.exp(30.0 * np.tanh(out / 30.0) + x[..., -1:])
+        found = x * np.log(e / e.sum(axis=-1, keepdims=True)).reshape(out.shape)
+    else:
+        found = _of_count(name, own, x[..., :-1], np.exp(30.0 * np.tanh(out / 30.0) + x[..., -1:]))
+    return found
+
+
+def _of_count(name: str, own: Arrays, x: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    found: np.ndarray
     if "poisson" in name:
-        return x * np.log(mean) - mean - _log_rise(np.ones(()), x)
-    r = np.exp(-own["log_dispersion"])
-    return _log_rise(r, x) - _log_rise(np.ones(()), x) + r * np.log(r / (r + mean)) + x * np.log(mean / (r + mean))
+        found = x * np.log(mean) - mean - _log_rise(np.ones(()), x)
+    else:
+        r = np.exp(-own["log_dispersion"])
+        found = _log_rise(r, x) - _log_rise(np.ones(()), x) + r * np.log(r / (r + mean)) + x * np.log(mean / (r + mean))
+    return found
 
 
 def _log_rise(z: np.ndarray, n: np.ndarray) -> np.ndarray:
@@ -67,25 +76,34 @@ def _log_rise(z: np.ndarray, n: np.ndarray) -> np.ndarray:
 
 
 def _scale(family: Any, own: Arrays, out: np.ndarray, size: np.ndarray, x: np.ndarray) -> np.ndarray:
+    found: np.ndarray
     name, *sizes = family
     if name == "bernoulli":
-        return 2.0 * size + 1.0
-    if name == "gaussian":
+        found = 2.0 * size + 1.0
+    elif name == "gaussian":
         log_var, apart = own["log_var"], np.abs(x - out)
-        return apart * (size + np.abs(x) + apart * (1.0 + np.abs(log_var))) * np.exp(-log_var) + np.abs(log_var) + 2.0
-    if name == "student_t":  # the pull on the mean is at most 5/4 per scale
+        found = apart * (size + np.abs(x) + apart * (1.0 + np.abs(log_var))) * np.exp(-log_var) + np.abs(log_var) + 2.0
+    elif name == "student_t":  # the pull on the mean is at most 5/4 per scale
         log_scale, apart = own["log_scale"], np.abs(x - out)
         moved = (size + np.abs(x) + apart * (1.0 + np.abs(log_scale))) * np.exp(-log_scale)
-        return 1.25 * moved + np.abs(log_scale) + 2.5 * np.log1p(moved**2) + 2.0
-    if name == "categorical":
+        found = 1.25 * moved + np.abs(log_scale) + 2.5 * np.log1p(moved**2) + 2.0
+    elif name == "categorical":
         largest = size.reshape(*out.shape[:-1], -1, sizes[0]).max(axis=-1, keepdims=True)
-        return np.abs(x) * np.broadcast_to(2.0 * largest + sizes[0], (*largest.shape[:-1], sizes[0])).reshape(out.shape) + 1.0
-    x, log_s = x[..., :-1], np.abs(x[..., -1:])
-    m = 30.0 * np.tanh(out / 30.0) + log_s
+        found = np.abs(x) * np.broadcast_to(2.0 * largest + sizes[0], (*largest.shape[:-1], sizes[0])).reshape(out.shape) + 1.0
+    else:
+        x, log_s = x[..., :-1], np.abs(x[..., -1:])
+        found = _scale_of_count(name, own, 30.0 * np.tanh(out / 30.0) + log_s, size + log_s, x)
+    return found
+
+
+def _scale_of_count(name: str, own: Arrays, m: np.ndarray, size: np.ndarray, x: np.ndarray) -> np.ndarray:
     # log Gamma(x + 1) and its like: Stirling's terms, with their arguments moved up by 8
     gamma = 4.0 * (x + 9.0) * np.log(x + 9.0) + 16.0
+    found: np.ndarray
     if "poisson" in name:
-        return (x + np.exp(m)) * (size + log_s + np.abs(m) + 2.0) + gamma
-    log_r = np.abs(own["log_dispersion"])
-    r = np.exp(-own["log_dispersion"])
-    return (x + r) * (size + log_s + np.abs(m) + 2.0 * log_r + 4.0) + gamma + 4.0 * (r + 9.0) * np.log(x + r + 9.0)
+        found = (x + np.exp(m)) * (size + np.abs(m) + 2.0) + gamma
+    else:
+        log_r = np.abs(own["log_dispersion"])
+        r = np.exp(-own["log_dispersion"])
+        found = (x + r) * (size + np.abs(m) + 2.0 * log_r + 4.0) + gamma + 4.0 * (r + 9.0) * np.log(x + r + 9.0)
+    return found

@@ -34,7 +34,8 @@ def prior_roundings(model: Any, p: Arrays) -> float:
     """
     if model.prior == "independent":
         return 4.0
-    return 16.0 * model.views**2 * max(model.latent_dims) ** 2 * frame_condition(p)
+    found: float = 16.0 * model.views**2 * max(model.latent_dims) ** 2 * frame_condition(p)
+    return found
 
 
 def prior_relative(model: Any, p: Arrays, eps: float) -> float:
@@ -43,7 +44,8 @@ def prior_relative(model: Any, p: Arrays, eps: float) -> float:
     cond <= M Lambda, since |Sigma| <= M, and |gain|^2 <= M Lambda, since G Sigma_oo G^T <= Sigma_hh.
     """
     solves = 3 * sum(model.latent_dims) ** 2 * (model.views * stiffness(covariance(model, p))) ** 1.5
-    return prior_roundings(model, p) * (eps + 2.0**-52) + solves * 2.0**-52
+    found: float = prior_roundings(model, p) * (eps + 2.0**-52) + solves * 2.0**-52
+    return found
 
 
 def relative(model: Any, p: Arrays, eps: float) -> float:
@@ -51,7 +53,7 @@ def relative(model: Any, p: Arrays, eps: float) -> float:
 
     A layer of fan-in f makes f + 1 roundings relative to |W||h| + |b| (Higham, section 3.5), through ReLU, of slope 1.
     """
-    layers = sum(x.shape[0] + 1 for name, x in p.items() if name.endswith(".weight"))
+    layers: int = sum(x.shape[0] + 1 for name, x in p.items() if name.endswith(".weight"))
     return layers * (eps + 2.0**-52) + prior_relative(model, p, eps)
 
 
@@ -64,7 +66,8 @@ def depth(model: Any, p: Arrays) -> float:
     """
     kappa = frame_condition(p)
     logits = max([0.0, *(float(np.abs(p[name]).max()) for name in ("prior.logits", "prior.alpha") if name in p)])
-    return 4.0 * max(map(model.depth, range(model.views))) + logits + (8.0 * kappa**2 if kappa > 1.0 else 0.0)
+    layers: int = max(map(model.depth, range(model.views)))
+    return 4.0 * layers + logits + (8.0 * kappa**2 if kappa > 1.0 else 0.0)
 
 
 def kl_scale(S: np.ndarray, mean: np.ndarray, variance: np.ndarray, log_var: np.ndarray) -> Any:
@@ -77,7 +80,8 @@ def log_prob_scale(model: Any, p: Arrays, view: int, z: np.ndarray, size: np.nda
     """What an entry's rounding errors are relative to, where z's are to ``size``: its terms, and its slope times |W| size."""
     out, size = network(p, f"decoder.{view}", z), network({k: np.abs(v) for k, v in p.items()}, f"decoder.{view}", size)
     x, bits = cells(model, view, x)
-    return bits * densities.scale(model.likelihood_names[view], own_parameters(p, view), out, size, x)
+    found: np.ndarray = bits * densities.scale(model.likelihood_names[view], own_parameters(p, view), out, size, x)
+    return found
 
 
 def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:

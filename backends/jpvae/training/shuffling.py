@@ -49,7 +49,8 @@ def _mixed(x: np.ndarray) -> np.ndarray:
     """Every bit of 64 depends on every bit."""
     for multiplier in _MULTIPLIERS:
         x = (x ^ (x >> np.uint64(33))) * multiplier
-    return x ^ (x >> np.uint64(33))
+    mixed: np.ndarray = x ^ (x >> np.uint64(33))
+    return mixed
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Check:
         """Check some rows of a view: its values as ``Views.read`` has them, and as they are in the table, NaN where they are
         impossible."""
         data, table, name = self.data, self.data.tables[i], self.data.names[i]
-        observed, spared, titles = data.observed, data.spared, frames.row_titles(data.index, rows)
+        observed, spared, titles = data.observed, data.spared, data.titles(rows)
         if table is None:
             return (nothing := Views.read(data, i, rows)), nothing
         possible = values = rows_of(table, rows)
@@ -113,14 +113,8 @@ class Check:
             self._visit(i, rows, read, there)
         return read, possible
 
-    def known(self, i: int, rows: slice, possible: np.ndarray) -> np.ndarray:
-        """A block's values as ``Views.known`` has them."""
-        observed, spared = self.data.observed[rows, i], self.data.spared
-        there = observed if spared is None else observed | spared[rows, i]
-        return known_rows(possible, there, self.data.dtype(i), np.nan)
-
     def end_of(self, i: int) -> None:
-        """After the last block of a view: what is said of all of it."""
+        """After the last block of a view: warnings and complaints about all of it."""
         if self.data.tables[i] is None:
             return
         cells, name, columns = self._entries == "marginalise", self.data.names[i], self.data.columns[i]
@@ -131,9 +125,9 @@ class Check:
 
     def end(self) -> None:
         """After the last block of the last view."""
-        observed, spared, index = self.data.observed, self.data.spared, self.data.index
+        observed, spared = self.data.observed, self.data.spared
         empty = np.flatnonzero(~observed.any(axis=1))
-        called = frames.row_titles(index, slice(0, len(observed)))[int(empty[0])] if empty.size else None
+        called = self.data.titles(slice(None))[int(empty[0])] if empty.size else None
         if empty.size and spared is not None and spared[empty[0]].any():
             raise ViewError(
                 f"row {called} has impossible values in every view that it has, and nothing is left to impute them from; "
@@ -165,7 +159,7 @@ def checked(opened: Opened, *, copies: Copies | None = None, **how: Any) -> View
             for rows in blocks(len(check.data.observed)) if table is not None or copies is not None else ():
                 _, possible = check.block(i, rows)
                 if copies is not None:
-                    copies.write(i, rows, check.known(i, rows, possible))
+                    copies.write(i, rows, check.data.known(i, rows, possible))
             check.end_of(i)
         check.end()
     except BaseException:

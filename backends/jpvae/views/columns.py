@@ -117,6 +117,11 @@ class Columns:
         return {j for group in self.groups if group.likelihood == "categorical" for j in group.columns}
 
     @cached_property
+    def measurements(self) -> list[int]:
+        """The table columns that are numbers with a scale of their own."""
+        return [j for group in self.groups if group.likelihood in ("gaussian", "student_t") for j in group.columns]
+
+    @cached_property
     def _plain(self) -> bool:
         return not self.coded and self.order == list(range(self.count))
 

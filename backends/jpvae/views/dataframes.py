@@ -271,9 +271,11 @@ def shared_index(tables: Sequence[Table | None]) -> Any:
     return frames[0][1] if frames else None
 
 
-def row_titles(index: Any, rows: slice) -> Sequence[Any]:
-    """What the person calls these rows: by their DataFrames' index, else their positions."""
-    return range(rows.start, rows.stop) if index is None else index[rows]
+def row_titles(index: Any, rows: slice | np.ndarray, count: int) -> Sequence[Any]:
+    """What the person calls these of so many rows: by their DataFrames' index, else their positions."""
+    places: Any = range(count)[rows] if isinstance(rows, slice) else rows
+    called: Sequence[Any] = places if index is None else index[rows]
+    return called
 
 
 def identities(index: Any) -> Any:

@@ -112,7 +112,7 @@ def are_alleles(texts: Iterable[str]) -> bool:
 
 
 def looks_like_a_number(text: str) -> bool:
-    """Whether it has one of the forms, or has a number and no letters but a unit's; bands are none, nor limits alone."""
+    """Whether it has one of the forms, or has a number and no letters but a unit's; bands do not, nor do limits alone."""
     mark = marked(text)
     if mark and not mark["limit"] and is_known((mark["unit"] or "%").strip()):
         return True

@@ -2,7 +2,7 @@
 
 By default the first is an error, which names it. Under impossible="missing" such a cell is left out and imputed, as an empty
 one is; where cells cannot be left out (entries="error"), the row's view is, and its other cells are given back as they are.
-One warning per view tells how many there were.
+One warning per view counts them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ class Impossible:
     def find(self, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """(R, p) bool, of values (R, p) and observed rows (R,)."""
         there = observed[:, None] & np.isfinite(values)
-        found = np.zeros(values.shape, dtype=bool)
+        found: np.ndarray = np.zeros(values.shape, dtype=bool)
         with np.errstate(invalid="ignore"):
             bad = ~self.likelihood.valid(self.columns.encode(np.where(there, values, np.nan)))
         for j, levels in self.columns.coded.items():
             found[:, j] = ~np.isin(values[:, j], levels)
         plain = [k for k, j in enumerate(self.columns.sources) if j not in self.columns.coded]
         found[:, [self.columns.sources[k] for k in plain]] = bad[:, plain]
-        return found & there
+        found &= there
+        return found
 
     def leave_out(self, values: np.ndarray, found: np.ndarray) -> np.ndarray:
         """The values, NaN where they were found; the same array where nothing was."""

@@ -5,7 +5,7 @@
     numbers                      bernoulli, negative_binomial or gaussian, decided for the view as a whole (kinds.py)
 
 Whole numbers beside other columns (age, a score, a dose) are measurements. Single counts (visits, lesions) look no different:
-say {"visits": "negative_binomial_unscaled"}, without size factors, which a single column can't have.
+give them {"visits": "negative_binomial_unscaled"}, without size factors, which a single column can't have.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def columns_of(said: Any, table: Table, observed: np.ndarray, summary: Summary |
     summary: of a table of numbers whose columns are all to be inferred, where it is known; else the table is read.
 
     A key of the dict may be a tuple of columns that are one-hot together. Columns left out are inferred. Raises ConfigError for
-    an unknown name or column, ViewError for a table that cannot have what is said.
+    an unknown name or column, ViewError for a table that cannot have these likelihoods.
     """
     chosen: dict[tuple[int, ...], str] = {}
     said = said if isinstance(said, Mapping) else _checked(said)

@@ -17,10 +17,10 @@ value is a measurement, unless half of the view's columns are zeros and ones.
 Counts are columns that reach from near 0 far beyond their mean (largest at least 5, variance at least 0.8 of the mean,
 smallest at most a quarter of it), or are large and vary by more than chance (at least 100; variance at least ten means). A
 table is one of counts if all columns are whole numbers of at least 0; at least ten are counts, and 80 % of those that are
-not mostly 0 and below 5, of which nothing can be said; a fifth of the columns have a zero; and no half of them has one and
-the same largest value, as the items of a questionnaire do. A column is none of counts if most of its values from 10 up are
+not mostly 0 and below 5, which could be anything; a fifth of the columns have a zero; and no half of them has one and
+the same largest value, as the items of a questionnaire do. A column is not one of counts if most of its values from 10 up are
 multiples of five (a fifth of any count's are): minutes, money and doses are rounded so. Ten or more columns of numbers that
-are not rounded, costs to the unit for instance, look like a table of counts: below fifty columns that is said by a warning, and
+are not rounded, costs to the unit for instance, look like a table of counts: below fifty columns a warning names the guess, and
 they are to be called "gaussian"; fewer than ten columns of reads, "negative_binomial".
 """
 

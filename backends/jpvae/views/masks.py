@@ -1,4 +1,4 @@
-"""Which views each row has, as a person says it: (N, M) of True (observed) and False, or M columns of N by the views' names.
+"""Which views each row has, as a caller writes it: (N, M) of True (observed) and False, or M columns of N by the views' names.
 
 The names of a DataFrame (pandas, polars, Arrow) or dict are used, and so is pandas' index; an array goes by position.
 """

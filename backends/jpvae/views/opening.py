@@ -1,6 +1,6 @@
 """What a person hands in, looked at but not read: a list or dict of tables, a mask, and every complaint about their form.
 
-A view is an (N, p_i) table (NumPy, pandas, torch). Missing is said by the mask, by None for a whole view, or by rows of
+A view is an (N, p_i) table (NumPy, pandas, torch). A missing view is marked by the mask, by None for all rows, or by rows of
 NaN under ``missing="nan"`` (reading.py); zeros are never taken as missing.
 """
 
@@ -51,7 +51,7 @@ def open_views(
     """Check the form. layer: of AnnData, by view or for all, None for X.
 
     ``names`` and ``columns``: what a fitted model expects (views given by name may be left out); without
-    them ``likelihood`` says what the columns are (inferring.py). Raises ViewError, ConfigError."""
+    them ``likelihood`` determines the columns (inferring.py). Raises ViewError, ConfigError."""
     opened = open_tables(views, mask, names=names, columns=columns, layer=layer)
     return learned(opened, likelihood) if columns is None else opened
 
@@ -64,7 +64,7 @@ def open_tables(
     columns: Sequence[Columns] | None = None,
     layer: Any = None,
 ) -> Opened:
-    """``open_views`` but for the columns of tables to fit to, which are none."""
+    """``open_views`` without the columns of tables to fit to, which ``learned`` adds."""
     together, has = None, None
     if single_cell.is_multimodal(views):
         together = partial(single_cell.together, views)
@@ -104,8 +104,8 @@ def glances(opened: Opened, likelihood: Any) -> tuple[bool, ...]:
 
 
 def learned(opened: Opened, likelihood: Any, glanced: tuple[bool, ...] = ()) -> Opened:
-    """With the columns that ``likelihood`` says, of the views that are ``glanced`` at as far as the first rows show, without
-    their warnings. Raises ViewError, ConfigError."""
+    """With the columns that ``likelihood`` determines, of the views that are ``glanced`` at as far as the first rows show,
+    without their warnings. Raises ViewError, ConfigError."""
     columns = []
     for i, (said, table, name) in enumerate(zip(per_view(likelihood, opened.names), opened.tables, opened.names, strict=True)):
         if table is None:

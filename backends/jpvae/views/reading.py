@@ -13,7 +13,7 @@ import numpy as np
 
 from . import returning
 from .columns import Columns
-from .dataframes import Table
+from .dataframes import Table, row_titles
 from .impossible import UNSEEN, Impossible
 from .memory_map import let_go
 from .opening import Opened
@@ -24,7 +24,7 @@ Visit = Callable[[int, slice, np.ndarray, np.ndarray], None]  # of a view, its r
 
 
 class Visitor(Protocol):
-    """A visit that is told first how many rows there are."""
+    """A visit that begins with the number of rows."""
 
     def begin(self, rows: int) -> None:
         """Before the first block."""
@@ -77,9 +77,7 @@ class Views:
 
     def titles(self, rows: slice | np.ndarray) -> Sequence[Any]:
         """What the person calls these rows."""
-        places: Any = range(*rows.indices(len(self.observed))) if isinstance(rows, slice) else rows
-        called: Sequence[Any] = places if self.index is None else self.index[rows]
-        return called
+        return row_titles(self.index, rows, len(self.observed))
 
     def read(self, view: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Rows of a view in the data's units, (R, c_i), zeros where missing; may share memory with the table."""
@@ -92,19 +90,21 @@ class Views:
         return known_rows(values, observed, dtype, 0.0)
 
     def complain(self) -> None:
-        """Called where a value is refused that was read: raise what else is to be said first. Nothing, of checked views."""
+        """Called where a value is refused that was read: raise an earlier complaint, if any. Checked views have none."""
 
-    def known(self, view: int, rows: slice) -> np.ndarray:
-        """The same, NaN where nothing was observed: what a result may not change."""
-        table, there, dtype = self.tables[view], self.observed[rows, view], self.dtype(view)
+    def known(self, view: int, rows: slice, possible: np.ndarray | None = None) -> np.ndarray:
+        """The same, NaN where nothing was observed: what a result may not change. possible: the rows as they are in the table,
+        NaN where they are impossible, for who has them already."""
+        there = self.observed[rows, view] if self.spared is None else self.observed[rows, view] | self.spared[rows, view]
+        values = self._possible(view, rows, there) if possible is None else possible
+        return known_rows(values, there, self.dtype(view), np.nan)
+
+    def _possible(self, view: int, rows: slice, there: np.ndarray) -> np.ndarray:
+        table = self.tables[view]
         if table is None:
-            return np.full((len(there), self.features[view]), np.nan, dtype)
+            return np.zeros((len(there), self.features[view]))
         values = rows_of(table, rows)
-        if self.spared is not None:
-            there = there | self.spared[rows, view]
-        if self.leaving_out is not None:
-            values = np.where(self.leaving_out[view].find(values, there), np.nan, values)
-        return known_rows(values, there, dtype, np.nan)
+        return values if self.leaving_out is None else np.where(self.leaving_out[view].find(values, there), np.nan, values)
 
     def give_back(self, results: Sequence[np.ndarray], kind: str = "decoded") -> Any:
         """Results per view, (N, p_i) or draws (S, N, p_i), in the container of the views (see returning.give_back)."""

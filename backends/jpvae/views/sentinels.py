@@ -19,7 +19,6 @@ from .memory_map import let_go
 from .pieces import pieces
 from .reading import Views
 
-_MEASURED = ("gaussian", "student_t")
 _WHOLE = [float(digit * length) for digit in "789" for length in range(1, 10)]
 _CODES = np.array([s * code for code in (*_WHOLE[1:], 99.9, 999.9, 9999.9, 99.99, 999.99, 9999.99) for s in (1.0, -1.0)])
 _LIMITS = [2.0**bits - k for bits in (15, 16, 31, 32, 63, 64) for k in (0, 1, 2)]  # what whole numbers of so many bits end at
@@ -113,7 +112,6 @@ def _suspects_of(column: Iterable[np.ndarray], far: Collection[float] = ()) -> t
 def warn_of_sentinels(data: Views, ends: Sequence[Ends]) -> None:
     """One warning for each view that has such columns. ends: of each view's table columns."""
     for i, (view, own) in enumerate(zip(data.names, data.columns, strict=True)):
-        measured = sorted(j for group in own.groups if group.likelihood in _MEASURED for j in group.columns)
         table, observed = data.tables[i], data.observed[:, i]
         if table is None:
             continue
@@ -123,7 +121,7 @@ def warn_of_sentinels(data: Views, ends: Sequence[Ends]) -> None:
                 yield table[rows, j][observed[rows]].astype(np.float64)
                 let_go(table)
 
-        codes = _found(ends[i], measured, read)
+        codes = _found(ends[i], sorted(own.measurements), read)
         if codes:
             pairs = [(own.title(j), value) for j, of_column in codes.items() for value in of_column]
             some = ", ".join(f"{title!r} {_digits(value)}" for title, value in pairs[:5])

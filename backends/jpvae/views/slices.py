@@ -1,6 +1,6 @@
 """One wide matrix in place of several tables: its columns cut into views, and views joined into such a matrix again.
 
-``view_slices`` says which columns are whose, every column in exactly one view:
+``view_slices`` assigns the columns, every column to exactly one view:
 
     2                               two contiguous parts, as equal as they can be (numpy.array_split)
     (20, 30, 5)                     widths of contiguous parts

@@ -12,11 +12,12 @@ import numpy as np
 from ..errors import JPVAEWarning, ViewError
 from ..model.likelihoods import Likelihood, names_in
 from ..model.likelihoods.registry import source_of
-from . import dataframes as frames
+from .dataframes import row_titles
 from .ends import Ends
 from .inferring import INFER, columns_of
 from .kinds import Kinds
 from .opening import Opened
+from .reading import known_rows
 from .standardising import Standardiser
 from .units import Units
 
@@ -41,15 +42,14 @@ class Survey:
 
     def __call__(self, view: int, rows: slice, values: np.ndarray, observed: np.ndarray) -> None:
         """values (R, p), NaN only in cells that are left out; observed (R,)."""
-        columns, called = self.columns[view], frames.row_titles(self._index, rows)
+        columns, called = self.columns[view], row_titles(self._index, rows, len(self._given))
         columns.check(values, observed, self.names[view], called)
         encoded = columns.encode(values)
         self.likelihoods[view].check(encoded, observed, self.names[view], called, self._titles[view], self._advice)
         if self._scales:
             self._scales[view].add(encoded, observed)
         if view in self._kinds:
-            here = values if observed.all() else np.where(observed[:, None], values, np.nan)
-            self._kinds[view].add(here, self._given[rows, view])
+            self._kinds[view].add(known_rows(values, observed, values.dtype, np.nan), self._given[rows, view])
         if self._sums:
             self._sums[view] = zlib.crc32(_canonical(values).data, self._sums[view])
         there = values[observed]
@@ -106,9 +106,8 @@ class Survey:
     def warn_of_constant_columns(self) -> None:
         """Warn of measured columns that never vary: there is nothing to learn, and their density rises without bound."""
         for i, columns in enumerate(self.columns):
-            measured = [j for group in columns.groups if group.likelihood in ("gaussian", "student_t") for j in group.columns]
             flat = (self._counts[i] > 1) & (self.ends[i].least == self.ends[i].most)
-            constant = [columns.title(j) for j in measured if flat[j]]
+            constant = [columns.title(j) for j in columns.measurements if flat[j]]
             if constant:
                 some = ", ".join(f"{title!r}" for title in constant[:5]) + (", ..." if len(constant) > 5 else "")
                 warnings.warn(

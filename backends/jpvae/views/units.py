@@ -18,7 +18,7 @@ from ..errors import ViewError
 from ..model.likelihoods import Likelihood
 from .columns import Columns
 from .memory_map import is_mapped
-from .reading import Views
+from .reading import Views, known_rows
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ class Units:
 
     def known(self, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Rows of the table (R, p) -> model columns (R, c) in the data's units, NaN where not observed (R,)."""
-        there = observed[:, None]
-        return self.columns.encode(values if observed.all() else np.where(there, values, values.dtype.type(np.nan)))
+        return self.columns.encode(known_rows(values, observed, values.dtype, np.nan))
 
     def prepare(self, values: np.ndarray, observed: np.ndarray, dtype: str, called: Sequence[Any]) -> Prepared:
         """Rows of the table (R, p), which are ``called`` so, in ``dtype``. Raises ViewError naming the first value that
@@ -81,7 +80,8 @@ class Units:
         per_column = self.likelihood.log_units(self.scale)
         if not per_column.any():
             return np.zeros(len(observed))
-        return ~np.isnan(self.known(values, observed)) @ per_column
+        nats: np.ndarray = ~np.isnan(self.known(values, observed)) @ per_column
+        return nats
 
     def _held(self, made: np.ndarray, values: np.ndarray, dtype: str, called: Sequence[Any]) -> np.ndarray:
         with np.errstate(over="ignore"):
@@ -154,7 +154,8 @@ class LogUnits:
     the data's."""
 
     def __init__(self, units: Sequence[Units]) -> None:
-        self._units, self._found = units, np.empty((len(units), 0))
+        self._units = units
+        self._found: np.ndarray = np.empty((len(units), 0))
 
     def begin(self, rows: int) -> None:
         """Of so many rows."""
@@ -166,12 +167,14 @@ class LogUnits:
 
     def of(self, view: int) -> np.ndarray:
         """(N,) nats, 0 where the view is missing."""
-        return self._found[view]
+        nats: np.ndarray = self._found[view]
+        return nats
 
     @property
     def total(self) -> np.ndarray:
         """(N,): of all views."""
-        return self._found.sum(axis=0)
+        nats: np.ndarray = self._found.sum(axis=0)
+        return nats
 
 
 class KnownLevels:

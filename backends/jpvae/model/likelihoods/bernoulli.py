@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._array_api import X
+from jpvae_core._array_api import X, of_kind
 
 from .family import Floats, Likelihood
 
@@ -37,7 +37,7 @@ class Bernoulli(Likelihood):
         -|l| is l - h l - h l: at l = 0 its slope is 1, and the whole's is x - 1/2, as it should be.
         """
         h = xp.astype(outputs > 0, outputs.dtype)
-        return outputs * (x - h) - xp.log1p(xp.exp(outputs - h * outputs - h * outputs))
+        return of_kind(outputs, outputs * (x - h) - xp.log1p(xp.exp(outputs - h * outputs - h * outputs)))
 
     def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """d log p/dl = x (1 - p) - (1 - x) p, the data less their mean, with p and 1 - p each to a few eps of itself."""
@@ -48,7 +48,7 @@ class Bernoulli(Likelihood):
     def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """The probability of a one, 1/(1 + e^-l) or e^l/(1 + e^l): no exponential overflows; rare events keep their digits."""
         size = xp.abs(outputs)
-        return xp.exp(0.5 * (outputs - size)) / (1.0 + xp.exp(-size))
+        return of_kind(outputs, xp.exp(0.5 * (outputs - size)) / (1.0 + xp.exp(-size)))
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """p (1 - p), of zeros and ones."""

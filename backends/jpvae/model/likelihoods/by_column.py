@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._array_api import X
+from jpvae_core._array_api import X, of_kind
 
 from .family import Floats
 
@@ -30,7 +30,7 @@ def over_rows(xp: Any, entries: X) -> X:
     >>> over_rows(np, np.ones((3, 2)))
     array([3., 3.])
     """
-    return xp.sum(entries, axis=tuple(range(entries.ndim - 1)))
+    return of_kind(entries, xp.sum(entries, axis=tuple(range(entries.ndim - 1))))
 
 
 def observed_moments(values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._array_api import X
+from jpvae_core._array_api import X, of_kind
 
 from .family import Floats, Likelihood
 
@@ -39,12 +39,13 @@ class Categorical(Likelihood):
         groups = self._grouped(np, values)
         total = groups.sum(axis=-1, keepdims=True)
         whole = np.abs(total - 1.0) <= 1e-6
-        return ((groups >= 0) & (groups <= 1) & whole).reshape(values.shape)
+        valid: np.ndarray = ((groups >= 0) & (groups <= 1) & whole).reshape(values.shape)
+        return valid
 
     def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """x_k log p_k."""
         _, shifted, _, rest = self._largest(xp, outputs)
-        return x * xp.reshape(shifted - xp.log1p(rest), outputs.shape)
+        return of_kind(outputs, x * xp.reshape(shifted - xp.log1p(rest), outputs.shape))
 
     def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """With weighted counts n_k = cotangent_k x_k: d/dl_j = n_j (1 - p_j) - p_j sum_{k != j} n_k."""
@@ -57,7 +58,7 @@ class Categorical(Likelihood):
     def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """The probabilities p_k."""
         _, _, e, rest = self._largest(xp, outputs)
-        return xp.reshape(e / (1.0 + rest), outputs.shape)
+        return of_kind(outputs, xp.reshape(e / (1.0 + rest), outputs.shape))
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """p_k (1 - p_k), of column k's zeros and ones."""
@@ -69,7 +70,8 @@ class Categorical(Likelihood):
         reached = np.cumsum(p, axis=-1)
         u = rng.random((*p.shape[:-1], 1)) * reached[..., -1:]  # the last sum is 1 but for rounding
         level = np.argmax(reached > u, axis=-1)
-        return (np.arange(p.shape[-1]) == level[..., None]).astype(mean.dtype).reshape(mean.shape)
+        drawn: Floats = (np.arange(p.shape[-1]) == level[..., None]).astype(mean.dtype).reshape(mean.shape)
+        return drawn
 
     def _largest(self, xp: Any, outputs: X) -> tuple[X, X, X, X]:
         """Of each group: which columns are the largest (0 or 1), l - l_t, its exponential, and R (..., G, 1).
@@ -88,4 +90,4 @@ class Categorical(Likelihood):
     def _grouped(self, xp: Any, values: X) -> X:
         """(..., G K) -> (..., G, K)."""
         K = self.levels or values.shape[-1]
-        return xp.reshape(values, (*values.shape[:-1], values.shape[-1] // K, K))
+        return of_kind(values, xp.reshape(values, (*values.shape[:-1], values.shape[-1] // K, K)))

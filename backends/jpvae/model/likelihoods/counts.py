@@ -66,7 +66,8 @@ class Counts(Likelihood):
 
     def valid(self, values: Floats) -> np.ndarray:
         """Whole, not negative, and not beyond the rates."""
-        return (values >= 0) & (values == np.floor(values)) & (values <= _LARGEST)
+        valid: np.ndarray = (values >= 0) & (values == np.floor(values)) & (values <= _LARGEST)
+        return valid
 
     def scaling(self, values: Floats, observed: np.ndarray) -> tuple[Floats, Floats]:
         """log(1 + t), and the deviation of log(1 + x/s): of the encoder's input. (t is expm1 of the first.)"""
@@ -118,7 +119,7 @@ class Counts(Likelihood):
 
     def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """lambda, at the row's size factor, or 1."""
-        return xp.exp(_log_rate(xp, outputs, x))
+        return of_kind(outputs, xp.exp(_log_rate(xp, outputs, x)))
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """The distribution's, of a row with this mean."""
@@ -139,7 +140,7 @@ class Counts(Likelihood):
 
 def _log_rate(xp: Any, outputs: X, x: X | None) -> X:
     log_rate = _BOUND * xp.tanh(outputs / _BOUND)
-    return log_rate if x is None else log_rate + x[..., -1:]
+    return of_kind(outputs, log_rate if x is None else log_rate + x[..., -1:])
 
 
 def _log_sizes(values: Floats, typical: Floats) -> Floats:
@@ -147,4 +148,5 @@ def _log_sizes(values: Floats, typical: Floats) -> Floats:
     known = ~np.isnan(values)
     expected = (known * typical).sum(axis=1, keepdims=True)
     total = np.maximum(np.where(known, values, 0.0).sum(axis=1, keepdims=True, dtype=np.float64), 1.0)
-    return np.log(total) - np.log(np.where(expected > 0, expected, total))  # 0 where nothing is expected
+    log_sizes: Floats = np.log(total) - np.log(np.where(expected > 0, expected, total))  # 0 where nothing is expected
+    return log_sizes

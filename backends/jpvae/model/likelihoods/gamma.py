@@ -17,9 +17,9 @@ are finite, and ``where`` takes 20 times as long as a product.
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
-from jpvae_core._array_api import Array, X
+from jpvae_core._array_api import Array, X, of_kind
 
 _SHIFT = 8
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)  # B_2k / (2k (2k - 1))
@@ -31,18 +31,18 @@ _NEAR = 0.25
 def stirling_error_rise(xp: Any, z: X, n: X) -> X:
     """delta(z + n) - delta(z), z > 0, n >= 0: to a few eps of delta(z) for z >= 8, of log(1/z) + 8 below; 0 where n is."""
     low = xp.astype(z < _SHIFT, z.dtype)
-    return _error(xp, z + n, low) - _error(xp, z, low)
+    return of_kind(z, _error(xp, z + n, low) - _error(xp, z, low))
 
 
 def stirling_error_rise_slope(xp: Any, z: X, n: X) -> X:
     """delta'(z + n) - delta'(z)."""
     low = xp.astype(z < _SHIFT, z.dtype)
-    return _error_slope(xp, z + n, low) - _error_slope(xp, z, low)
+    return of_kind(z, _error_slope(xp, z + n, low) - _error_slope(xp, z, low))
 
 
 def log_factorial_rest(xp: Any, x: X) -> X:
     """log x! - (x log x - x) = log(2 pi x)/2 + delta(x), x >= 1: what a count's probability needs of x!."""
-    return 0.5 * xp.log(x) + 0.5 * math.log(2.0 * math.pi) + _error(xp, x, 1.0)
+    return of_kind(x, 0.5 * xp.log(x) + 0.5 * math.log(2.0 * math.pi) + _error(xp, x, 1.0))
 
 
 def log1p_rest(xp: Any, v: X, log: X) -> X:
@@ -55,7 +55,8 @@ def log1p_rest(xp: Any, v: X, log: X) -> X:
     n = near * v
     u = n / (2.0 + n)
     square = u * u
-    return u * (2.0 * square * _horner(_ATANH[: 4 if _single(xp, v) else 9], square) - n) + (1.0 - near) * (log - v)
+    series = _horner(_ATANH[: 4 if _single(xp, v) else 9], square)
+    return of_kind(v, u * (2.0 * square * series - n) + (1.0 - near) * (log - v))
 
 
 def _error(xp: Any, z: X, low: X | float) -> X:
@@ -67,7 +68,7 @@ def _error(xp: Any, z: X, low: X | float) -> X:
     q = low * square
     product = (b + 7.0 * q) * (b + 12.0 * q) * ((b + 15.0 * q) * (1.0 - 4.0 * low * y))
     series = y * _horner(_STIRLING[: 3 if _single(xp, z) else 8], square)
-    return series + low * ((z + 0.5) * xp.log1p(_SHIFT / z) - _SHIFT - xp.log(product))
+    return of_kind(z, series + low * ((z + 0.5) * xp.log1p(_SHIFT / z) - _SHIFT - xp.log(product)))
 
 
 def _error_slope(xp: Any, z: X, low: X | float) -> X:
@@ -75,7 +76,7 @@ def _error_slope(xp: Any, z: X, low: X | float) -> X:
     shift = xp.log1p(_SHIFT / z) - _SHIFT * (z + 0.5) / (z * Y)
     for j in range(1, _SHIFT):
         shift = shift - j / ((Y - j) * Y)
-    return -y * y * _horner(_SLOPES[: 3 if _single(xp, z) else 8], y * y) + low * shift
+    return of_kind(z, -y * y * _horner(_SLOPES[: 3 if _single(xp, z) else 8], y * y) + low * shift)
 
 
 def _horner(coefficients: tuple[float, ...], w: X) -> X:
@@ -84,7 +85,7 @@ def _horner(coefficients: tuple[float, ...], w: X) -> X:
     total: Any = last
     for c in reversed(others):
         total = c + w * total
-    return cast(X, total)
+    return of_kind(w, total)
 
 
 def _single(xp: Any, x: Array) -> bool:

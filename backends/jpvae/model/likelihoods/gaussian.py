@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._array_api import X
+from jpvae_core._array_api import X, of_kind
 
 from .by_column import observed_moments, over_rows
 from .family import Floats, Likelihood
@@ -39,7 +39,8 @@ class Gaussian(Likelihood):
     def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """-((x - mean)^2 / var + log var + log 2 pi) / 2 per entry."""
         residual, log_var = x - outputs, own["log_var"]
-        return -0.5 * (residual * residual * xp.exp(-log_var) + log_var + math.log(2.0 * math.pi))
+        twice = residual * residual * xp.exp(-log_var) + log_var + math.log(2.0 * math.pi)
+        return of_kind(outputs, -0.5 * twice)
 
     def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """r = x - mean: d/d(mean) = r/var; d/d(log var) = (r^2/var - 1)/2, summed over the rows, which all share it."""
@@ -57,4 +58,5 @@ class Gaussian(Likelihood):
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Mean plus noise of the learned variance."""
-        return mean + np.exp(0.5 * own["log_var"]) * rng.standard_normal(mean.shape, dtype=mean.dtype)
+        drawn: Floats = mean + np.exp(0.5 * own["log_var"]) * rng.standard_normal(mean.shape, dtype=mean.dtype)
+        return drawn

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._array_api import X
+from jpvae_core._array_api import X, of_kind
 
 from .family import Floats, Likelihood
 
@@ -119,7 +119,7 @@ class Mixed(Likelihood):
     def log_prob(self, xp: Any, outputs: X, x: X, own: Mapping[str, X]) -> X:
         """Part by part."""
         parts = [family.log_prob(xp, outputs[..., c], x[..., t], self._own(k, own)) for k, family, c, t in self._parts()]
-        return xp.concat(parts, axis=-1)
+        return of_kind(outputs, xp.concat(parts, axis=-1))
 
     def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """Part by part."""
@@ -135,7 +135,7 @@ class Mixed(Likelihood):
     def mean(self, xp: Any, outputs: X, x: X | None = None) -> X:
         """Part by part."""
         means = [family.mean(xp, outputs[..., c], None if x is None else x[..., t]) for _, family, c, t in self._parts()]
-        return xp.concat(means, axis=-1)
+        return of_kind(outputs, xp.concat(means, axis=-1))
 
     def variance(self, mean: Floats, own: Mapping[str, Floats]) -> Floats:
         """Part by part."""

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._array_api import X
+from jpvae_core._array_api import X, of_kind
 
 from .family import Floats
 from .gamma import log1p_rest, log_factorial_rest, stirling_error_rise, stirling_error_rise_slope
@@ -55,7 +55,7 @@ class NegativeBinomial:
         log_w = of_x - xp.log1p(t)  # log(1 + w); log(1 + v) is this and m - log x
         main = r * log1p_rest(xp, phi * apart, log_w) + x * log1p_rest(xp, -apart / counted, log_w + m - xp.log(counted))
         rest = stirling_error_rise(xp, r, x) - 0.5 * of_x - there * log_factorial_rest(xp, counted)
-        return main + rest - (1.0 - there) * (mu / (1.0 + t))
+        return of_kind(x, main + rest - (1.0 - there) * (mu / (1.0 + t)))
 
     def slopes(self, xp: Any, x: X, m: X, own: Mapping[str, X]) -> tuple[X, dict[str, X]]:
         """d/dm and d/d(log phi) as above."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._array_api import X
+from jpvae_core._array_api import X, of_kind
 
 from .family import Floats
 from .gamma import log_factorial_rest
@@ -31,7 +31,8 @@ class Poisson:
         """x (d - (e^d - 1)) - T."""
         counted, there = xp.maximum(x, xp.ones_like(x)), xp.minimum(x, xp.ones_like(x))
         d = m - xp.log(counted)
-        return there * (counted * (d - xp.expm1(d)) - log_factorial_rest(xp, counted)) - (1.0 - there) * xp.exp(m)
+        of_some = counted * (d - xp.expm1(d)) - log_factorial_rest(xp, counted)
+        return of_kind(x, there * of_some - (1.0 - there) * xp.exp(m))
 
     def slopes(self, xp: Any, x: X, m: X, own: Mapping[str, X]) -> tuple[X, dict[str, X]]:
         """d/dm = x - e^m."""

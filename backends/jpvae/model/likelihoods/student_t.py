@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from jpvae_core._array_api import X
+from jpvae_core._array_api import X, of_kind
 
 from .by_column import observed_moments, over_rows
 from .family import Floats, Likelihood
@@ -60,7 +60,8 @@ class StudentT(Likelihood):
         one = xp.ones_like(half)
         large, small = xp.maximum(half, one), xp.minimum(half, one)
         ratio = small / large  # 1 + h^2 is large^2 (1 + ratio^2), and h^2 may overflow
-        return _CONSTANT - own["log_scale"] - (_NU + 1.0) * (0.5 * xp.log1p(ratio * ratio) + xp.log(large))
+        log_root = 0.5 * xp.log1p(ratio * ratio) + xp.log(large)
+        return of_kind(outputs, _CONSTANT - own["log_scale"] - (_NU + 1.0) * log_root)
 
     def log_prob_vjp(self, xp: Any, outputs: X, x: X, own: Mapping[str, X], cotangent: X) -> tuple[X, dict[str, X]]:
         """w = (nu + 1)/(nu + r^2): d/d(mean) = w r / sigma, d/d(log sigma) = w r^2 - 1; without r^2, which may overflow."""
@@ -83,4 +84,5 @@ class StudentT(Likelihood):
 
     def draw(self, mean: Floats, own: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
         """Mean plus noise of the learned scale."""
-        return mean + np.exp(own["log_scale"]) * np.asarray(rng.standard_t(_NU, mean.shape), mean.dtype)
+        drawn: Floats = mean + np.exp(own["log_scale"]) * np.asarray(rng.standard_t(_NU, mean.shape), mean.dtype)
+        return drawn

@@ -17,7 +17,8 @@ class ColumnMeans:
 
     def fill(self, table: np.ndarray) -> np.ndarray:
         """The rows (R, C) with NaN at 0."""
-        return np.nan_to_num(table)
+        filled: np.ndarray = np.nan_to_num(table)
+        return filled
 
 
 class Imputer:

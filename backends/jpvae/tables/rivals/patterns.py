@@ -30,7 +30,8 @@ class PerPattern:
 
     def fill(self, table: np.ndarray) -> np.ndarray:
         """The rows (R, C) with every NaN filled; single cells missing from a view that is there, by their mean."""
-        filled, observed = np.nan_to_num(table), self._have(table)
+        filled: np.ndarray = np.nan_to_num(table)
+        observed = self._have(table)
         for pattern in np.unique(observed, axis=0):
             rows, given = (observed == pattern).all(axis=1), tuple(np.flatnonzero(pattern).tolist())
             for view in np.flatnonzero(~pattern).tolist():
