@@ -73,7 +73,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         Sizes of the encoders' hidden layers; decoders mirror them. ``((64,), (512, 512))`` gives each of two views its own.
         "auto": (64,), or (128,) where "auto" gives 32 latents.
     epochs : float, optional
-        Passes over the rows, where ``steps`` is not given; by default 30, and at least 1,500 steps. Of N > 20,000 rows
+        Passes over the rows, where ``steps`` is not given; by default 30, and at least 500 steps. Of N > 20,000 rows
         30 sqrt(20,000 / N): steps then grow with the root of the rows.
     steps : int, optional
         Adam steps.

@@ -21,7 +21,7 @@ from .training.schedules import LearningRate
 from .views.columns import Columns
 
 _MOST_STEPS = 10**9
-_PASSES, _FEWEST_STEPS, _SLOWER = 30.0, 1_500, 20_000  # where neither epochs nor steps are given: docs/experiments.md
+_PASSES, _FEWEST_STEPS, _SLOWER = 30.0, 500, 20_000  # where neither epochs nor steps are given: docs/experiments.md
 _FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
 _STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.5, 0.4
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer

@@ -1,4 +1,4 @@
-"""Where training starts: a model of linear maps fills views as the factor analysis that it starts at, whose EM it does not share."""
+"""Where training starts: a linear model fills views as the truth's own regression would, before any step."""
 
 from dataclasses import replace
 
@@ -95,7 +95,8 @@ def test_a_column_without_any_variation_starts_at_a_finite_output():
     targets[:, 1] = 1.0
     found, _ = _constant(likelihood("bernoulli"), targets, np.ones((100, 2), dtype=bool), {})
     assert np.isfinite(found).all()
-    assert found[0] < -2 and found[1] > 2
+    assert found[0] < -2
+    assert found[1] > 2
 
 
 def test_rows_that_are_held_out_for_the_noise_are_not_looked_at():
@@ -126,8 +127,9 @@ def _both():
 
 
 def test_a_table_of_few_rows_and_empty_columns_has_a_start():
-    """Two rows are fewer than three a factor; a view that one row has, a column that is constant, a latent more than columns."""
+    """Two rows are fewer than three a factor; one row has both views; columns are constant, and fewer than latents."""
     rng = np.random.default_rng(0)
     views = {"a": rng.standard_normal((2, 1)), "b": np.ones((2, 3))}
-    model = JPVAE(likelihood="gaussian", steps=1, latent_dims=2, progress=False).fit(views, np.array([[True, True], [True, False]]))
+    observed = np.array([[True, True], [True, False]])
+    model = JPVAE(likelihood="gaussian", steps=1, latent_dims=2, progress=False).fit(views, observed)
     assert all(np.isfinite(x).all() for x in model.parameters_.values())

@@ -173,7 +173,7 @@ def test_which_orders_are_kept():
 @pytest.mark.parametrize(
     ("rows", "given", "steps"),
     [
-        (100, {}, 1_500),
+        (100, {}, 500),
         (3_200, {}, 1_500),
         (6_400, {}, 3_000),
         (20_000, {}, 9_375),

@@ -112,7 +112,7 @@ Steps = Annotated[
     int | None,
     _option(
         "N",
-        "Optimiser steps. By default 30 passes over the rows, fewer beyond 20,000, and at least 1,500 steps.",
+        "Optimiser steps. By default 30 passes over the rows, fewer beyond 20,000, and at least 500 steps.",
         _TRAINING,
         min=1,
     ),

@@ -208,7 +208,7 @@ def resume(
     """``start`` with fresh parameters, or with those and the history of a checkpoint of the same training.
 
     former_fingerprint: reads the data for the checksum that older checkpoints have, a number.
-    Which backend and device it ran on until then does not matter: files have one layout.
+    Which backend and device it ran on until then does not matter: files have one layout. Nor does where it started.
     """
     if path is not None:
         clear(path)
@@ -220,7 +220,7 @@ def resume(
         if part == "fingerprint" and isinstance(theirs, int):
             ours = former_fingerprint()
         if part == "options" and isinstance(theirs, dict):
-            theirs = Options().to_json() | BEFORE | theirs | {name: ours[name] for name in ("backend", "device")}
+            theirs = Options().to_json() | BEFORE | theirs | {name: ours[name] for name in ("backend", "device", "init")}
         if part == "model" and isinstance(theirs, dict):
             theirs = json.loads(json.dumps(Model.ADDED)) | theirs
         if theirs != ours:

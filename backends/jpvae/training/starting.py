@@ -58,9 +58,7 @@ def at_factor_analysis(
     noise = np.maximum(analysis.noise_, _LEAST_NOISE)
     W = _principal(analysis.loadings_, noise)
     moved, ends = dict(parameters), np.cumsum(model.features)[:-1]
-    for i, (each, w, psi, m) in enumerate(
-        zip(columns, *(np.split(x, ends) for x in (W, noise, analysis.mean_)), strict=True)
-    ):
+    for i, (each, w, psi, m) in enumerate(zip(columns, *(np.split(x, ends) for x in (W, noise, analysis.mean_)), strict=True)):
         moved |= _of_view(parameters, model, i, each, w / np.sqrt(model.joint.alpha), psi, m)
     return moved
 
