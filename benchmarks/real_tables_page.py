@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from real_tables import METHODS, OURS, kept
+from real_tables import METHODS, OURS, current
 from suites import ROOT
 
 from jpvae.experiments.real_tables import MECHANISMS, SETS
@@ -54,7 +54,7 @@ def summary(lines: Lines, score: str) -> dict[str, tuple[float, float, int]]:
 
 def of(name: str, mechanism: str) -> Lines:
     """The lines of a set and mechanism."""
-    return [line for line in kept(name) if line["mechanism"] == mechanism]
+    return [line for line in current(name) if line["mechanism"] == mechanism]
 
 
 def measured_methods(everything: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -116,7 +116,7 @@ def verdict(mechanism: str, methods: Sequence[str]) -> list[str]:
 
 def tables() -> str:
     """The markdown between the page's markers."""
-    everything = [line for name in SETS for line in kept(name)]
+    everything = [line for name in SETS for line in current(name)]
     methods = measured_methods(everything)
     draws = {m: [max((s[2] for s in summary(of(n, m), "error").values()), default=0) for n in SETS] for m in MECHANISMS}
     counts = "; ".join(f"{m}: {min(d)} to {max(d)}" for m, d in draws.items())
