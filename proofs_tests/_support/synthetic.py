@@ -21,6 +21,7 @@ OPTIONS: dict[str, Any] = {
     "dtype": "float64",
     "progress": False,
     "posterior": "factorised",  # whose formulas the tests write out; test_posterior_predictive.py has the fused one's
+    "init": "random",
     "linear_skip": False,  # plain layers, Adam and objective, so that few steps of small models learn what a test looks at
     "weight_decay": 0.0,
     "calibration": 0.0,

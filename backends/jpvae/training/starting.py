@@ -26,7 +26,7 @@ MOST_ROWS = 2_000
 _ROWS_OF_A_FACTOR = 3
 _ROUNDS, _ENOUGH, _LEAST_NOISE = 50, 1e-4, 0.02  # psi, of a column's variance: encoders stay moderate
 _OTHER_LATENTS, _OTHER_PRECISION = 0.1, 0.14  # what a view tells of the other latents: next to nothing yet
-_SCORINGS, _LONGEST, _PULL = 50, 1.0, 1.0  # of a constant: rounds, the longest step, and a pull to 0 as of one row
+_ROUNDS_OF_A_CONSTANT, _NEAR, _PULL = 60, 0.1, 1.0  # in standard errors; and a pull to 0 as of one row
 
 
 class _Columns(NamedTuple):
@@ -51,7 +51,10 @@ def at_factor_analysis(
     parameters: Mapping[str, np.ndarray], model: Model, views: Sequence[Prepared], observed: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Fresh ``parameters`` of a model that ``suits``, moved there. views: rows to learn from, observed (R, M)."""
-    columns = [_columns(view, observed[:, i], model, i) for i, view in enumerate(views)]
+    columns = [
+        _columns(view, observed[:, i], model, i, parameters[f"decoder.{i}.{model.depth(i) - 1}.bias"])
+        for i, view in enumerate(views)
+    ]
     most = max(1, len(observed) // _ROWS_OF_A_FACTOR)
     analysis = FactorAnalysis(min(most, *model.latent_dims), rounds=_ROUNDS, enough=_ENOUGH)
     analysis.fit(np.concatenate([each.table for each in columns], axis=1))
@@ -80,13 +83,18 @@ def _of_view(
     encoder, decoder = (_OTHER_LATENTS * p[name] for name in names.values())
     precision = (D / psi[:, None]).T @ D
     reading = np.linalg.solve(np.eye(k) + precision, (D / psi[:, None]).T)
-    encoder[:, :k] = encoder[:, n : n + k] = 0.0  # of the cells' bits too
+    encoder[:, :k] = encoder[:, n : n + k] = 0.0
     encoder[:c, :k] = (reading / columns.deviation).T
     gained = np.full(n, _OTHER_PRECISION)
     gained[:k] = np.maximum(np.diag(precision), 1e-3)
     told = np.zeros(2 * n)
     told[:k] = -reading @ (m + columns.mean / columns.deviation)
     told[n:] = np.log(gained) if model.posterior == "fused" else -np.log1p(gained)  # model.log_variances
+    if model.cell_bits:  # L_kk is a sum over the cells that are there: to first order about all of them
+        missed = D**2 / psi[:, None] / gained[:k]
+        missed *= 1.0 if model.posterior == "fused" else -gained[:k] / (1.0 + gained[:k])
+        encoder[c:, n : n + k] = missed
+        told[n : n + k] -= missed.sum(axis=0)
     decoder[:k] = (D * (columns.slope * columns.deviation)[:, None]).T
     outputs = columns.constant + columns.slope * columns.deviation * m
     moved = {names["encoder"]: encoder, biases["encoder"]: told, names["decoder"]: decoder, biases["decoder"]: outputs}
@@ -102,7 +110,7 @@ def _linear(model: Model, part: str, view: int) -> str | None:
     return "0" if len(model.layers(part, view)) == 1 else None
 
 
-def _columns(view: Prepared, observed: np.ndarray, model: Model, i: int) -> _Columns:
+def _columns(view: Prepared, observed: np.ndarray, model: Model, i: int, outputs: np.ndarray) -> _Columns:
     family, c = model.likelihoods[i], model.features[i]
     targets = view.targets.astype(np.float64)
     known = family.cells(targets, c)[1] & observed[:, None]
@@ -113,7 +121,7 @@ def _columns(view: Prepared, observed: np.ndarray, model: Model, i: int) -> _Col
     deviation = np.where(variance > 0, np.sqrt(variance), 1.0)
     own = family.parameters(c)
     own |= {name: 2.0 * np.log(deviation[at]) for name, at in family.normal_noise(c).items()}
-    constant, score = _constant(family, targets, known, own)
+    constant, score = _constant(family, outputs, targets, known, own)
     information = (score**2).sum(axis=0) / np.maximum(count, 1)
     along = np.nansum(score * (x - mean), axis=0) / np.maximum(count, 1)
     slope = along / np.where(variance * information > 0, variance * information, np.inf)
@@ -121,14 +129,20 @@ def _columns(view: Prepared, observed: np.ndarray, model: Model, i: int) -> _Col
 
 
 def _constant(
-    family: Likelihood, targets: np.ndarray, known: np.ndarray, own: Mapping[str, np.ndarray]
+    family: Likelihood, outputs: np.ndarray, targets: np.ndarray, known: np.ndarray, own: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each column the output that fits it best (c,), and d log p/do there (R, c), 0 where a cell is not known."""
-    outputs, score = np.zeros(known.shape[1]), np.zeros(known.shape)
-    for _ in range(_SCORINGS):
+    """Of each column the output that fits it best (c,), to within a tenth of its standard error, and d log p/do there (R, c), 0
+    where a cell is not known. Steps go up the slope from ``outputs``, and are halved where it turns: no size of it is trusted."""
+    step, before = np.ones(len(outputs)), np.zeros(len(outputs))
+    score = np.zeros(known.shape)
+    for _ in range(_ROUNDS_OF_A_CONSTANT):
         score = np.where(known, _score(family, outputs, targets, own), 0.0)
-        step = (score.sum(axis=0) - _PULL * outputs) / ((score**2).sum(axis=0) + _PULL)
-        outputs = outputs + np.clip(step, -_LONGEST, _LONGEST)
+        total = score.sum(axis=0) - _PULL * outputs
+        if (enough := np.abs(total) <= _NEAR * np.sqrt((score**2).sum(axis=0))).all():
+            break
+        step = np.where(np.sign(total) * before < 0, 0.5 * step, step)
+        before = np.where(enough, before, np.sign(total))
+        outputs = np.where(enough, outputs, outputs + step * np.sign(total))
     return outputs, score
 
 
