@@ -23,7 +23,7 @@ from ..model.model import Model
 from ..views.units import Prepared
 
 MOST_ROWS = 2_000
-_ROWS_OF_A_FACTOR = 3
+_PART = 5  # of the rows, one by which the number of factors is chosen
 _ROUNDS, _ENOUGH, _LEAST_NOISE = 50, 1e-4, 0.02  # psi, of a column's variance: encoders stay moderate
 _OTHER_LATENTS, _OTHER_PRECISION = 0.1, 0.14  # what a view tells of the other latents: next to nothing yet
 _ROUNDS_OF_A_CONSTANT, _NEAR, _PULL = 60, 0.1, 1.0  # in standard errors; and a pull to 0 as of one row
@@ -55,15 +55,26 @@ def at_factor_analysis(
         _columns(view, observed[:, i], model, i, parameters[f"decoder.{i}.{model.depth(i) - 1}.bias"])
         for i, view in enumerate(views)
     ]
-    most = max(1, len(observed) // _ROWS_OF_A_FACTOR)
-    analysis = FactorAnalysis(min(most, *model.latent_dims), rounds=_ROUNDS, enough=_ENOUGH)
-    analysis.fit(np.concatenate([each.table for each in columns], axis=1))
+    analysis = _best(np.concatenate([each.table for each in columns], axis=1), min(model.latent_dims))
     noise = np.maximum(analysis.noise_, _LEAST_NOISE)
     W = _principal(analysis.loadings_, noise)
     moved, ends = dict(parameters), np.cumsum(model.features)[:-1]
     for i, (each, w, psi, m) in enumerate(zip(columns, *(np.split(x, ends) for x in (W, noise, analysis.mean_)), strict=True)):
         moved |= _of_view(parameters, model, i, each, w / np.sqrt(model.joint.alpha), psi, m)
     return moved
+
+
+def _best(table: np.ndarray, most: int) -> FactorAnalysis:
+    """Of 1, 2, 4, ... factors, at most so many: those under which rows that are left out are likeliest, learned of all rows."""
+    order = np.random.default_rng(0).permutation(len(table))
+    left_out, rest = table[order[: len(table) // _PART]], table[order[len(table) // _PART :]]
+    best, likeliest = 1, -np.inf
+    for k in (2**j for j in range(most.bit_length())):
+        found = float(FactorAnalysis(k, rounds=_ROUNDS, enough=_ENOUGH).fit(rest).log_likelihood(left_out).sum())
+        if found <= likeliest:
+            break
+        best, likeliest = k, found
+    return FactorAnalysis(best, rounds=_ROUNDS, enough=_ENOUGH).fit(table)
 
 
 def _principal(W: np.ndarray, noise: np.ndarray) -> np.ndarray:
