@@ -68,13 +68,9 @@ def _best(table: np.ndarray, most: int) -> FactorAnalysis:
     """Of 1, 2, 4, ... factors, at most so many: those under which rows that are left out are likeliest, learned of all rows."""
     order = np.random.default_rng(0).permutation(len(table))
     left_out, rest = table[order[: len(table) // _PART]], table[order[len(table) // _PART :]]
-    best, likeliest = 1, -np.inf
-    for k in (2**j for j in range(most.bit_length())):
-        found = float(FactorAnalysis(k, rounds=_ROUNDS, enough=_ENOUGH).fit(rest).log_likelihood(left_out).sum())
-        if found <= likeliest:
-            break
-        best, likeliest = k, found
-    return FactorAnalysis(best, rounds=_ROUNDS, enough=_ENOUGH).fit(table)
+    analyses = {2**j: FactorAnalysis(2**j, rounds=_ROUNDS, enough=_ENOUGH) for j in range(most.bit_length())}
+    likelihoods = {k: float(each.fit(rest).log_likelihood(left_out).sum()) for k, each in analyses.items()}
+    return analyses[max(likelihoods, key=likelihoods.__getitem__)].fit(table)
 
 
 def _principal(W: np.ndarray, noise: np.ndarray) -> np.ndarray:
