@@ -22,7 +22,7 @@ from .inference.calibration import calibrated
 from .inference.latent_report import diagnose, places
 from .inference.predictor import Predictor
 from .inference.regression import training_moments
-from .planning import with_networks
+from .planning import starts_at_factor_analysis, with_networks
 from .processes import share
 from .training.batches import Batches
 from .training.callbacks import Callback, Run, StopTraining, listening
@@ -31,7 +31,7 @@ from .training.early_stopping import HeldOut
 from .training.history import Recorder
 from .training.loop import Training, train
 from .training.plan import Plan
-from .training.starting import MOST_ROWS, at_factor_analysis, suits
+from .training.starting import MOST_ROWS, at_factor_analysis
 from .training.watching import Watch
 from .versions import versions
 from .views.reading import Views
@@ -78,7 +78,7 @@ class Course:
         path = self.file.path if self.file else None
         start, progress = saving.resume(start, path, self.fingerprint, self.plan.steps, self.batches.former_fingerprint)
         parameters = with_networks(backend, self.model, start.parameters, start.seed)
-        if progress.step == 0 and start.options.init == "factor-analysis" and suits(self.model):
+        if progress.step == 0 and starts_at_factor_analysis(start.options, self.model, len(self.data.observed)):
             rows = self.batches.first_rows(MOST_ROWS)
             seen = [view[rows] for view in self.batches.views]
             parameters = at_factor_analysis(parameters, self.model, seen, self.data.observed[rows])

@@ -73,7 +73,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         Sizes of the encoders' hidden layers; decoders mirror them. ``((64,), (512, 512))`` gives each of two views its own.
         "auto": (64,), or (128,) where "auto" gives 32 latents.
     epochs : float, optional
-        Passes over the rows, where ``steps`` is not given; by default 30, and at least 500 steps. Of N > 20,000 rows
+        Passes over the rows, where ``steps`` is not given; by default 100, at least 500 steps and at most 1,500, or 30. Of N > 20,000 rows
         30 sqrt(20,000 / N): steps then grow with the root of the rows.
     steps : int, optional
         Adam steps.
@@ -157,9 +157,10 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
     bootstrap : bool, default False
         Each model is trained on as many rows drawn with replacement. With ``ensemble=m`` and m draws each comes with
         parameters of its own, as proper multiple imputation needs.
-    init : {"factor-analysis", "random"}, default "factor-analysis"
+    init : {"auto", "factor-analysis", "random"}, default "auto"
         Where training starts. "factor-analysis": the linear maps at the factor analysis of all views together (EM on at most
-        2,000 rows), where every view has such maps and the prior couples views; else as "random".
+        2,000 rows), where every view has such maps and the prior couples views; else as "random". "auto": "random" for large
+        tables, of 1,000 rows and a view of 32 columns at least, else "factor-analysis".
 
     Attributes
     ----------
@@ -249,7 +250,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         threads: int | None = None,
         ensemble: int = 1,
         bootstrap: bool = False,
-        init: Init = "factor-analysis",
+        init: Init = "auto",
     ) -> None:
         self.latent_dims = latent_dims
         self.prior = prior

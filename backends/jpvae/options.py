@@ -27,7 +27,7 @@ Objective = Literal["subset", "elbo"]
 Entries = Literal["error", "marginalise"]
 Missing = Literal["error", "nan"]
 OnImpossible = Literal["error", "missing"]
-Init = Literal["factor-analysis", "random"]
+Init = Literal["auto", "factor-analysis", "random"]
 RateSchedule = Literal["cosine", "constant"]
 Dtype = Literal["float32", "float64"]
 
@@ -100,7 +100,7 @@ class Options:
     threads: int | None = None
     ensemble: int = 1
     bootstrap: bool = False
-    init: Init = "factor-analysis"
+    init: Init = "auto"
 
     def __post_init__(self) -> None:
         for name, plain in KINDS.items():

@@ -15,13 +15,14 @@ from .errors import ConfigError, JPVAEWarning
 from .model.model import Model
 from .options import Options
 from .processes import share
-from .training import schedules
+from .training import schedules, starting
 from .training.plan import Calibration, Plan, held_out_rows
 from .training.schedules import LearningRate
 from .views.columns import Columns
 
 _MOST_STEPS = 10**9
-_PASSES, _FEWEST_STEPS, _SLOWER = 30.0, 500, 20_000  # where neither epochs nor steps are given: docs/experiments.md
+_PASSES, _SLOWER = 30.0, 20_000  # where neither epochs nor steps are given: docs/experiments.md
+_PASSES_OF_FEW, _FEWEST_STEPS, _ENOUGH_OF_FEW = 100.0, 500.0, 1_500.0
 _FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
 _STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.5, 0.4
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
@@ -30,7 +31,7 @@ _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view,
 def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str], rows: int) -> Model:
     """The model that these options mean for so many rows of views of these columns and names. Raises ConfigError."""
     features = tuple(each.width for each in columns)
-    latents, units = _LARGE if rows >= _MANY_ROWS and max(features) >= _LARGE[0] else _SMALL
+    latents, units = _LARGE if _is_large(features, rows) else _SMALL
     sizes = latents if options.latent_dims == "auto" else options.latent_dims
     return Model(
         features=features,
@@ -49,6 +50,16 @@ def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str],
         linear_skip=options.linear_skip,
         cell_bits=options.entries == "marginalise",
     )
+
+
+def _is_large(features: Sequence[int], rows: int) -> bool:
+    return rows >= _MANY_ROWS and max(features) >= _LARGE[0]
+
+
+def starts_at_factor_analysis(options: Options, model: Model, rows: int) -> bool:
+    """Whether a fit to so many rows starts there (training/starting.py)."""
+    wanted = options.init == "factor-analysis" or (options.init == "auto" and not _is_large(model.features, rows))
+    return wanted and starting.suits(model)
 
 
 @dataclass(frozen=True)
@@ -146,7 +157,8 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
     elif options.epochs is not None:
         wanted = float(options.epochs) * rows / batch
     else:  # from 20,000 rows on with the root of the rows
-        wanted = max(_FEWEST_STEPS, _PASSES * rows / batch * math.sqrt(min(1.0, _SLOWER / rows)))
+        few = min(_ENOUGH_OF_FEW, max(_FEWEST_STEPS, _PASSES_OF_FEW * rows / batch))
+        wanted = max(few, _PASSES * rows / batch * math.sqrt(min(1.0, _SLOWER / rows)))
     if wanted > _MOST_STEPS:
         found = f"epochs is {options.epochs}" if options.steps is None else f"steps is {options.steps}"
         raise ConfigError(f"{found}, which is more than {_MOST_STEPS:,} steps; expected a training that can end")

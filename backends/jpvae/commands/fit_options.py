@@ -112,7 +112,7 @@ Steps = Annotated[
     int | None,
     _option(
         "N",
-        "Optimiser steps. By default 30 passes over the rows, fewer beyond 20,000, and at least 500 steps.",
+        "Optimiser steps. By default 500 to 1,500, or 30 passes over the rows; fewer passes beyond 20,000 rows.",
         _TRAINING,
         min=1,
     ),

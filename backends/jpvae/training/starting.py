@@ -55,7 +55,8 @@ def at_factor_analysis(
         _columns(view, observed[:, i], model, i, parameters[f"decoder.{i}.{model.depth(i) - 1}.bias"])
         for i, view in enumerate(views)
     ]
-    analysis = _best(np.concatenate([each.table for each in columns], axis=1), min(model.latent_dims))
+    owner = np.repeat(np.arange(model.views), model.features)
+    analysis = _best(np.concatenate([each.table for each in columns], axis=1), min(model.latent_dims), owner)
     noise = np.maximum(analysis.noise_, _LEAST_NOISE)
     W = _principal(analysis.loadings_, noise)
     moved, ends = dict(parameters), np.cumsum(model.features)[:-1]
@@ -64,13 +65,23 @@ def at_factor_analysis(
     return moved
 
 
-def _best(table: np.ndarray, most: int) -> FactorAnalysis:
-    """Of 1, 2, 4, ... factors, at most so many: those under which rows that are left out are likeliest, learned of all rows."""
+def _best(table: np.ndarray, most: int, owner: np.ndarray) -> FactorAnalysis:
+    """Of 1, 2, 4, ... factors, at most so many: those that fill views of rows that are left out best, learned of all rows.
+
+    By absolute errors: few cells far out decide a likelihood or a square. owner (C,): each column's view.
+    """
     order = np.random.default_rng(0).permutation(len(table))
     left_out, rest = table[order[: len(table) // _PART]], table[order[len(table) // _PART :]]
     analyses = {2**j: FactorAnalysis(2**j, rounds=_ROUNDS, enough=_ENOUGH) for j in range(most.bit_length())}
-    likelihoods = {k: float(each.fit(rest).log_likelihood(left_out).sum()) for k, each in analyses.items()}
-    return analyses[max(likelihoods, key=likelihoods.__getitem__)].fit(table)
+    errors = {k: _error(each.fit(rest), left_out, owner) for k, each in analyses.items()}
+    return analyses[min(errors, key=errors.__getitem__)].fit(table)
+
+
+def _error(analysis: FactorAnalysis, table: np.ndarray, owner: np.ndarray) -> float:
+    """The mean absolute error over the cells of every view, hidden in turn."""
+    errors = [np.abs(table - analysis.fill(np.where(owner == i, np.nan, table)))[:, owner == i] for i in np.unique(owner)]
+    known = [each[~np.isnan(each)] for each in errors]
+    return float(np.mean([each.mean() for each in known if each.size] or [0.0]))
 
 
 def _principal(W: np.ndarray, noise: np.ndarray) -> np.ndarray:
