@@ -73,8 +73,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         Sizes of the encoders' hidden layers; decoders mirror them. ``((64,), (512, 512))`` gives each of two views its own.
         "auto": (64,), or (128,) where "auto" gives 32 latents.
     epochs : float, optional
-        Passes over the rows, where ``steps`` is not given; by default 100, at least 500 steps and at most 1,500, or 30. Of N > 20,000 rows
-        30 sqrt(20,000 / N): steps then grow with the root of the rows.
+        Passes over the rows, where ``steps`` is not given; by default 100, at least 500 steps and at most 1,500, or 30 where
+        that is more. Of N > 20,000 rows 30 sqrt(20,000 / N): steps then grow with the root of the rows.
     steps : int, optional
         Adam steps.
     batch_size : int, default 64
@@ -159,8 +159,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         parameters of its own, as proper multiple imputation needs.
     init : {"auto", "factor-analysis", "random"}, default "auto"
         Where training starts. "factor-analysis": the linear maps at the factor analysis of all views together (EM on at most
-        2,000 rows), where every view has such maps and the prior couples views; else as "random". "auto": "random" for large
-        tables, of 1,000 rows and a view of 32 columns at least, else "factor-analysis".
+        2,000 rows), where every view has such maps and the prior couples views; else as "random". "auto": so
+        where rows outnumber columns, but for large tables (of 1,000 rows and a view of 32 columns at least).
 
     Attributes
     ----------

@@ -58,8 +58,8 @@ def _is_large(features: Sequence[int], rows: int) -> bool:
 
 def starts_at_factor_analysis(options: Options, model: Model, rows: int) -> bool:
     """Whether a fit to so many rows starts there (training/starting.py)."""
-    wanted = options.init == "factor-analysis" or (options.init == "auto" and not _is_large(model.features, rows))
-    return wanted and starting.suits(model)
+    auto = sum(model.features) < rows and not _is_large(model.features, rows)
+    return (options.init == "factor-analysis" or (options.init == "auto" and auto)) and starting.suits(model)
 
 
 @dataclass(frozen=True)

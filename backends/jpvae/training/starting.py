@@ -1,4 +1,4 @@
-"""Where the linear paths of a training start: at the factor analysis of all views together.
+"""Where the linear paths of a training may start: at the factor analysis of all views together.
 
     x = W s + m + e,  s ~ N(0, I_k), e_c ~ N(0, psi_c)        by EM, on the encoders' inputs as numbers
     z_i = a s + sqrt(1 - a^2) e_i,  a^2 = alpha               a latent k of every view, as the prior couples them at first
@@ -149,8 +149,9 @@ def _columns(view: Prepared, observed: np.ndarray, model: Model, i: int, outputs
 def _constant(
     family: Likelihood, outputs: np.ndarray, targets: np.ndarray, known: np.ndarray, own: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each column the output that fits it best (c,), to within a tenth of its standard error, and d log p/do there (R, c), 0
-    where a cell is not known. Steps go up the slope from ``outputs``, and are halved where it turns: no size of it is trusted."""
+    """Of each column the output that fits it best (c,), to within a tenth of its standard error, and d log p/do there (R, c),
+    0 where a cell is not known. Steps from ``outputs`` go up the slope, and are halved where it turns: its size is not trusted.
+    """
     step, before = np.ones(len(outputs)), np.zeros(len(outputs))
     score = np.zeros(known.shape)
     for _ in range(_ROUNDS_OF_A_CONSTANT):
