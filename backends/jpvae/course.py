@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -116,7 +116,7 @@ class Course:
 
     def _on_log(self, entry: dict[str, Any]) -> None:
         for one in self.listeners:
-            one.on_log(entry)
+            one.on_log(_copied(entry))
 
     def _on_step(self, step: int, report: dict[str, Any]) -> None:
         done, stop = step + 1, False
@@ -124,7 +124,7 @@ class Course:
         try:
             self.record(step, report, found)
             for one in self.listeners:
-                one.on_step(done, report)
+                one.on_step(done, _copied(report))
         except StopTraining:
             stop = True
         if self.any_of(stop):
@@ -136,7 +136,7 @@ class Course:
 
     def _finite_arrays(self, done: int) -> tuple[Arrays, Arrays]:
         parameters, optimizer = self.backend.to_arrays(self.state)
-        check_finite(parameters | optimizer, done, self.data.names)
+        check_finite(parameters | optimizer, done, self.data.names, self.start.parameters)
         return parameters, optimizer
 
     def _calibrate(self) -> None:
@@ -178,6 +178,11 @@ class Course:
             found = training_moments(predictor, views, observed)
             moments = (found.mean, found.covariance)
         return replace(fitted, moments=moments, report=diagnose(predictor, views, observed, self.data.names))
+
+
+def _copied(record: Mapping[str, Any]) -> dict[str, Any]:
+    """For a listener, who may change it."""
+    return {name: list(value) if isinstance(value, list) else value for name, value in record.items()}
 
 
 def _together(backend: Engine, start: Fitted, fingerprint: str | None) -> Callable[[bool], bool]:

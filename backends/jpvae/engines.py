@@ -118,6 +118,8 @@ def arguments(backend: str | Callable[..., Any]) -> list[str]:
 def nameable(backend: str | Callable[..., Any]) -> bool:
     """Whether ``engine_name`` of it leads another program to it: not for what is defined in a function or in ``__main__``."""
     called = engine_name(backend)
+    if isinstance(backend, str):  # of a file, or of the person's: a name already
+        return True
     module, _, path = called.partition(":")
     made = backend.func if isinstance(backend, functools.partial) else backend
     return not path or (module != "__main__" and _imported(module, path) is made)

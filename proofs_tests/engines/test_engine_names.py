@@ -7,7 +7,9 @@ import types
 import warnings
 from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
+import torch
 from synthetic import OPTIONS, three_views
 
 import jpvae.engines
@@ -146,3 +148,57 @@ def test_a_file_of_an_engine_whose_package_is_not_there(monkeypatch, tmp_path):
         JPVAE.load(tmp_path / "m")
     again = JPVAE.load(tmp_path / "m", backend="numpy")
     assert (again.transform(VIEWS, MASK) == model.transform(VIEWS, MASK)).all()
+
+
+def reporting(change):
+    class Reporting(jpvae_numpy.Engine):
+        def train_step(self, state, *given, **options):
+            return change(super().train_step(state, *given, **options), self.to_arrays(state)[1])
+
+    return Reporting
+
+
+NUMBERS = {
+    "NumPy": lambda report, _: {name: np.asarray(x, np.float64)[()] for name, x in report.items()},
+    "torch": lambda report, _: {name: torch.tensor(x, dtype=torch.float64) for name, x in report.items()},
+    "tuples": lambda report, _: {**report, "reconstruction": tuple(report["reconstruction"]), "more": range(3)},
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_report_s_numbers_may_be_of_any_library(name, tmp_path):
+    """With checkpoints, which keep the reports since the last record."""
+    plain = JPVAE(**SHORT | {"steps": 6, "backend": "numpy"}).fit(VIEWS, MASK)
+    options = SHORT | {"steps": 6, "backend": reporting(NUMBERS[name])}
+    with pytest.warns(JPVAEWarning, match="another program cannot import"):
+        model = JPVAE(**options).fit(VIEWS, MASK, checkpoint=tmp_path / "c", checkpoint_every=4)
+    last = model.history_[-1]
+    assert {key: x for key, x in last.items() if key not in ("seconds", "more")} == {
+        key: x for key, x in plain.history_[-1].items() if key != "seconds"
+    }
+    assert [type(x) for x in last["reconstruction"]] == [float] * 3
+
+
+UNFIT = {
+    "reports None; expected a dict": lambda *_: None,
+    "reports 'note' as 'hello'; expected a number, or one per view": lambda report, _: report | {"note": "hello"},
+    r"reports 'by_latent' as \[1, 2\]; expected a number, or one per view": lambda report, _: report | {"by_latent": [1, 2]},
+    "reports 'reconstruction' as 3.0; expected": lambda report, _: report | {"reconstruction": 3.0},
+    r"reports \[.*'odd'.*\] after \[.*\]; expected the same": lambda report, adam: (
+        report | ({"odd": 1.0} if adam["step"] == 2 else {})
+    ),
+}
+
+
+@pytest.mark.parametrize("message", UNFIT)
+def test_a_report_that_no_file_could_keep_is_refused_at_its_step(message):
+    with pytest.raises(ConfigError, match=f"backend gives an engine whose train_step {message}"):
+        JPVAE(**SHORT | {"backend": reporting(UNFIT[message])}).fit(VIEWS, MASK)
+
+
+def test_a_loaded_model_that_is_saved_again_has_its_engine(pair, tmp_path):
+    JPVAE(**SHORT | {"backend": pair.Third}).fit(VIEWS, MASK).save(tmp_path / "m")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        JPVAE.load(tmp_path / "m").save(tmp_path / "again")
+        assert JPVAE.load(tmp_path / "again").backend == "pair_of_engines:Third"
