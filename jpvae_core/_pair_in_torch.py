@@ -32,7 +32,7 @@ def applies(prior: JointPrior, mu: Tensors, log_var: Tensors) -> bool:
 
 def kl(prior: JointPrior, mu: Tensors, log_var: Tensors, bits: Tensors | None, plain: Plain) -> Any:
     """KL per row, (..., B). mu, log_var: (..., B, n_i), 0 where missing; bits: (..., B, 1), (1, 1) or None; plain: kl.py's."""
-    shape, coupling = mu[0].shape[:-1], cast(Pair, prior.coupling)
+    shape, coupling = mu[0].shape[:-1], cast(Pair, prior.coupling)  # as ``applies`` has found it
     if len(shape) > 1:
         mu, log_var = ([x.reshape(-1, x.shape[-1]) for x in each] for each in (mu, log_var))
         bits = None if bits is None else [x.expand(*shape, 1).reshape(-1, 1) for x in bits]

@@ -65,7 +65,7 @@ class Engine:
     xp = jnp
 
     def __init__(self, model: Model, dtype: str = "float32", device: str = "cpu") -> None:
-        if dtype == "float64" and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        if dtype == "float64" and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]  # JAX's stubs lack it
             raise ConfigError('dtype is float64; call jax.config.update("jax_enable_x64", True) first, or take float32')
         self.model, self.dtype, self.device = model, dtype, jax.devices(device)[0]
         self._arguments = model, dtype, device

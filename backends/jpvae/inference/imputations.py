@@ -126,15 +126,7 @@ class Imputations:
         >>> out = [create(f"filled-{i}.npy", "w+", v.dtype, v.shape) for i, v in enumerate((rna, protein))]  # doctest: +SKIP
         >>> model.impute([rna, protein], mask, out=out)                                              # doctest: +SKIP
         """
-        one_of("method", method, ("predictive", "plug-in"))
-        one_of("moments", moments, ("prior", "training"))
-        if not isinstance(return_std, bool | np.bool_ | str) or return_std not in (False, True, "mean"):
-            raise ConfigError(
-                f"return_std is {return_std!r}; expected True (of the value), 'mean' (of its mean alone) or False"
-            )
-        with_std = bool(return_std)
-        if method == "plug-in" and with_std:
-            raise ConfigError("return_std needs method='predictive': a plug-in imputation is one number per entry")
+        with_std = _with_std(method, moments, return_std)
         n_draws, resampling = draws_of(n_draws, 2 if with_std else 1), resampling_of(proposals, method)
         given = self.training_moments() if method == "plug-in" and moments == "training" else None
         limits = bounds_of(bounds, whole, self._fitted.view_names, self._fitted.columns)
@@ -247,3 +239,14 @@ class Imputations:
                 outputs.fill(result[j], (one.which, one.rows), made)
         warn(resampling)
         return give_back(result, "filled")
+
+
+def _with_std(method: str, moments: str, return_std: Any) -> bool:
+    """Whether standard deviations are wanted. Raises ConfigError for unknown options, and for some that exclude each other."""
+    one_of("method", method, ("predictive", "plug-in"))
+    one_of("moments", moments, ("prior", "training"))
+    if not isinstance(return_std, bool | np.bool_ | str) or return_std not in (False, True, "mean"):
+        raise ConfigError(f"return_std is {return_std!r}; expected True (of the value), 'mean' (of its mean alone) or False")
+    if method == "plug-in" and return_std:
+        raise ConfigError("return_std needs method='predictive': a plug-in imputation is one number per entry")
+    return bool(return_std)

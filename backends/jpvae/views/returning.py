@@ -44,27 +44,8 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
     plain = {} if frame is None else _floats(frame, columns)  # wide tables have many: these go at once
     made = {}
     for j, name in enumerate(names):
-        if j in plain:
-            continue
-        given: Any = None if frame is None else frame.iloc[:, j]
-        known = _known(given, columns, j) if kind == "filled" and given is not None else None
-        if known is not None and np.array_equal(known, values[:, j]):
-            made[name] = given
-        elif kind != "numbers" and j in columns.texts:
-            written: list[Any] = [columns.texts[j][int(code)] for code in values[:, j]]
-            if known is not None and given.map(lambda value: isinstance(value, str)).any():  # as they were written
-                own = zip(written, given.tolist(), known == values[:, j], strict=True)
-                written = [value if same else text for text, value, same in own]
-            fits = given is not None and not (hasattr(given.dtype, "categories") and set(written) - set(given.dtype.categories))
-            if fits and pd.api.types.is_numeric_dtype(given.dtype):  # a column without a text: all its cells are empty
-                fits = not any(isinstance(text, str) for text in written)
-            made[name] = pd.Series(written, index=index, dtype=given.dtype if fits else None)
-        elif kind != "numbers" and given is not None and (places := _decimal_places(given)) is not None:
-            made[name] = _decimals(given, known, values[:, j], places)
-        else:
-            small = given is not None and isinstance(given.dtype, np.dtype) and given.dtype.kind == "f"
-            whole = kind != "numbers" and j in columns.coded and given is not None and getattr(given.dtype, "kind", "") in "iu"
-            made[name] = pd.Series(values[:, j], index=index).astype(given.dtype if small or whole else np.float64)
+        if j not in plain:
+            made[name] = _column(values[:, j], j, columns, None if frame is None else frame.iloc[:, j], index, kind)
     result = pd.DataFrame(made, index=index)
     if plain:
         floats = pd.DataFrame(values[:, list(plain)], index, [names[j] for j in plain]).astype(
@@ -72,6 +53,36 @@ def give_back(values: np.ndarray, columns: Columns, table: Table | None, index: 
         )
         result = pd.concat([floats, result], axis=1)[list(names)] if made else floats
     return result if table is None else table.back(result if table.came_as is None else result[list(table.came_as)])
+
+
+def _column(values: np.ndarray, j: int, columns: Columns, given: Any, index: Any, kind: str) -> Any:
+    """Column j of a DataFrame from its numbers (N,); given: the column that came in, or None."""
+    import pandas as pd
+
+    known = _known(given, columns, j) if kind == "filled" and given is not None else None
+    if known is not None and np.array_equal(known, values):
+        return given
+    if kind != "numbers" and j in columns.texts:
+        return _texts(values, columns.texts[j], given, known, index)
+    if kind != "numbers" and given is not None and (places := _decimal_places(given)) is not None:
+        return _decimals(given, known, values, places)
+    small = given is not None and isinstance(given.dtype, np.dtype) and given.dtype.kind == "f"
+    whole = kind != "numbers" and j in columns.coded and given is not None and getattr(given.dtype, "kind", "") in "iu"
+    return pd.Series(values, index=index).astype(given.dtype if small or whole else np.float64)
+
+
+def _texts(values: np.ndarray, texts: Sequence[Any], given: Any, known: np.ndarray | None, index: Any) -> Any:
+    """The texts that codes stand for, in the column's own type where it can have them."""
+    import pandas as pd
+
+    written = [texts[int(code)] for code in values]
+    if known is not None and given.map(lambda value: isinstance(value, str)).any():  # as they were written
+        own = zip(written, given.tolist(), known == values, strict=True)
+        written = [value if same else text for text, value, same in own]
+    fits = given is not None and not (hasattr(given.dtype, "categories") and set(written) - set(given.dtype.categories))
+    if fits and pd.api.types.is_numeric_dtype(given.dtype):  # a column without a text: all its cells are empty
+        fits = not any(isinstance(text, str) for text in written)
+    return pd.Series(written, index=index, dtype=given.dtype if fits else None)
 
 
 def _floats(frame: Any, columns: Columns) -> dict[int, np.dtype[Any]]:

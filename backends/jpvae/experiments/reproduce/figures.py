@@ -43,9 +43,10 @@ def digits(results: Results, protocol: str, name: str, path: Path) -> str | None
     """Figures 1, 5, 6, 7: one test image of each class, a half of it imputed. -> what it shows, or None: nothing to show."""
     seed, hidden = DIGITS[name]
     found = {v: results.pieces(protocol, v, "digits").get(seed) for v in PICTURED}
-    if any(piece is None for piece in found.values()):
+    zero = found["zero"]
+    if zero is None or any(piece is None for piece in found.values()):
         return None
-    original = np.concatenate([unpack(found["zero"]["original"])], axis=0)  # type: ignore[index]
+    original = np.concatenate([unpack(zero["original"])], axis=0)
     imputed = {v: unpack(piece["imputed"]) for v, piece in found.items() if piece is not None}
     rows = [("original", _halves(original), None), ("seen", _blank(_halves(original), hidden), hidden)]
     rows += [(f"{LABELS[v]}", _with(_halves(original), _halves(x), hidden), hidden) for v, x in imputed.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...atomic import write_atomically
 from ...errors import ConfigError
@@ -102,13 +103,13 @@ def _provenance(results: Results) -> str:
         "|---" * 7 + "|",
     ]
     for protocol in [*results.protocols, "originals"]:
-        grouped: dict[tuple[str, str], list[tuple[int, dict[str, object]]]] = {}
+        grouped: dict[tuple[str, str], list[tuple[int, dict[str, Any]]]] = {}
         for model, seed, kind, piece in results.made_by(protocol):
             grouped.setdefault((model, kind), []).append((seed, piece))
         for (model, kind), entries in grouped.items():
             made = [piece["made_by"] for _, piece in entries]
-            commits = sorted({str(m["commit"])[:7] for m in made})  # type: ignore[index]
-            machines = sorted({str(m["machine"]) for m in made})  # type: ignore[index]
+            commits = sorted({str(m["commit"])[:7] for m in made})
+            machines = sorted({str(m["machine"]) for m in made})
             seconds = [s for _, piece in entries if (s := _seconds(piece)) is not None]
             spent = f"{sum(seconds) / len(seconds):.0f} each" if seconds else "–"
             seeds = ", ".join(str(seed) for seed, _ in entries)
