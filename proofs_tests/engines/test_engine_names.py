@@ -10,13 +10,15 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 import torch
+from ended_runs import Killed, kill
 from synthetic import OPTIONS, three_views
 
 import jpvae.engines
 import jpvae_numpy
 from jpvae import JPVAE
 from jpvae.engines import GROUP, engine_name
-from jpvae.errors import ConfigError, JPVAEWarning
+from jpvae.errors import CheckpointError, ConfigError, JPVAEWarning
+from jpvae.files import checkpoints
 
 VIEWS, MASK = three_views(40, 5)
 SHORT = OPTIONS | {"steps": 2, "hidden": (4,)}
@@ -202,3 +204,38 @@ def test_a_loaded_model_that_is_saved_again_has_its_engine(pair, tmp_path):
         warnings.simplefilter("error")
         JPVAE.load(tmp_path / "m").save(tmp_path / "again")
         assert JPVAE.load(tmp_path / "again").backend == "pair_of_engines:Third"
+
+
+class Slow(jpvae_numpy.Engine):
+    """Its optimiser has a state of its own: how far it has come."""
+
+    def start(self, parameters, optimizer=None):
+        state = super().start(parameters)
+        state.adam.steps = int(optimizer["progress"][0]) if optimizer else 0
+        return state
+
+    def to_arrays(self, state):
+        return super().to_arrays(state)[0], {"progress": np.asarray([float(state.adam.steps)])}
+
+
+def test_an_engine_s_own_optimiser_goes_on_where_it_was_and_under_no_other(tmp_path):
+    options = SHORT | {"steps": 9, "backend": Slow}
+    with pytest.raises(Killed):
+        JPVAE(**options).fit(VIEWS, MASK, checkpoint=tmp_path / "c", checkpoint_every=4, on_log=kill)
+    before = (tmp_path / "c").read_bytes()
+    for other in ("numpy", "torch", "jax"):
+        with pytest.raises(CheckpointError, match=r"it has another optimiser's state, without '(step|m\.)"):
+            JPVAE(**options | {"backend": other}).fit(VIEWS, MASK, checkpoint=tmp_path / "c")
+    assert (tmp_path / "c").read_bytes() == before
+    resumed = JPVAE(**options).fit(VIEWS, MASK, checkpoint=tmp_path / "c")
+    assert resumed.n_iter_ == 9
+    assert checkpoints.load(tmp_path / "c")[0]["adam.progress"] == 9
+
+
+def test_a_name_that_two_packages_declare(pair, monkeypatch):
+    points = [EntryPoint("odd", f"{pair.__name__}:{name}", GROUP) for name in ("First", "Second")]
+    monkeypatch.setattr(jpvae.engines, "entry_points", lambda **_: points)
+    with pytest.raises(ConfigError, match=r"backend 'odd' is declared by several packages .*; expected one\. Uninstall"):
+        JPVAE(**SHORT | {"backend": "odd"}).fit(VIEWS, MASK)
+    monkeypatch.setattr(jpvae.engines, "entry_points", lambda **_: [points[0], points[0]])  # twice installed
+    assert JPVAE(**SHORT | {"backend": "odd"}).fit(VIEWS, MASK).n_iter_ == 2

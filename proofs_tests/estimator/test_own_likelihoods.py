@@ -203,3 +203,28 @@ def test_what_a_likelihood_lacks_is_named_with_what_to_do():
     advice = lacking.format("NoGradient", "log_prob_vjp", "log_prob_vjp") + ", or train with backend='torch'"
     with pytest.raises(NotImplementedError, match=advice):
         fitted(NoGradient())
+
+
+class Short(Gaussian):
+    """What its methods give is that of a slip."""
+
+    def __init__(self, method, found):
+        setattr(self, method, lambda *_: found)
+
+
+SLIPS = {
+    "a list": ("parameters", {"log_var": [0.0, 0.0]}, r"gives its parameter 'log_var' as \[0.0, 0.0\]; .* of shape \(2,\)"),
+    "one number": ("parameters", {"log_var": np.zeros(())}, r"gives its parameter 'log_var' as .*; .* of shape \(2,\), of its"),
+    "no number": ("parameters", {"log_var": np.full(2, np.nan)}, r"gives its parameter 'log_var' as array\(.nan, nan"),
+    "one unit": ("scaling", (0.0, 1.0), r"gives the location 0.0 and the scale 1.0; expected arrays of shape \(2,\)"),
+    "no scale": ("scaling", (np.zeros(2), np.zeros(2)), r".* and the scale array\(\[0., 0.\]\); .* positive scales"),
+}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("name", SLIPS)
+def test_what_a_likelihood_gives_amiss_is_refused_before_the_training(name, backend):
+    method, found, message = SLIPS[name]
+    model = JPVAE(2, likelihood=Short(method, found), hidden=(4,), steps=3, progress=False, backend=backend)
+    with pytest.raises(ConfigError, match=f"^likelihood Short {message}"):
+        model.fit(VIEWS, on_log=lambda _: pytest.fail("it trained"))

@@ -238,7 +238,8 @@ def resume(
     moments = {f"{m}.{name}": shape for m in "mv" for name, shape in dense.items()} | {"step": ()}
     theirs = {name: x.shape for name, x in adam.items() if not start.model.is_own(name[2:])}
     best, window = header.get("best"), header.get("window", [])
-    whole = "state" in adam or theirs == moments  # "state": of an optimiser of the user's own
+    # An optimiser of the user's own has other arrays; whether they are all that it needs is found by its engine.
+    whole = "state" in adam or theirs == moments or (len(adam) > 0 and not theirs.keys() & moments.keys())
     whole = whole and (set(best or ()) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not 0 < found.steps <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start over")
