@@ -85,7 +85,8 @@ class Networks:
         """What the module gives for x with the tensors of the layout, and those of its buffers that are others now."""
         given = {key: p[f"{part}.{key}"].to(held.dtype) for key, held in self._own[part].items()}
         left = dict(given)
-        outputs = torch.func.functional_call(module, left, (x.clone(),))  # which puts into left what the module has assigned
+        x = x[:, : self._fan_in(part)].clone()  # without the bits that say which cells there are: a factory counts features
+        outputs = torch.func.functional_call(module, left, (x,))  # which puts into left what the module has assigned
         anew = {key: value for key, value in left.items() if value is not given[key] and not given[key].requires_grad}
         return outputs, {f"{part}.{key}": value.detach() for key, value in anew.items()}
 
@@ -99,6 +100,10 @@ class Networks:
         """Features and latents of the view."""
         view = int(part.partition(".")[2])
         return self.model.features[view], self.model.latent_dims[view]
+
+    def _fan_in(self, part: str) -> int:
+        features, latents = self._sizes(part)
+        return features if part.startswith("encoder") else latents
 
     def _made(self, part: str) -> torch.nn.Module:
         (kind, view), sizes = self._called(part), self._sizes(part)
@@ -131,8 +136,7 @@ class Networks:
 
     def _check(self, part: str) -> None:
         """Raise ConfigError where a module fails, or its outputs do not fit."""
-        (kind, view), sizes = self._called(part), self._sizes(part)
-        fan_in = sizes[0 if kind == "encoder" else 1]
+        (kind, view), fan_in = self._called(part), self._fan_in(part)
         try:
             with torch.no_grad(), _mode(self._modules[part], training=False) as module:
                 p = {f"{part}.{key}": x for key, x in self._own[part].items()}
@@ -144,8 +148,8 @@ class Networks:
 
     def _checked(self, part: str, found: Any, rows: int) -> torch.Tensor:
         """A module's outputs in the engine's dtype. Raises ConfigError where their shape is another, or they are no floats."""
-        (kind, view), (c, n) = self._called(part), self._sizes(part)
-        fan_in, fan_out = (c, 2 * n) if kind == "encoder" else (n, c)
+        (kind, view), (c, n), fan_in = self._called(part), self._sizes(part), self._fan_in(part)
+        fan_out = 2 * n if kind == "encoder" else c
         gives = f"networks: for {rows} rows of {fan_in} numbers the {kind} of view {view} gives"
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
         if shape != (rows, fan_out):

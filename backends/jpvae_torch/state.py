@@ -80,6 +80,11 @@ class State:
         self.parameters = parameters
         # By name, not in the mapping's order: a file has another, and |g| is summed in this one.
         self.trained = {name: x for name, x in sorted(parameters.items()) if x.requires_grad}
+        if not self.trained:
+            raise ConfigError(
+                "nothing is left to train: every parameter of the networks is frozen, and neither the prior nor a likelihood "
+                "has any"
+            )
         slow, groups = model.coupling_parameters, list[dict[str, Any]]()
         kinds = {name: (model.decay(name, x.ndim - stacked), name in slow) for name, x in self.trained.items()}
         for decay, couples in sorted(set(kinds.values()), key=lambda kind: (kind[1], -kind[0])):

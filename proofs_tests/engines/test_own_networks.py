@@ -12,6 +12,7 @@ from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import ConfigError
+from jpvae.model.likelihoods import Gaussian
 
 VIEWS, MASK = three_views(80, 5)
 NAMED = dict(zip(("rna", "protein", "clinic"), VIEWS, strict=True))
@@ -230,8 +231,54 @@ def test_outputs_of_another_float_become_the_engine_s(dtype):
     assert model.transform(NAMED, MASK).dtype == np.float32
 
 
+class Reads(torch.nn.Linear):
+    """An encoder; the class keeps what its objects read."""
+
+    seen = ()
+
+    def __init__(self, features, latents):
+        super().__init__(features, 2 * latents)
+
+    def forward(self, x):
+        Reads.seen = (*Reads.seen, x.detach().clone())
+        return super().forward(x)
+
+
+def test_empty_cells_are_read_as_zeros():
+    """Of complete tables it is the training without such cells, where none are hidden on purpose."""
+    holes, options = NAMED["rna"].copy(), SHORT | {"steps": 5, "hidden": (), "linear_skip": False}
+    holes[::3, 2] = np.nan
+    networks = dict.fromkeys(NAMED, (Reads, None))
+    whole = JPVAE(**options, networks=networks).fit(NAMED, MASK)
+    marginal = JPVAE(**options, networks=networks, entries="marginalise", cell_dropout=0.0).fit(NAMED, MASK)
+    for name, x in whole.parameters_.items():
+        assert np.array_equal(x, marginal.parameters_[name]), name
+    Reads.seen = ()
+    model = JPVAE(**options, networks={"rna": (Reads, None)}, entries="marginalise").fit(NAMED | {"rna": holes}, MASK)
+    assert {x.shape[1] for x in Reads.seen} == {5}
+    assert any(((x[:, 2] == 0.0) & (x != 0.0).any(dim=1)).any() for x in Reads.seen)
+    assert np.isfinite(model.impute(NAMED | {"rna": holes}, MASK)["rna"]).all()
+
+
 def no_module(features, latents):
     return features + latents
+
+
+def outer(features, latents):
+    return torch.nn.Linear(features, 2 * latents)
+
+
+class Unlearned(Gaussian):
+    """Of variance 1."""
+
+    def parameters(self, features):
+        return {}
+
+    def log_prob(self, xp, outputs, x, own):
+        return -0.5 * (x - outputs) ** 2
+
+    def normal_noise(self, features):
+        return {}
 
 
 def other_width(features, latents):
@@ -362,6 +409,11 @@ REFUSED = {
         {"rna": (other_input, None)},
         {},
         r"the encoder of view 'rna' fails on 2 rows of 5 numbers: RuntimeError: mat1 and mat2",
+    ),
+    "nothing to train": (
+        {name: tuple(lambda c, n, part=part: part(c, n).requires_grad_(False) for part in (outer, decoder)) for name in NAMED},
+        {"prior": "independent", "likelihood": Unlearned()},
+        r"^nothing is left to train: every parameter of the networks is frozen, and neither the prior nor a likelihood",
     ),
     "view": ({"rnas": (noisy_encoder, None)}, {}, r"networks names the views \['rnas'\]; expected some of \['rna', 'protein'"),
     "pair": (
