@@ -22,6 +22,7 @@ from .inference.calibration import calibrated
 from .inference.latent_report import diagnose, places
 from .inference.predictor import Predictor
 from .inference.regression import training_moments
+from .model.model import Model
 from .planning import with_networks
 from .processes import share
 from .training.batches import Batches
@@ -80,6 +81,7 @@ class Course:
             start, parameters=with_networks(backend, self.model, start.parameters, start.seed), versions=versions()
         )
         self.state = self._state(progress)
+        _check_arrays(backend.to_arrays(self.state)[0], self.start.parameters, self.model)
         self.done, self.calibrated = progress.step, progress.calibrated
         self.record = Recorder(plan, start.history, progress.window, self._on_log)
         early = start.options.early_stopping
@@ -197,3 +199,17 @@ def _together(backend: Engine, start: Fitted, fingerprint: str | None) -> Callab
     if not agree(zlib.crc32(json.dumps([identity, fingerprint]).encode())):
         raise ConfigError("the processes were given different data or options; expected the same in all of them")
     return any_of
+
+
+def _check_arrays(found: Arrays, start: Arrays, model: Model) -> None:
+    """Raise ConfigError where what an engine gives back is not what it was given: no file would take it."""
+    gives = "backend gives an engine whose to_arrays has"
+    if lost := sorted(start.keys() - found.keys()):
+        raise ConfigError(f"{gives} no array {lost[0]!r}; expected all that start was given")
+    if more := sorted(found.keys() - start.keys()):
+        raise ConfigError(f"{gives} the unknown array {more[0]!r}; expected those that start was given")
+    for name, x in found.items():
+        array = isinstance(x, np.ndarray)
+        if not (array and x.shape == start[name].shape and (model.is_own(name) or x.dtype in (np.float32, np.float64))):
+            what = f"{x.dtype} of shape {x.shape}" if array else type(x).__name__
+            raise ConfigError(f"{gives} the array {name!r} as {what}; expected float32 or float64 of shape {start[name].shape}")

@@ -239,3 +239,31 @@ def test_a_name_that_two_packages_declare(pair, monkeypatch):
         JPVAE(**SHORT | {"backend": "odd"}).fit(VIEWS, MASK)
     monkeypatch.setattr(jpvae.engines, "entry_points", lambda **_: [points[0], points[0]])  # twice installed
     assert JPVAE(**SHORT | {"backend": "odd"}).fit(VIEWS, MASK).n_iter_ == 2
+
+
+def giving(change):
+    class Giving(jpvae_numpy.Engine):
+        def to_arrays(self, state):
+            parameters, optimizer = super().to_arrays(state)
+            return change(parameters), optimizer
+
+    return Giving
+
+
+LOST = {
+    r"no array 'prior.logits'": lambda p: {name: x for name, x in p.items() if name != "prior.logits"},
+    r"the unknown array 'mine'": lambda p: p | {"mine": np.zeros(1)},
+    r"the array 'decoder.0.0.bias' as float16 of shape \(4,\); expected float32 or float64 of shape \(4,\)": lambda p: (
+        p | {"decoder.0.0.bias": p["decoder.0.0.bias"].astype(np.float16)}
+    ),
+    r"the array 'decoder.0.0.bias' as float32 of shape \(1, 4\); expected": lambda p: (
+        p | {"decoder.0.0.bias": p["decoder.0.0.bias"].astype(np.float32)[None]}
+    ),
+    r"the array 'decoder.0.0.bias' as Tensor; expected": lambda p: p | {"decoder.0.0.bias": torch.zeros(4)},
+}
+
+
+@pytest.mark.parametrize("message", LOST)
+def test_arrays_that_no_file_would_take_are_refused_before_the_training(message):
+    with pytest.raises(ConfigError, match=f"^backend gives an engine whose to_arrays has {message}"):
+        JPVAE(**SHORT | {"backend": giving(LOST[message])}).fit(VIEWS, MASK, on_log=lambda _: pytest.fail("it trained"))
