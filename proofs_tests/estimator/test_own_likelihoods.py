@@ -111,6 +111,24 @@ def test_a_file_whose_likelihood_is_not_here_names_its_module(package, tmp_path)
     assert JPVAE.load(by_object).inferred_["a"][0][0] == 'Wide {"spread": 2.0}'
 
 
+def test_a_file_whose_likelihood_has_other_options_here_blames_no_import(package, tmp_path):
+    package()
+    import shapes
+
+    path = tmp_path / "m.safetensors"
+    fitted(shapes.Wide(2.0)).save(path)
+    (tmp_path / "shapes.py").write_text(MODULE.replace("spread", "breadth"))
+    del sys.modules["shapes"]
+    import shapes
+
+    with pytest.raises(
+        CheckpointError, match=r"whose options class 'Wide' of module 'shapes' does not take here\. Install the"
+    ):
+        JPVAE.load(path)
+    with pytest.raises(ConfigError, match=r"which is not here: its class does not take these options$"):
+        fitted('shapes:Wide {"spread": 2.0}')
+
+
 @dataclass
 class Crooked(Gaussian):
     """Its option is no plain number."""
