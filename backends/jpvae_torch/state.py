@@ -55,6 +55,9 @@ def _made(make: MakeOptimizer, groups: list[dict[str, Any]]) -> torch.optim.Opti
         raise ConfigError(
             f"optimizer gave {kind}, which has a group without {lacking[0]!r}; {expected}, with a rate 'lr' in each"
         )
+    given, held = ([id(x) for group in each for x in group["params"]] for each in (groups, made.param_groups))
+    if sorted(given) != sorted(held):
+        raise ConfigError(f"optimizer gave {kind}, which trains other tensors than the groups have; {expected} of all of them")
     if any(x.default is x.empty and x.kind is not x.VAR_KEYWORD for x in inspect.signature(made.step).parameters.values()):
         raise ConfigError(f"optimizer gave {kind}, whose step needs a closure; {expected} and steps once for each gradient")
     return made
