@@ -109,6 +109,7 @@ class Options:
             object.__setattr__(self, name, plain(name, given.item() if single else given))
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction is {self.validation_fraction}; expected 0 < validation_fraction < 1")
+        one_of("impossible", self.impossible, get_args(OnImpossible))
         at_least("patience", self.patience, 1)
         if self.threads is not None and at_least("threads", self.threads, 1) > _MOST_THREADS:
             raise ConfigError(f"threads is {self.threads}; expected at most {_MOST_THREADS:,}")
