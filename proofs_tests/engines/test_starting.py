@@ -121,19 +121,39 @@ def test_rows_that_are_held_out_for_the_noise_are_not_looked_at():
         assert sorted(shown) == first.tolist()  # one pass, with the bootstrap's repetitions
 
 
-@pytest.mark.parametrize(
-    "changed", [{"linear_skip": False}, {"prior": "independent"}], ids=["no linear maps", "views that are not coupled"]
-)
+WITHOUT = {
+    "no linear maps": {"linear_skip": False},
+    "views that are not coupled": {"prior": "independent"},
+    "weak correlations": {"alpha": 0.3},
+    "negative ones": {"prior": "orthogonal", "alpha": -0.9},
+}
+
+
+@pytest.mark.parametrize("changed", WITHOUT.values(), ids=WITHOUT)
 def test_models_without_what_it_takes_start_at_random(changed):
     views, _, observed = linear_truth(rows=50)
+    if changed.get("prior") == "orthogonal":
+        views, observed = views[:2], observed[:, :2] | ~observed[:, :2].any(axis=1, keepdims=True)
     options = {"likelihood": "gaussian", "steps": 1, "dtype": "float64", "progress": False, "hidden": (4,), "latent_dims": 2}
-    fits = [JPVAE(**options, **changed, init=init).fit(dict(zip("abc", views, strict=True)), observed) for init in _both()]
+    fits = [JPVAE(**options, **changed, init=init).fit(dict(zip("abc", views, strict=False)), observed) for init in _both()]
     assert not suits(fits[0].model_)
     assert all(np.array_equal(x, fits[1].parameters_[name]) for name, x in fits[0].parameters_.items())
 
 
 def _both():
     return ("factor-analysis", "random")
+
+
+def test_factors_are_as_many_as_the_prior_couples_directions():
+    """Of rank 1 one latent of each view is coupled; what follows it has no factor, whatever the views share."""
+    views, _, observed = linear_truth(rows=300)
+    p = {}
+    for rank in (1, None):
+        fresh, p[rank] = started(replace(MODEL, rank=rank), views, observed)
+        apart = 1 if rank else FACTORS
+        for i in range(3):
+            assert np.array_equal(p[rank][f"decoder.{i}.0.weight"][apart:], 0.1 * fresh[f"decoder.{i}.0.weight"][apart:])
+    assert not np.allclose(p[1]["decoder.0.0.weight"], p[None]["decoder.0.0.weight"])
 
 
 def test_a_table_of_few_rows_and_empty_columns_has_a_start():
@@ -143,3 +163,13 @@ def test_a_table_of_few_rows_and_empty_columns_has_a_start():
     observed = np.array([[True, True], [True, False]])
     model = JPVAE(likelihood="gaussian", steps=1, latent_dims=2, progress=False).fit(views, observed)
     assert all(np.isfinite(x).all() for x in model.parameters_.values())
+
+
+@pytest.mark.parametrize(("rows", "as_if"), [(50, "factor-analysis"), (15, "random")])
+def test_by_default_training_starts_there_where_rows_outnumber_columns(rows, as_if):
+    views, _, observed = linear_truth(rows=rows)
+    options = {"likelihood": "gaussian", "steps": 1, "progress": False, "calibration": 0.0}
+    found = {init: JPVAE(**options, init=init).fit(views, observed).parameters_ for init in ("auto", *_both())}
+    other = next(init for init in _both() if init != as_if)
+    assert all(np.array_equal(x, found[as_if][name]) for name, x in found["auto"].items())
+    assert not np.array_equal(found["auto"]["encoder.0.linear.weight"], found[other]["encoder.0.linear.weight"])

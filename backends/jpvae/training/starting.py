@@ -22,7 +22,7 @@ from ..model.likelihoods import Likelihood
 from ..model.model import Model
 from ..views.units import Prepared
 
-MOST_ROWS = 2_000
+MOST_ROWS, LEAST_ALPHA = 2_000, 0.5
 _PART = 5  # of the rows, one by which the number of factors is chosen
 _ROUNDS, _ENOUGH, _LEAST_NOISE = 50, 1e-4, 0.02  # psi, of a column's variance: encoders stay moderate
 _OTHER_LATENTS, _OTHER_PRECISION = 0.1, 0.14  # what a view tells of the other latents: next to nothing yet
@@ -41,9 +41,14 @@ class _Columns(NamedTuple):
 
 
 def suits(model: Model) -> bool:
-    """Whether the views are coupled, and every one has linear maps between columns and latents."""
-    return model.joint.couples and all(
-        _linear(model, part, i) is not None for i in range(model.views) for part in ("encoder", "decoder")
+    """Whether the views are coupled, and every one has linear maps between columns and latents.
+
+    alpha is positive and no less than a half: each view's own variance is that of the factors over alpha.
+    """
+    return (
+        model.joint.couples
+        and model.joint.alpha >= LEAST_ALPHA
+        and all(_linear(model, part, i) is not None for i in range(model.views) for part in ("encoder", "decoder"))
     )
 
 
@@ -56,7 +61,7 @@ def at_factor_analysis(
         for i, view in enumerate(views)
     ]
     owner = np.repeat(np.arange(model.views), model.features)
-    analysis = _best(np.concatenate([each.table for each in columns], axis=1), min(model.latent_dims), owner)
+    analysis = _best(np.concatenate([each.table for each in columns], axis=1), model.joint.directions, owner)
     noise = np.maximum(analysis.noise_, _LEAST_NOISE)
     W = _principal(analysis.loadings_, noise)
     moved, ends = dict(parameters), np.cumsum(model.features)[:-1]
