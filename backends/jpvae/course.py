@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from .inference.calibration import calibrated
 from .inference.latent_report import diagnose, places
 from .inference.predictor import Predictor
 from .inference.regression import training_moments
+from .model.model import Model
 from .planning import with_networks
 from .processes import share
 from .training.batches import Batches
@@ -80,6 +81,7 @@ class Course:
             start, parameters=with_networks(backend, self.model, start.parameters, start.seed), versions=versions()
         )
         self.state = self._state(progress)
+        _check_arrays(backend.to_arrays(self.state)[0], self.start.parameters, self.model)
         self.done, self.calibrated = progress.step, progress.calibrated
         self.record = Recorder(plan, start.history, progress.window, self._on_log)
         early = start.options.early_stopping
@@ -116,7 +118,7 @@ class Course:
 
     def _on_log(self, entry: dict[str, Any]) -> None:
         for one in self.listeners:
-            one.on_log(entry)
+            one.on_log(_copied(entry))
 
     def _on_step(self, step: int, report: dict[str, Any]) -> None:
         done, stop = step + 1, False
@@ -124,7 +126,7 @@ class Course:
         try:
             self.record(step, report, found)
             for one in self.listeners:
-                one.on_step(done, report)
+                one.on_step(done, _copied(report))
         except StopTraining:
             stop = True
         if self.any_of(stop):
@@ -136,7 +138,7 @@ class Course:
 
     def _finite_arrays(self, done: int) -> tuple[Arrays, Arrays]:
         parameters, optimizer = self.backend.to_arrays(self.state)
-        check_finite(parameters | optimizer, done, self.data.names)
+        check_finite(parameters | optimizer, done, self.data.names, self.start.parameters)
         return parameters, optimizer
 
     def _calibrate(self) -> None:
@@ -180,6 +182,11 @@ class Course:
         return replace(fitted, moments=moments, report=diagnose(predictor, views, observed, self.data.names))
 
 
+def _copied(record: Mapping[str, Any]) -> dict[str, Any]:
+    """For a listener, who may change it."""
+    return {name: list(value) if isinstance(value, list) else value for name, value in record.items()}
+
+
 def _together(backend: Engine, start: Fitted, fingerprint: str | None) -> Callable[[bool], bool]:
     """How the processes of a group agree. Raises ConfigError where the engine cannot train in several, or what they were given
     differs."""
@@ -192,3 +199,17 @@ def _together(backend: Engine, start: Fitted, fingerprint: str | None) -> Callab
     if not agree(zlib.crc32(json.dumps([identity, fingerprint]).encode())):
         raise ConfigError("the processes were given different data or options; expected the same in all of them")
     return any_of
+
+
+def _check_arrays(found: Arrays, start: Arrays, model: Model) -> None:
+    """Raise ConfigError where what an engine gives back is not what it was given: no file would take it."""
+    gives = "backend gives an engine whose to_arrays has"
+    if lost := sorted(start.keys() - found.keys()):
+        raise ConfigError(f"{gives} no array {lost[0]!r}; expected all that start was given")
+    if more := sorted(found.keys() - start.keys()):
+        raise ConfigError(f"{gives} the unknown array {more[0]!r}; expected those that start was given")
+    for name, x in found.items():
+        array = isinstance(x, np.ndarray)
+        if not (array and x.shape == start[name].shape and (model.is_own(name) or x.dtype in (np.float32, np.float64))):
+            what = f"{x.dtype} of shape {x.shape}" if array else type(x).__name__
+            raise ConfigError(f"{gives} the array {name!r} as {what}; expected float32 or float64 of shape {start[name].shape}")

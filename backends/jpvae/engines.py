@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -118,6 +118,8 @@ def arguments(backend: str | Callable[..., Any]) -> list[str]:
 def nameable(backend: str | Callable[..., Any]) -> bool:
     """Whether ``engine_name`` of it leads another program to it: not for what is defined in a function or in ``__main__``."""
     called = engine_name(backend)
+    if isinstance(backend, str):  # of a file, or of the person's: a name already
+        return True
     module, _, path = called.partition(":")
     made = backend.func if isinstance(backend, functools.partial) else backend
     return not path or (module != "__main__" and _imported(module, path) is made)
@@ -131,14 +133,14 @@ def _imported(module: str, path: str) -> Any:
 def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
     if not isinstance(backend, str):
         return backend
-    points = {} if backend in ENGINES else {point.name: point for point in entry_points(group=GROUP)}
+    points = [] if backend in ENGINES else [point for point in entry_points(group=GROUP) if point.name == backend]
     module, _, path = backend.partition(":")
     made: Any = None
     try:
         if backend in ENGINES:
             made = import_module(ENGINES[backend]).Engine
-        elif backend in points:
-            made = _declared(points[backend])
+        elif points:
+            made = _declared(points)
         elif path:  # of a file: only what the program has imported itself
             made = _imported(module, path)
     except ModuleNotFoundError as error:
@@ -155,6 +157,12 @@ def _maker(backend: str | Callable[..., Engine]) -> Callable[..., Engine]:
     return checked
 
 
-def _declared(point: EntryPoint) -> Any:
-    """The class of an entry point. Raises ModuleNotFoundError for one of ours, whose extra brings what is missing."""
+def _declared(points: Sequence[EntryPoint]) -> Any:
+    """The class that a name's entry points lead to. Raises ModuleNotFoundError for ours, whose extra brings what is missing."""
+    point = points[0]
+    if len({each.value for each in points}) > 1:
+        raise ConfigError(
+            f"backend {point.name!r} is declared by several packages ({', '.join(sorted(map(package_of, points)))}); expected "
+            "one. Uninstall the others, or give the class itself"
+        )
     return point.load() if package_of(point) == "jpvae" else loaded(point, "backend")

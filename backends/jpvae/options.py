@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from .model.likelihoods import Likelihood
 from .model.likelihoods.registry import name_of
 from .model.posterior import Coordinates, PosteriorName
 from .model.prior import Bound, PriorName
-from .option_values import KINDS, Layers, at_least
+from .option_values import KINDS, Layers, at_least, one_of
 from .training import schedules
 from .training.schedules import BetaSchedule
 
@@ -106,6 +106,7 @@ class Options:
             object.__setattr__(self, name, plain(name, given.item() if single else given))
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction is {self.validation_fraction}; expected 0 < validation_fraction < 1")
+        one_of("impossible", self.impossible, get_args(OnImpossible))
         at_least("patience", self.patience, 1)
         if self.threads is not None and at_least("threads", self.threads, 1) > _MOST_THREADS:
             raise ConfigError(f"threads is {self.threads}; expected at most {_MOST_THREADS:,}")

@@ -38,7 +38,8 @@ class Pooled:
     relative_increase
         r, of the variance, due to what is missing.
     fraction_missing
-        Of the information: (r + 2/(nu_R + 3)) / (r + 1), with Rubin's nu_R (see ``pool``).
+        Of the information: (r + 2/(nu_R + 3)) / (r + 1), with Rubin's nu_R. R's mice has another number where
+        ``complete_df`` is given (see ``pool``).
 
     Examples
     --------

@@ -2,8 +2,9 @@
 
 A factory is called with (features, latents). Its module's parameters and persistent buffers enter the layout under
 encoder.<view>.<name> or decoder.<view>.<name>, where <name> is the module's own; the module is then called with whatever
-tensors stand there, and keeps none. What the factory has put into evaluation mode stays in it (a pretrained part whose batch
-norms and dropout are to rest), and no module is left in another mode than it was found in.
+tensors stand there, and keeps none; its input is a copy, which it may change. What the factory has put into evaluation mode
+stays in it (a pretrained part whose batch norms and dropout are to rest); no module is left in another mode than it was
+found in.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +36,7 @@ _FAILURES = (
     TypeError,
     ValueError,
 )
+_EXACT = 2**53  # integers up to this are doubles
 _UNSIZED = (torch.nn.parameter.UninitializedParameter, torch.nn.parameter.UninitializedBuffer)
 
 
@@ -63,10 +66,9 @@ class Networks:
         return torch.addmm(x, first, p[path]) if path in p else x
 
     def _own_network(self, p: Tensors, part: str, x: torch.Tensor, training: bool) -> torch.Tensor:
-        tensors = {key: p[f"{part}.{key}"].to(held.dtype) for key, held in self._own[part].items()}
         try:
             with _mode(self._modules[part], training) as module:
-                outputs: torch.Tensor = torch.func.functional_call(module, tensors, (x,))
+                outputs, buffers = self._applied(p, part, module, x)
         except ValueError as error:
             if not training or len(x) > 1:
                 raise
@@ -75,7 +77,18 @@ class Networks:
                 f"networks: the {kind} of view {view} cannot be trained on a batch of one row: {error}. Statistics of a batch "
                 "need at least two rows: raise batch_size, or take a norm of each row (LayerNorm)."
             ) from error
-        return outputs
+        if training and isinstance(p, dict):  # a module may give its buffers new tensors, in place of changing them
+            p |= buffers
+        return self._checked(part, outputs, len(x))
+
+    def _applied(self, p: Tensors, part: str, module: torch.nn.Module, x: torch.Tensor) -> tuple[Any, Tensors]:
+        """What the module gives for x with the tensors of the layout, and those of its buffers that are others now."""
+        given = {key: p[f"{part}.{key}"].to(held.dtype) for key, held in self._own[part].items()}
+        left = dict(given)
+        x = x[:, : self._fan_in(part)].clone()  # without the bits that say which cells there are: a factory counts features
+        outputs = torch.func.functional_call(module, left, (x,))  # which puts into left what the module has assigned
+        anew = {key: value for key, value in left.items() if value is not given[key] and not given[key].requires_grad}
+        return outputs, {f"{part}.{key}": value.detach() for key, value in anew.items()}
 
     def _called(self, part: str) -> tuple[str, str]:
         """The part's kind, and its view: by the name that its factory has for it, else by its number."""
@@ -87,6 +100,10 @@ class Networks:
         """Features and latents of the view."""
         view = int(part.partition(".")[2])
         return self.model.features[view], self.model.latent_dims[view]
+
+    def _fan_in(self, part: str) -> int:
+        features, latents = self._sizes(part)
+        return features if part.startswith("encoder") else latents
 
     def _made(self, part: str) -> torch.nn.Module:
         (kind, view), sizes = self._called(part), self._sizes(part)
@@ -104,30 +121,44 @@ class Networks:
             raise ConfigError(
                 f"networks: the {kind}'s factory for view {view} gave {unfit}; expected a plain torch.nn.Module with all its "
                 "parameters (the factory is called with the numbers of features and latents), which are real floats, integers "
-                "or booleans, as are its buffers"
+                "or booleans, as are its buffers, and dense"
             )
         held = [x for x in chain(module.parameters(), module.buffers()) if x.is_floating_point()]
         if all((x.dtype, x.device) == (self._like.dtype, self._like.device) for x in held):
             return module
-        return copy.deepcopy(module).to(device=self._like.device, dtype=self._like.dtype)  # the factory may keep its own
+        try:
+            return copy.deepcopy(module).to(device=self._like.device, dtype=self._like.dtype)  # the factory may keep its own
+        except _FAILURES as error:
+            wanted, found = f"{self._like.dtype} on {self._like.device}", f"{type(error).__name__}: {error}"
+            raise ConfigError(
+                f"networks: the {kind}'s factory for view {view} gave a module that cannot be copied to {wanted}: {found}"
+            ) from error
 
     def _check(self, part: str) -> None:
-        """Raise ConfigError where a module's outputs have the wrong shape."""
-        (kind, view), (c, n) = self._called(part), self._sizes(part)
-        fan_in, fan_out = (c, 2 * n) if kind == "encoder" else (n, c)
+        """Raise ConfigError where a module fails, or its outputs do not fit."""
+        (kind, view), fan_in = self._called(part), self._fan_in(part)
         try:
             with torch.no_grad(), _mode(self._modules[part], training=False) as module:
-                found = module(self._like.new_zeros(2, fan_in))
+                p = {f"{part}.{key}": x for key, x in self._own[part].items()}
+                found, _ = self._applied(p, part, module, self._like.new_zeros(2, fan_in))
         except _FAILURES as error:  # for shapes that do not fit torch raises RuntimeError
             reason = f"{type(error).__name__}: {error}"
             raise ConfigError(f"networks: the {kind} of view {view} fails on 2 rows of {fan_in} numbers: {reason}") from error
+        self._checked(part, found, 2)
+
+    def _checked(self, part: str, found: Any, rows: int) -> torch.Tensor:
+        """A module's outputs in the engine's dtype. Raises ConfigError where their shape is another, or they are no floats."""
+        (kind, view), (c, n), fan_in = self._called(part), self._sizes(part), self._fan_in(part)
+        fan_out = 2 * n if kind == "encoder" else c
+        gives = f"networks: for {rows} rows of {fan_in} numbers the {kind} of view {view} gives"
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-        if shape != (2, fan_out):
+        if shape != (rows, fan_out):
             meaning = "2 x latents: means, then log-variances" if kind == "encoder" else "one output per column"
-            raise ConfigError(
-                f"networks: for 2 rows of {fan_in} numbers the {kind} of view {view} gives {shape}; expected (2, {fan_out}): "
-                f"{meaning}"
-            )
+            raise ConfigError(f"{gives} {shape}; expected ({rows}, {fan_out}): {meaning}")
+        outputs: torch.Tensor = found
+        if not outputs.is_floating_point():
+            raise ConfigError(f"{gives} {outputs.dtype}; expected real floats")
+        return outputs.to(self._like.dtype)
 
     def initial(self, seed: int) -> dict[str, np.ndarray]:
         """Fresh values of all own networks' parameters and buffers, by their layout names; torch's generator is left alone."""
@@ -169,6 +200,10 @@ def _unfit(module: torch.nn.Module) -> str | None:
             return f"a module whose {name!r} has no size yet (a lazy layer)"
         if x.is_complex() or x.is_quantized:
             return f"a module whose {name!r} is of {x.dtype}"
+        if x.layout != torch.strided:
+            return f"a module whose {name!r} is not dense ({x.layout})"
+        if x.dtype == torch.int64 and bool(((x > _EXACT) | (x < -_EXACT)).any()):
+            return f"a module whose {name!r} has integers beyond 2**53, which a file cannot keep"
     return "a scripted module" if isinstance(module, torch.jit.ScriptModule) else None
 
 

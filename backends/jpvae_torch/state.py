@@ -55,6 +55,9 @@ def _made(make: MakeOptimizer, groups: list[dict[str, Any]]) -> torch.optim.Opti
         raise ConfigError(
             f"optimizer gave {kind}, which has a group without {lacking[0]!r}; {expected}, with a rate 'lr' in each"
         )
+    given, held = ([id(x) for group in each for x in group["params"]] for each in (groups, made.param_groups))
+    if sorted(given) != sorted(held):
+        raise ConfigError(f"optimizer gave {kind}, which trains other tensors than the groups have; {expected} of all of them")
     if any(x.default is x.empty and x.kind is not x.VAR_KEYWORD for x in inspect.signature(made.step).parameters.values()):
         raise ConfigError(f"optimizer gave {kind}, whose step needs a closure; {expected} and steps once for each gradient")
     return made
@@ -80,6 +83,11 @@ class State:
         self.parameters = parameters
         # By name, not in the mapping's order: a file has another, and |g| is summed in this one.
         self.trained = {name: x for name, x in sorted(parameters.items()) if x.requires_grad}
+        if not self.trained:
+            raise ConfigError(
+                "nothing is left to train: every parameter of the networks is frozen, and neither the prior nor a likelihood "
+                "has any"
+            )
         slow, groups = model.coupling_parameters, list[dict[str, Any]]()
         kinds = {name: (model.decay(name, x.ndim - stacked), name in slow) for name, x in self.trained.items()}
         for decay, couples in sorted(set(kinds.values()), key=lambda kind: (kind[1], -kind[0])):

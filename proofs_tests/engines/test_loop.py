@@ -21,7 +21,7 @@ CHOSEN = [
     ({"weight_decay": 0.3, "max_gradient_norm": 2.0}, {"weight_decay": 0.3, "max_gradient_norm": 2.0}),
 ]
 ONE_ROW = {"posterior": np.ones((1, 2)), "reconstruction": np.ones((1, 2)), "kl": np.ones(1)}
-GOOD = {"loss": 1.0, "reconstruction": 1.0, "kl": 0.0, "gradient_norm": 1.0, "rows": ONE_ROW}
+GOOD = {"loss": 1.0, "reconstruction": [1.0, 1.0], "kl": 0.0, "gradient_norm": 1.0, "rows": ONE_ROW}
 
 
 @pytest.mark.parametrize(("plan", "expected"), CHOSEN)

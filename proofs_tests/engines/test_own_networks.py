@@ -12,6 +12,7 @@ from synthetic import OPTIONS, three_views
 
 from jpvae import JPVAE
 from jpvae.errors import ConfigError
+from jpvae.model.likelihoods import Gaussian
 
 VIEWS, MASK = three_views(80, 5)
 NAMED = dict(zip(("rna", "protein", "clinic"), VIEWS, strict=True))
@@ -152,8 +153,132 @@ def test_a_layer_that_a_module_uses_twice(tmp_path):
     assert np.array_equal(again, model.transform(NAMED, MASK))
 
 
+class Shifting(torch.nn.Linear):
+    """It may change its input, which is another's too, or not."""
+
+    def __init__(self, inplace, fan_in, fan_out):
+        super().__init__(fan_in, fan_out)
+        self.inplace = inplace
+
+    def forward(self, x):
+        return super().forward(x.add_(1.0) if self.inplace else x + 1.0)
+
+
+def test_an_input_that_a_network_changes_is_its_own():
+    """An encoder's is what the likelihood is of, too."""
+
+    def trained(inplace):
+        pair = (lambda c, n: Shifting(inplace, c, 2 * n), lambda c, n: Shifting(inplace, n, c))
+        return JPVAE(**SHORT | {"steps": 5, "networks": {"rna": pair}}).fit(NAMED, MASK)
+
+    one, other = trained(inplace=False), trained(inplace=True)
+    assert all(np.array_equal(x, other.parameters_[name]) for name, x in one.parameters_.items())
+    pairs = [(one.transform(NAMED, MASK), other.transform(NAMED, MASK)), (one.score(NAMED, MASK), other.score(NAMED, MASK))]
+    assert all(np.array_equal(*pair) for pair in pairs)
+
+
+class Assigning(torch.nn.Linear):
+    """Its buffers are assigned anew, as moving averages often are, while what they were is still needed for the gradient."""
+
+    def __init__(self, features, latents):
+        super().__init__(features, 2 * latents)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("scale", torch.ones(2 * latents))
+        self.register_buffer("hidden", torch.full((3,), -torch.inf))  # as a mask of attention has them
+
+    def forward(self, x):
+        out = super().forward(x) * self.scale
+        if self.training:
+            self.steps = self.steps + 1
+            self.scale = 0.9 * self.scale + 0.05
+        return out + self.hidden.exp().sum()
+
+
+def test_buffers_that_are_assigned_anew_and_constants_that_are_infinite_are_kept(tmp_path):
+    options = SHORT | {"networks": {"rna": (Assigning, None)}}
+    model = JPVAE(**options).fit(NAMED, MASK)
+    scale = 1.0
+    for _ in range(60):
+        scale = 0.9 * scale + 0.05
+    p = model.parameters_
+    assert p["encoder.0.steps"] == 60
+    assert np.abs(p["encoder.0.scale"] / scale - 1.0).max() <= 60 * 2 * np.finfo(float).eps  # two roundings a step
+    assert (p["encoder.0.hidden"] == -np.inf).all()
+    with pytest.raises(Killed):
+        JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c", checkpoint_every=20, on_log=kill)
+    resumed = JPVAE(**options).fit(NAMED, MASK, checkpoint=tmp_path / "c")
+    loaded = JPVAE.load(tmp_path / "c", networks={"rna": (Assigning, None)})
+    for other in (resumed, loaded):
+        assert all(np.array_equal(x, other.parameters_[name]) for name, x in p.items())
+        assert np.array_equal(other.transform(NAMED, MASK), model.transform(NAMED, MASK))
+
+
+class Casting(torch.nn.Linear):
+    """It computes in one dtype whatever the engine's is."""
+
+    def __init__(self, dtype, fan_in, fan_out):
+        super().__init__(fan_in, fan_out)
+        self.dtype = dtype
+
+    def forward(self, x):
+        return super().forward(x).to(self.dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_outputs_of_another_float_become_the_engine_s(dtype):
+    pair = (lambda c, n: Casting(dtype, c, 2 * n), lambda c, n: Casting(dtype, n, c))
+    model = JPVAE(**SHORT | {"steps": 3, "dtype": "float32", "networks": {"rna": pair}}).fit(NAMED, MASK)
+    assert model.transform(NAMED, MASK).dtype == np.float32
+
+
+class Reads(torch.nn.Linear):
+    """An encoder; the class keeps what its objects read."""
+
+    seen = ()
+
+    def __init__(self, features, latents):
+        super().__init__(features, 2 * latents)
+
+    def forward(self, x):
+        Reads.seen = (*Reads.seen, x.detach().clone())
+        return super().forward(x)
+
+
+def test_empty_cells_are_read_as_zeros():
+    """Of complete tables it is the training without such cells, where none are hidden on purpose."""
+    holes, options = NAMED["rna"].copy(), SHORT | {"steps": 5, "hidden": (), "linear_skip": False}
+    holes[::3, 2] = np.nan
+    networks = dict.fromkeys(NAMED, (Reads, None))
+    whole = JPVAE(**options, networks=networks).fit(NAMED, MASK)
+    marginal = JPVAE(**options, networks=networks, entries="marginalise", cell_dropout=0.0).fit(NAMED, MASK)
+    for name, x in whole.parameters_.items():
+        assert np.array_equal(x, marginal.parameters_[name]), name
+    Reads.seen = ()
+    model = JPVAE(**options, networks={"rna": (Reads, None)}, entries="marginalise").fit(NAMED | {"rna": holes}, MASK)
+    assert {x.shape[1] for x in Reads.seen} == {5}
+    assert any(((x[:, 2] == 0.0) & (x != 0.0).any(dim=1)).any() for x in Reads.seen)
+    assert np.isfinite(model.impute(NAMED | {"rna": holes}, MASK)["rna"]).all()
+
+
 def no_module(features, latents):
     return features + latents
+
+
+def outer(features, latents):
+    return torch.nn.Linear(features, 2 * latents)
+
+
+class Unlearned(Gaussian):
+    """Of variance 1."""
+
+    def parameters(self, features):
+        return {}
+
+    def log_prob(self, xp, outputs, x, own):
+        return -0.5 * (x - outputs) ** 2
+
+    def normal_noise(self, features):
+        return {}
 
 
 def other_width(features, latents):
@@ -199,6 +324,35 @@ def other_signature(features):
     return torch.nn.Linear(features, 6)
 
 
+class FewRows(torch.nn.Linear):
+    def __init__(self, features, latents):
+        super().__init__(features, 2 * latents)
+
+    def forward(self, x):
+        return super().forward(x)[:2]
+
+
+class Sparse(FewRows):
+    def __init__(self, features, latents):
+        super().__init__(features, latents)
+        self.register_buffer("graph", torch.eye(features).to_sparse())
+
+
+class Large(FewRows):
+    def __init__(self, features, latents):
+        super().__init__(features, latents)
+        self.register_buffer("key", torch.tensor([3, -(2**53) - 1]))
+
+
+def spread(features, latents):
+    return torch.nn.DataParallel(torch.nn.Linear(features, 2 * latents))
+
+
+class Uncopied(FewRows):
+    def __deepcopy__(self, _):
+        raise RuntimeError("not this one")
+
+
 class Fails(torch.nn.Linear):
     def forward(self, x):
         raise self.error
@@ -232,11 +386,34 @@ REFUSED = {
         {},
         r"encoder's factory for view 'rna' gave a module whose 'wave' is of torch.complex64; expected .* which are real floats",
     ),
+    "rows": (
+        {"rna": (FewRows, None)},
+        {},
+        r"for 32 rows of 5 numbers .* 'rna' gives \(2, 6\); expected \(32, 6\): 2 x latents",
+    ),
+    "whole numbers": (
+        {"rna": (lambda c, n: Casting(torch.int64, c, 2 * n), None)},
+        {},
+        r"for 2 rows of 5 numbers the encoder of view 'rna' gives torch.int64; expected real floats",
+    ),
+    "sparse": ({"rna": (Sparse, None)}, {}, r"gave a module whose 'graph' is not dense .torch.sparse_coo.; expected a plain"),
+    "large": ({"rna": (Large, None)}, {}, r"gave a module whose 'key' has integers beyond 2\*\*53, which a file cannot keep"),
+    "spread": ({"rna": (spread, None)}, {}, rf"{TRIED}RuntimeError: The stateless API can't be used with nn.DataParallel"),
+    "uncopied": (
+        {"rna": (Uncopied, None)},
+        {},
+        r"for view 'rna' gave a module that cannot be copied to torch.float64 on cpu: RuntimeError: not this one",
+    ),
     "scripted": ({"rna": (scripted, None)}, {}, r"for view 'rna' gave a scripted module; expected a plain torch.nn.Module"),
     "input": (
         {"rna": (other_input, None)},
         {},
         r"the encoder of view 'rna' fails on 2 rows of 5 numbers: RuntimeError: mat1 and mat2",
+    ),
+    "nothing to train": (
+        {name: tuple(lambda c, n, part=part: part(c, n).requires_grad_(False) for part in (outer, decoder)) for name in NAMED},
+        {"prior": "independent", "likelihood": Unlearned()},
+        r"^nothing is left to train: every parameter of the networks is frozen, and neither the prior nor a likelihood",
     ),
     "view": ({"rnas": (noisy_encoder, None)}, {}, r"networks names the views \['rnas'\]; expected some of \['rna', 'protein'"),
     "pair": (

@@ -187,7 +187,18 @@ class Closing(torch.optim.SGD):
         return super().step(closure)
 
 
+def fewer(groups):
+    return torch.optim.SGD(groups[1:], lr=1.0)
+
+
+def of_copies(groups):
+    copies = [group | {"params": [x.detach().clone() for x in group["params"]]} for group in groups]
+    return torch.optim.SGD(copies, lr=1.0)
+
+
 REFUSED = {
+    "fewer groups": (fewer, r"^optimizer gave SGD, which trains other tensors than the groups have; expected a function"),
+    "copies": (of_copies, r"^optimizer gave SGD, which trains other tensors than the groups have; expected a function"),
     "several groups": (torch.optim.LBFGS, r"^optimizer fails on \d groups of parameters: LBFGS doesn't support"),
     "a closure": (Closing, r"^optimizer gave Closing, whose step needs a closure; expected a function of parameter groups"),
     "no rate": (no_rate, r"^optimizer gave Optimizer, which has a group without 'lr'; expected a function of parameter groups"),

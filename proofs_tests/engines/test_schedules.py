@@ -1,5 +1,6 @@
 """The KL weight beta and the learning rate: values worked out by hand; a beta that never reaches 1 is refused."""
 
+import fractions
 import json
 import math
 
@@ -156,3 +157,23 @@ def test_refused_rates(peak):
 def test_unknown_rate_shape():
     with pytest.raises(ConfigError, match="learning_rate_schedule is 'step'; expected 'constant' or 'cosine'"):
         LearningRate(1e-3, "step")
+
+
+class Third:
+    """The weight 1, as another kind of number."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def beta(self, step, steps):
+        return self.kind(1)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("kind", [np.float32, np.float64, fractions.Fraction, bool], ids=lambda kind: kind.__name__)
+def test_a_weight_of_any_real_type_is_a_number_in_the_file(kind, backend, tmp_path):
+    views, mask = three_views(60, 0)
+    model = JPVAE(**OPTIONS | {"steps": 4, "backend": backend, "beta": Third(kind)})
+    model.fit(views, mask, checkpoint=tmp_path / "c", checkpoint_every=2).save(tmp_path / "m")
+    assert [record["beta"] for record in JPVAE.load(tmp_path / "m").history_] == [1.0]
+    assert type(model.history_[0]["beta"]) is float

@@ -123,7 +123,7 @@ def test_a_loss_that_is_not_finite_stops_the_training():
             fits[2:, 1] = np.inf
             rows = {"posterior": np.ones_like(fits), "reconstruction": fits, "kl": np.ones(len(fits))}
             loss = [9.0, 8.0, float("nan")][len(state) - 1]
-            return {"loss": loss, "reconstruction": [1.0], "kl": 2.0, "rows": rows}
+            return {"loss": loss, "reconstruction": [1.0, 1.0], "kl": 2.0, "rows": rows}
 
     for first in (0, 5):
         seen = []

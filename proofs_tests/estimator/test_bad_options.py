@@ -56,6 +56,7 @@ OPTION_ERRORS = {
     "steps": ({"steps": 0}, r"steps is 0 and batch_size 32; expected at least 1"),
     "batch size": ({"batch_size": 0}, r"steps is 200 and batch_size 0; expected at least 1"),
     "batch size, epochs": ({"batch_size": 0, "steps": None}, r"batch_size 0; expected at least 1"),
+    "impossible": ({"impossible": "drop"}, r"impossible is 'drop'; expected 'error' or 'missing'"),
     "rate": ({"learning_rate": -1.0}, r"learning_rate is -1\.0; expected a positive number"),
     "infinite rate": ({"learning_rate": float("inf")}, r"learning_rate is inf; expected a positive number"),
     "array of no axis": ({"hidden": np.array("6")}, r"hidden is '6'; expected a sequence of layer sizes"),

@@ -159,3 +159,24 @@ def test_a_run_that_goes_on_counts_its_seconds_on(monkeypatch):
     recorder = history.Recorder(plan, before, [], seen.append, every=1)
     recorder(2, {"loss": 1.0})
     assert [record["seconds"] for record in seen] == [28.0]
+
+
+class Spoils(Callback):
+    """It takes what it is told for its own."""
+
+    def on_step(self, step, report):
+        report["reconstruction"].clear()
+        report.clear()
+
+    def on_log(self, record):
+        record["reconstruction"].append("mine")
+        record["loss"] = "mine"
+
+
+def test_what_a_listener_changes_is_a_copy(tmp_path):
+    diary = Diary()
+    model = JPVAE(**SHORT).fit(*DATA, callbacks=[Spoils(), diary], checkpoint=tmp_path / "c", checkpoint_every=20)
+    plain = JPVAE(**SHORT).fit(*DATA)
+    assert [r["loss"] for r in model.history_] == [r["loss"] for r in plain.history_]
+    assert [r["reconstruction"] for r in JPVAE.load(tmp_path / "c").history_] == [r["reconstruction"] for r in plain.history_]
+    assert ("log", 120, plain.history_[-1]["loss"]) in diary.pages

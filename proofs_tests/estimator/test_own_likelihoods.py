@@ -111,6 +111,24 @@ def test_a_file_whose_likelihood_is_not_here_names_its_module(package, tmp_path)
     assert JPVAE.load(by_object).inferred_["a"][0][0] == 'Wide {"spread": 2.0}'
 
 
+def test_a_file_whose_likelihood_has_other_options_here_blames_no_import(package, tmp_path):
+    package()
+    import shapes
+
+    path = tmp_path / "m.safetensors"
+    fitted(shapes.Wide(2.0)).save(path)
+    (tmp_path / "shapes.py").write_text(MODULE.replace("spread", "breadth"))
+    del sys.modules["shapes"]
+    import shapes
+
+    with pytest.raises(
+        CheckpointError, match=r"whose options class 'Wide' of module 'shapes' does not take here\. Install the"
+    ):
+        JPVAE.load(path)
+    with pytest.raises(ConfigError, match=r"which is not here: its class does not take these options$"):
+        fitted('shapes:Wide {"spread": 2.0}')
+
+
 @dataclass
 class Crooked(Gaussian):
     """Its option is no plain number."""
@@ -203,3 +221,28 @@ def test_what_a_likelihood_lacks_is_named_with_what_to_do():
     advice = lacking.format("NoGradient", "log_prob_vjp", "log_prob_vjp") + ", or train with backend='torch'"
     with pytest.raises(NotImplementedError, match=advice):
         fitted(NoGradient())
+
+
+class Short(Gaussian):
+    """What its methods give is that of a slip."""
+
+    def __init__(self, method, found):
+        setattr(self, method, lambda *_: found)
+
+
+SLIPS = {
+    "a list": ("parameters", {"log_var": [0.0, 0.0]}, r"gives its parameter 'log_var' as \[0.0, 0.0\]; .* of shape \(2,\)"),
+    "one number": ("parameters", {"log_var": np.zeros(())}, r"gives its parameter 'log_var' as .*; .* of shape \(2,\), of its"),
+    "no number": ("parameters", {"log_var": np.full(2, np.nan)}, r"gives its parameter 'log_var' as array\(.nan, nan"),
+    "one unit": ("scaling", (0.0, 1.0), r"gives the location 0.0 and the scale 1.0; expected arrays of shape \(2,\)"),
+    "no scale": ("scaling", (np.zeros(2), np.zeros(2)), r".* and the scale array\(\[0., 0.\]\); .* positive scales"),
+}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("name", SLIPS)
+def test_what_a_likelihood_gives_amiss_is_refused_before_the_training(name, backend):
+    method, found, message = SLIPS[name]
+    model = JPVAE(2, likelihood=Short(method, found), hidden=(4,), steps=3, progress=False, backend=backend)
+    with pytest.raises(ConfigError, match=f"^likelihood Short {message}"):
+        model.fit(VIEWS, on_log=lambda _: pytest.fail("it trained"))

@@ -20,7 +20,7 @@ from ..fitted import Arrays, Fitted
 from ..inference.latent_report import LatentReport
 from ..inference.predictive import HEAD
 from ..model.likelihoods import UnknownLikelihood, names_in
-from ..model.likelihoods.registry import check_kept, source_of, title
+from ..model.likelihoods.registry import check_kept, class_of, source_of, title
 from ..model.model import Model
 from ..option_values import seed_of
 from ..options import BEFORE, Options
@@ -238,7 +238,8 @@ def resume(
     moments = {f"{m}.{name}": shape for m in "mv" for name, shape in dense.items()} | {"step": ()}
     theirs = {name: x.shape for name, x in adam.items() if not start.model.is_own(name[2:])}
     best, window = header.get("best"), header.get("window", [])
-    whole = "state" in adam or theirs == moments  # "state": of an optimiser of the user's own
+    # An optimiser of the user's own has other arrays; whether they are all that it needs is found by its engine.
+    whole = "state" in adam or theirs == moments or (len(adam) > 0 and not theirs.keys() & moments.keys())
     whole = whole and (set(best or ()) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not 0 < found.steps <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start over")
@@ -260,6 +261,11 @@ def _without_family(path: str | os.PathLike[str], name: Any, sources: Any) -> Ch
     if not isinstance(source, str):
         return CheckpointError(f"{str(path)!r} uses the unknown likelihood {name!r}; the file is damaged, or of a new release")
     module, _, family = source.partition(":")
+    if ":" in name and class_of(name) is not None:
+        return CheckpointError(
+            f"{str(path)!r} uses the likelihood {title(name)!r}, whose options class {family!r} of module {module!r} does not "
+            "take here. Install the version of it with which the model was fitted, and load the file again."
+        )
     return CheckpointError(
         f"{str(path)!r} uses the likelihood {title(name)!r}, class {family!r} of module {module!r}, which is not available "
         f"here. Install the package that provides it, run `import {module}`, and load the file again."

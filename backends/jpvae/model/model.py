@@ -247,7 +247,7 @@ class Model:
                     arrays[f"{part}.{i}.linear.weight"] = weight(*path)
             if scaling is not None and not self.is_own(f"decoder.{i}"):
                 arrays[f"decoder.{i}.{self.depth(i) - 1}.bias"] = self.likelihoods[i].initial_outputs(*scaling[i])
-            for name, value in self.likelihoods[i].parameters(self.features[i]).items():
+            for name, value in _own_parameters(self.likelihoods[i], self.features[i]).items():
                 arrays[f"likelihood.{i}.{name}"] = value
 
         def skew_entries(n: int) -> np.ndarray:
@@ -281,3 +281,17 @@ _WORK_OF_A_THREAD = 2**29  # rows times weights
 _WIDEST, _MOST_LATENTS = 2**24, 2**16
 _HIDDEN_DECAY = 4.0  # docs/experiments.md
 _TRUNCATED_STD = 0.8796256610342398  # the standard deviation of a standard normal truncated at +-2
+
+
+def _own_parameters(family: Likelihood, features: int) -> Mapping[str, np.ndarray]:
+    """A likelihood's own parameters. Raises ConfigError where a file could not keep them."""
+    found, columns = family.parameters(features), family.own_columns(features)
+    for name, x in found.items():
+        shape = np.shape(columns[name]) if name in columns else np.shape(x)
+        plain = isinstance(x, np.ndarray) and x.dtype.kind in "fiu" and x.shape == shape and np.isfinite(x).all()
+        if not plain:
+            raise ConfigError(
+                f"likelihood {type(family).__name__} gives its parameter {name!r} as {x!r:.80}; expected a NumPy array of "
+                f"finite numbers of shape {shape}, of its method parameters"
+            )
+    return found

@@ -13,6 +13,29 @@ from ..errors import ConfigError, TrainingDiverged
 _REMEDY = "Lower learning_rate, set max_gradient_norm (for example to 1.0), or look for extreme values in the data."
 
 
+def plain_report(report: Any, views: int) -> dict[str, Any]:
+    """What an engine reports as plain numbers, or lists of one per view, which files can keep.
+
+    Raises ConfigError where it is something else.
+    """
+    if not isinstance(report, Mapping):
+        raise ConfigError(f"backend gives an engine whose train_step reports {report!r:.80}; expected a dict")
+    return {name: value if name == "rows" else _plain(name, value, views) for name, value in report.items()}
+
+
+def _plain(name: str, value: Any, views: int) -> float | list[float]:
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: torch's, for a tensor that requires a gradient
+        numbers = np.empty((0, 0))
+    if numbers.shape not in ([(views,)] if name == "reconstruction" else [(), (views,)]):
+        raise ConfigError(
+            f"backend gives an engine whose train_step reports {name!r} as {value!r:.80}; expected a number, or one per view"
+        )
+    plain: float | list[float] = numbers.tolist()
+    return plain
+
+
 def check_report(report: Mapping[str, Any], when: str, rows: np.ndarray, names: Sequence[str], index: Any = None) -> None:
     """Raise TrainingDiverged where the loss of a batch, or its gradient's norm, is not finite.
 
@@ -30,10 +53,13 @@ def check_report(report: Mapping[str, Any], when: str, rows: np.ndarray, names: 
         raise TrainingDiverged(f"the gradient's norm is {norm} at {when} {parts}; that step was not taken. {_REMEDY}")
 
 
-def check_finite(arrays: Mapping[str, np.ndarray], done: int, names: Sequence[str]) -> None:
-    """Raise TrainingDiverged where a parameter, or one of Adam's moments, is not finite after so many steps."""
+def check_finite(
+    arrays: Mapping[str, np.ndarray], done: int, names: Sequence[str], start: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Raise TrainingDiverged where a parameter, or one of Adam's moments, is not finite after so many steps, and is not as it
+    was at the start: a network of the user's own may have constants that are infinite."""
     for name, x in arrays.items():
-        if not np.isfinite(x).all():
+        if not np.isfinite(x).all() and not (start and name in start and np.array_equal(start[name], x, equal_nan=True)):
             view = next((f"view {names[int(part)]!r}: " for part in name.split(".") if part.isdigit()), "")
             raise TrainingDiverged(f"{view}{name} is not finite after step {done - 1}, though the loss was. {_REMEDY}")
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engines import Engine
 from .batches import Batches
-from .divergence import check_report
+from .divergence import check_report, plain_report
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class HeldOut:
         # With a limit, be it infinite, a gradient that is not finite moves nothing even at a rate of 0 (0 inf is NaN).
         still = dict.fromkeys(("learning_rate", "coupling_rate"), 0.0) | {"max_gradient_norm": math.inf}
         for rows, batch in self.batches.held_out():
-            report = self.engine.train_step(copy, batch, beta=1.0, **still)
+            report = plain_report(self.engine.train_step(copy, batch, beta=1.0, **still), len(self.batches.names))
             when, names, index = f"the evaluation after step {done - 1}", self.batches.names, self.batches.index
             check_report({key: value for key, value in report.items() if key != "gradient_norm"}, when, rows, names, index)
             total, count = total + len(rows) * report["loss"], count + len(rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from .plan import RECORDED, Plan
 
 
@@ -30,6 +31,9 @@ class Recorder:
 
     def __call__(self, step: int, report: Mapping[str, Any], evaluation: Mapping[str, float] | None = None) -> None:
         """After each step (from 0), with what the engine reported; an evaluation makes a record of its own."""
+        if self.window and report.keys() != self.window[0].keys():
+            found, before = sorted(report), sorted(self.window[0])
+            raise ConfigError(f"backend gives an engine whose train_step reports {found} after {before}; expected the same")
         self.window.append(report)
         done = step + 1
         if evaluation or done % self.every == 0 or done == self.plan.steps:
@@ -49,7 +53,7 @@ class Recorder:
         record: dict[str, Any] = {name: np.mean([r[name] for r in self.window], axis=0).tolist() for name in self.window[0]}
         record |= evaluation or {}
         record["step"] = done
-        record["beta"] = self.plan.beta.beta(step, self.plan.steps)
+        record["beta"] = self.plan.weight(step)
         record["learning_rate"] = self.plan.rate(step)
         record["seconds"] = time.perf_counter() - self._begin
         self.window.clear()

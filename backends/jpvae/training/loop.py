@@ -14,7 +14,7 @@ from ..engines import Engine
 from ..model.batch import Batch
 from .batches import Batches
 from .callbacks import StopTraining
-from .divergence import check_report
+from .divergence import check_report, plain_report
 
 T = TypeVar("T")
 
@@ -50,12 +50,13 @@ def train(
     last = plan.steps if last is None else last
     for step in range(first, last):
         settings = {
-            "beta": plan.beta.beta(step, plan.steps),
+            "beta": plan.weight(step),
             "learning_rate": plan.rate(step),
             "coupling_rate": plan.coupling_rate,
             **chosen,
         }
         report = yield Step(step, state, batches.at(step), settings)
+        report = plain_report(report, len(batches.names))
         check_report(report, f"step {step}", batches.rows(step), batches.names, batches.index)
         if on_step is not None:
             try:

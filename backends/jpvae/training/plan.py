@@ -62,6 +62,10 @@ class Plan:
     calibration: Calibration | None = None
     bootstrap: bool = False
 
+    def weight(self, step: int) -> float:
+        """The KL's weight at ``step`` (from 0), a plain number whatever kind of number the schedule gives."""
+        return float(self.beta.beta(step, self.steps))
+
     def __post_init__(self) -> None:
         if self.objective not in ("elbo", "subset"):
             raise ConfigError(f"objective is {self.objective!r}; expected 'elbo' (Eq. 5) or 'subset'")

@@ -14,6 +14,7 @@ import warnings
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..model.likelihoods import Likelihood
 from .pieces import Gathered
 
@@ -30,6 +31,12 @@ class Standardiser:
         with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of nothing: in a piece; of a whole column it is refused later
             location, scale = self.likelihood.scaling(values, observed)
+        shape = values.shape[1:]
+        if np.shape(location) != shape or np.shape(scale) != shape or np.any(np.asarray(scale) <= 0.0):
+            raise ConfigError(
+                f"likelihood {type(self.likelihood).__name__} gives the location {location!r:.80} and the scale {scale!r:.80}; "
+                f"expected arrays of shape {shape}, and positive scales, of its method scaling"
+            )
         there = values[observed]
         known = ~np.isnan(there)
         low, high = (pick.reduce(there, axis=0, initial=end) for pick, end in ((np.fmin, np.inf), (np.fmax, -np.inf)))

@@ -98,6 +98,8 @@ def family_of(name: Any, *levels: int) -> Likelihood:
             return found
         if ":" in name:
             reason = f"module {name.partition(':')[0]!r} has not been imported, or lacks that class"
+            if class_of(name) is not None:
+                reason = "its class does not take these options"
             raise UnknownLikelihood(name, f"likelihood is {name!r}, which is not here: {reason}")
     expected = f"one of {names()} (one for all views, or one per view), or a Likelihood object"
     raise UnknownLikelihood(name, f"likelihood is {name!r}; expected {expected}")
@@ -154,15 +156,21 @@ def _name_of(family: Likelihood) -> str:
     return f"{where} {json.dumps(options, sort_keys=True)}" if options else where
 
 
-def _imported(name: str) -> Likelihood | None:
-    """The object of a name with a colon, if its class is imported already or declared by an installed package."""
-    where, _, options = name.partition(" ")
+def class_of(name: str) -> Callable[..., Likelihood] | None:
+    """The class of a name with a colon, if it is imported already or declared by an installed package."""
+    where = name.partition(" ")[0]
     module, _, path = where.partition(":")
     made: Any = reduce(lambda at, part: getattr(at, part, None), path.split("."), sys.modules.get(module))
     if made is None:
         point = next((point for point in entry_points(group=GROUP) if point.value == where), None)
         made = None if point is None else loaded(point, "likelihood")
-    if not (isinstance(made, type) and issubclass(made, Likelihood)):
+    return made if isinstance(made, type) and issubclass(made, Likelihood) else None
+
+
+def _imported(name: str) -> Likelihood | None:
+    """The object of a name with a colon, if its class is here and takes its options."""
+    made, options = class_of(name), name.partition(" ")[2]
+    if made is None:
         return None
     try:
         return made(**json.loads(options)) if options else made()
