@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
+import numpy as np
+
 from ._array_api import Array, Namespace, X, of_kind
 from ._checks import check_dense, check_deviations, check_dtype, check_last, check_rows_of_data, check_shapes, check_stored
 from ._named import by_name_of, listed, one_library
@@ -194,6 +196,8 @@ def _plain(xp: Namespace, name: str, value: Any, like: Any) -> Any:
 
 def _as_bits(xp: Namespace, name: str, mask: Any, like: Any) -> Any:
     """In like's library; 0 or 1 where that can be seen."""
+    if isinstance(mask, np.generic):  # of which NumPy 2.0's own functions take none
+        mask = np.asarray(mask)
     library = library_of(mask)
     if library == "torch":
         check_dense(name, mask)
@@ -216,6 +220,8 @@ def _check_values(name: str, mask: Any) -> None:
     if not concrete(mask):
         return
     wrong = (mask != 0) & (mask != 1)
+    if isinstance(wrong, bool):  # as NumPy 2.0 compares a single text
+        wrong = np.asarray(wrong)
     try:
         if not bool(wrong.any()):
             return

@@ -146,7 +146,9 @@ def device(x: Array) -> Any:
     library = library_of(x)
     if library == "jax":
         return None
-    if library in ("torch", "numpy"):
+    if library == "numpy":
+        return "cpu"  # of a scalar too, which NumPy 2.0 gives no device
+    if library == "torch":
         return where.device
     import array_api_compat
 

@@ -115,7 +115,7 @@ def _frame(params: X, n: int, d: int, signs: Signs | None) -> X:
     if signs is None:
         return of_kind(params, Q)
     # Signs are discrete constants: converting a list or a vector of them loses nothing differentiable, and the dtype stays.
-    given: Any = signs
+    given: Any = np.asarray(signs) if isinstance(signs, np.generic) else signs  # NumPy 2.0's own functions take no scalar
     plain = isinstance(signs, Sequence | np.ndarray)
     if plain and not _are_signs(given):
         raise ArgumentError(f"signs is {signs}; expected +1 and -1 only, or the matrix would not be orthogonal")

@@ -22,6 +22,8 @@ from .inference.calibration import calibrated
 from .inference.latent_report import diagnose, places
 from .inference.predictor import Predictor
 from .inference.regression import training_moments
+from .model.likelihoods import names_in
+from .model.likelihoods.registry import source_of, title
 from .model.model import Model
 from .planning import starts_at_factor_analysis, with_networks
 from .processes import share
@@ -86,6 +88,7 @@ class Course:
         self.start = replace(start, parameters=parameters, versions=versions())
         self.state = self._state(progress)
         _check_arrays(backend.to_arrays(self.state)[0], self.start.parameters, self.model)
+        self._check_families()
         self.done, self.calibrated = progress.step, progress.calibrated
         self.record = Recorder(plan, start.history, progress.window, self._on_log)
         early = start.options.early_stopping
@@ -119,6 +122,24 @@ class Course:
                 f"checkpoint {str(self.file.path)!r} belongs to a different training run: it has another optimiser's state, "
                 f"without {error}. Choose another path, or delete the file to start over."
             ) from error
+
+    def _check_families(self) -> None:
+        """Raise ConfigError where log p of a likelihood from elsewhere has another shape than a number per row and variable."""
+        p = self.backend.parameters(self.state)
+        for i, family in enumerate(self.model.likelihoods):
+            names = names_in(self.model.likelihood_names[i])
+            if any(source_of(name) is not None for name in names):
+                batch = self.batches.at(0).inputs(self.backend.asarray)
+                x, c = batch.targets[i], self.model.features[i]
+                outputs = self.backend.asarray(np.zeros((x.shape[0], c)))
+                with np.errstate(all="ignore"):
+                    found = family.log_prob(self.backend.xp, outputs, x, self.model.own_parameters(p, i))
+                shape, wanted = tuple(getattr(found, "shape", ())), (x.shape[0], len(set(family.variables(c).tolist())))
+                if shape != wanted:
+                    raise ConfigError(
+                        f"likelihood {' and '.join(map(title, names))} gives a log_prob of shape {shape} for outputs of shape "
+                        f"{(x.shape[0], c)}; expected {wanted}: a number per row and variable"
+                    )
 
     def _on_log(self, entry: dict[str, Any]) -> None:
         for one in self.listeners:

@@ -88,6 +88,13 @@ class Networks:
         x = x[:, : self._fan_in(part)].clone()  # without the bits that say which cells there are: a factory counts features
         outputs = torch.func.functional_call(module, left, (x,))  # which puts into left what the module has assigned
         anew = {key: value for key, value in left.items() if value is not given[key] and not given[key].requires_grad}
+        for key, value in anew.items():
+            if value.shape != given[key].shape:
+                (kind, view), found, made = self._called(part), tuple(value.shape), tuple(given[key].shape)
+                raise ConfigError(
+                    f"networks: the {kind} of view {view} assigns its {key!r} with the shape {found}; expected {made}, as its "
+                    "factory makes it"
+                )
         return outputs, {f"{part}.{key}": value.detach() for key, value in anew.items()}
 
     def _called(self, part: str) -> tuple[str, str]:

@@ -232,6 +232,26 @@ def test_an_engine_s_own_optimiser_goes_on_where_it_was_and_under_no_other(tmp_p
     assert checkpoints.load(tmp_path / "c")[0]["adam.progress"] == 9
 
 
+class Forgetful(jpvae_numpy.Engine):
+    """Its optimiser has no state."""
+
+    def start(self, parameters, optimizer=None):
+        return super().start(parameters)
+
+    def to_arrays(self, state):
+        return super().to_arrays(state)[0], {}
+
+
+def test_an_optimiser_without_a_state_goes_on_and_under_no_other(tmp_path):
+    options = SHORT | {"steps": 9, "backend": Forgetful}
+    with pytest.raises(Killed):
+        JPVAE(**options).fit(VIEWS, MASK, checkpoint=tmp_path / "c", checkpoint_every=4, on_log=kill)
+    for other in ("auto", "numpy", "torch", "jax"):
+        with pytest.raises(CheckpointError, match="is damaged; delete the file to start over"):
+            JPVAE(**options | {"backend": other}).fit(VIEWS, MASK, checkpoint=tmp_path / "c")
+    assert JPVAE(**options).fit(VIEWS, MASK, checkpoint=tmp_path / "c").n_iter_ == 9
+
+
 def test_a_name_that_two_packages_declare(pair, monkeypatch):
     points = [EntryPoint("odd", f"{pair.__name__}:{name}", GROUP) for name in ("First", "Second")]
     monkeypatch.setattr(jpvae.engines, "entry_points", lambda **_: points)

@@ -332,6 +332,19 @@ class FewRows(torch.nn.Linear):
         return super().forward(x)[:2]
 
 
+class Growing(torch.nn.Linear):
+    """It remembers more with each batch, of which no file could go back to the factory."""
+
+    def __init__(self, features, latents):
+        super().__init__(features, 2 * latents)
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x):
+        if self.training:
+            self.seen = torch.cat([self.seen, x[0, :1]])
+        return super().forward(x)
+
+
 class Sparse(FewRows):
     def __init__(self, features, latents):
         super().__init__(features, latents)
@@ -395,6 +408,11 @@ REFUSED = {
         {"rna": (lambda c, n: Casting(torch.int64, c, 2 * n), None)},
         {},
         r"for 2 rows of 5 numbers the encoder of view 'rna' gives torch.int64; expected real floats",
+    ),
+    "growing": (
+        {"rna": (Growing, None)},
+        {},
+        r"the encoder of view 'rna' assigns its 'seen' with the shape \(2,\); expected \(1,\), as its factory makes it",
     ),
     "sparse": ({"rna": (Sparse, None)}, {}, r"gave a module whose 'graph' is not dense .torch.sparse_coo.; expected a plain"),
     "large": ({"rna": (Large, None)}, {}, r"gave a module whose 'key' has integers beyond 2\*\*53, which a file cannot keep"),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from warnings import warn
 
 from ..atomic import clear
-from ..engines import AUTO, arguments, nameable
+from ..engines import AUTO, ENGINES, arguments, engine_name, nameable
 from ..errors import CheckpointError, ConfigError, JPVAEWarning
 from ..fitted import Arrays, Fitted
 from ..inference.latent_report import LatentReport
@@ -32,6 +32,7 @@ from ..views.slices import Slices
 from . import checkpoints
 from .contents import check_best, check_history, check_numbers, check_versions, check_window, fits, members_in
 
+_OURS = (AUTO, *ENGINES, "jax")
 Reports = Sequence[Mapping[str, Any]]
 
 
@@ -239,7 +240,8 @@ def resume(
     theirs = {name: x.shape for name, x in adam.items() if not start.model.is_own(name[2:])}
     best, window = header.get("best"), header.get("window", [])
     # An optimiser of the user's own has other arrays; whether they are all that it needs is found by its engine.
-    whole = "state" in adam or theirs == moments or (len(adam) > 0 and not theirs.keys() & moments.keys())
+    elsewhere = len(adam) > 0 or engine_name(start.options.backend) not in _OURS  # which keep Adam's; others may keep none
+    whole = "state" in adam or theirs == moments or (elsewhere and not theirs.keys() & moments.keys())
     whole = whole and (set(best or ()) == {"step", "loss", "since"} if best_parameters else best is None)
     if not whole or not 0 < found.steps <= steps:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged; delete the file to start over")

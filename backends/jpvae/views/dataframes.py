@@ -89,7 +89,7 @@ class Table:
         if odd is not None:
             raise ViewError(
                 f"view {self.view!r}, column {self.title(j)!r} has the category {odd!r}, a {type(odd).__name__}; "
-                "expected texts or numbers: make them texts, with .astype(str)"
+                "expected texts or numbers: make them texts, with .map(str, na_action='ignore')"
             )
         if hasattr(column.dtype, "categories"):
             return tuple(v for v in column.dtype.categories.tolist() if v in found)
