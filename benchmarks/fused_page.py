@@ -89,8 +89,8 @@ the central 95 % of the draws. The models "set by hand" are the truth, not train
 
 The same world; training rows lack cells at random, test rows show one cell of five in each view, and the empty ones are drawn.
 The exact conditional mean's correlation with the truth is {best:.3f}. `proposals` is importance resampling of the draws: by
-default twice as many as draws where single cells are missing. In release 0.1.0 encoders read 0 for an empty cell and were not
-told so, no cell was hidden in training, and there was no resampling: most of what a cell implies for the others was lost.
+default twice as many as draws where single cells are missing. In release 0.1.0 encoders read 0 for an empty cell, as for a
+mean, no cell was hidden in training, and there was no resampling: most of what a cell implies for the others was lost.
 Coverage does not show it, for intervals that are too wide cover as well.
 `python benchmarks/empty_cells.py --out benchmarks/results/empty_cells.json`
 

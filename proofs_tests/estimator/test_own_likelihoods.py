@@ -212,7 +212,7 @@ class NoGradient(Gaussian):
 
 
 def test_what_a_likelihood_lacks_is_named_with_what_to_do():
-    lacking = r"^likelihood test_own_likelihoods\.{} has no method {}; define it as the docstring of Likelihood\.{} says"
+    lacking = r"^likelihood test_own_likelihoods\.{} has no method {}; define it as Likelihood\.{} documents it"
     x = np.zeros((2, 1))
     calls = {"log_prob": (np, x, x, {}), "mean": (np, x), "variance": (x, {}), "draw": (x, {}, RNG)}
     for method, given in calls.items():

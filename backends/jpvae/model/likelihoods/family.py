@@ -407,6 +407,6 @@ class Likelihood:
 def _lacking(family: Likelihood, method: str, instead: str = "") -> NotImplementedError:
     kind = type(family)
     return NotImplementedError(
-        f"likelihood {kind.__module__}.{kind.__qualname__} has no method {method}; define it as the docstring of "
-        f"Likelihood.{method} says{',' if instead else ''}{instead}"
+        f"likelihood {kind.__module__}.{kind.__qualname__} has no method {method}; define it as "
+        f"Likelihood.{method} documents it{',' if instead else ''}{instead}"
     )
