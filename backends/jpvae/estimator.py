@@ -159,8 +159,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         parameters of its own, as proper multiple imputation needs.
     init : {"auto", "factor-analysis", "random"}, default "auto"
         Where training starts. "factor-analysis": the linear maps at the factor analysis of all views together (EM on at most
-        2,000 rows), where every view has such maps and the prior couples views; else as "random". "auto": so
-        where rows outnumber columns, but for large tables (of 1,000 rows and a view of 32 columns at least).
+        2,000 rows), where every view has such maps, the prior couples views and likelihoods of your own have ``log_prob_vjp``;
+        else as "random". "auto": so where rows outnumber columns, but for large tables (1,000 rows and a view of 32 columns).
 
     Attributes
     ----------

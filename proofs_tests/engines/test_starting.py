@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jpvae import JPVAE
-from jpvae.model.likelihoods import likelihood
+from jpvae.model.likelihoods import Likelihood, likelihood
 from jpvae.model.model import Model
 from jpvae.model.posterior import posterior
 from jpvae.training.batches import Batches
@@ -136,6 +136,27 @@ def test_models_without_what_it_takes_start_at_random(changed):
         views, observed = views[:2], observed[:, :2] | ~observed[:, :2].any(axis=1, keepdims=True)
     options = {"likelihood": "gaussian", "steps": 1, "dtype": "float64", "progress": False, "hidden": (4,), "latent_dims": 2}
     fits = [JPVAE(**options, **changed, init=init).fit(dict(zip("abc", views, strict=False)), observed) for init in _both()]
+    assert not suits(fits[0].model_)
+    assert all(np.array_equal(x, fits[1].parameters_[name]) for name, x in fits[0].parameters_.items())
+
+
+class ForAutograd(Likelihood):
+    """log p without its slopes, as the torch engine takes it."""
+
+    name = "for_autograd"
+
+    def log_prob(self, xp, outputs, x, own):
+        return -xp.abs(x - outputs)
+
+    def mean(self, xp, outputs, x=None):
+        return outputs
+
+
+@pytest.mark.parametrize("entries", ["error", "marginalise"])
+def test_a_likelihood_without_slopes_starts_at_random(entries):
+    views, _, observed = linear_truth(rows=50)
+    options = {"likelihood": [ForAutograd(), "gaussian", "gaussian"], "steps": 1, "backend": "torch", "progress": False}
+    fits = [JPVAE(**options, entries=entries, calibration=0.0, init=init).fit(views, observed) for init in _both()]
     assert not suits(fits[0].model_)
     assert all(np.array_equal(x, fits[1].parameters_[name]) for name, x in fits[0].parameters_.items())
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..model.factor_analysis import FactorAnalysis
-from ..model.likelihoods import Likelihood
+from ..model.likelihoods import Likelihood, has_slopes
 from ..model.model import Model
 from ..views.units import Prepared
 
@@ -41,15 +41,13 @@ class _Columns(NamedTuple):
 
 
 def suits(model: Model) -> bool:
-    """Whether the views are coupled, and every one has linear maps between columns and latents.
+    """Whether the views are coupled, every one has linear maps between columns and latents, and all likelihoods have slopes.
 
     alpha is positive and no less than a half: each view's own variance is that of the factors over alpha.
     """
-    return (
-        model.joint.couples
-        and model.joint.alpha >= LEAST_ALPHA
-        and all(_linear(model, part, i) is not None for i in range(model.views) for part in ("encoder", "decoder"))
-    )
+    linear = all(_linear(model, part, i) is not None for i in range(model.views) for part in ("encoder", "decoder"))
+    sloped = all(has_slopes(family) for family in model.likelihoods)
+    return model.joint.couples and model.joint.alpha >= LEAST_ALPHA and linear and sloped
 
 
 def at_factor_analysis(

@@ -67,3 +67,12 @@ def likelihood(spec: Spec) -> Likelihood:
 def names_in(spec: Spec) -> list[str]:
     """The families' names in a view's likelihood."""
     return [spec] if isinstance(spec, str) else [name for name, *_ in spec if isinstance(name, str)]
+
+
+def has_slopes(family: Likelihood) -> bool:
+    """Whether it has ``log_prob_vjp``, each of its parts too: those from elsewhere that are for autograd alone need not."""
+    if isinstance(family, Mixed):
+        return all(has_slopes(part) for part in family.parts)
+    if isinstance(family, Marginal):
+        return has_slopes(family.family)
+    return type(family).log_prob_vjp is not Likelihood.log_prob_vjp

@@ -24,7 +24,7 @@ class Mixed(Likelihood):
     def __init__(self, parts: Sequence[tuple[Likelihood, int]]) -> None:
         families, widths = zip(*parts, strict=True)
         self.width = sum(widths)
-        self._families: tuple[Likelihood, ...] = families
+        self.parts: tuple[Likelihood, ...] = families
         self._columns = [slice(a, b) for a, b in pairwise(accumulate(widths, initial=0))]
         self._widths = [n + family.extra(n) for family, n in parts]
         self._targets = [slice(a, b) for a, b in pairwise(accumulate(self._widths, initial=0))]
@@ -33,7 +33,7 @@ class Mixed(Likelihood):
         return {name.removeprefix(f"{k}."): value for name, value in own.items() if name.startswith(f"{k}.")}
 
     def _parts(self) -> Iterator[tuple[int, Likelihood, slice, slice]]:
-        return zip(range(len(self._families)), self._families, self._columns, self._targets, strict=True)
+        return zip(range(len(self.parts)), self.parts, self._columns, self._targets, strict=True)
 
     def _joined(self, of_part: Callable[[Likelihood, slice, slice], Floats], axis: int = -1) -> Floats:
         return np.concatenate([of_part(family, columns, target) for _, family, columns, target in self._parts()], axis=axis)
