@@ -129,10 +129,21 @@ def test_an_ensemble_s_models_have_seeds_of_their_own():
 
 
 def test_how_many_draws_are_decoded_at_once():
-    """16 million numbers of a block's rows, but one draw at least."""
-    assert predictor.ENTRIES == 16_000_000
-    sizes = {features: Predictor.group(features) for features in (1, 10, 31, 10_000, 10**9)}
-    assert sizes == {1: 31_250, 10: 3_125, 31: 1_008, 10_000: 3, 10**9: 1}
+    """Two million numbers of a block's rows, but one draw at least."""
+    assert predictor.ENTRIES == 2_000_000
+    sizes = {features: Predictor.group(features) for features in (1, 10, 31, 1_000, 10**9)}
+    assert sizes == {1: 3_906, 10: 390, 31: 126, 1_000: 3, 10**9: 1}
+
+
+def test_a_view_that_no_row_has_is_not_decoded_for_a_score(monkeypatch):
+    """Of 3 views and one pass the first alone is decoded where the first alone is seen, whatever pads the block."""
+    model, decoded = fitted(), []
+    inner = Predictor.log_prob_entries
+    monkeypatch.setattr(Predictor, "log_prob_entries", lambda self, j, *rest: decoded.append(j) or inner(self, j, *rest))
+    alone = np.tile([True, False, False], (len(MASK), 1))
+    model.score(VIEWS, alone, n_draws=2)
+    model.elbo(VIEWS, alone)
+    assert decoded == [0, 0]
 
 
 WORK = {

@@ -30,7 +30,7 @@ from .importance import Evidence, Resampling, Weights, joined
 from .noise import Keys, Occurrences, RowNoise, content_keys, identity_keys
 from .predictive import HEAD, SQUARES, Predictive
 
-ENTRIES = 16_000_000  # decoded numbers held at once: draws x rows x features
+ENTRIES = 2_000_000  # decoded numbers held at once, draws x rows x features: they stay in a processor's cache
 
 
 class Predictor:
@@ -253,7 +253,7 @@ class Predictor:
             has, total = self.engine.numpy(block.observed), -self.engine.numpy(kl).astype(np.float64)
             for start in range(0, draws, size):
                 z = self.draw_latents(block, noise, min(size, draws - start))
-                for j in range(self.model.views):
+                for j in _seen(has[: block.size]):
                     entries = self.log_prob_entries(j, z[j], block.views[j])
                     per_row = self.engine.numpy(self.xp.sum(entries, axis=-1)).astype(np.float64).sum(axis=0) / draws
                     total += np.where(has[:, j], per_row, 0.0)
@@ -293,7 +293,12 @@ class Predictor:
         xp, has, q = self.xp, self.engine.numpy(block.observed), self.posterior(block)
         z = q.draw(self.engine.asarray(noise.normal(draws, q.noise_dim)))
         total = self.engine.numpy(jc.log_density(self.prior, z, block.observed) - q.log_density(z)).astype(np.float64)
-        for j in range(self.model.views):
+        for j in _seen(has[: block.size]):
             log_p = xp.sum(self.log_prob_entries(j, z[j], block.views[j]), axis=-1)
             total += np.where(has[:, j], self.engine.numpy(log_p).astype(np.float64), 0.0)
         return z, total
+
+
+def _seen(observed: np.ndarray) -> list[int]:
+    """The views that some row of (R, M) has: of the others no log-density is needed."""
+    return list(np.flatnonzero(observed.any(axis=0)))
