@@ -5,12 +5,14 @@ from contextlib import nullcontext
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import skew
 from synthetic import OPTIONS
 
 from jpvae import JPVAE
 from jpvae.errors import JPVAEWarning
 from jpvae.views.dataframes import read_table
 from jpvae.views.inferring import columns_of
+from jpvae.views.kinds import are_counts, summaries
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -48,6 +50,8 @@ ACCESSIBLE = RNG.binomial(2, 0.05, (N, 50))  # of which few have a 2 in these ce
 EVENTS = np.random.default_rng(5).negative_binomial(0.8, 0.8 / (0.8 + np.linspace(4, 40, 12)), (N, 12))  # visits, days, lesions
 PEPTIDES = RNG.poisson(np.exp(RNG.normal(1.0, 1.5, 25)), (N, 25))
 PEPTIDES[:, 4] = RNG.random(N) < 0.2  # rare, but a count
+PROFILES = 600.0 + 180 * (RNG.standard_normal((N, 4)) @ RNG.standard_normal((4, 40)) / 2 + RNG.standard_normal((N, 40)))
+PROFILES = np.maximum(np.round(PROFILES), 0.0)  # large whole numbers, some columns with a 0, as often far below as far above
 GAUSSIAN, ZERO_ONE, COUNTS = "gaussian", "bernoulli", "negative_binomial"
 TABLES = {
     "a clinic with one zero": (CLINIC, [GAUSSIAN, ZERO_ONE, GAUSSIAN, ZERO_ONE]),
@@ -69,6 +73,7 @@ TABLES = {
     "habits, many of them 0": (HABITS, 6 * [GAUSSIAN]),
     "chromatin that is nearly all 0 and 1": (ACCESSIBLE, 50 * [GAUSSIAN]),
     "counts of which one is rare": (PEPTIDES, 25 * [GAUSSIAN]),
+    "whole numbers on both sides of their mean": (PROFILES, 40 * [GAUSSIAN]),
     "single counts": (np.column_stack([RNG.poisson(3.0, N), RNG.poisson(30.0, N)]), 2 * [GAUSSIAN]),
     "booleans": (pd.DataFrame({"a": SMOKER, "b": FEMALE & SMOKER, "c": np.arange(N)}), [ZERO_ONE, ZERO_ONE, GAUSSIAN]),
 }
@@ -84,6 +89,23 @@ def test_families(table, families, holes):
         columns = columns_of("infer", read_table(table, "v"), np.ones(N, dtype=bool))
     found = {j: group.likelihood for group in columns.groups for j in group.columns}
     assert [found[j] for j in range(len(families))] == families
+
+
+def test_skewness_is_scipy_s():
+    """Pieces: test_large_tables.py, whose sums of the cubes are another computation."""
+    values = np.random.default_rng(3).gamma(2.0, 3.0, (200, 4)) - 1e3
+    found = [c.skewness for c in summaries(values)]
+    # of third powers of differences of numbers of 1,000, each to an eps of 1,000: 3 * 1,000 eps over a deviation of 4
+    assert found == pytest.approx(skew(values, axis=0), rel=200 * 3 * 1e3 / 4 * np.finfo(float).eps)
+
+
+def test_what_leans_to_the_right_is_a_table_of_counts_and_what_does_not_is_none():
+    """Poisson counts have a skewness of their coefficient of variation, where a fifth of 15 large columns has a zero."""
+    rng = np.random.default_rng(4)
+    gammas = np.round(rng.gamma(1.5, 100.0, (500, 15)))
+    gammas[0] = 0
+    assert are_counts(summaries(gammas))
+    assert not are_counts(summaries(np.max(gammas) - gammas))
 
 
 def test_the_next_patient_s_copy_number_is_taken():

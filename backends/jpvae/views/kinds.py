@@ -17,11 +17,15 @@ value is a measurement, unless half of the view's columns are zeros and ones.
 Counts are columns that reach from near 0 far beyond their mean (largest at least 5, variance at least 0.8 of the mean,
 smallest at most a quarter of it), or are large and vary by more than chance (at least 100; variance at least ten means). A
 table is one of counts if all columns are whole numbers of at least 0; at least ten are counts, and 80 % of those that are
-not mostly 0 and below 5, which could be anything; a fifth of the columns have a zero; and no half of them has one and
-the same largest value, as the items of a questionnaire do. A column is not one of counts if most of its values from 10 up are
-multiples of five (a fifth of any count's are): minutes, money and doses are rounded so. Ten or more columns of numbers that
-are not rounded, costs to the unit for instance, look like a table of counts: below fifty columns a warning names the guess, and
-they are to be called "gaussian"; fewer than ten columns of reads, "negative_binomial".
+not mostly 0 and below 5, which could be anything; a fifth of the columns have a zero; and no half of them has one and the
+same largest value, as the items of a questionnaire do; and they lean to the right as counts do. Of Poisson counts the
+skewness is the coefficient of variation c, of overdispersed ones more (up to 2 c, a gamma's; 3 c and more, a log-normal's),
+of measurements on a scale of whole numbers, which are as often far below their mean as far above, about 0: over the columns
+that are counts, the sum of skewness times c has to be at least half that of c^2. A column is not one of counts if most of
+its values from 10 up are multiples of five (a fifth of any count's are): minutes, money and doses are rounded so. Ten or
+more columns of numbers that are not rounded, costs to the unit for instance, look like a table of counts: below fifty
+columns a warning names the guess, and they are to be called "gaussian"; fewer than ten columns of reads,
+"negative_binomial".
 """
 
 from __future__ import annotations
@@ -46,6 +50,7 @@ class Column(NamedTuple):
     zeros: float  # their share
     others: float  # the share of what is neither 0 nor 1
     rounded: bool = False  # whether most of the values from 10 up, of at least 8, are multiples of five
+    skewness: float = 0.0  # of a constant 0
 
     @property
     def flag(self) -> bool:
@@ -63,6 +68,11 @@ class Column(NamedTuple):
         reaching = self.var >= 0.8 * self.mean and self.low <= 0.25 * self.mean
         return not self.rounded and self.high >= 5 and (reaching or (self.high >= 100 and self.var >= 10 * self.mean))
 
+    @property
+    def variation(self) -> float:
+        """The coefficient of variation; the mean is positive."""
+        return float(self.var**0.5 / self.mean)
+
 
 class Summary(NamedTuple):
     """Of k columns of numbers, what is added up piece by piece of their rows; (k,) each."""
@@ -70,6 +80,7 @@ class Summary(NamedTuple):
     n: np.ndarray
     mean: np.ndarray
     squares: np.ndarray  # of the deviations from the mean
+    cubes: np.ndarray  # of these too
     whole: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -86,7 +97,8 @@ class Summary(NamedTuple):
         zero = np.where(there, values, 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = zero.sum(axis=0) / np.maximum(n, 1)
-            squares = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0)
+            deviations = np.where(there, values - mean, 0.0)
+            squares, cubes = (deviations**2).sum(axis=0), (deviations**3).sum(axis=0)
         whole = (zero == np.floor(zero)).all(axis=0)
         low = np.where(there, values, np.inf).min(axis=0, initial=np.inf)
         high = np.where(there, values, -np.inf).max(axis=0, initial=-np.inf)
@@ -94,7 +106,7 @@ class Summary(NamedTuple):
         large = there & (values >= 10)
         with np.errstate(invalid="ignore"):  # of infinity
             fives = (large & (np.mod(zero, 5) == 0)).sum(axis=0)
-        return cls(n, mean, squares, whole, low, high, zeros, others, large.sum(axis=0), fives)
+        return cls(n, mean, squares, cubes, whole, low, high, zeros, others, large.sum(axis=0), fives)
 
     def and_of(self, more: Summary) -> Summary:
         """Of the rows of both."""
@@ -103,15 +115,20 @@ class Summary(NamedTuple):
             share, apart = more.n / np.maximum(n, 1), more.mean - self.mean
             mean = self.mean + share * apart
             squares = self.squares + more.squares + share * self.n * apart**2
+            tilt = 3 * apart * (more.squares * self.n - self.squares * more.n) / np.maximum(n, 1)
+            cubes = self.cubes + more.cubes + tilt + share * self.n * apart**3 * (self.n - more.n) / np.maximum(n, 1)
         ends = np.minimum(self.low, more.low), np.maximum(self.high, more.high)
-        counts = (a + b for a, b in zip(self[6:], more[6:], strict=True))
-        return Summary(n, mean, squares, self.whole & more.whole, *ends, *counts)
+        counts = (a + b for a, b in zip(self[7:], more[7:], strict=True))
+        return Summary(n, mean, squares, cubes, self.whole & more.whole, *ends, *counts)
 
     def columns(self) -> list[Column]:
         """One by one."""
         empty, n = Column(False, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), np.maximum(self.n, 1)
         rounded = (self.large >= 8) & (self.fives > 0.5 * self.large)
-        parts = (self.whole, self.low, self.high, self.mean, self.squares / n, self.zeros / n, self.others / n, rounded)
+        var = self.squares / n
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            skewness = np.where(var > 0, self.cubes / n / var**1.5, 0.0)
+        parts = (self.whole, self.low, self.high, self.mean, var, self.zeros / n, self.others / n, rounded, skewness)
         found = (Column(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
         return [column if some else empty for column, some in zip(found, self.n.tolist(), strict=True)]
 
@@ -143,7 +160,13 @@ def are_counts(columns: Sequence[Column], *, known: bool = False) -> bool:
     telling = [c for c in columns if c.high >= 5 or c.zeros < 0.5]
     (_, alike), *_ = Counter(c.high for c in telling).most_common(1) or [(0.0, 0)]
     zeros = sum(c.low == 0 for c in columns)
-    return len(counts) >= max(10, 0.8 * len(telling)) and zeros >= 0.2 * len(columns) and alike < max(2, 0.5 * len(telling))
+    varied = len(counts) >= max(10, 0.8 * len(telling)) and alike < max(2, 0.5 * len(telling))
+    return varied and zeros >= 0.2 * len(columns) and _lean_to_the_right(counts)
+
+
+def _lean_to_the_right(counts: Sequence[Column]) -> bool:
+    """Whether the skewness is at least half of a Poisson's over the columns."""
+    return sum(c.skewness * c.variation for c in counts) >= 0.5 * sum(c.variation**2 for c in counts)
 
 
 def flags(columns: Mapping[int, Column]) -> set[int]:
