@@ -24,7 +24,7 @@ _MOST_STEPS = 10**9
 _PASSES, _SLOWER = 30.0, 20_000  # where neither epochs nor steps are given: docs/experiments.md
 _PASSES_OF_FEW, _FEWEST_STEPS, _ENOUGH_OF_FEW = 100.0, 500.0, 1_500.0
 _FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
-_STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.5, 0.4
+_STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.3, 0.4
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
 
 
@@ -179,7 +179,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         cross_weight=_weight_of_crossing(options.cross_weight, model, rows),
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
-        weight_decay=_decay(options.weight_decay, model, rows),
+        weight_decay=_decay(options.weight_decay, model, rows, steps),
         calibration=_calibration(options, model, rows, steps),
         bootstrap=options.bootstrap,
     )
@@ -198,9 +198,11 @@ def _gradient_limit(given: float | str | None, model: Model) -> float | None:
     return _STEEPEST * math.sqrt(sum(model.features)) if isinstance(given, str) else given
 
 
-def _decay(given: float | str, model: Model, rows: int) -> float:
-    """As a number; "auto": the more columns there are for each row, the more."""
-    return _STRONGEST * min(1.0, math.sqrt(sum(model.features) / rows)) if isinstance(given, str) else float(given)
+def _decay(given: float | str, model: Model, rows: int, steps: int) -> float:
+    """As a number; "auto": the more columns there are for each row, the more; over many steps as much in all as over 500."""
+    if not isinstance(given, str):
+        return float(given)
+    return _STRONGEST * min(1.0, math.sqrt(sum(model.features) / rows)) * min(1.0, _FEWEST_STEPS / steps)
 
 
 def _weight_of_crossing(given: float | str, model: Model, rows: int) -> float:

@@ -192,3 +192,20 @@ def test_which_orders_are_kept():
 def test_steps_grow_with_the_rows_and_then_with_their_root(rows, given, steps):
     model = Model((3, 3), (2, 2), ("gaussian", "gaussian"))
     assert plan_of(Options(**given), model, rows, ("a", "b"), 0).steps == steps
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "decay"),
+    [
+        (6, {}, 0.3),  # as many columns as rows
+        (2, {}, 0.3),
+        (24, {}, 0.15),  # a quarter
+        (600, {"steps": 500}, 0.03),
+        (600, {"steps": 2_000}, 0.0075),  # of four times the steps
+        (600, {"steps": 100}, 0.03),
+        (600, {"steps": 2_000, "weight_decay": 0.5}, 0.5),  # what is asked for
+    ],
+)
+def test_weights_decay_as_much_over_many_steps_as_over_500(rows, given, decay):
+    model = Model((3, 3), (2, 2), ("gaussian", "gaussian"))
+    assert plan_of(Options(**given), model, rows, ("a", "b"), 0).weight_decay == pytest.approx(decay, rel=1e-12)
