@@ -63,12 +63,14 @@ def add(method: str) -> None:
     """Every mechanism and seed of one more method; the others' cases stay as they were measured."""
     kept = json.loads(KEPT.read_text())
     views, digits = six_views()
+    order = [*dict.fromkeys(case["method"] for case in kept["cases"]), method]
     cases = [case for case in kept.pop("cases") if case["method"] != method]
     for seed, mechanism in product(SEEDS, MECHANISMS):
         fills = {method: methods(JPVAE_OPTIONS | {"seed": seed}, **SETTINGS[mechanism])[method]}
         found = compare(views, digits, mechanism, fills, seed=seed)[method]
         cases.append({"mechanism": mechanism, "seed": seed, "method": method, **rounded(found)})
         print(cases[-1], flush=True)
+    cases.sort(key=lambda case: (case["seed"], list(MECHANISMS).index(case["mechanism"]), order.index(case["method"])))
     del kept["summary"]
     made_with = {name: suites.made_with()[name] for name in ("commit", "machine")}
     write({**kept, "jpvae": JPVAE_OPTIONS, "added": kept.get("added", {}) | {method: made_with}}, cases)
