@@ -40,7 +40,9 @@ def write(raw: Path, out: Path, *, only: Sequence[str] = ()) -> Path:
     """
     results, shown = Results(raw), wanted(only)
     if not results.protocols:
-        raise ConfigError(f"{str(raw)!r} holds no results; expected <protocol>/<model>-<seed>/training.json and the like")
+        raise ConfigError(
+            f"{str(raw)!r} holds no results; expected <protocol>/<model>-<seed>/training.json and the like, as in a run's raw/"
+        )
     (out / "tables").mkdir(parents=True, exist_ok=True)
     (out / "figures").mkdir(exist_ok=True)
     parts = [_HEAD, f"## What the paper concludes\n\n{conclusions.to_markdown(results)}\n"]
