@@ -7,6 +7,8 @@ A new seed lies in the prediction interval mean +- t sd sqrt(1 + 1/5), t the 99.
 with four degrees of freedom, because the standard deviation itself was estimated from five values.
 """
 
+import csv
+import itertools
 import json
 import math
 import statistics
@@ -53,6 +55,17 @@ def test_the_joint_prior_raises_the_cross_correlation():
     for (variant, seed), norm in norms.items():
         if variant == "orthogonal" and ("zero", seed) in norms:
             assert norm > 1.5 * norms["zero", seed]  # 3.448 and 1.703 in Figure 4
+
+
+@pytest.mark.parametrize("protocol", ["published", "ours"])
+def test_the_norm_in_the_table_is_that_of_figure_4(protocol):
+    """Samples given each view alone, under a fused posterior as well."""
+    latents = committed("latents", protocol)
+    with (ROOT / "docs" / "reproduction" / "tables" / f"{protocol}-beyond2.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["measure"] == "cross-correlation norm"]
+    for variant, row in zip(PUBLISHED, rows, strict=True):
+        norms = [math.hypot(*itertools.chain(*latents[variant, seed]["cross_correlation"])) for seed in range(SEEDS)]
+        assert float(row["mean"]) == pytest.approx(statistics.mean(norms), rel=1e-5)  # six digits
 
 
 TABLE_3 = ("1 > 1", "1 > 1|2", "1|2 > 1|2", "2 > 2", "2 > 2|1", "2|1 > 2|1")

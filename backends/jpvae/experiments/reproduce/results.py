@@ -95,11 +95,11 @@ def _training(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
         yield from ((f"{measure} {name}", number) for name, number in zip(names, numbers, strict=True))
     yield "active units", piece["table_2"]["active_units_percent"]
     yield "-ELBO", piece["negative_elbo"]
-    yield "cross-correlation norm", piece["cross_correlation_norm"]
     yield "largest singular value", piece["largest_singular_value"]
 
 
 def _latents(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """The norm is of Figure 4's matrix; a training's own is of samples given both views, which a fused posterior correlates."""
     yield "cross-correlation norm", float(np.linalg.norm(piece["cross_correlation"]))
     for name, number in zip(IMPUTED, piece["imputation_training_moments"], strict=True):
         yield f"imputation, training moments {name}", number
