@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from . import memory
 from .course import Begun, Course, File
 from .engines import limited
@@ -20,6 +22,7 @@ from .options import Options
 from .planning import engine_of, model_of, plan_of, warn_of_idle_latents
 from .processes import share
 from .training.loop import alone, together
+from .training.nonlinearity import MOST_ROWS, gain_of_curves
 from .training.plan import Plan
 from .views.checking import checked
 from .views.connected import warn_of_strangers
@@ -29,6 +32,8 @@ from .views.sentinels import warn_of_sentinels
 from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled
+
+_CURVES = 0.1  # of a view's variance, beyond what lines tell: docs/experiments.md
 
 
 class Beginning(NamedTuple):
@@ -91,7 +96,24 @@ def _begun(options: Options, opened: Opened, missing: str, slices: Slices | None
         if view.mapped and not survey.fits(units, i, options.dtype):  # now, not in the training; others are held and so checked
             for rows in blocks(len(data.observed)):
                 view[rows]
+    if _are_bent(start, data):
+        plan = plan_of(options, model, len(opened.observed), opened.names, seed, bent=True)
     return Beginning(start, plan, data, survey.fingerprint(data.observed, scaling) if kept else None)
+
+
+def _are_bent(start: Fitted, data: Views) -> bool:
+    """Whether the views are related by curves, as far as the training would heed it: of some rows that have every view."""
+    options, joint = start.options, start.model.joint
+    if options.cross_weight != "auto" or options.objective != "subset" or not joint.couples:
+        return False
+    whole = np.flatnonzero(data.observed.all(axis=1))
+    rows = np.sort(np.random.default_rng(0).permutation(whole)[:MOST_ROWS])
+    tables = []
+    for i, (units, family) in enumerate(zip(start.units, start.model.likelihoods, strict=True)):
+        view, c = Scaled(data, i, units, options.dtype)[rows], start.model.features[i]
+        known = family.cells(view.targets.astype(np.float64), c)[1]
+        tables.append(np.where(known, view.inputs[:, :c], np.nan))
+    return gain_of_curves(tables) > _CURVES
 
 
 def run(begun: Begun) -> tuple[Fitted, Predictor]:
