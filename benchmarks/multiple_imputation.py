@@ -50,7 +50,13 @@ KEPT = suites.RESULTS / "multiple_imputation.json"
 PAGE = suites.ROOT / "docs/multiple-imputation.md"
 BEGIN, END = "<!-- measured: benchmarks/multiple_imputation.py -->", "<!-- end of measured -->"
 ROWS, COLUMNS, M, PART = 300, 4, 20, 0.4
-JPVAE_OPTIONS: dict[str, Any] = {"latent_dims": 4, "likelihood": "gaussian", "missing": "nan", "progress": False}
+JPVAE_OPTIONS: dict[str, Any] = {
+    "latent_dims": 4,
+    "coordinates": "frame",
+    "likelihood": "gaussian",
+    "missing": "nan",
+    "progress": False,
+}
 Draws = list[np.ndarray]  # M completed copies of view b
 
 
