@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
-from ._alone import Alone, diagonal_of, gram, outer_of, times
+from ._alone import Alone, diagonal_of, gram, groups_of, outer_of, side_by_side, times
 from ._array_api import Array, Namespace
 from ._xp import eye_like, sum_to
 from .fused_latents import Fused
@@ -80,14 +79,14 @@ def fused(q: Fused, noise: Array, kl_bar: Array, drawn_bar: Sequence[Array]) -> 
     xp, (u_hat, inverse, _) = q.xp, q.source
     R = xp.matrix_transpose(inverse) @ inverse
     weight = 0.5 * kl_bar[..., None]  # (..., B, 1), of 2 KL
-    groups = _groups(q)
+    groups = groups_of([one.frame for one in q.alone], [one.mean for one in q.alone])
     u_hat_bar, T_bar, R_bar = 2.0 * weight * u_hat, weight[..., None] * R, xp.zeros_like(R)
     source, own, own_sources = q.split_noise(noise)
     u = u_hat + times(xp.matrix_transpose(inverse), source)
     u_bar, views = xp.zeros_like(u), []
     for group in groups:
         view = _View(xp, _stacked(xp, [q.alone[i] for i in group]))
-        e, f, bar = (xp.stack([x[i] for i in group], axis=-3) for x in (own, own_sources, drawn_bar))
+        e, f, bar = (side_by_side(xp, [x[i] for i in group]) for x in (own, own_sources, drawn_bar))
         more_u_hat, more_R = _kl_backward(view, weight[..., None, :, :], u_hat[..., None, :, :], R[..., None, :, :, :])
         u_hat_bar, R_bar = u_hat_bar + xp.sum(more_u_hat, axis=-3), R_bar + xp.sum(more_R, axis=-4)
         u_bar = u_bar + xp.sum(_draw_backward(view, u[..., None, :, :], e, f, bar), axis=-3)
@@ -113,23 +112,11 @@ def fused(q: Fused, noise: Array, kl_bar: Array, drawn_bar: Sequence[Array]) -> 
     return [found[i] for i in range(len(q.alone))]
 
 
-def _groups(q: Fused) -> list[list[int]]:
-    """The views by the sizes of their frames: those of one size are arrays side by side, (..., M, B, n), in one pass."""
-    groups: dict[Any, list[int]] = {}
-    for i, one in enumerate(q.alone):
-        groups.setdefault(None if one.frame is None else one.frame.shape, []).append(i)
-    return list(groups.values())
-
-
 def _stacked(xp: Namespace, alone: Sequence[Alone]) -> Alone:
     """Views of one size as one, with an axis of views before the rows."""
-
-    def side_by_side(name: str, axis: int) -> Any:
-        found = [getattr(one, name) for one in alone]
-        return None if found[0] is None else xp.stack(found, axis=axis)
-
     axes = {"precision": -4, "K": -4, "log_det": -2, "spread": -2}
-    return Alone(**{field.name: side_by_side(field.name, axes.get(field.name, -3)) for field in fields(Alone)})
+    names = [field.name for field in fields(Alone)]
+    return Alone(**{name: side_by_side(xp, [getattr(one, name) for one in alone], axes.get(name, -3)) for name in names})
 
 
 def _kl_backward(view: _View, weight: Array, u_hat: Array, R: Array) -> tuple[Array, Array]:
