@@ -58,7 +58,7 @@ def tables(truth: str, rows: int) -> list[np.ndarray]:
         t = rng.uniform(0.0, 2.0 * np.pi, rows)
         waves = [[wave(k * t) for k in harmonics for wave in (np.cos, np.sin)] for harmonics in ((1,), (2, 3))]
         clean = [np.stack(each, axis=1) @ fixed.standard_normal((len(each), 8)) for each in waves]
-    noise = {"lines": 1.0, "clusters": 1.0}.get(truth, 0.4)
+    noise = 1.0 if truth == "lines" else 0.4
     return [x + noise * rng.standard_normal(x.shape) for x in clean]
 
 
