@@ -23,8 +23,8 @@ of b, slopes across the views in both directions, and correlations across them (
 Variances of slopes and correlations are those that need no normal residuals (the sandwich, the influence function): with them
 the analysis of the full data covers under both truths.
 
-coverage: of 95 % intervals; std_error: the mean of the standard errors; spread: the estimates' standard deviation; se_over_true:
-the first over the second; bias: in
+coverage: of 95 % intervals; std_error: the mean standard error; spread: the estimates' standard deviation; se_over_true: the
+mean ratio of these; bias: in
 standard deviations of the column (means), of the slope's outcome over its predictor, or plain (correlations), the largest.
 """
 
@@ -217,7 +217,7 @@ def page() -> str:
         text += [
             f"**{truth}**",
             "",
-            "| method | replicates | coverage: all | means | slopes | correlations | standard error | spread | se / true | bias |",
+            "| method | replicates | coverage: all | means | slopes | correlations | error | spread | se / true | bias |",
             "|---" * 10 + "|",
         ]
         for case in (c for c in kept["cases"] if c["truth"] == truth):
