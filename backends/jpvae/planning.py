@@ -202,7 +202,8 @@ def _decay(given: float | str, model: Model, rows: int, steps: int) -> float:
     """As a number; "auto": the more columns there are for each row, the more; over many steps as much in all as over 500."""
     if not isinstance(given, str):
         return float(given)
-    return _STRONGEST * min(1.0, math.sqrt(sum(model.features) / rows)) * min(1.0, _FEWEST_STEPS / steps)
+    of_each = _FEWEST_STEPS / max(_FEWEST_STEPS, steps)
+    return _STRONGEST * min(1.0, math.sqrt(sum(model.features) / rows)) * of_each
 
 
 def _weight_of_crossing(given: float | str, model: Model, rows: int) -> float:

@@ -56,12 +56,16 @@ def leads(mechanism, view):
 
 
 def test_where_it_is_the_best():
-    assert "smallest error on fac, fou, mor and zer, and one ridge regression per pattern" in text()
-    assert "has it on kar and pix" in text()
+    assert (
+        "smallest error in each of the three draws on every table but kar, on which one ridge regression per pattern" in text()
+    )
+    assert "by label it has it on every table, but for fou in one draw" in text()
+    lost = {"at random": [("kar", 0), ("kar", 1), ("kar", 2)], "by label": [("fou", 2)]}
     for mechanism in KEPT["summary"]:
-        for draw in zip(*(cases(mechanism, method) for method in METHODS), strict=True):
-            best = {view: min(draw, key=lambda case, view=view: case["errors"][view])["method"] for view in KEPT["views"]}
-            assert best == dict.fromkeys(KEPT["views"], OURS) | {"kar": RIDGE, "pix": RIDGE}
+        for seed, draw in enumerate(zip(*(cases(mechanism, method) for method in METHODS), strict=True)):
+            for view in KEPT["views"]:
+                best = min(draw, key=lambda case, view=view: case["errors"][view])["method"]
+                assert best == (RIDGE if (view, seed) in lost[mechanism] else OURS)
             assert min(draw, key=lambda case: case["mean"])["method"] == OURS
 
 
@@ -72,8 +76,8 @@ def test_the_leads():
     for mechanism in mean:  # ridge is the best of the others in the mean
         others = {m: np.mean([c["mean"] for c in cases(mechanism, m)]) for m in METHODS if m != OURS}
         assert min(others, key=others.get) == RIDGE
-    assert claim(r"short on fou, (\d+) % at random") == round(leads("at random", "fou"))
-    assert claim(r"short on fou, \d+ % at random and (\d+) % by label") == round(leads("by label", "fou"))
+    assert claim(r"short on fou, (\S+) % at random") == round(leads("at random", "fou"), 1)
+    assert claim(r"short on fou, \S+ % at random and (\S+) % by label") == round(leads("by label", "fou"), 1)
 
 
 def test_where_ridge_is_better():
@@ -82,9 +86,6 @@ def test_where_ridge_is_better():
         return round(100 * (ours / ridge - 1))
 
     assert claim(r"error is (\d+) % higher on kar at random") == above("at random", "kar")
-    assert claim(r"higher on kar at random and (\d+) % by label") == above("by label", "kar")
-    assert claim(r"by label, and (\d+) % and \d+ % higher on pix") == above("at random", "pix")
-    assert claim(r"by label, and \d+ % and (\d+) % higher on pix") == above("by label", "pix")
 
 
 def test_what_missing_by_label_costs():

@@ -15,6 +15,7 @@ import pytest
 import strategies
 
 import jpvae_core as jc
+from jpvae.experiments.reproduce.pieces import SHOWN
 from jpvae_core import vjp
 
 TESTS = Path(__file__).parents[1]
@@ -123,6 +124,14 @@ def test_every_row_is_complete():
         assert len(row) == 3, row
         assert functions or row[1] in NO_FUNCTION or row[1].startswith("(experiment: jpvae "), row
         assert tests, row
+
+
+def test_the_commands_of_the_experiments_name_what_the_report_has():
+    commands = [row[1].strip("()").split() for row in ROWS if row[1].startswith("(experiment: jpvae ")]
+    assert len(commands) > 5
+    for words in commands:
+        assert words[:4] == ["experiment:", "jpvae", "reproduce", "--only"]
+        assert set(words[4].split(",")) <= SHOWN.keys()
 
 
 def test_every_test_exists():

@@ -7,6 +7,7 @@ import csv
 import functools
 import json
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,6 +234,7 @@ REFUSED = {
     "only": ({"only": ["table9"]}, r"only is 'table9'; expected some of table1, table2"),
     "protocol": ({"protocol": "mine"}, r"protocol is 'mine'; expected one of \['ours', 'paper', 'published'\]"),
     "seeds": ({"seeds": 0}, r"seeds is 0; expected at least 1"),
+    "trained": ({"trained": [Path("nowhere")]}, r"trained is 'nowhere', which is no folder"),
 }
 
 
@@ -240,6 +242,40 @@ REFUSED = {
 def test_refused(options, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         conduct.reproduce(tmp_path, **options)
+    assert not list(tmp_path.iterdir())  # so that the folder is free for another length
+
+
+CONTRADICTIONS = {
+    "from": (["--from", "raw", "--protocol", "ours"], "leave out protocol, seeds, trained, quick and device"),
+    "quick": (["--quick", "--seeds", "3"], "quick trains one seed, but seeds is 3"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_options_that_would_have_no_effect_are_refused(words, message, monkeypatch, capsys, tmp_path):
+    code, _, err = invoke(monkeypatch, capsys, "reproduce", *words, "--out", tmp_path / "out")
+    assert code == 2
+    assert message in " ".join(err.split())
+    assert not (tmp_path / "out").exists()
+
+
+MADE_BY = '{"made_by": {"commit": "c", "machine": "m"}'
+DAMAGED = {
+    "cut off": ("zero-0", '{"table_1"', r"zero-0/training.json' is damaged \(Expecting"),
+    "no origin": ("zero-0", "{}", r"is damaged \(it lacks 'made_by'\)"),
+    "no object": ("zero-0", "[]", r"is damaged \(list indices"),
+    "no table": ("zero-0", MADE_BY + "}", r"zero-0/training.json' is damaged \(it lacks 'table_1'\); delete it"),
+    "no seed": ("zero-x", MADE_BY + "}", r"is no result: its folder is 'zero-x', expected a name like 'zero-0'"),
+}
+
+
+@pytest.mark.parametrize(("folder", "text", "message"), DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_result_is_named(folder, text, message, tmp_path):
+    place = tmp_path / "published" / folder
+    place.mkdir(parents=True)
+    (place / "training.json").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        report.write(tmp_path, tmp_path / "out")
 
 
 def test_a_folder_of_another_length_or_of_no_results_is_refused(whole, tmp_path):

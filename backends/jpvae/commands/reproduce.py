@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from ..errors import ConfigError
 from .arguments import AsJson, Protocol, choices, console
 
 EXAMPLE = "jpvae reproduce --quick --out runs/quick"
+SEEDS = 5  # as published
 
 
 def command(
@@ -20,7 +22,7 @@ def command(
         typer.Option(metavar="FOLDER", help="Folder for the report, its results and the trainings; resumed if unfinished."),
     ],
     protocol: Annotated[Protocol, typer.Option(metavar="NAME", help=f"The recipe: {choices(Protocol)}.")] = Protocol.PUBLISHED,
-    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Number of seeds, counted from 0.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Number of seeds, counted from 0.")] = SEEDS,
     only: Annotated[
         str,
         typer.Option(
@@ -49,7 +51,11 @@ def command(
 
     names = [name.strip() for name in only.split(",") if name.strip()]
     screen = console()
+    if quick and seeds not in (1, SEEDS):
+        raise ConfigError(f"quick trains one seed, but seeds is {seeds}; leave out one of the two")
     if source is not None:
+        if protocol is not Protocol.PUBLISHED or seeds != SEEDS or trained or quick or device != "cpu":
+            raise ConfigError("from shows every result in its folder; leave out protocol, seeds, trained, quick and device")
         path = report.write(source, out, only=names)
     else:
         path = conduct.reproduce(

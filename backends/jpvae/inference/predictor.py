@@ -251,9 +251,10 @@ class Predictor:
         for block in self.blocks(views, observed):
             kl, noise, size = self.posterior(block).kl(), self.noise(block), self.group(max(self.model.features))
             has, total = self.engine.numpy(block.observed), -self.engine.numpy(kl).astype(np.float64)
+            seen = _seen(has[: block.size])
             for start in range(0, draws, size):
                 z = self.draw_latents(block, noise, min(size, draws - start))
-                for j in _seen(has[: block.size]):
+                for j in seen:
                     entries = self.log_prob_entries(j, z[j], block.views[j])
                     per_row = self.engine.numpy(self.xp.sum(entries, axis=-1)).astype(np.float64).sum(axis=0) / draws
                     total += np.where(has[:, j], per_row, 0.0)

@@ -12,7 +12,7 @@ from ...errors import ConfigError
 from ..protocols import protocol_named
 from . import classifiers, measuring, report
 from .digits import splits
-from .pieces import Piece, pieces, write
+from .pieces import Piece, pieces, wanted, write
 from .runs import Run, train_together
 from .settings import FULL, Settings
 
@@ -38,8 +38,14 @@ def reproduce(
     note: called with one line per piece that is made. Raises ConfigError.
     """
     protocol_named(protocol)
+    wanted(only)
     if seeds < 1:
         raise ConfigError(f"seeds is {seeds}; expected at least 1")
+    for folder in trained:
+        if not folder.is_dir():
+            raise ConfigError(
+                f"trained is {str(folder)!r}, which is no folder; expected one with finished runs of `jpvae hvdmnist`"
+            )
     _claim(out, settings)
     raw = out / "raw"
     missing = [piece for piece in pieces(protocol, seeds, only) if not (raw / piece.place).is_file()]

@@ -96,6 +96,13 @@ def read(path: Path) -> dict[str, Any]:
     """A piece. Raises ConfigError where the file is damaged."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{str(path)!r} is damaged ({error}); delete it, and it is made again") from error
+        found["made_by"]["commit"], found["made_by"]["machine"]  # what every piece has
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise damaged(path, error) from error
     return found
+
+
+def damaged(path: Path, error: Exception) -> ConfigError:
+    """What to raise for a piece that cannot be used."""
+    reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+    return ConfigError(f"{str(path)!r} is damaged ({reason}); delete it, and it is made again")

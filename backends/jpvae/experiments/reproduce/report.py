@@ -29,8 +29,15 @@ _HEAD = """# The paper's tables and figures, reproduced
 
 Each cell: mean over seeds (standard deviation) [number of seeds]; **missing** where no run has finished. "Published" are the
 means over five seeds in the authors' result files; where the paper prints another number, a line gives it. A difference is
-counted in published standard deviations. Losses are nats per test image, lower is better.
+counted in published standard deviations; two combined ones are twice the root of the sum of both variances, found and
+published. Losses are nats per test image, lower is better.
 """
+_NOTES = {  # below a table's title, what its columns are
+    "beyond1": "Imputation: as in Table 1, but with the other moments, of training latents or of the evaluated split's.\n"
+    "Plug-in: the decoder at E[z_j | μ_i] under the prior or, with training moments, by Eq. 12; μ_i is the mean of view i.\n"
+    "Predictive: pixel by pixel, −log of the mean probability over 64 draws of z_j given the seen view. Conditional NLL: the\n"
+    "same of the whole half, −log of the mean over draws of p(x_j | z_j).\n\n",
+}
 
 
 def write(raw: Path, out: Path, *, only: Sequence[str] = ()) -> Path:
@@ -40,7 +47,9 @@ def write(raw: Path, out: Path, *, only: Sequence[str] = ()) -> Path:
     """
     results, shown = Results(raw), wanted(only)
     if not results.protocols:
-        raise ConfigError(f"{str(raw)!r} holds no results; expected <protocol>/<model>-<seed>/training.json and the like")
+        raise ConfigError(
+            f"{str(raw)!r} holds no results; expected <protocol>/<model>-<seed>/training.json and the like, as in a run's raw/"
+        )
     (out / "tables").mkdir(parents=True, exist_ok=True)
     (out / "figures").mkdir(exist_ok=True)
     parts = [_HEAD, f"## What the paper concludes\n\n{conclusions.to_markdown(results)}\n"]
@@ -64,7 +73,7 @@ def _section(results: Results, protocol: str, shown: Sequence[str], out: Path) -
         for table in (made[n] for n in _TABLES.get(name, (name,)) if n in made):
             write_atomically(out / "tables" / f"{protocol}-{table.name}.csv", to_csv(table).encode())
             heading = "#### Numbers of" if name.startswith("figure") else "###"
-            yield f"{heading} {table.title}\n\n{to_markdown(table)}\n" + _agreement(table, protocol)
+            yield f"{heading} {table.title}\n\n{_NOTES.get(table.name, '')}{to_markdown(table)}\n" + _agreement(table, protocol)
 
 
 def _figure(results: Results, protocol: str, name: str, made: dict[str, Table], path: Path) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import ConfigError
 from ..protocols import PROTOCOLS
 from .measuring import QUANTITIES
-from .pieces import ORIGINALS, read
+from .pieces import ORIGINALS, damaged, read
 
 Seeds = dict[int, float]
+Flat = Callable[[dict[str, Any]], Iterator[tuple[str, float]]]  # a piece's numbers by measure
 PAIR, IMPUTED = ("1", "2"), ("1|2", "2|1")  # what a measure's two numbers are of
 
 
@@ -31,6 +33,8 @@ class Results:
         for path in sorted(self.raw.glob("*/*/*.json")):
             protocol, name = path.parts[-3:-1]
             model, _, seed = name.rpartition("-")
+            if not seed.isdecimal():
+                raise ConfigError(f"{str(path)!r} is no result: its folder is {name!r}, expected a name like 'zero-0'")
             key = (protocol, model or ORIGINALS, path.stem)
             found.setdefault(key, {})[int(seed)] = read(path)
         return found
@@ -53,9 +57,19 @@ class Results:
             if flat is None:
                 continue
             for seed, piece in by_seed.items():
-                for measure, value in flat(piece):
+                for measure, value in self._flattened(flat, protocol, model, seed, kind, piece):
                     values.setdefault((protocol, model, measure), {})[seed] = value
         return values
+
+    def _flattened(
+        self, flat: Flat, protocol: str, model: str, seed: int, kind: str, piece: dict[str, Any]
+    ) -> list[tuple[str, float]]:
+        """A piece's numbers. Raises ConfigError where it lacks one."""
+        try:
+            return list(flat(piece))
+        except (KeyError, TypeError, ValueError) as error:
+            name = str(seed) if protocol == ORIGINALS else f"{model}-{seed}"
+            raise damaged(self.raw / protocol / name / f"{kind}.json", error) from error
 
     def values(self, protocol: str, model: str, measure: str) -> Seeds:
         """{seed: number}; empty where nothing was measured."""
@@ -81,11 +95,11 @@ def _training(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
         yield from ((f"{measure} {name}", number) for name, number in zip(names, numbers, strict=True))
     yield "active units", piece["table_2"]["active_units_percent"]
     yield "-ELBO", piece["negative_elbo"]
-    yield "cross-correlation norm", piece["cross_correlation_norm"]
     yield "largest singular value", piece["largest_singular_value"]
 
 
 def _latents(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """The norm is of Figure 4's matrix; a training's own is of samples given both views, which a fused posterior correlates."""
     yield "cross-correlation norm", float(np.linalg.norm(piece["cross_correlation"]))
     for name, number in zip(IMPUTED, piece["imputation_training_moments"], strict=True):
         yield f"imputation, training moments {name}", number
@@ -112,7 +126,7 @@ def _classifiers(piece: dict[str, Any]) -> Iterator[tuple[str, float]]:
     yield from ((name, 100 * part) for name, part in piece["accuracy"].items())
 
 
-_FLAT = {
+_FLAT: dict[str, Flat] = {
     "training": _training,
     "latents": _latents,
     "likelihood": _likelihood,
