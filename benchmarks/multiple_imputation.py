@@ -1,7 +1,9 @@
 """Does multiple imputation cover what it promises? Simulated tables, many times over: results/multiple_imputation.json.
 
     python benchmarks/multiple_imputation.py --replicates 300 --truth linear curved --method "full data" bayes JPVAE
-    python benchmarks/multiple_imputation.py --page          bring docs/multiple-imputation.md up to date
+    python benchmarks/multiple_imputation.py --seeds 0 20 --method "JPVAE, ensemble" --device cuda > lines.jsonl
+    python benchmarks/multiple_imputation.py --lines *.jsonl      what several processes have found
+    python benchmarks/multiple_imputation.py --page               bring docs/multiple-imputation.md up to date
 
 Each replicate draws n = 300 rows of two views a and b of four columns, hides view b with a probability that depends on what is
 seen of a (40 % over all: missing at random), fills it m = 20 times and pools by Rubin's rules (jpvae.pool). Estimated are means
@@ -42,6 +44,7 @@ from scipy.stats import wishart
 
 from jpvae import JPVAE, pool
 from jpvae.atomic import write_atomically
+from jpvae.ensembles import fit_together
 
 KEPT = suites.RESULTS / "multiple_imputation.json"
 PAGE = suites.ROOT / "docs/multiple-imputation.md"
@@ -52,7 +55,6 @@ JPVAE_OPTIONS: dict[str, Any] = {
     "coordinates": "frame",
     "likelihood": "gaussian",
     "steps": 600,
-    "backend": "numpy",
     "missing": "nan",
     "progress": False,
 }
@@ -133,40 +135,57 @@ def by_regression(a: np.ndarray, b: np.ndarray, lost: np.ndarray, rng: np.random
     return draws
 
 
-def by_jpvae(a: np.ndarray, b: np.ndarray, lost: np.ndarray, rng: np.random.Generator, *, proper: bool) -> Draws:
-    """M draws of one model; proper: of M models on bootstrap resamples."""
-    views = {"a": a, "b": np.where(lost[:, None], np.nan, b)}
-    members = {"ensemble": M, "bootstrap": True} if proper else {}
-    model = JPVAE(**JPVAE_OPTIONS | members, seed=int(rng.integers(2**31))).fit(views)
-    return list(np.asarray(model.sample_imputations(views, n_draws=M, observation_noise=True)["b"]))
+def by_jpvae(tables: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, int]], device: str, *, proper: bool) -> list[Draws]:
+    """M draws of one model for each of the tables (a, b, what is lost of b, seed); proper: of M models on bootstrap resamples.
+
+    All models are trained together: with an engine that has stacks as one program.
+    """
+    views = [{"a": a, "b": np.where(lost[:, None], np.nan, b)} for a, b, lost, _ in tables]
+    members: dict[str, Any] = {"ensemble": M, "bootstrap": True} if proper else {}
+    backend = {"backend": "numpy" if device == "cpu" else "torch", "device": device}
+    models = [JPVAE(**JPVAE_OPTIONS, **members, **backend, seed=seed) for *_, seed in tables]
+    fit_together(models, views, each=True)
+    drawn = [
+        model.sample_imputations(x, n_draws=M, observation_noise=True)["b"] for model, x in zip(models, views, strict=True)
+    ]
+    return [list(np.asarray(draws)) for draws in drawn]
 
 
-def intervals(method: str, truth: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Estimates, standard errors, and the ends of the 95 % intervals (12,) of one replicate."""
-    rng = np.random.default_rng([seed, list(TRUTHS).index(truth)])  # all methods get the same tables
-    a, b = TRUTHS[truth](ROWS, rng)
-    lost = hidden(a, rng)
+def draws_of(method: str, truth: str, seeds: Sequence[int], device: str) -> list[tuple[np.ndarray, Draws]]:
+    """View a and the completed copies of view b that a method makes of each replicate."""
+    simulated = []
+    for seed in seeds:
+        rng = np.random.default_rng([seed, list(TRUTHS).index(truth)])  # all methods get the same tables
+        a, b = TRUTHS[truth](ROWS, rng)
+        simulated.append((a, b, hidden(a, rng), rng))
+    if method.startswith("JPVAE"):
+        tables = [(a, b, lost, int(rng.integers(2**31))) for a, b, lost, rng in simulated]
+        return [
+            (a, draws) for (a, *_), draws in zip(tables, by_jpvae(tables, device, proper=method == METHODS[-1]), strict=True)
+        ]
     if method in ("full data", "complete cases"):
-        rows = ~lost if method == "complete cases" else np.ones(ROWS, bool)
-        draws, a = [b[rows]] * 2, a[rows]
-    elif method.startswith("JPVAE"):
-        draws = by_jpvae(a, b, lost, rng, proper=method == METHODS[-1])
-    else:
-        draws = by_regression(a, b, lost, rng, proper=method == "bayes")
-    pooled = pool(*map(np.array, zip(*(estimates(a, draw) for draw in draws), strict=True)), complete_df=len(a) - 3)
-    return pooled.estimate, pooled.std_error, *pooled.confidence_interval()
+        seen = [np.ones(ROWS, bool) if method == "full data" else ~lost for *_, lost, _ in simulated]
+        return [(a[rows], [b[rows]] * 2) for (a, b, *_), rows in zip(simulated, seen, strict=True)]
+    return [(a, by_regression(a, b, lost, rng, proper=method == "bayes")) for a, b, lost, rng in simulated]
 
 
 METHODS = ("full data", "complete cases", "bayes", "fixed", "JPVAE", "JPVAE, ensemble")
 
 
-def replicate(method: str, truth: str, seed: int) -> dict[str, Any]:
-    """One replicate as a line of JSON: ``intervals``, and CPU seconds."""
+def replicates(method: str, truth: str, seeds: Sequence[int], device: str = "cpu") -> list[dict[str, Any]]:
+    """A line of JSON for each: estimates, standard errors and the ends of 95 % intervals (12,), and CPU seconds."""
     began = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = dict(zip(("estimate", "error", "low", "high"), map(list, intervals(method, truth, seed)), strict=True))
-    return {"method": method, "truth": truth, "seed": seed, "seconds": time.process_time() - began} | found
+        found = draws_of(method, truth, seeds, device)
+    lines = []
+    for seed, (a, draws) in zip(seeds, found, strict=True):
+        pooled = pool(*map(np.array, zip(*(estimates(a, draw) for draw in draws), strict=True)), complete_df=len(a) - 3)
+        low, high = pooled.confidence_interval()
+        parts = {"estimate": pooled.estimate, "error": pooled.std_error, "low": low, "high": high}
+        lines.append({"method": method, "truth": truth, "seed": seed} | {name: list(x) for name, x in parts.items()})
+    seconds = (time.process_time() - began) / len(lines)
+    return [line | {"seconds": seconds, "device": device} for line in lines]
 
 
 def measure(method: str, truth: str, replicates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -215,7 +234,8 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=300)
     parser.add_argument("--truth", nargs="+", default=list(TRUTHS), choices=list(TRUTHS))
     parser.add_argument("--method", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--seeds", type=int, nargs=2, help="only replicates FIRST to LAST - 1, printed as JSON lines")
+    parser.add_argument("--seeds", type=int, nargs=2, help="only replicates FIRST to LAST - 1, together, printed as JSON lines")
+    parser.add_argument("--device", default="cpu", help="of JPVAE: cpu (its NumPy engine) or cuda (torch)")
     parser.add_argument("--lines", type=Path, nargs="+", help="measure nothing; keep what such lines, of all these files, give")
     parser.add_argument("--page", action="store_true", help="measure nothing; write the page")
     asked = parser.parse_args()
@@ -223,15 +243,16 @@ def main() -> None:
         PAGE.write_text(page())
         return
     if asked.seeds:
-        for seed, truth, method in product(range(*asked.seeds), asked.truth, asked.method):
-            print(json.dumps(replicate(method, truth, seed)), flush=True)
+        for truth, method in product(asked.truth, asked.method):
+            for line in replicates(method, truth, range(*asked.seeds), asked.device):
+                print(json.dumps(line), flush=True)
         return
     lines_of = [json.loads(line) for path in asked.lines or () for line in path.read_text().splitlines()]
     for truth, method in product(asked.truth, asked.method):
         given = [one for one in lines_of if (one["truth"], one["method"]) == (truth, method)]
         if asked.lines and len(given) < 2:
             continue
-        made = given or [replicate(method, truth, seed) for seed in range(asked.replicates)]
+        made = given or [replicates(method, truth, [seed], asked.device)[0] for seed in range(asked.replicates)]
         found = {**measure(method, truth, made), "commit": suites.made_with()["commit"]}
         print(found, flush=True)
         kept = json.loads(KEPT.read_text())["cases"] if KEPT.is_file() else []

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from . import memory
 from .course import Begun, Course, File
 from .engines import limited
@@ -20,6 +22,7 @@ from .options import Options
 from .planning import engine_of, model_of, plan_of, warn_of_idle_latents
 from .processes import share
 from .training.loop import alone, together
+from .training.nonlinearity import MOST_ROWS, gain_of_curves
 from .training.plan import Plan
 from .views.checking import checked
 from .views.connected import warn_of_strangers
@@ -29,6 +32,8 @@ from .views.sentinels import warn_of_sentinels
 from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled
+
+_CURVES = 0.1  # of a view's variance, beyond what lines tell: docs/experiments.md
 
 
 class Beginning(NamedTuple):
@@ -91,28 +96,66 @@ def _begun(options: Options, opened: Opened, missing: str, slices: Slices | None
         if view.mapped and not survey.fits(units, i, options.dtype):  # now, not in the training; others are held and so checked
             for rows in blocks(len(data.observed)):
                 view[rows]
+    if _are_bent(start, data):
+        plan = plan_of(options, model, len(opened.observed), opened.names, seed, bent=True)
     return Beginning(start, plan, data, survey.fingerprint(data.observed, scaling) if kept else None)
 
 
+def _are_bent(start: Fitted, data: Views) -> bool:
+    """Whether the views are related by curves, as far as the training would heed it: of some rows that have every view."""
+    options, joint = start.options, start.model.joint
+    if options.cross_weight != "auto" or options.objective != "subset" or not joint.couples:
+        return False
+    whole = np.flatnonzero(data.observed.all(axis=1))
+    rows = np.sort(np.random.default_rng(0).permutation(whole)[:MOST_ROWS])
+    tables = []
+    for i, (units, family) in enumerate(zip(start.units, start.model.likelihoods, strict=True)):
+        view, c = Scaled(data, i, units, options.dtype)[rows], start.model.features[i]
+        known = family.cells(view.targets.astype(np.float64), c)[1]
+        tables.append(np.where(known, view.inputs[:, :c], np.nan))
+    return gain_of_curves(tables) > _CURVES
+
+
 def run(begun: Begun) -> tuple[Fitted, Predictor]:
-    """Train what has begun, of an ensemble every model. Raises CheckpointError, ViewError, TrainingDiverged (``JPVAE.fit``).
+    """Train what has begun, of an ensemble every model. Raises CheckpointError, ViewError, TrainingDiverged (``JPVAE.fit``)."""
+    return run_each([begun])[0]
+
+
+def run_each(every: Sequence[Begun]) -> list[tuple[Fitted, Predictor]]:
+    """Train all that have begun, of ensembles every model, as one stacked program where the engine has such.
 
     An ensemble's file holds the first model's training; those of the others lie beside it until all have ended, and their
     parameters then go into the one file.
     """
-    count, file = begun.start.options.ensemble, begun.file
-    ended: tuple[Arrays, ...] = ()
-    if count > 1 and file is not None and os.path.exists(file.path):
-        ended = saving.read(file.path, backend=begun.start.options.backend).others
-    every = [_member(begun, k) for k in range(1 if ended else count)]
-    (fitted, predictor), *rest = run_together(every)
-    if count == 1:
+    ended = [_others_in_file(begun) for begun in every]
+    members = [
+        [_member(begun, k) for k in range(1 if others else begun.start.options.ensemble)]
+        for begun, others in zip(every, ended, strict=True)
+    ]
+    found = iter(_run_together([one for each in members for one in each]))
+    return [_whole(each, [next(found) for _ in each], others) for each, others in zip(members, ended, strict=True)]
+
+
+def _others_in_file(begun: Begun) -> tuple[Arrays, ...]:
+    """Of an ensemble whose training has ended: the parameters of all models but the first."""
+    file, options = begun.file, begun.start.options
+    if options.ensemble == 1 or file is None or not os.path.exists(file.path):
+        return ()
+    return saving.read(file.path, backend=options.backend).others
+
+
+def _whole(
+    members: Sequence[Begun], found: Sequence[tuple[Fitted, Predictor]], ended: tuple[Arrays, ...]
+) -> tuple[Fitted, Predictor]:
+    """One model of the members' trainings; ended: the others' parameters, where a file had them."""
+    (fitted, predictor), *rest = found
+    others, file = ended or tuple(each.parameters for each, _ in rest), members[0].file
+    if not others:
         return fitted, predictor
-    others = ended or tuple(each.parameters for each, _ in rest)
     natives = [{name: predictor.engine.asarray(x) for name, x in p.items()} for p in others]
     if file is not None and not ended and share()[0] == 0:
         saving.add_members(file.path, others)
-        for each in every[1:]:
+        for each in members[1:]:
             if each.file is not None:
                 os.unlink(each.file.path)
     whole = Predictor(predictor.engine, fitted.model, predictor.p, fitted.seed, natives)
@@ -129,7 +172,7 @@ def _member(begun: Begun, k: int) -> Begun:
     return begun._replace(start=start, plan=plan, file=beside, listeners=(), reported=False)
 
 
-def run_together(every: Sequence[Begun]) -> list[tuple[Fitted, Predictor]]:
+def _run_together(every: Sequence[Begun]) -> list[tuple[Fitted, Predictor]]:
     """``run`` each, several as one stacked program where the engine has such. All must have one model, on one engine."""
     for one in every:
         if one.file is not None:

@@ -24,7 +24,8 @@ _MOST_STEPS = 10**9
 _PASSES, _SLOWER = 30.0, 20_000  # where neither epochs nor steps are given: docs/experiments.md
 _PASSES_OF_FEW, _FEWEST_STEPS, _ENOUGH_OF_FEW = 100.0, 500.0, 1_500.0
 _FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
-_STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.3, 0.4
+_STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.3, 1.0
+_CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
 
 
@@ -143,8 +144,11 @@ def warn_of_idle_latents(options: Options, model: Model, names: Sequence[str]) -
         )
 
 
-def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], seed: int) -> Plan:
-    """The training that these options mean for so many rows of the views called ``names``. Raises ConfigError."""
+def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], seed: int, *, bent: bool = False) -> Plan:
+    """The training that these options mean for so many rows of the views called ``names``. Raises ConfigError.
+
+    bent: whether the views are related by curves (training/nonlinearity.py), for which steps and cross terms count more.
+    """
     fraction = float(options.validation_fraction) if options.early_stopping else 0.0
     rows -= held_out_rows(fraction, rows)
     if rows < 1:
@@ -158,6 +162,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         wanted = float(options.epochs) * rows / batch
     else:  # from 20,000 rows on with the root of the rows
         few = min(_ENOUGH_OF_FEW, max(_FEWEST_STEPS, _PASSES_OF_FEW * rows / batch))
+        few *= _LONGER_FOR_CURVES if bent else 1.0
         wanted = max(few, _PASSES * rows / batch * math.sqrt(min(1.0, _SLOWER / rows)))
     if wanted > _MOST_STEPS:
         found = f"epochs is {options.epochs}" if options.steps is None else f"steps is {options.steps}"
@@ -176,7 +181,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         max_gradient_norm=_gradient_limit(options.max_gradient_norm, model),
         validation_fraction=fraction,
         cross_draws=options.cross_draws,
-        cross_weight=_weight_of_crossing(options.cross_weight, model, rows),
+        cross_weight=_weight_of_crossing(options.cross_weight, model, rows, bent),
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
         weight_decay=_decay(options.weight_decay, model, rows, steps),
@@ -206,9 +211,15 @@ def _decay(given: float | str, model: Model, rows: int, steps: int) -> float:
     return _STRONGEST * min(1.0, math.sqrt(sum(model.features) / rows)) * of_each
 
 
-def _weight_of_crossing(given: float | str, model: Model, rows: int) -> float:
-    """As a number; "auto": what crossing regularises fades with the rows for each column, and its bias shall fade with it."""
-    return min(_CROSSING, 10.0 * _CROSSING * sum(model.features) / rows) if isinstance(given, str) else float(given)
+def _weight_of_crossing(given: float | str, model: Model, rows: int, bent: bool) -> float:
+    """As a number; "auto": what crossing regularises fades with the rows for each column, and its bias shall fade with it.
+
+    A Gaussian prior of each view by itself leaves no room for latents that are curves in the view's other latents, which the
+    bound therefore does not learn: where views are related so, predictions are learned for their own sake.
+    """
+    if not isinstance(given, str):
+        return float(given)
+    return _CROSSING_OF_CURVES if bent else min(_CROSSING, 10.0 * _CROSSING * sum(model.features) / rows)
 
 
 def _weight_of_each(given: tuple[float, ...] | Mapping[str, float] | None, names: Sequence[str]) -> tuple[float, ...] | None:

@@ -91,6 +91,21 @@ def test_fitted_together_or_one_by_one_models_are_the_same(backend):
         assert [record["loss"] for record in found.history_] == pytest.approx([r["loss"] for r in wanted.history_], rel=1e-8)
 
 
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_ensembles_of_tables_of_their_own_are_the_same_as_one_by_one(backend):
+    tables = [three_views(rows, seed=rows) for rows in (60, 50)]  # their last batches differ in size
+    options = OPTIONS | {"ensemble": 2, "bootstrap": True, "batch_size": 40, "backend": backend}
+    one_by_one = [JPVAE(**options, seed=k).fit(*table) for k, table in enumerate(tables)]
+    together = fit_together([JPVAE(**options, seed=k) for k in range(2)], *zip(*tables, strict=True), each=True)
+    for found, wanted, (views, mask) in zip(together, one_by_one, tables, strict=True):
+        draws = [model.sample_imputations(views, mask, n_draws=2) for model in (found, wanted)]  # of the two members
+        for one, other in zip(*draws, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e3 * TOLERANCE)  # through networks of slopes of tens, twice
+    assert not np.array_equal(*(model.parameters_["encoder.0.0.weight"] for model in together))
+    with pytest.raises(ConfigError, match="views has 2 entries; with each=True expected one for each of the 1 models"):
+        fit_together([JPVAE(**options)], *zip(*tables, strict=True), each=True)
+
+
 def test_members_that_were_killed_at_different_steps_go_on_together(tmp_path):
     views, mask = three_views(60, seed=0)
     options = OPTIONS | {"backend": "torch"}
