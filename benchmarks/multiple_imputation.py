@@ -23,7 +23,8 @@ of b, slopes across the views in both directions, and correlations across them (
 Variances of slopes and correlations are those that need no normal residuals (the sandwich, the influence function): with them
 the analysis of the full data covers under both truths.
 
-coverage: of 95 % intervals; se_over_true: the mean of the standard errors over the estimates' standard deviation; bias: in
+coverage: of 95 % intervals; std_error: the mean standard error; spread: the estimates' standard deviation; se_over_true: the
+mean ratio of these; bias: in
 standard deviations of the column (means), of the slope's outcome over its predictor, or plain (correlations), the largest.
 """
 
@@ -54,7 +55,6 @@ JPVAE_OPTIONS: dict[str, Any] = {
     "latent_dims": 4,
     "coordinates": "frame",
     "likelihood": "gaussian",
-    "steps": 600,
     "missing": "nan",
     "progress": False,
 }
@@ -201,6 +201,8 @@ def measure(method: str, truth: str, replicates: Sequence[Mapping[str, Any]]) ->
         at = np.ones(len(kinds), bool) if kind == "all" else kinds == kind
         found[kind] = {
             "coverage": round(float(inside[:, at].mean()), 4),
+            "std_error": round(float(error[:, at].mean()), 4),
+            "spread": round(float(spread[at].mean()), 4),
             "se_over_true": round(float((error.mean(axis=0) / spread)[at].mean()), 3),
             "largest_bias": round(float(np.abs(bias[at]).max()), 3),
         }
@@ -215,13 +217,14 @@ def page() -> str:
         text += [
             f"**{truth}**",
             "",
-            "| method | replicates | coverage: all | means | slopes | correlations | se / true | bias |",
-            "|---" * 8 + "|",
+            "| method | replicates | coverage: all | means | slopes | correlations | error | spread | se / true | bias |",
+            "|---" * 10 + "|",
         ]
         for case in (c for c in kept["cases"] if c["truth"] == truth):
             covered = " | ".join(f"{case[kind]['coverage']:.3f}" for kind in ("all", *dict.fromkeys(KINDS)))
             found = case["all"]
-            line = f"{covered} | {found['se_over_true']:.2f} | {found['largest_bias']:.2f}"
+            widths = f"{found['std_error']:.3f} | {found['spread']:.3f}"
+            line = f"{covered} | {widths} | {found['se_over_true']:.2f} | {found['largest_bias']:.2f}"
             text.append(f"| {case['method']} | {case['replicates']} | {line} |")
         text.append("")
     before, rest = PAGE.read_text().split(BEGIN)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ._array_api import Array, Namespace
 from ._checks import dtype_name
-from ._triangular import inverse_lower
+from ._triangular import inverse_lower, strictly_lower, sum_of_squares
 from ._xp import cholesky, eye_like
 from .bounds import LIMIT
 from .errors import NotAContraction
@@ -50,6 +50,42 @@ class Alone:
     def added(self) -> Array:
         """P, 0 where the view is missing."""
         return self.bit[..., None] * (self.a[..., :, None] * self.K)
+
+
+def groups_of(frames: Sequence[Frame], means: Sequence[Array]) -> list[list[int]]:
+    """The views by their sizes: those of one size are computed side by side, (..., M, B, n), in one pass."""
+    groups: dict[Any, list[int]] = {}
+    for i, (frame, mean) in enumerate(zip(frames, means, strict=True)):
+        groups.setdefault((frame is None or tuple(frame.shape), mean.shape[-1]), []).append(i)
+    return list(groups.values())
+
+
+def side_by_side(xp: Namespace, arrays: Sequence[Any], axis: int = -3) -> Any:
+    """Arrays of views of one size with an axis of views before the rows; None of frames that are the identity."""
+    return None if arrays[0] is None else xp.stack(arrays, axis=axis)
+
+
+def alone_of_each(
+    xp: Namespace, uniform: bool, frames: Sequence[Frame], loadings: Sequence[tuple[Array, Array]], *rows: Sequence[Array]
+) -> tuple[Alone, ...]:
+    """``alone_of`` of every view. rows: means, log-variances and bits."""
+    given = [
+        (frame, a[..., None, :], r[..., None, :], *each) for frame, (a, r), *each in zip(frames, loadings, *rows, strict=True)
+    ]
+    found: dict[int, Alone] = {}
+    for group in groups_of(frames, rows[0]):
+        if len(group) == 1:
+            found[group[0]] = alone_of(xp, uniform, *given[group[0]])
+            continue
+        every = alone_of(xp, uniform, *(side_by_side(xp, [given[i][part] for i in group]) for part in range(6)))
+        for k, i in enumerate(group):
+            frame, a, r, mean, log_var, bit = given[i]
+            m, variance = every.m[..., k, :, :], every.variance[..., k, :, :]
+            matrices = every.precision[..., k, :, :, :], every.K[..., k, :, :, :]
+            found[i] = Alone(
+                frame, a, r, mean, m, log_var, variance, *matrices, every.log_det[..., k, :], every.spread[..., k, :], bit
+            )
+    return tuple(found[i] for i in range(len(frames)))
 
 
 def alone_of(xp: Namespace, uniform: bool, frame: Frame, a: Array, r: Array, mean: Array, log_var: Array, bit: Array) -> Alone:
@@ -156,9 +192,8 @@ def times(matrix: Array, x: Array) -> Array:
 
 
 def below(xp: Namespace, L: Array) -> Array:
-    """The sum of squares left of the diagonal of a triangular matrix, (..., d, d) -> (..., d)."""
-    strict = xp.tril(L, k=-1)
-    return xp.sum(strict * strict, axis=-1)
+    """The sum of squares left of the diagonal of a finite triangular matrix, (..., d, d) -> (..., d)."""
+    return sum_of_squares(xp, strictly_lower(xp, L))
 
 
 def log1p_or_log(xp: Namespace, excess: Array, log: Array) -> Array:

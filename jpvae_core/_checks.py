@@ -115,6 +115,15 @@ def check_same_rows(name: str, x: Array, other_name: str, other: Array) -> None:
         )
 
 
+def check_draws(name: str, x: Array, other_name: str, other: Array) -> None:
+    """``x`` has the axes of ``other`` but for the last, and perhaps further ones before them, of several draws."""
+    if x.ndim < other.ndim or tuple(x.shape[x.ndim - other.ndim : -1]) != tuple(other.shape[:-1]):
+        raise ShapeError(
+            f"{name} has shape {tuple(x.shape)} but {other_name} has {tuple(other.shape)}; expected the same axes but for the "
+            "last, and before them none, or one of several draws"
+        )
+
+
 def check_together(**named: Array) -> None:
     """Arrays that broadcast to one shape."""
     check_shapes("ones", {name: tuple(x.shape) for name, x in named.items()})

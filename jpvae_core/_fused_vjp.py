@@ -13,9 +13,9 @@ v_i = sigma_i^2 and F_i = A_i Q_i^T diag(v_i - v_i^2) Q_i A_i,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from ._alone import Alone, diagonal_of, gram, outer_of, times
+from ._alone import Alone, diagonal_of, gram, groups_of, outer_of, side_by_side, times
 from ._array_api import Array, Namespace
 from ._xp import eye_like, sum_to
 from .fused_latents import Fused
@@ -32,9 +32,14 @@ class Bars:
     a: Array
     r: Array
 
+    def of(self, k: int) -> Bars:
+        """Those of the k-th view of a group."""
+        frame = None if self.frame is None else self.frame[..., k, :, :]
+        return Bars(self.mean[..., k, :, :], self.log_var[..., k, :, :], frame, self.a[..., k, :], self.r[..., k, :])
+
 
 class _View:
-    """The cotangents of one view while they are being collected; arrays have the draws' leading axes until they are summed."""
+    """The cotangents of a group of views while they are being collected; arrays (..., M, B, n) are summed over the draws."""
 
     def __init__(self, xp: Namespace, one: Alone) -> None:
         self.xp, self.one = xp, one
@@ -74,15 +79,18 @@ def fused(q: Fused, noise: Array, kl_bar: Array, drawn_bar: Sequence[Array]) -> 
     xp, (u_hat, inverse, _) = q.xp, q.source
     R = xp.matrix_transpose(inverse) @ inverse
     weight = 0.5 * kl_bar[..., None]  # (..., B, 1), of 2 KL
-    views = [_View(xp, one) for one in q.alone]
+    groups = groups_of([one.frame for one in q.alone], [one.mean for one in q.alone])
     u_hat_bar, T_bar, R_bar = 2.0 * weight * u_hat, weight[..., None] * R, xp.zeros_like(R)
     source, own, own_sources = q.split_noise(noise)
     u = u_hat + times(xp.matrix_transpose(inverse), source)
-    u_bar = xp.zeros_like(u)
-    for view, e, f, bar in zip(views, own, own_sources, drawn_bar, strict=True):
-        more_u_hat, more_R = _kl_backward(view, weight, u_hat, R)
-        u_hat_bar, R_bar = u_hat_bar + more_u_hat, R_bar + more_R
-        u_bar = u_bar + _draw_backward(view, u, e, f, bar)
+    u_bar, views = xp.zeros_like(u), []
+    for group in groups:
+        view = _View(xp, _stacked(xp, [q.alone[i] for i in group]))
+        e, f, bar = (side_by_side(xp, [x[i] for i in group]) for x in (own, own_sources, drawn_bar))
+        more_u_hat, more_R = _kl_backward(view, weight[..., None, :, :], u_hat[..., None, :, :], R[..., None, :, :, :])
+        u_hat_bar, R_bar = u_hat_bar + xp.sum(more_u_hat, axis=-3), R_bar + xp.sum(more_R, axis=-4)
+        u_bar = u_bar + xp.sum(_draw_backward(view, u[..., None, :, :], e, f, bar), axis=-3)
+        views.append(view)
     # u = u^ + L^{-T} e;  L^{-1}_bar = e u_bar^T, and with L_bar = -L^{-T} L^{-1}_bar L^{-T}, T_bar by the Cholesky rule
     u_hat_bar = u_hat_bar + u_bar
     outer = source[..., :, None] * u_bar[..., None, :]
@@ -92,13 +100,23 @@ def fused(q: Fused, noise: Array, kl_bar: Array, drawn_bar: Sequence[Array]) -> 
     # u^ = R sum_O N^{-1} c
     solved = times(R, u_hat_bar)
     T_bar = T_bar - solved[..., :, None] * u_hat[..., None, :]
-    for view in views:
+    found: dict[int, Bars] = {}
+    for group, view in zip(groups, views, strict=True):
         one, bit = view.one, view.one.bit
-        view.precision = view.precision + sum_to(
-            xp, bit[..., None] * (T_bar + solved[..., :, None] * one.source[..., None, :]), one.precision
-        )
-        view.centre = view.centre + sum_to(xp, bit * times(one.precision, solved), one.m)
-    return [_alone_backward(view) for view in views]
+        pulled = sum_to(xp, bit * solved[..., None, :, :], one.m)
+        view.precision = view.precision + sum_to(xp, bit[..., None] * T_bar[..., None, :, :, :], one.precision)
+        view.precision = view.precision + pulled[..., :, None] * one.source[..., None, :]
+        view.centre = view.centre + times(one.precision, pulled)
+        bars = _alone_backward(view)
+        found |= {i: bars.of(k) for k, i in enumerate(group)}
+    return [found[i] for i in range(len(q.alone))]
+
+
+def _stacked(xp: Namespace, alone: Sequence[Alone]) -> Alone:
+    """Views of one size as one, with an axis of views before the rows."""
+    axes = {"precision": -4, "K": -4, "log_det": -2, "spread": -2}
+    names = [field.name for field in fields(Alone)]
+    return Alone(**{name: side_by_side(xp, [getattr(one, name) for one in alone], axes.get(name, -3)) for name in names})
 
 
 def _kl_backward(view: _View, weight: Array, u_hat: Array, R: Array) -> tuple[Array, Array]:
@@ -117,17 +135,27 @@ def _kl_backward(view: _View, weight: Array, u_hat: Array, R: Array) -> tuple[Ar
     h_bar = rotate(g_bar, one.frame)
     view.into_loadings(h_bar * w, None)
     w_bar = one.a * h_bar
-    F = one.a[..., :, None] * view.grams[1] * one.a[..., None, :]
-    PR, kk = P @ R, k[..., None]
-    view.F = view.F - sum_to(xp, kk * (PR @ P - P), F)
-    RPF = xp.matrix_transpose(PR) @ F
-    P_bar = w_bar[..., :, None] * gap[..., None, :] + kk * (gap[..., :, None] * gap[..., None, :])
-    P_bar = P_bar - kk * (RPF + xp.matrix_transpose(RPF) - F)
-    view.precision = view.precision + sum_to(xp, P_bar, P)
-    view.N = view.N + sum_to(xp, kk * P, P)
+    # Of all draws and subsets together, sum k R and sum k are all that N^{-1} and F meet.
+    F, kk = one.a[..., :, None] * view.grams[1] * one.a[..., None, :], k[..., None]
+    S, total = sum_to(xp, kk * R, P), sum_to(xp, k, one.mean[..., :1])[..., None]
+    PS, PF = P @ S, P @ F
+    SPF = S @ PF
+    view.F = view.F - (PS @ P - total * P)
+    view.precision = view.precision - (SPF + xp.matrix_transpose(SPF) - total * F)
+    view.precision = view.precision + _outer(xp, w_bar + k * gap, gap, P)
+    view.N = view.N + total * P
     gap_bar = times(P, w_bar) + 2.0 * k * w
     view.centre = view.centre - sum_to(xp, gap_bar, one.m)
-    return gap_bar - 2.0 * k * u_hat, -(kk * (P @ F @ P))
+    return gap_bar - 2.0 * k * u_hat, -(kk * (PF @ P))
+
+
+def _outer(xp: Namespace, x: Array, y: Array, like: Array) -> Array:
+    """x y^T of every row (..., B, d), summed over the axes that ``like`` (..., B, d, d) does not have."""
+    new = x.ndim + 1 - like.ndim
+    if new == 0:
+        return sum_to(xp, x[..., :, None] * y[..., None, :], like)
+    left, right = (xp.moveaxis(xp.reshape(z, (-1, *z.shape[new:])), 0, -1) for z in (x, y))
+    return sum_to(xp, left @ xp.matrix_transpose(right), like)
 
 
 def _draw_backward(view: _View, u: Array, e: Array, f: Array, bar: Array) -> Array:
@@ -144,7 +172,7 @@ def _draw_backward(view: _View, u: Array, e: Array, f: Array, bar: Array) -> Arr
     view.into_frame(y_bar, one.a * p)
     ap_bar = rotate(y_bar, one.frame)
     p_bar = one.a * ap_bar
-    view.precision = view.precision + sum_to(xp, p_bar[..., :, None] * gap[..., None, :], one.precision)
+    view.precision = view.precision + _outer(xp, p_bar, gap, one.precision)
     gap_bar = times(one.precision, p_bar)
     inside_bar = -one.a * gap_bar
     view.into_frame(alone, inside_bar)
@@ -169,7 +197,7 @@ def _alone_backward(view: _View) -> Bars:
     a_bar, variance_bar = one.m * view.centre, view.variance
     for bar, of, weights, slope in zip((N_bar, view.F), view.grams, view.weights, slopes, strict=True):
         both = bar + xp.matrix_transpose(bar)
-        a_bar = a_bar + xp.sum(both * of * one.a[..., None, :], axis=-1)
+        a_bar = a_bar + times(both * of, one.a)
         inner = both * scale
         variance_bar = variance_bar + slope * 0.5 * diagonal_of(xp, view.outer, inner)
         if view.frame is not None and one.frame is not None:

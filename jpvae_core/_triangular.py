@@ -1,4 +1,5 @@
-"""The inverse of triangular matrices, many and small ones: where the fused posterior's time goes."""
+"""Triangular matrices, many and small ones: where the fused posterior's time goes. NumPy has ways of its own: its tril and its
+sums over a short last axis take two to seven times as long."""
 
 from __future__ import annotations
 
@@ -39,3 +40,16 @@ def _by_rows(L: Any) -> Any:
         inverse[..., i, i] = 1.0 / pivot
         inverse[..., i, :i] = -(row[..., None, :] @ inverse[..., :i, :i])[..., 0, :] / pivot[..., None]
     return inverse
+
+
+def strictly_lower(xp: Namespace, L: X) -> X:
+    """What is left of the diagonal; L is finite."""
+    if library_of(L) == "numpy":
+        return of_kind(L, L * np.tri(L.shape[-1], k=-1, dtype=L.dtype))
+    return xp.tril(L, k=-1)
+
+
+def sum_of_squares(xp: Namespace, x: X) -> X:
+    """Over the last axis."""
+    given: Any = x
+    return of_kind(x, np.vecdot(given, given) if library_of(x) == "numpy" else xp.sum(x * x, axis=-1))

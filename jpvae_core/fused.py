@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
-from ._alone import alone_of, together
+from ._alone import alone_of_each, together
 from ._array_api import Array, X
 from ._bits import bits_of
 from ._checks import check_dtype, check_evidence, check_posterior
@@ -134,9 +134,6 @@ def fuse(
     frames: Sequence[Frame] = prior.frames
     if prior.coupling.rank == 0:  # one direction of loading 0: independent views by the same formulas
         frames = [eye_like(xp, like, n, 1) for n in prior.dims]
-    alone = [
-        alone_of(xp, prior.coupling.uniform, frame, a[..., None, :], r[..., None, :], mean, spread, bit)
-        for frame, (a, r), mean, spread, bit in zip(frames, loadings, mu, log_var, bits, strict=True)
-    ]
+    alone = alone_of_each(xp, prior.coupling.uniform, frames, loadings, mu, log_var, bits)
     source: Any = together(xp, alone)
-    return Fused(prior, bare, xp, tuple(alone), source, form)
+    return Fused(prior, bare, xp, alone, source, form)

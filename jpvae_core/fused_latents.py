@@ -43,6 +43,7 @@ from ._alone import Alone, below, log1p_or_log, magnified, times
 from ._array_api import A_co, Array, Namespace, X, of_kind
 from ._checks import check_rows_of_data
 from ._door import LISTS, Form, Views, enter, noise_of
+from ._triangular import sum_of_squares
 from ._xp import block_diagonal, eye_like, public
 from .density import log_density
 from .prior import JointPrior
@@ -126,7 +127,7 @@ class Fused(Generic[A_co]):
         for one in self.alone:
             gap, turned = u - one.source, one.K @ spread
             inside, turned = one.r * (one.m - times(one.K, gap)), one.r[..., :, None] * turned  # before squares may overflow
-            own = one.spread + xp.sum(inside * inside + xp.sum(turned * turned, axis=-1), axis=-1)
+            own = one.spread + xp.sum(inside * inside + sum_of_squares(xp, turned), axis=-1)
             if not square(one.frame):
                 own = own + self._outside(one, one.a * times(one.precision, gap), one.a[..., :, None] * one.precision @ spread)
             total = total + one.bit[..., 0] * own

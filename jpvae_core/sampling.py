@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from ._array_api import X, of_kind
-from ._checks import check_dtype, check_last, check_same_rows, check_together
+from ._checks import check_draws, check_dtype, check_last, check_shapes, check_together
 from ._door import Mask, Views, by_name, check_prior, check_stacks
 from ._named import one_library
 from ._xp import device, public, split
@@ -71,11 +71,13 @@ def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tupl
     mask : array (M,) or (..., B, M), or a list or dict by view
         As that of ``kl_divergence``; not None.
     noise : array (..., B, prior.noise_dim)
-        Standard normals, columns [source, view 1, ..., view M]; (prior.noise_dim,) for one row.
+        Standard normals, columns [source, view 1, ..., view M]; (prior.noise_dim,) for one row. With further axes before
+        these, (S, ..., B, prior.noise_dim): S draws of each row.
 
     Returns
     -------
     tuple of M arrays (..., B, n_i), or a dict by name
+        With the noise's further axes, where it has any.
 
     Raises
     ------
@@ -97,8 +99,9 @@ def complete(prior: JointPrior, latents: Views[X], mask: Mask, noise: X) -> tupl
     check_dtype(noise=noise, latents=clean[0])
     first: Any = latents
     first = next(iter(first.values())) if by_name(first) else first[0]
-    check_same_rows("noise", noise, "latents[0]", first)  # as given: a mask of subsets adds axes to the cleaned ones
+    check_draws("noise", noise, "latents[0]", first)  # as given: a mask of subsets adds axes to the cleaned ones
     noise = form.noise(noise)
+    check_shapes("leading axes", {"noise": noise.shape[:-1], "mask": bits[0].shape[:-1]}, "leading axes")
     source, *own = split_noise(noise, (prior.coupling.noise_dim, *prior.dims))
     y = [rotate(z, frame) for z, frame in zip(clean, prior.frames, strict=True)]
     e = [rotate(eps, frame) for eps, frame in zip(own, prior.frames, strict=True)]

@@ -260,7 +260,7 @@ def reparameterize(log_var: Array, noise: Array, cotangent: Array) -> tuple[Arra
 def complete(prior: JointPrior, latents: Arrays, mask: Array, noise: Array, cotangents: Arrays) -> tuple[Views, PriorCotangent]:
     """Of ``complete(prior, latents, mask, noise)``; the noise gets none.
 
-    latents: one array (..., B, n_i) per view; mask: (M,) or (..., B, M); noise: (..., B, prior.noise_dim);
+    latents: one array (..., B, n_i) per view; mask: (M,) or (..., B, M); noise: (..., B, prior.noise_dim), S draws as there;
     cotangents: one per view, shaped as complete's outputs  ->  cotangents of latents (0 where missing) and of the prior.
     Error: (n + d/2 + B/2 + 13 + 2r) eps for two views, r the error of s; (n + d/2 + B/2 + 2M + 26 + 6r) eps on a shared source.
     """

@@ -12,12 +12,16 @@ Arrays = dict[str, jax.Array]
 BETA_1, BETA_2, EPS = 0.9, 0.999, 1e-8
 
 
+def squares(gradient: Arrays) -> jax.Array:
+    """|g|^2 of all arrays together."""
+    return jnp.asarray(sum(jnp.sum(g * g) for g in gradient.values()))
+
+
 def norm(gradient: Arrays) -> jax.Array:
-    """|g| of all arrays together; their largest entry is taken out first, so that no square overflows."""
-    sizes = [jnp.abs(g).max(initial=0.0) for g in gradient.values()]
-    largest = jnp.stack(sizes).max()
+    """|g|; the largest entry is taken out first, so that no square overflows."""
+    largest = jnp.stack([jnp.abs(g).max(initial=0.0) for g in gradient.values()]).max()
     unit = jnp.where(largest > 0, largest, 1.0)
-    return unit * jnp.sqrt(sum(jnp.sum((g / unit) ** 2) for g in gradient.values()))
+    return unit * jnp.sqrt(squares({name: g / unit for name, g in gradient.items()}))
 
 
 def moved(g: jax.Array, m: jax.Array, v: jax.Array, corrections: jax.Array, rate: jax.Array) -> tuple[jax.Array, ...]:

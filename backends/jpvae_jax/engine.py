@@ -16,7 +16,7 @@ from jpvae.model.batch import Batch, Inputs
 from jpvae.model.model import Model
 from jpvae.model.objective import Objective, negative_elbo
 
-from .adam import BETA_1, BETA_2, Arrays, moved, norm
+from .adam import BETA_1, BETA_2, Arrays, moved, norm, squares
 
 Decoded = tuple[tuple[tuple[int, ...], ...], ...]  # own and crossed: of each view, the k of all that it decodes
 
@@ -69,7 +69,9 @@ class Engine:
             raise ConfigError('dtype is float64; call jax.config.update("jax_enable_x64", True) first, or take float32')
         self.model, self.dtype, self.device = model, dtype, jax.devices(device)[0]
         self._arguments = model, dtype, device
-        self._step = jax.jit(self._whole_step, static_argnames="decoded")
+        self._gradient = jax.jit(self._objective, static_argnames=("decoded", "limited"))
+        self._move = jax.jit(self._adam_step, donate_argnums=(0, 1, 2))
+        self._norm = jax.jit(norm)
         self._network = jax.jit(_network)
 
     def __reduce__(self) -> tuple[type[Engine], tuple[Model, str, str]]:
@@ -77,8 +79,12 @@ class Engine:
 
     def asarray(self, x: np.ndarray) -> jax.Array:
         """Bool stays bool, all else takes the engine's dtype."""
-        made: jax.Array = jax.device_put(np.asarray(x, np.bool_ if x.dtype == np.bool_ else self.dtype), self.device)
+        made: jax.Array = jax.device_put(self._host(x), self.device)
         return made
+
+    def _host(self, x: np.ndarray) -> np.ndarray:
+        """The same in NumPy: a compiled function takes it to its device in less time."""
+        return x if x.dtype == np.bool_ else np.asarray(x, self.dtype)
 
     def numpy(self, x: jax.Array) -> np.ndarray:
         """A NumPy copy."""
@@ -89,17 +95,17 @@ class Engine:
         return {}
 
     def start(self, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray] | None = None) -> State:
-        """The parameters as JAX's, which nothing changes in place; Adam's moments where training goes on."""
-        kept = {name: self.asarray(x) for name, x in parameters.items()}
+        """The parameters as JAX's own copies, which the steps write over; Adam's moments where training goes on."""
+        kept = {name: jnp.copy(self.asarray(x)) for name, x in parameters.items()}
         if optimizer:
-            m, v = ({name: self.asarray(optimizer[f"{moment}.{name}"]) for name in kept} for moment in "mv")
+            m, v = ({name: jnp.copy(self.asarray(optimizer[f"{moment}.{name}"])) for name in kept} for moment in "mv")
             return State(kept, m, v, int(optimizer["step"]))
-        zeros = {name: jnp.zeros_like(x) for name, x in kept.items()}
-        return State(kept, zeros, dict(zeros), 0)
+        m, v = ({name: jnp.zeros_like(x) for name, x in kept.items()} for _ in "mv")
+        return State(kept, m, v, 0)
 
     def parameters(self, state: State) -> Arrays:
-        """The parameters."""
-        return dict(state.parameters)
+        """Copies of the parameters: the next step writes over the state's own."""
+        return {name: jnp.copy(x) for name, x in state.parameters.items()}
 
     def to_arrays(self, state: State) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Parameters, and Adam's step count and moments."""
@@ -134,33 +140,43 @@ class Engine:
         max_gradient_norm: float | None = None,
     ) -> dict[str, Any]:
         """One Adam step; the report is of the parameters before it."""
-        inputs = batch.inputs(self.asarray, ragged=False)
+        inputs = batch.inputs(self._host, ragged=False)
         decoded = tuple(tuple(tuple(k for k, _ in each) for each in rows) for rows in (inputs.own, inputs.crossed))
-        t, limited = state.steps + 1, max_gradient_norm is not None
-        most = math.inf if max_gradient_norm is None else max_gradient_norm
-        corrections = 1.0 - BETA_1**t, 1.0 - BETA_2**t
-        numbers = [beta, learning_rate, learning_rate * coupling_rate, learning_rate * weight_decay, most, *corrections]
-        arrays = state.parameters, state.m, state.v
-        settings = self.asarray(np.asarray(numbers))
-        found, length, *after = self._step(*arrays, inputs._replace(own=(), crossed=()), settings, decoded=decoded)
-        if not limited or math.isfinite(length):
-            (state.parameters, state.m, state.v), state.steps = after, t
-        report: dict[str, Any] = {
-            "loss": float(found.loss),
-            "kl": float(found.kl),
-            "reconstruction": found.reconstruction.tolist(),
-        }
+        limited, share, length = max_gradient_norm is not None, 1.0, 0.0
+        gradient, found, total = self._gradient(
+            state.parameters,
+            inputs._replace(own=(), crossed=()),
+            self._host(np.asarray(beta)),
+            decoded=decoded,
+            limited=limited,
+        )
+        if max_gradient_norm is not None:
+            length = self._length(gradient, float(total))
+            share = min(1.0, max_gradient_norm / length) if length > 0.0 else 1.0
+        if math.isfinite(length):
+            state.steps += 1
+            corrections = 1.0 - BETA_1**state.steps, 1.0 - BETA_2**state.steps
+            rates = learning_rate, learning_rate * coupling_rate, learning_rate * weight_decay
+            arrays, settings = (state.parameters, state.m, state.v), self._host(np.asarray([*rates, *corrections, share]))
+            state.parameters, state.m, state.v = self._move(*arrays, gradient, settings)
+        loss, kl, reconstruction = jax.device_get((found.loss, found.kl, found.reconstruction))
+        report: dict[str, Any] = {"loss": float(loss), "kl": float(kl), "reconstruction": reconstruction.tolist()}
         if limited:
-            report["gradient_norm"] = float(length)
+            report["gradient_norm"] = length
         if not math.isfinite(report["loss"]):
             report["rows"] = found.by_row(batch, self.numpy, ragged=False)
         return report
 
-    def _whole_step(
-        self, p: Arrays, m: Arrays, v: Arrays, batch: Inputs[jax.Array], settings: jax.Array, *, decoded: Decoded
-    ) -> tuple[Objective[jax.Array], jax.Array, Arrays, Arrays, Arrays]:
-        """The objective, |g|, and all arrays after the step."""
-        beta, rate, slow_rate, decayed, most, *corrections = settings
+    def _length(self, gradient: Arrays, total: float) -> float:
+        """|g|, of the sum of its squares where that is inside the dtype's range."""
+        limits = np.finfo(self.dtype)
+        inside = float(limits.tiny) ** 0.5 < total < float(limits.max)
+        return math.sqrt(total) if inside else float(self._norm(gradient))
+
+    def _objective(
+        self, p: Arrays, batch: Inputs[jax.Array], beta: jax.Array, *, decoded: Decoded, limited: bool
+    ) -> tuple[Arrays, Objective[jax.Array], jax.Array | None]:
+        """The gradient, the objective, and where the gradient is limited |g|^2."""
         whole: Any = slice(None)
         own, crossed = (tuple([(k, whole) for k in each] for each in rows) for rows in decoded)
         batch = batch._replace(own=own, crossed=crossed)
@@ -172,15 +188,20 @@ class Engine:
             return found.loss, found
 
         gradient, found = jax.grad(loss, has_aux=True)(p)
-        length = norm(gradient)
-        share = jnp.where(length > most, most / length, 1.0)
+        return gradient, found, squares(gradient) if limited else None
+
+    def _adam_step(
+        self, p: Arrays, m: Arrays, v: Arrays, gradient: Arrays, settings: jax.Array
+    ) -> tuple[Arrays, Arrays, Arrays]:
+        """All arrays after the step, in the memory of those before it."""
+        rate, slow_rate, decayed, *corrections, share = settings
         new_p, new_m, new_v = {}, {}, {}
         for name, x in p.items():
             each = slow_rate if name in self.model.coupling_parameters else rate
             move, new_m[name], new_v[name] = moved(share * gradient[name], m[name], v[name], jnp.stack(corrections), each)
             decay = self.model.decay(name, x.ndim)
             new_p[name] = ((1.0 - decay * decayed) * x if decay else x) - move
-        return found, length, new_p, new_m, new_v
+        return new_p, new_m, new_v
 
 
 def _network(layers: list[tuple[jax.Array, jax.Array]], path: jax.Array | None, x: jax.Array) -> jax.Array:

@@ -21,6 +21,7 @@ from .threads import products_limited, products_threads, quiet
 Arrays = dict[str, np.ndarray]
 _LARGE = 250_000  # weights: with fewer, handing over the pieces of a step takes longer than it saves
 _ROWS = 512  # of a product in a prediction
+_KEPT = 24 << 20  # bytes
 
 
 class Engine:
@@ -64,6 +65,9 @@ class Engine:
             raise RuntimeError("NumPy computes on the CPU; expected device='cpu'")
         self.model, self.dtype = model, dtype
         self._given, self.threads = threads, _threads(model) if threads is None else threads
+        # Mapped and given back at once, it touches no memory; from then on glibc's malloc keeps up to twice as much to itself
+        # (mallopt(3), M_MMAP_THRESHOLD), where it fetched every page of a step's temporary arrays anew: a tenth of the step.
+        np.empty(_KEPT, np.uint8)
 
     def limited(self, rows: int) -> AbstractContextManager[None]:
         """Compute with as many threads in each product as so many rows are worth; then NumPy has again what it had.

@@ -52,12 +52,12 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     kl, z = posterior.kl, posterior.z
     kl_bar = np.broadcast_to(state.asarray(beta / B * batch.weights)[:, None], (K, B))
 
-    # The prior's conditional: z^k -> z^{ks}, k = 1, 2, ..., each (S, K - 1, B, n_i)
+    # The prior's conditional: z^k -> z^{ks}, k = 1, 2, ..., each (S, K - 1, B, n_i); only the noise has the S draws
     if K > 1:
         completion_noise = state.asarray(batch.completion_noise)
         completion_noise = completion_noise if completion_noise.ndim == 4 else completion_noise[None]
         S = len(completion_noise)
-        given = [np.broadcast_to(one[-(K - 1) :], (S, K - 1, *one.shape[1:])) for one in z]
+        given = [np.broadcast_to(one[-(K - 1) :], (K - 1, *one.shape[1:])) for one in z]
         completed = jc.complete(prior, given, masks[1:], completion_noise)
 
     # Decoders and likelihoods, forwards and at once backwards: z^k, z^{ks} -> log p, and z^k_bar, z^{ks}_bar
@@ -107,8 +107,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     if K > 1:
         given_bar, drawn_bar = vjp.complete(prior, given, masks[1:], completion_noise, completed_bar)
         for bar, more in zip(z_bar, given_bar, strict=True):
-            summed = np.asarray(more).sum(axis=0)
-            bar[-(K - 1) :] += summed if len(bar) > 1 else summed.sum(axis=0)
+            bar[-(K - 1) :] += more if len(bar) > 1 else np.asarray(more).sum(axis=0)
 
     # Back through the posterior and to the prior's own parameters
     means_bar, log_vars_bar, prior_bar = posterior.backward(kl_bar, z_bar)

@@ -148,7 +148,7 @@ class Stack:
 
 
 class Stacks:
-    """A stack that is too large for one CUDA graph, in parts: batched solves of more than some matrices cannot be captured."""
+    """A stack that is too large for one CUDA graph, in parts."""
 
     def __init__(self, parts: Sequence[Stack]) -> None:
         self.parts = parts
@@ -164,14 +164,18 @@ class Stacks:
 
 
 def stack_of(engine: Owner, states: Sequence[State], *, graphs: bool) -> Stack | Stacks:
-    """The states as one program; on CUDA one that is replayed, of at most ``_CAPTURED`` members each."""
+    """The states as one program; on CUDA one that is replayed, or several.
+
+    The Cayley map solves a system per model, and batched solves of more than some matrices cannot be captured.
+    """
     if not graphs:
         return Stack(engine, states, graphs=False)
-    parts = [Stack(engine, states[k : k + _CAPTURED], graphs=True) for k in range(0, len(states), _CAPTURED)]
+    most = _CAPTURED if engine.model.prior in ("canonical", "independent") else _CAPTURED_WITH_SOLVES
+    parts = [Stack(engine, states[k : k + most], graphs=True) for k in range(0, len(states), most)]
     return parts[0] if len(parts) == 1 else Stacks(parts)
 
 
-_CAPTURED = 8
+_CAPTURED, _CAPTURED_WITH_SOLVES = 256, 8
 
 
 class _Replayed:

@@ -92,6 +92,10 @@ SHAPES = {
         lambda: jc.condition(SVD, [Z2, Z3], MASK, log_vars=[Z2[:3], Z3[:3]]),
         r"log_vars\[0\] has shape \(3, 2\)",
     ),
+    "draws beside subsets": (
+        lambda: jc.complete(SVD, [Z2, Z3], np.ones((3, 4, 2), bool), np.zeros((2, 4, 5))),
+        r"noise and mask have leading axes \[\(2, 4\), \(3, 4\)\]; expected leading axes that broadcast to one",
+    ),
     "one row of noise": (lambda: jc.complete(SVD, [Z2, Z3], MASK, np.zeros((1, 5))), r"noise has shape \(1, 5\)"),
     "two rows of a mask": (
         lambda: jc.kl_divergence(SVD, [Z2, Z3], [Z2, Z3], np.ones((2, 2))),

@@ -235,3 +235,24 @@ def test_a_mask_of_one_row_is_a_pattern():
     prior = jc.JointPrior.canonical([q[0] for q in frames((3, 2), (4, 2), (2, 2))], 0.5)
     rows = [x[0] for x in MEANS], [x[0] for x in LOG_VARS]
     np.testing.assert_array_equal(jc.kl_divergence(prior, *rows, MASK[:1]), jc.kl_divergence(prior, *rows, MASK[0]))
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_several_draws_of_each_row_are_so_many_completions_and_their_gradients_add_up(views):
+    """Noise with an axis more than the latents. Gradients are the same sums in another order: the bound of two leading axes."""
+    rng = np.random.default_rng(views)
+    frame = [np.linalg.qr(rng.standard_normal((n, n)))[0] for n in (2,) * views]
+    logits = rng.standard_normal((2,) if views == 2 else (3, 2))
+    prior = jc.JointPrior.svd(*frame[:1], logits, frame[1]) if views == 2 else jc.JointPrior.canonical(frame, logits)
+    latents, mask = [rng.standard_normal((ROWS, 2)) for _ in range(views)], MASK[:, -views:]
+    noise = rng.standard_normal((MODELS, ROWS, prior.noise_dim))
+    drawn = jc.complete(prior, latents, mask, noise)
+    one_by_one = [jc.complete(prior, latents, mask, each) for each in noise]
+    for i, z in enumerate(drawn):
+        assert np.array_equal(z, np.stack([one[i] for one in one_by_one]))
+    bars = [rng.standard_normal(z.shape) for z in drawn]
+    found = flat(vjp.complete(prior, latents, mask, noise, bars))
+    terms = [flat(vjp.complete(prior, latents, mask, e, [bar[s] for bar in bars])) for s, e in enumerate(noise)]
+    for x, *each in zip(found, *terms, strict=True):
+        assert x.shape == each[0].shape
+        assert np.all(np.abs(x - sum(each)) <= 500 * 2.0**-52 * (1 + sum(map(np.abs, each)).max()))

@@ -10,6 +10,7 @@ import importlib.metadata
 import pickle
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -21,7 +22,11 @@ import jpvae.engines
 import jpvae_jax
 from jpvae import JPVAE
 from jpvae.errors import ConfigError
+from jpvae.model.model import Model
 from jpvae.testing import check_engine
+from jpvae.training.batches import Batches
+from jpvae.training.plan import Plan
+from jpvae.training.schedules import Constant, LearningRate
 
 VIEWS, MASK = three_views(80, 2)
 
@@ -69,6 +74,30 @@ def test_a_class_in_place_of_a_name_and_a_file_of_one_that_is_not_here(tmp_path,
     ):
         JPVAE.load(tmp_path / "m")
     assert len(JPVAE.load(tmp_path / "m", backend="numpy").impute(VIEWS, MASK, n_draws=1)) == 3
+
+
+def test_a_step_writes_over_the_state_alone_and_only_where_the_gradient_s_norm_is_finite():
+    """Targets of 1e100 give gradients near 1e200, whose squares alone are beyond float64; those of 1e200, a norm of inf."""
+    rng, model = np.random.default_rng(0), Model((2, 3), (2, 2), ("gaussian", "gaussian"), hidden=(4,), prior="orthogonal")
+    views, plan = [rng.standard_normal((6, c)) for c in model.features], Plan(1, 6, Constant(), LearningRate(), "elbo")
+    batch = Batches(views, np.ones((6, 2), bool), model, plan).at(0)
+    made, given = jpvae_jax.Engine(model, "float64"), model.initial_parameters(0)
+    state, norms = made.start(given, None), []
+    for factor in (1.0, 1e100, 1e200):
+        before, held, old = made.to_arrays(state), made.parameters(state), state.parameters
+        scaled = replace(batch, targets=tuple(factor * x for x in batch.views))
+        report = made.train_step(state, scaled, beta=1.0, learning_rate=0.1, coupling_rate=1.0, max_gradient_norm=1.0)
+        norms.append(report["gradient_norm"])
+        taken = bool(np.isfinite(norms[-1]))
+        assert all(x.is_deleted() == taken for x in old.values())  # the memory is the new parameters'
+        assert all(np.array_equal(made.numpy(x), before[0][name]) for name, x in held.items())
+        for one, other in zip(before, made.to_arrays(state), strict=True):
+            assert taken or all(np.array_equal(one[name], x) for name, x in other.items())
+    assert norms[0] < 1e10
+    assert 1e160 < norms[1] < np.inf
+    assert norms[2] == np.inf or np.isnan(norms[2])
+    assert state.steps == 2
+    assert all(np.array_equal(x, model.initial_parameters(0)[name]) for name, x in given.items())
 
 
 def test_float64_needs_jax_told_so():

@@ -48,7 +48,7 @@ def test_an_engine_makes_the_steps_of_the_cpu(name):
         close(found, wanted)
 
 
-@pytest.mark.parametrize("count", [3, 12, 100])  # one captured graph; several; one program without
+@pytest.mark.parametrize("count", [3, 12, 100])  # of priors that solve systems one captured graph, and several
 @pytest.mark.parametrize(
     "name", ["svd", "orthogonal", "every likelihood", "missing cells", "fused in frames, canonical, linear paths"]
 )

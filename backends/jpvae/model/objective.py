@@ -75,8 +75,7 @@ def negative_elbo(
     if K > 1 and batch.masks is not None:
         given = [xp.broadcast_to(one[-(K - 1) :, ...], (K - 1, *one.shape[1:])) for one in z]
         S = batch.completion_noise.shape[0]
-        drawn = [xp.broadcast_to(one, (S, *one.shape)) for one in given]
-        completed = jc.complete(prior, drawn, batch.masks[1:], batch.completion_noise)  # (S, K - 1, B, n_i)
+        completed = jc.complete(prior, given, batch.masks[1:], batch.completion_noise)  # (S, K - 1, B, n_i), as the noise
 
     by_subset = xp.sum(kl, axis=-1)
     loss, reconstruction, log_probs = beta * (batch.weights @ by_subset), [], []

@@ -1,0 +1,88 @@
+"""Views that are related by curves are recognised, and trained so that they are filled by curves."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge, RidgeCV
+
+from jpvae import JPVAE
+from jpvae.request import Request
+from jpvae.training import nonlinearity
+from jpvae.training.nonlinearity import FEWEST_ROWS, gain_of_curves
+
+QUIET = {"likelihood": "gaussian", "missing": "nan", "progress": False}
+
+
+def circle(rows, seed=0):
+    """An angle seen by its first harmonics, and by the next two: all correlations across the views are 0."""
+    rng = np.random.default_rng(seed)
+    t = rng.uniform(0.0, 2.0 * np.pi, rows)
+    waves = [np.stack([wave(k * t) for k in harmonics for wave in (np.cos, np.sin)], axis=1) for harmonics in ((1, 1), (2, 3))]
+    return [
+        x @ np.random.default_rng(j).standard_normal((4, 6)) + 0.3 * rng.standard_normal((rows, 6)) for j, x in enumerate(waves)
+    ]
+
+
+def lines(rows, seed=0):
+    rng = np.random.default_rng(seed)
+    shared, maps = rng.standard_normal((rows, 3)), np.random.default_rng(9).standard_normal((2, 3, 5))
+    return [shared @ A + 0.7 * rng.standard_normal((rows, 5)) for A in maps]
+
+
+def test_left_out_errors_are_those_of_refits():
+    x, y = lines(30)
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    penalties = nonlinearity._PENALTIES * np.linalg.eigvalsh(x @ x.T).clip(0.0).mean()
+    errors = []
+    for penalty in penalties:
+        rest = [np.delete(np.arange(30), i) for i in range(30)]
+        predicted = [Ridge(alpha=penalty).fit(x[r], y[r]).predict(x[[i]])[0] for i, r in enumerate(rest)]
+        errors.append(np.mean((y - predicted) ** 2))
+    assert nonlinearity._left_out(x @ x.T, y) == pytest.approx(min(errors), rel=1e-9)  # systems of condition 1e6 at most
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_curves_are_told_from_lines(seed):
+    assert gain_of_curves(lines(200, seed)) < 0.05
+    assert gain_of_curves(circle(200, seed)) > 0.3
+
+
+def test_units_empty_cells_constants_and_more_views_change_little():
+    views = circle(200)
+    found = gain_of_curves(views)
+    assert gain_of_curves([1e4 * views[0] - 7.0, 1e-4 * views[1]]) == pytest.approx(
+        found, rel=1e-6
+    )  # rounding 1e4 / 1e-4 of 1e-16
+    assert gain_of_curves([np.hstack([x, np.full((200, 1), 0.1)]) for x in views]) == pytest.approx(found, rel=1e-9)
+    holed = [np.where(np.random.default_rng(j).random(x.shape) < 0.1, np.nan, x) for j, x in enumerate(views)]
+    assert gain_of_curves(holed) > 0.2
+    assert gain_of_curves([*views, np.random.default_rng(1).standard_normal((200, 4))]) > 0.2
+
+
+@pytest.mark.parametrize(
+    "tables", [circle(FEWEST_ROWS - 1), circle(200)[:1], [np.zeros((50, 2)), np.ones((50, 3))], [np.full((50, 2), np.nan)] * 2]
+)
+def test_what_cannot_tell_says_nothing(tables):
+    assert gain_of_curves(tables) == 0.0
+
+
+def test_a_circle_is_filled_by_its_curve():
+    """Regression by lines can do no better than the means, whose error is a column's deviation."""
+    train, new = circle(200), circle(200, seed=1)
+    model = JPVAE(4, **QUIET).fit(train)
+    filled = model.impute([new[0], np.full_like(new[1], np.nan)])[1]
+    error, by_lines = (np.sqrt(np.mean((x - new[1]) ** 2)) for x in (filled, RidgeCV().fit(*train).predict(new[0])))
+    assert error < 2.0 / 3.0 * by_lines
+
+
+def planned(views, **options):
+    with JPVAE(4, **QUIET, **options)._begun(views, None, Request()) as begun:
+        return begun.plan.steps, begun.plan.cross_weight
+
+
+def test_only_what_is_not_given_follows_the_curves():
+    straight, bent = planned(lines(200)), planned(circle(200))
+    assert bent == (2 * straight[0], 16.0)
+    assert 0 < straight[1] <= 1.0
+    assert planned(circle(200), steps=7) == (7, 16.0)
+    assert planned(circle(200), cross_weight=1.0) == (straight[0], 1.0)
+    assert planned(circle(200), prior="independent")[0] == straight[0]
