@@ -89,11 +89,11 @@ def slopes(views: Sequence[Sums]) -> list[float]:
 
 
 def _slope(products: np.ndarray, squares: np.ndarray) -> float:
-    """The estimate and a standard error (rows are independent, their cells are not), between 0 and 1: the model is believed
+    """The estimate and two standard errors (rows are independent, their cells are not), between 0 and 1: the model is believed
     until it is shown wrong."""
     rows = len(products)
     if rows < _FEWEST or not squares.sum() > 0:
         return 1.0
     found = products.sum() / squares.sum()
     error = math.sqrt(rows / (rows - 1.0) * np.sum((products - found * squares) ** 2)) / squares.sum()
-    return float(min(1.0, max(0.0, found + error)))
+    return float(min(1.0, max(0.0, found + 2.0 * error)))
