@@ -1,6 +1,7 @@
 """MOFA+ (Argelaguet et al. 2020) as a method of real_tables.py; needs pip install mofapy2, which nothing else here does.
 
-Factors with sparse loadings W by variational inference, normal likelihoods, columns standardised, FACTORS of them at first.
+Factors with sparse or dense loadings W, whichever held-out rows prefer, by variational inference, normal likelihoods, columns
+standardised, FACTORS of them at first.
 MOFA+ fills the rows that it was fitted to; other rows get their factors' posterior mean from its loadings and precisions,
 E[z | x_O] = (I + W_O' tau_O W_O)^-1 W_O' tau_O x_O, which is its own update.
 """
@@ -11,6 +12,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -22,7 +24,10 @@ FACTORS, ROUNDS = 15, 500
 
 
 class MOFA:
-    """Behind the two methods of a rival."""
+    """Behind the two methods of a rival. sparse: whether loadings have a spike at 0, as by its default."""
+
+    def __init__(self, *, sparse: bool) -> None:
+        self._sparse = sparse
 
     def fit(self, table: np.ndarray, owner: np.ndarray) -> MOFA:
         """table (N, C), NaN where missing."""
@@ -34,7 +39,7 @@ class MOFA:
             run = entry_point()
             run.set_data_options(scale_views=False)
             run.set_data_matrix([[view] for view in views], likelihoods=["gaussian"] * len(views))
-            run.set_model_options(factors=min(FACTORS, len(table) - 1))
+            run.set_model_options(factors=min(FACTORS, len(table) - 1, table.shape[1]), spikeslab_weights=self._sparse)
             run.set_train_options(iter=ROUNDS, convergence_mode="fast", seed=0, quiet=True, verbose=False)
             run.build()
             run.run()
@@ -57,5 +62,6 @@ class FromMOFA(FromRival):
     """As the other rivals: intervals from held-out training rows."""
 
     def __init__(self, tables: Sequence[np.ndarray], columns: Sequence[Columns], *, seed: int) -> None:
-        super().__init__({"": MOFA}, tables, columns, seed=seed)
-        self.setting = f"mofapy2 {version('mofapy2')}"
+        settings = {"sparse loadings": partial(MOFA, sparse=True), "dense loadings": partial(MOFA, sparse=False)}
+        super().__init__(settings, tables, columns, seed=seed)
+        self.setting = f"{self.setting}; mofapy2 {version('mofapy2')}"
