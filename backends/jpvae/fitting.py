@@ -110,7 +110,7 @@ def _are_bent(start: Fitted, data: Views) -> bool:
     rows = np.sort(np.random.default_rng(0).permutation(whole)[:MOST_ROWS])
     tables = []
     for i, (units, family) in enumerate(zip(start.units, start.model.likelihoods, strict=True)):
-        view, c = Scaled(data, i, units, options.dtype)[rows], start.model.features[i]
+        view, c = Scaled(data, i, units, "float64")[rows], start.model.features[i]
         known = family.cells(view.targets.astype(np.float64), c)[1]
         tables.append(np.where(known, view.inputs[:, :c], np.nan))
     return gain_of_curves(tables) > _CURVES
