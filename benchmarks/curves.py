@@ -31,7 +31,7 @@ from sklearn.linear_model import RidgeCV
 
 from jpvae import JPVAE
 from jpvae.atomic import write_atomically
-from jpvae.training.nonlinearity import MOST_ROWS, gain_of_curves
+from jpvae.training.nonlinearity import gain_of_curves, most_rows
 
 KEPT, PAGE = suites.RESULTS / "curves.json", suites.ROOT / "docs/experiments.md"
 BEGIN, END = "<!-- measured: benchmarks/curves.py -->", "<!-- end of measured -->"
@@ -87,7 +87,7 @@ def measure(truth: str, rows: int) -> dict[str, Any]:
     lost = [lacking < 0.2, lacking > 0.8]
     train = [np.where(gone[:, None], np.nan, x[:rows]) for gone, x in zip(lost, views, strict=True)]
     new = [x[rows:] for x in views]
-    whole = np.flatnonzero(~(lost[0] | lost[1]))[:MOST_ROWS]
+    whole = np.flatnonzero(~(lost[0] | lost[1]))[: most_rows(2)]
     gain, found = gain_of_curves([x[whole] for x in train]), {}
     for method in METHODS:
         began = time.process_time()
