@@ -21,7 +21,7 @@ _CERTAIN = 2.0  # standard errors: one far row is no curve
 
 def most_rows(views: int) -> int:
     """How many rows to look at: 400 of two views, fewer of more, so that the decompositions take no longer."""
-    return round(400.0 * (2.0 / max(2, views)) ** (1.0 / 3.0))
+    return int(400.0 * np.cbrt(2.0 / max(2, views)))
 
 
 def gain_of_curves(tables: Sequence[np.ndarray]) -> float:
@@ -51,7 +51,7 @@ def gain_of_curves(tables: Sequence[np.ndarray]) -> float:
 def _of_rank(y: np.ndarray, product: np.ndarray) -> np.ndarray:
     """y (R, c) / sqrt(c), or a root of ``product`` = y y' / c where that has fewer columns: residuals' squares sum up alike."""
     if y.shape[1] <= len(y):
-        return y / np.sqrt(y.shape[1])
+        return np.asarray(y / np.sqrt(y.shape[1]))
     eigenvalues, U = np.linalg.eigh(product)
     return np.asarray(U * np.sqrt(np.maximum(eigenvalues, 0.0)))
 
