@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from typing import Any
 
 from . import fitting
 from .errors import ConfigError
 from .estimator import JPVAE
+from .options import Options
 from .request import Request
 from .training.callbacks import Callback
 
@@ -32,7 +34,7 @@ def fit_together(
     Parameters
     ----------
     models : sequence of JPVAE
-        They are fitted in place.
+        One at least, each another object. They are fitted in place.
     views, mask
         As for ``JPVAE.fit``; with ``each`` a sequence of such, one for each model.
     each : bool, default False
@@ -52,7 +54,8 @@ def fit_together(
     Raises
     ------
     ConfigError
-        Where their architectures differ, or there are not as many tables as models; and as ``JPVAE.fit``.
+        Where they differ by more than seed, progress and threads, or there are not as many tables, files or listeners as
+        models; and as ``JPVAE.fit``.
 
     Examples
     --------
@@ -62,14 +65,12 @@ def fit_together(
     >>> [model.n_iter_ for model in models]
     [20, 20, 20]
     """
-    files = checkpoints or [None] * len(models)
-    heard = callbacks or [()] * len(models)
-    tables, masks = (views if each else [views] * len(models)), (mask if each and mask is not None else [mask] * len(models))
-    for name, given in {"views": tables, "mask": masks}.items():
-        if len(given) != len(models):
-            raise ConfigError(
-                f"{name} has {len(given)} entries; with each=True expected one for each of the {len(models)} models"
-            )
+    models = list(models)
+    _check_alike(models)
+    tables = _for_each("views", views, models) if each else [views] * len(models)
+    masks = _for_each("mask", mask, models) if each and mask is not None else [mask] * len(models)
+    files, heard = _for_each("checkpoints", checkpoints or [None] * len(models), models), callbacks or [()] * len(models)
+    heard = _for_each("callbacks", heard, models)
     with ExitStack() as begun:
         every = [
             begun.enter_context(model._begun(seen, own, Request(checkpoint=file, callbacks=one, **options)))
@@ -78,3 +79,27 @@ def fit_together(
         for model, found in zip(models, fitting.run_each(every), strict=True):
             model._become(*found)
     return models
+
+
+def _for_each(name: str, given: Any, models: Sequence[JPVAE]) -> list[Any]:
+    """As many as there are models. Raises ConfigError."""
+    found = list(given)
+    if len(found) != len(models):
+        raise ConfigError(f"{name} has {len(found)} entries; expected one for each of the {len(models)} models")
+    return found
+
+
+def _check_alike(models: Sequence[JPVAE]) -> None:
+    """Raise ConfigError where there are no models, one comes twice, or they differ by more than their seeds."""
+    if not models:
+        raise ConfigError("models is empty; expected one at least")
+    if len({id(model) for model in models}) < len(models):
+        raise ConfigError("models has one estimator twice; expected one for each training")
+    every = [Options.of(model) for model in models]
+    for name in (field.name for field in fields(Options)):
+        values = [options.to_json().get(name, getattr(options, name)) for options in every]
+        for found in values if name not in ("seed", "progress", "threads") else ():
+            if found != values[0]:
+                raise ConfigError(
+                    f"models that are trained together must be alike but for their seeds: {name} is {values[0]!r} and {found!r}"
+                )

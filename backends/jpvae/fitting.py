@@ -22,7 +22,7 @@ from .options import Options
 from .planning import engine_of, model_of, plan_of, warn_of_idle_latents
 from .processes import share
 from .training.loop import alone, together
-from .training.nonlinearity import MOST_ROWS, gain_of_curves
+from .training.nonlinearity import gain_of_curves, most_rows
 from .training.plan import Plan
 from .views.checking import checked
 from .views.connected import warn_of_strangers
@@ -107,7 +107,7 @@ def _are_bent(start: Fitted, data: Views) -> bool:
     if options.cross_weight != "auto" or options.objective != "subset" or not joint.couples:
         return False
     whole = np.flatnonzero(data.observed.all(axis=1))
-    rows = np.sort(np.random.default_rng(0).permutation(whole)[:MOST_ROWS])
+    rows = np.sort(np.random.default_rng(0).permutation(whole)[: most_rows(start.model.views)])
     tables = []
     for i, (units, family) in enumerate(zip(start.units, start.model.likelihoods, strict=True)):
         view, c = Scaled(data, i, units, "float64")[rows], start.model.features[i]

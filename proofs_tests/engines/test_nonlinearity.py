@@ -28,22 +28,40 @@ def lines(rows, seed=0):
     return [shared @ A + 0.7 * rng.standard_normal((rows, 5)) for A in maps]
 
 
-def test_left_out_errors_are_those_of_refits():
+def test_left_out_errors_are_those_of_refits_at_the_penalty_of_cross_validation():
     x, y = lines(30)
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    penalties = nonlinearity._PENALTIES * np.linalg.eigvalsh(x @ x.T).clip(0.0).mean()
-    errors = []
-    for penalty in penalties:
+    K, errors, scores = x @ x.T, [], []
+    for penalty in nonlinearity._PENALTIES * np.linalg.eigvalsh(K).clip(0.0).mean():
         rest = [np.delete(np.arange(30), i) for i in range(30)]
         predicted = [Ridge(alpha=penalty).fit(x[r], y[r]).predict(x[[i]])[0] for i, r in enumerate(rest)]
-        errors.append(np.mean((y - predicted) ** 2))
-    assert nonlinearity._left_out(x @ x.T, y) == pytest.approx(min(errors), rel=1e-9)  # systems of condition 1e6 at most
+        errors.append(((y - predicted) ** 2).sum(axis=1))
+        left = np.eye(30) - K @ np.linalg.inv(K + penalty * np.eye(30)) - 1.0 / 30.0
+        scores.append(((left @ y) ** 2).sum() / np.trace(left) ** 2)
+    wanted = errors[int(np.argmin(scores))]
+    np.testing.assert_allclose(nonlinearity._left_out(K, y), wanted, rtol=1e-9)  # systems of condition 1e6 at most
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_curves_are_told_from_lines(seed):
     assert gain_of_curves(lines(200, seed)) < 0.05
     assert gain_of_curves(circle(200, seed)) > 0.3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_far_row_is_no_curve(seed):
+    """Its own error outweighs those of all other rows, by lines and by curves."""
+    x, y = lines(200, seed)
+    x[7] *= 30.0
+    y[7] *= 20.0
+    assert gain_of_curves([x, y]) < 0.1
+
+
+def test_more_columns_than_rows_tell_what_their_products_tell():
+    """Repeated columns have the same products of rows, and so the same gain."""
+    views = circle(60)
+    repeated = [np.tile(x, (1, 20)) for x in views]
+    assert gain_of_curves(repeated) == pytest.approx(gain_of_curves(views), rel=1e-9)  # condition 1e4 times 1e-16, and some
 
 
 def test_units_empty_cells_constants_and_more_views_change_little():

@@ -102,7 +102,7 @@ def test_ensembles_of_tables_of_their_own_are_the_same_as_one_by_one(backend):
         for one, other in zip(*draws, strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e3 * TOLERANCE)  # through networks of slopes of tens, twice
     assert not np.array_equal(*(model.parameters_["encoder.0.0.weight"] for model in together))
-    with pytest.raises(ConfigError, match="views has 2 entries; with each=True expected one for each of the 1 models"):
+    with pytest.raises(ConfigError, match="views has 2 entries; expected one for each of the 1 models"):
         fit_together([JPVAE(**options)], *zip(*tables, strict=True), each=True)
 
 
@@ -120,12 +120,44 @@ def test_members_that_were_killed_at_different_steps_go_on_together(tmp_path):
             np.testing.assert_allclose(found.parameters_[key], x, rtol=0, atol=TOLERANCE)
 
 
-def test_models_of_other_options_are_refused_and_stay_unfitted():
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("hidden", (9,)), ("dtype", "float32"), ("cross_weight", 0.0), ("objective", "elbo"), ("backend", "numpy")],
+)
+def test_models_of_other_options_are_refused_and_stay_unfitted(name, other):
     views, mask = three_views(60, seed=0)
-    models = [JPVAE(**OPTIONS), JPVAE(**OPTIONS | {"hidden": (9,)})]
-    with pytest.raises(ConfigError, match="alike but for their seeds"):
+    models = [JPVAE(**OPTIONS), JPVAE(**OPTIONS | {name: other})]
+    with pytest.raises(ConfigError, match=f"alike but for their seeds: {name} is"):
         fit_together(models, views, mask)
     assert not any(hasattr(model, "parameters_") for model in models)
+
+
+@pytest.mark.parametrize("name", ["views", "mask", "checkpoints", "callbacks"])
+def test_wrong_lengths_are_refused(name):
+    views, mask = three_views(60, seed=0)
+    given = {"views": [views] * 2, "mask": [mask] * 2, "checkpoints": [None] * 2, "callbacks": [()] * 2}
+    with pytest.raises(ConfigError, match=f"{name} has 3 entries; expected one for each of the 2 models"):
+        fit_together([JPVAE(**OPTIONS), JPVAE(**OPTIONS)], **given | {name: given[name][:1] * 3}, each=True)
+
+
+def test_no_models_and_one_twice_are_refused():
+    views, mask = three_views(60, seed=0)
+    with pytest.raises(ConfigError, match="models is empty"):
+        fit_together([], views, mask)
+    with pytest.raises(ConfigError, match="one estimator twice"):
+        fit_together([JPVAE(**OPTIONS)] * 2, views, mask)
+
+
+def test_generators_are_taken_and_tables_are_trained_by_weights_of_their_own():
+    """The weight of the cross terms is 1 for 60 rows and less for 200; a step counts them by table."""
+    tables, options = [three_views(rows, seed=0) for rows in (60, 200)], OPTIONS | {"backend": "torch"}
+    models = (
+        JPVAE(**options | {"progress": "auto" if seed else False}, seed=seed) for seed in range(2)
+    )  # for one of them, where asked
+    together = fit_together(models, *((part for part in parts) for parts in zip(*tables, strict=True)), each=True)
+    for seed, (found, table) in enumerate(zip(together, tables, strict=True)):
+        for key, x in JPVAE(**options, seed=seed).fit(*table).parameters_.items():
+            np.testing.assert_allclose(found.parameters_[key], x, rtol=0, atol=TOLERANCE)
 
 
 def test_the_row_that_diverges_is_named_in_a_stack_too():

@@ -3,7 +3,8 @@
     lines   K = X X' / C          X: the other views' columns, of each view C_i columns of variance 1 / C_i
     curves  K + exp(-g d^2 / median d^2),  d distances between rows of X, g = 1 and 2
 
-Left-one-out residuals of the fit H y = K (K + l)^-1 y are (y - H y) / (1 - diag H), at the penalty l that is best for each K.
+Left-one-out residuals of the fit H y = K (K + l)^-1 y are (y - H y) / (1 - diag H). For each K the penalty l is
+that of the least error by generalised cross-validation, which takes the mean of diag H for its entries.
 """
 
 from __future__ import annotations
@@ -12,30 +13,47 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MOST_ROWS, FEWEST_ROWS = 400, 40
+FEWEST_ROWS = 40
 _PENALTIES = np.logspace(-4, 3, 15)  # times the mean eigenvalue
 _NARROW = (1.0, 2.0)
+_CERTAIN = 2.0  # standard errors: one far row is no curve
+
+
+def most_rows(views: int) -> int:
+    """How many rows to look at: 400 of two views, fewer of more, so that the decompositions take no longer."""
+    return int(400.0 * np.cbrt(2.0 / max(2, views)))
 
 
 def gain_of_curves(tables: Sequence[np.ndarray]) -> float:
     """Of all views the largest share of its columns' variance that curves in the other views predict and lines do not.
 
-    tables: (R, c_i), the same R rows of every view, NaN where a cell is missing. 0 where rows are too few to tell.
+    tables: (R, c_i), the same R rows of every view, NaN where a cell is missing. 0 where rows are too few to tell, or where
+    the gain is that of a few rows: less than ``_CERTAIN`` standard errors of the rows' mean.
     """
     if len(tables) < 2 or len(tables[0]) < FEWEST_ROWS:
         return 0.0
-    scaled = [_standardised(table) for table in tables]
+    scaled = [x for x in map(_standardised, tables) if x.shape[1]]
+    products = [x @ x.T / x.shape[1] for x in scaled]
     gains = [0.0]
-    for i, y in enumerate(scaled):
-        X = np.concatenate([x / np.sqrt(max(1, x.shape[1])) for j, x in enumerate(scaled) if j != i], axis=1)
-        if y.shape[1] and X.shape[1]:
-            lines = X @ X.T
-            squared = np.diag(lines)[:, None] + np.diag(lines) - 2.0 * lines
-            unit = np.median(squared[~np.eye(len(X), dtype=bool)])
-            curves = [lines + np.exp(-narrow * squared / unit) for narrow in _NARROW] if unit > 0 else []
-            straight = _left_out(lines, y)
-            gains.append(straight - min((_left_out(K, y) for K in curves), default=straight))
+    for i, y in enumerate(scaled if len(scaled) > 1 else []):
+        lines = np.sum([product for j, product in enumerate(products) if j != i], axis=0)
+        squared = np.diag(lines)[:, None] + np.diag(lines) - 2.0 * lines
+        unit = np.median(squared[~np.eye(len(y), dtype=bool)])
+        if unit > 0:
+            columns = _of_rank(y, products[i])
+            straight = _left_out(lines, columns)
+            curved = min((_left_out(lines + np.exp(-g * squared / unit), columns) for g in _NARROW), key=np.mean)
+            gain = straight - curved
+            gains.append(gain.mean() if gain.mean() > _CERTAIN * gain.std() / np.sqrt(len(gain)) else 0.0)
     return float(max(gains))
+
+
+def _of_rank(y: np.ndarray, product: np.ndarray) -> np.ndarray:
+    """y (R, c) / sqrt(c), or a root of ``product`` = y y' / c where that has fewer columns: residuals' squares sum up alike."""
+    if y.shape[1] <= len(y):
+        return np.asarray(y / np.sqrt(y.shape[1]))
+    eigenvalues, U = np.linalg.eigh(product)
+    return np.asarray(U * np.sqrt(np.maximum(eigenvalues, 0.0)))
 
 
 def _standardised(table: np.ndarray) -> np.ndarray:
@@ -49,14 +67,13 @@ def _standardised(table: np.ndarray) -> np.ndarray:
     return np.asarray(x[:, varies] / deviation[varies])
 
 
-def _left_out(K: np.ndarray, y: np.ndarray) -> float:
-    """The mean square of left-one-out residuals, intercepts fitted. K (R, R), y (R, c) centred."""
+def _left_out(K: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Of each row (R,) the sum of squares of left-one-out residuals, intercepts fitted. K (R, R), y (R, c) centred."""
     centred = K - K.mean(axis=0)
     eigenvalues, U = np.linalg.eigh(centred - centred.mean(axis=1)[:, None])
     eigenvalues, turned = np.maximum(eigenvalues, 0.0), U.T @ y
-    found = []
-    for penalty in _PENALTIES * eigenvalues.mean():
-        kept = eigenvalues / (eigenvalues + penalty)
-        leverage = U**2 @ kept + 1.0 / len(y)
-        found.append(float(np.mean(((y - U @ (kept[:, None] * turned)) / (1.0 - leverage)[:, None]) ** 2)))
-    return min(found)
+    lost = 1.0 - eigenvalues / (eigenvalues + _PENALTIES[:, None] * eigenvalues.mean())  # (penalties, R)
+    generalised = lost**2 @ (turned**2).sum(axis=1) / (lost.sum(axis=1) - 1.0) ** 2
+    best = lost[np.argmin(generalised)]
+    residuals, kept = U @ (best[:, None] * turned), U**2 @ best - 1.0 / len(y)
+    return np.asarray(((residuals / kept[:, None]) ** 2).sum(axis=1))
