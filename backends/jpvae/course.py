@@ -77,7 +77,7 @@ class Course:
         self.batches = Batches(
             held, self.data.observed, self.model, self.plan, self.data.names, (self.rank, ranks), self.data.index
         )
-        self.any_of: Callable[[bool], bool] = _together(backend, start, self.fingerprint) if ranks > 1 else bool
+        self.any_of: Callable[[bool], bool] = _together(backend, start, self.fingerprint, plan) if ranks > 1 else bool
         path = self.file.path if self.file else None
         start, progress = saving.resume(start, path, self.fingerprint, self.plan.steps, self.batches.former_fingerprint)
         parameters = with_networks(backend, self.model, start.parameters, start.seed)
@@ -212,7 +212,7 @@ def _copied(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, list) else value for name, value in record.items()}
 
 
-def _together(backend: Engine, start: Fitted, fingerprint: str | None) -> Callable[[bool], bool]:
+def _together(backend: Engine, start: Fitted, fingerprint: str | None, plan: Plan) -> Callable[[bool], bool]:
     """How the processes of a group agree. Raises ConfigError where the engine cannot train in several, or what they were given
     differs."""
     any_of: Callable[[bool], bool] | None = getattr(backend, "any_of", None)
@@ -221,7 +221,7 @@ def _together(backend: Engine, start: Fitted, fingerprint: str | None) -> Callab
         raise ConfigError(f"backend is {start.options.backend!r}, which trains in one process; expected 'torch' in several")
     identity = saving.identity(start)
     del identity["options"]["device"]
-    if not agree(zlib.crc32(json.dumps([identity, fingerprint]).encode())):
+    if not agree(zlib.crc32(json.dumps([identity, fingerprint, plan.steps, plan.cross_weight]).encode())):
         raise ConfigError("the processes were given different data or options; expected the same in all of them")
     return any_of
 
