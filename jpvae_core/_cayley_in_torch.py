@@ -61,4 +61,4 @@ class _Rotation(torch.autograd.Function):
             return *torch.autograd.grad(ctx.plain(x), [x], bar, create_graph=True), None, None
         twice = Q.mT + identity  # 2 M^T
         V = twice @ bar @ twice  # 2 A_bar
-        return torch.sub(V, V.mT).flatten(-2).index_select(-1, upper).mul_(0.5), None, None
+        return 0.5 * torch.sub(V, V.mT).reshape(*Q.shape[:-2], -1).index_select(-1, upper), None, None
