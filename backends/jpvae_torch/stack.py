@@ -166,11 +166,14 @@ class Stacks:
 def stack_of(engine: Owner, states: Sequence[State], *, graphs: bool) -> Stack | Stacks:
     """The states as one program; on CUDA one that is replayed, or several.
 
-    The Cayley map solves a system per model, and batched solves of more than some matrices cannot be captured.
+    A prior's rotations solve a system per model (the Cayley map), and batched solves of more than some matrices cannot be
+    captured. A canonical prior has none in frame coordinates.
     """
     if not graphs:
         return Stack(engine, states, graphs=False)
-    most = _CAPTURED if engine.model.prior in ("canonical", "independent") else _CAPTURED_WITH_SOLVES
+    model = engine.model
+    rotates = model.prior != "independent" and not (model.prior == "canonical" and model.in_frames)
+    most = _CAPTURED_WITH_SOLVES if rotates else _CAPTURED
     parts = [Stack(engine, states[k : k + most], graphs=True) for k in range(0, len(states), most)]
     return parts[0] if len(parts) == 1 else Stacks(parts)
 
