@@ -33,7 +33,7 @@ from sklearn.model_selection import GridSearchCV
 
 from jpvae import JPVAE
 from jpvae.atomic import write_atomically
-from jpvae.training.nonlinearity import gain_of_curves, most_rows
+from jpvae.training.nonlinearity import CURVED, gain_of_curves, most_rows
 
 KEPT, PAGE = suites.RESULTS / "curves.json", suites.ROOT / "docs/experiments.md"
 BEGIN, END = "<!-- measured: benchmarks/curves.py -->", "<!-- end of measured -->"
@@ -98,7 +98,7 @@ def measure(truth: str, rows: int) -> dict[str, Any]:
     for method in METHODS:
         began = time.process_time()
         errors = [
-            float(np.sqrt(np.mean((x - y) ** 2))) for x, y in zip(filled(method, train, new, gain > 0.1), new, strict=True)
+            float(np.sqrt(np.mean((x - y) ** 2))) for x, y in zip(filled(method, train, new, gain > CURVED), new, strict=True)
         ]
         found[method] = {"errors": [round(e, 3) for e in errors], "seconds": round(time.process_time() - began, 1)}
     return {"truth": truth, "rows": rows, "gain": round(gain, 3), "methods": found}

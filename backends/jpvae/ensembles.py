@@ -96,10 +96,11 @@ def _check_alike(models: Sequence[JPVAE]) -> None:
     if len({id(model) for model in models}) < len(models):
         raise ConfigError("models has one estimator twice; expected one for each training")
     every = [Options.of(model) for model in models]
-    for name in (field.name for field in fields(Options)):
-        values = [options.to_json().get(name, getattr(options, name)) for options in every]
-        for found in values if name not in ("seed", "progress", "threads") else ():
-            if found != values[0]:
+    told = [options.to_json() for options in every]
+    for name in (field.name for field in fields(Options) if field.name not in ("seed", "progress", "threads")):
+        first, *rest = (given.get(name, getattr(options, name)) for given, options in zip(told, every, strict=True))
+        for found in rest:
+            if found != first:
                 raise ConfigError(
-                    f"models that are trained together must be alike but for their seeds: {name} is {values[0]!r} and {found!r}"
+                    f"models that are trained together must be alike but for their seeds: {name} is {first!r} and {found!r}"
                 )

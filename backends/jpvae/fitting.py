@@ -22,7 +22,7 @@ from .options import Options
 from .planning import engine_of, model_of, plan_of, warn_of_idle_latents
 from .processes import share
 from .training.loop import alone, together
-from .training.nonlinearity import gain_of_curves, most_rows
+from .training.nonlinearity import CURVED, gain_of_curves, most_rows
 from .training.plan import Plan
 from .views.checking import checked
 from .views.connected import warn_of_strangers
@@ -32,8 +32,6 @@ from .views.sentinels import warn_of_sentinels
 from .views.slices import Slices
 from .views.survey import Survey
 from .views.units import Scaled
-
-_CURVES = 0.1  # of a view's variance, beyond what lines tell: docs/experiments.md
 
 
 class Beginning(NamedTuple):
@@ -113,7 +111,7 @@ def _are_bent(start: Fitted, data: Views) -> bool:
         view, c = Scaled(data, i, units, "float64")[rows], start.model.features[i]
         known = family.cells(view.targets.astype(np.float64), c)[1]
         tables.append(np.where(known, view.inputs[:, :c], np.nan))
-    return gain_of_curves(tables) > _CURVES
+    return gain_of_curves(tables) > CURVED
 
 
 def run(begun: Begun) -> tuple[Fitted, Predictor]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 FEWEST_ROWS = 40
+CURVED = 0.1  # a gain from which views count as related by curves: docs/experiments.md
 _PENALTIES = np.logspace(-4, 3, 15)  # times the mean eigenvalue
 _NARROW = (1.0, 2.0)
 _CERTAIN = 2.0  # standard errors: one far row is no curve
