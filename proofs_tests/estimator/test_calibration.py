@@ -121,23 +121,25 @@ def test_intervals_cover_where_columns_outnumber_rows():
 
 def test_few_rows_are_all_left_out_by_models_that_have_not_seen_them(monkeypatch):
     """30 rows of 120 columns, six for each of five models. What a model has seen it knows by heart: it is far nearer to it."""
-    caught = []
-    monkeypatch.setattr("jpvae.course.calibrated", lambda folds: caught.extend(folds) or {})
+    ratios = []
+
+    def look(folds):
+        first, second = (np.concatenate([fold.views[i].inputs for fold in folds]) for i in range(2))
+        assert len(np.unique(first, axis=0)) == 30
+        for k, (predictor, _, observed) in enumerate(folds):
+            assert len(observed) == 6
+            (block,) = predictor.blocks([first, second], np.ones((30, 2), dtype=bool), drawing=False)
+            decoded = predictor.decoded_mean(1, predictor.conditional_latents(block)[1])[:30]
+            distance = np.sum((predictor.engine.numpy(decoded) - second) ** 2, axis=1)
+            left_out = np.arange(30) // 6 == k
+            ratios.append(distance[left_out].mean() / distance[~left_out].mean())
+        return {}
+
+    monkeypatch.setattr("jpvae.course.calibrated", look)
     options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 450, "backend": "numpy", "progress": False}
-    tables = list(wide(30, 0).values())
-    units = JPVAE(**options).fit(tables)._fitted.units
-    rows = [u.prepare(x, np.ones(30, dtype=bool), "float32", range(30)).inputs for u, x in zip(units, tables, strict=True)]
-    places = []
-    for predictor, views, observed in caught:
-        (block,) = predictor.blocks(rows, np.ones((30, 2), dtype=bool), drawing=False)
-        decoded = predictor.decoded_mean(1, predictor.conditional_latents(block)[1])[:30]
-        distance = np.sum((predictor.engine.numpy(decoded) - rows[1]) ** 2, axis=1)
-        left_out = [int(np.flatnonzero((rows[1] == row).all(axis=1))[0]) for row in views[1].inputs]
-        assert observed.all()
-        assert len(left_out) == 6
-        assert distance[left_out].mean() > 2.0 * np.delete(distance, left_out).mean()
-        places += left_out
-    assert sorted(places) == list(range(30))
+    JPVAE(**options).fit(wide(30, 0))
+    assert len(ratios) == 5
+    assert min(ratios) > 4.0  # found: 10 to 14
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
