@@ -1,10 +1,10 @@
-"""Who fills views when few rows are there to learn from? Real sets cut short: results/few_rows.json, and a table in docs/experiments.md.
+"""Who fills views when few rows are there to learn from? results/few_rows.json, and a table in docs/experiments.md.
 
     python benchmarks/few_rows.py                    what is not yet there, an hour of one core
     python benchmarks/few_rows.py --method JPVAE --again
     python benchmarks/few_rows.py --page             bring docs/experiments.md up to date
 
-Sets of real_tables.py with more than 300 rows; so many rows to learn from and 200 others to fill, drawn anew for each draw, 30 % of
+Sets of real_tables.py with more than 300 rows, cut to ROWS to learn from and 200 others to fill, drawn anew for each draw, 30 % of
 the views of both missing at random. Every method sees the same. Settings and scores as in real_tables.py.
 """
 
@@ -34,6 +34,7 @@ KEPT, PAGE = suites.RESULTS / "few_rows.json", suites.ROOT / "docs/experiments.m
 BEGIN, END = "<!-- measured: benchmarks/few_rows.py -->", "<!-- end of few rows -->"
 WIDE = ("lgg", "kipan", "brca", "breast cancer", "diabetes")
 ROWS, NEW, DRAWS = (30, 80), 200, 5
+BEFORE = "JPVAE, before"  # of the commit that its cases name (docs/experiments.md, item 22)
 METHODS = (JPVAE_NAME, "ridge", "PLS", "factor analysis", "softImpute", "column means")
 SCORES = ("error", "crps", "coverage_95", "log_loss")
 
