@@ -4,8 +4,8 @@
     python benchmarks/few_rows.py --method JPVAE --again
     python benchmarks/few_rows.py --page             bring docs/experiments.md up to date
 
-Sets of real_tables.py with more than 300 rows, cut to ROWS to learn from and 200 others to fill, drawn anew for each draw, 30 % of
-the views of both missing at random. Every method sees the same. Settings and scores as in real_tables.py.
+Sets of real_tables.py with more than 300 rows, cut to ROWS to learn from and 200 others to fill, drawn anew for each draw, 30 %
+of the views of both missing at random. Every method sees the same. Settings and scores as in real_tables.py.
 """
 
 from __future__ import annotations
