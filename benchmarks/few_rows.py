@@ -33,7 +33,7 @@ from jpvae.views.checking import read_views
 KEPT, PAGE = suites.RESULTS / "few_rows.json", suites.ROOT / "docs/experiments.md"
 BEGIN, END = "<!-- measured: benchmarks/few_rows.py -->", "<!-- end of few rows -->"
 WIDE = ("lgg", "kipan", "brca", "breast cancer", "diabetes")
-ROWS, NEW, DRAWS = (30, 80), 200, 5
+ROWS, NEW, DRAWS = (30, 80), 200, 3
 BEFORE = "JPVAE, before"  # of the commit that its cases name (docs/experiments.md, item 22)
 METHODS = (JPVAE_NAME, "ridge", "PLS", "factor analysis", "softImpute", "column means")
 SCORES = ("error", "crps", "coverage_95", "log_loss")
