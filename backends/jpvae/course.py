@@ -18,7 +18,7 @@ from .files import saving
 from .files.saving import Progress
 from .fitted import Arrays, Fitted
 from .inference.blocks import Remembered
-from .inference.calibration import calibrated
+from .inference.calibration import LeftOut, calibrated
 from .inference.latent_report import diagnose, places
 from .inference.predictor import Predictor
 from .inference.regression import training_moments
@@ -80,11 +80,10 @@ class Course:
         self.any_of: Callable[[bool], bool] = _together(backend, start, self.fingerprint, plan) if ranks > 1 else bool
         path = self.file.path if self.file else None
         start, progress = saving.resume(start, path, self.fingerprint, self.plan.steps, self.batches.former_fingerprint)
-        parameters = with_networks(backend, self.model, start.parameters, start.seed)
-        if progress.step == 0 and starts_at_factor_analysis(start.options, self.model, len(self.data.observed)):
-            rows = self.batches.first_rows(MOST_ROWS)
-            seen = [view[rows] for view in self.batches.views]
-            parameters = at_factor_analysis(parameters, self.model, seen, self.data.observed[rows])
+        if progress.step == 0:
+            parameters = self._first_parameters(start, self.batches)
+        else:
+            parameters = with_networks(backend, self.model, start.parameters, start.seed)
         self.start = replace(start, parameters=parameters, versions=versions())
         self.state = self._state(progress)
         _check_arrays(backend.to_arrays(self.state)[0], self.start.parameters, self.model)
@@ -105,7 +104,7 @@ class Course:
                     self.state, self.batches, first=self.done, last=middle, on_step=self._on_step
                 )
                 if not stopped:
-                    self._calibrate()
+                    yield from self._calibrate(middle, self.plan.calibration.folds)
             if not (stopped or (self.held_out and self.held_out.exhausted)):
                 self.done, _ = yield from train(self.state, self.batches, first=self.done, on_step=self._on_step)
             with suppress(StopTraining):  # it has come already
@@ -166,11 +165,30 @@ class Course:
         check_finite(parameters | optimizer, done, self.data.names, self.start.parameters)
         return parameters, optimizer
 
-    def _calibrate(self) -> None:
+    def _calibrate(self, steps: int, folds: int) -> Training[None]:
+        """By the rows that this training has left out, and those that others leave out, which are made up to the same step."""
         self._finite_arrays(self.done)
-        halfway = Predictor(self.backend, self.model, self.backend.parameters(self.state), self.start.seed)
-        rows = self.batches.calibrating
-        self.calibrated = calibrated(halfway, [view[rows] for view in self.batches.views], self.data.observed[rows])
+        left_out = [self._left_out(self.state, self.batches)]
+        for k in range(1, folds):
+            batches = self.batches.leaving_out(k)
+            state = self.backend.start(self._first_parameters(self.start, batches), None)
+            yield from train(state, batches, last=steps)
+            left_out.append(self._left_out(state, batches))
+        self.calibrated = calibrated(left_out)
+
+    def _left_out(self, state: Any, batches: Batches) -> LeftOut:
+        halfway = Predictor(self.backend, self.model, self.backend.parameters(state), self.start.seed)
+        rows = batches.calibrating
+        return LeftOut(halfway, [view[rows] for view in batches.views], self.data.observed[rows])
+
+    def _first_parameters(self, start: Fitted, batches: Batches) -> Arrays:
+        """Of a training on these batches: random ones, or at factor analysis."""
+        random = self.model.initial_parameters(start.seed, start.scaling)
+        parameters = with_networks(self.backend, self.model, random, start.seed)
+        if not starts_at_factor_analysis(start.options, self.model, len(self.data.observed)):
+            return parameters
+        rows = batches.first_rows(MOST_ROWS)
+        return at_factor_analysis(parameters, self.model, [view[rows] for view in batches.views], self.data.observed[rows])
 
     def _write(self, fitted: Fitted, done: int, parameters: Arrays, optimizer: Arrays) -> None:
         if self.file is None or self.rank > 0:

@@ -23,7 +23,7 @@ from .views.columns import Columns
 _MOST_STEPS = 10**9
 _PASSES, _SLOWER = 30.0, 20_000  # where neither epochs nor steps are given: docs/experiments.md
 _PASSES_OF_FEW, _FEWEST_STEPS, _ENOUGH_OF_FEW = 100.0, 500.0, 1_500.0
-_FIRST_PART, _FEWEST_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 1_000
+_FIRST_PART, _FEWEST_CALIBRATING, _ENOUGH_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 60, 1_000
 _STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.3, 1.0
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
@@ -195,7 +195,10 @@ def _calibration(options: Options, model: Model, rows: int, steps: int) -> Calib
     held_out, first = min(_MOST_CALIBRATING, round(options.calibration * rows)), round(_FIRST_PART * steps)
     learn = any(family.own_columns(c) for family, c in zip(model.likelihoods, model.features, strict=True))
     enough = held_out >= _FEWEST_CALIBRATING and 0 < first < steps and model.views > 1
-    return Calibration(first, held_out) if learn and enough and not options.early_stopping else None
+    if not (learn and enough) or options.early_stopping:
+        return None
+    folds = min(rows // held_out, math.ceil(_ENOUGH_CALIBRATING / held_out))
+    return Calibration(first, held_out, folds)
 
 
 def _gradient_limit(given: float | str | None, model: Model) -> float | None:

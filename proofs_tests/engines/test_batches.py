@@ -208,6 +208,20 @@ def test_of_a_view_that_only_calibration_has_one_row_is_trained_on():
     assert {row for step in range(20) for row in data.rows(step).tolist()} == set(range(10)) - set(data.calibrating.tolist())
 
 
+@pytest.mark.parametrize(("rows", "left_out"), [(10, 3), (12, 3), (30, 6)])
+def test_every_fold_leaves_out_other_rows(rows, left_out):
+    model = Model((1, 1), (2, 2), ("gaussian",) * 2, hidden=(), prior="canonical")
+    plan = Plan(30, 4, Constant(), LearningRate(), calibration=Calibration(20, left_out, rows // left_out))
+    first = Batches([np.zeros((rows, 1))] * 2, np.ones((rows, 2), dtype=bool), model, plan)
+    every = [first, *map(first.leaving_out, range(1, plan.calibration.folds))]
+    gone = np.concatenate([each.calibrating for each in every])
+    assert len(set(gone.tolist())) == len(gone) == left_out * (rows // left_out)
+    for each in every:
+        assert {row for step in range(20) for row in each.rows(step).tolist()} == set(range(rows)) - set(
+            each.calibrating.tolist()
+        )
+
+
 def test_targets_stand_beside_inputs_where_any_view_has_its_own():
     model = Model((1, 1), (2, 2), ("gaussian",) * 2, hidden=(), prior="canonical")
     plan, x = Plan(3, 4, Constant(), LearningRate()), np.arange(4.0)[:, None]

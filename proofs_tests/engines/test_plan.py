@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from jpvae.errors import ConfigError
+from jpvae.model.model import Model
+from jpvae.options import Options
+from jpvae.planning import plan_of
 from jpvae.training.history import Recorder
 from jpvae.training.plan import Calibration, Plan, held_out_rows
 from jpvae.training.schedules import Constant, LearningRate, Linear
@@ -106,6 +109,24 @@ def test_a_new_run_counts_its_seconds_from_0(monkeypatch):
     recorder = Recorder(plan(steps=1), [], [], [].append)
     recorder(0, {"loss": 1.0})
     assert recorder.history[0]["seconds"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("rows", "left_out", "folds"),
+    [
+        (17, 0, 0),  # too few to learn from without them
+        (18, 4, 4),  # all rows but two, by four models
+        (28, 6, 4),
+        (75, 15, 4),  # 60 rows
+        (147, 29, 3),
+        (148, 30, 2),
+        (299, 60, 1),
+        (2000, 400, 1),
+    ],
+)
+def test_few_rows_are_left_out_by_several_models(rows, left_out, folds):
+    found = plan_of(Options(), Model((2, 1), (1, 1), ("gaussian",) * 2), rows, ("a", "b"), 0).calibration
+    assert (found.rows, found.folds) == (left_out, folds) if folds else found is None
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from scipy import stats
 from jpvae import JPVAE
 from jpvae.errors import ConfigError
 from jpvae.inference import calibration
-from jpvae.inference.calibration import DRAWS, SHIFTS, WIDER, calibrated
+from jpvae.inference.calibration import DRAWS, SHIFTS, WIDER, LeftOut, calibrated
 from jpvae.inference.predictive import DEGREES
 from jpvae.inference.predictor import Predictor
 
@@ -59,7 +59,7 @@ def expected(one):
 @pytest.mark.parametrize("by", [0.0, -3.0, 1.0])
 def test_variances_that_are_wrong_become_those_of_the_truth(by):
     one, predictor, views = believing([by, by - 0.5, 0.0])
-    found = calibrated(predictor, views, np.ones((ROWS, 3), dtype=bool))
+    found = calibrated([LeftOut(predictor, views, np.ones((ROWS, 3), dtype=bool))])
     truth, error = expected(one)
     assert {name for name in found if not name.startswith("predictive.")} == truth.keys()
     for name, log_var in truth.items():
@@ -68,10 +68,30 @@ def test_variances_that_are_wrong_become_those_of_the_truth(by):
             assert np.all(found[name] - (log_var + by) > 2.0)  # so that the bound above is no matter of course
 
 
+def test_rows_of_several_models_count_as_those_of_one():
+    """The same model twice, each with a part of the rows; then two that are wrong by as much in opposite directions."""
+    one, predictor, views = believing([0.5, -0.5, 0.0])
+    whole = calibrated([LeftOut(predictor, views, np.ones((ROWS, 3), dtype=bool))])
+    parts = [slice(0, 150), slice(150, ROWS)]
+    there = [np.ones((part.stop - part.start, 3), dtype=bool) for part in parts]
+    split = calibrated([LeftOut(predictor, [v[at] for v in views], seen) for at, seen in zip(parts, there, strict=True)])
+    assert split.keys() == whole.keys()
+    for name, x in whole.items():
+        np.testing.assert_array_equal(split[name], x)
+
+    two = [believing([by, by, 0.0])[1] for by in (-1.0, 1.0)]
+    opposite = calibrated(
+        [LeftOut(each, [v[at] for v in views], seen) for each, at, seen in zip(two, parts, there, strict=True)]
+    )
+    truth, error = expected(one)
+    for name, log_var in truth.items():  # as in the test above, but the draws' own variances are those of two wrong models
+        assert np.all(np.abs(opposite[name] - log_var) < 0.5 * (SHIFTS[1] - SHIFTS[0]) + 5 * error[name])
+
+
 def test_rows_with_one_view_show_nothing():
     _, predictor, views = believing([0.0, 0.0, 0.0])
     alone = np.eye(3, dtype=bool)[np.arange(ROWS) % 3]
-    assert calibrated(predictor, views, alone) == {}
+    assert calibrated([LeftOut(predictor, views, alone)]) == {}
 
 
 def wide(rows, seed):
@@ -97,6 +117,29 @@ def test_intervals_cover_where_columns_outnumber_rows():
     found = coverage(JPVAE(**options).fit(train), new)
     # Held out: 12 rows of 60 cells, whose residuals vary together; the share inside is known to about 0.02.
     assert without < 0.9 < found < 0.99
+
+
+def test_few_rows_are_all_left_out_by_models_that_have_not_seen_them(monkeypatch):
+    """30 rows of 120 columns, six for each of five models. What a model has seen it knows by heart: it is far nearer to it."""
+    ratios = []
+
+    def look(folds):
+        first, second = (np.concatenate([fold.views[i].inputs for fold in folds]) for i in range(2))
+        assert len(np.unique(first, axis=0)) == 30
+        for k, (predictor, _, observed) in enumerate(folds):
+            assert len(observed) == 6
+            (block,) = predictor.blocks([first, second], np.ones((30, 2), dtype=bool), drawing=False)
+            decoded = predictor.decoded_mean(1, predictor.conditional_latents(block)[1])[:30]
+            distance = np.sum((predictor.engine.numpy(decoded) - second) ** 2, axis=1)
+            left_out = np.arange(30) // 6 == k
+            ratios.append(distance[left_out].mean() / distance[~left_out].mean())
+        return {}
+
+    monkeypatch.setattr("jpvae.course.calibrated", look)
+    options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 450, "backend": "numpy", "progress": False}
+    JPVAE(**options).fit(wide(30, 0))
+    assert len(ratios) == 5
+    assert min(ratios) > 4.0  # found: 10 to 14
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
@@ -202,7 +245,7 @@ def found(family, rows, gaps):
     there = np.ones(rows, dtype=bool)
     views = [u.prepare(v, there, "float64", range(rows)) for u, v in zip(units, (first, x), strict=True)]
     predictor = Predictor(own.engine, own.model, p, own.seed)
-    made = calibrated(predictor, views, np.ones((rows, 2), dtype=bool))
+    made = calibrated([LeftOut(predictor, views, np.ones((rows, 2), dtype=bool))])
     nu = made.get("predictive.1.degrees_of_freedom", [np.inf])[0]
     return x, made[f"likelihood.1.{family.parameter}"] - family.learned(units[1]), nu
 
@@ -266,7 +309,9 @@ def test_how_many_rows_are_looked_at():
     class Seen(calibration._Hidden):
         def __init__(self, features):
             self.features, self.other, self.asked = features, np.arange(features), []
-            self.family = None
+            self.family, self.learned, self.view, self.xp = None, {}, 0, np
+            self.engine = SimpleNamespace(numpy=np.asarray, asarray=np.asarray)
+            self.parts = [SimpleNamespace(predictor=SimpleNamespace(seed=0))]
 
         def _decoded(self, draws, most):
             self.asked.append((draws, most))
@@ -274,8 +319,6 @@ def test_how_many_rows_are_looked_at():
 
     for features, rows in ((10, 4000), (2000, 20), (3000, 20), (40_000, 20), (50_000, 20)):
         one = Seen(features)
-        one.predictor = SimpleNamespace(xp=np, own=[{}], engine=SimpleNamespace(numpy=np.asarray), seed=0)
-        one.view = 0
         for look in (one.shifts, one.predictions, lambda here=one: here.widening(None)):
             with pytest.raises(StopIteration):
                 look()

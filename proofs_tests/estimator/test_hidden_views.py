@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jpvae.inference import calibration
-from jpvae.inference.calibration import DRAWS, LEVEL, SHIFTS, WIDER, calibrated
+from jpvae.inference.calibration import DRAWS, LEVEL, SHIFTS, WIDER, LeftOut, calibrated
 
 ENGINE = SimpleNamespace(numpy=np.asarray, asarray=np.asarray, xp=np)
 
@@ -32,13 +32,14 @@ def hidden_of(observed, monkeypatch):
     """For every view that was hidden: in which rows, and what was seen of them then."""
     found = {}
 
-    def note(_, view, views, had, seen):
+    def note(view, parts):
+        (_, _, views, had, seen) = parts[0]
         found[view] = (views[0][:, 0].astype(int), had, seen)
         return SimpleNamespace(sums=lambda: (np.zeros(0), np.zeros(0)), found=lambda _: {})
 
     monkeypatch.setattr(calibration, "_Hidden", note)
     rows = np.arange(len(observed), dtype=float)[:, None]
-    calibrated(predictor(observed.shape[1]), [rows] * observed.shape[1], observed)
+    calibrated([LeftOut(predictor(observed.shape[1]), [rows] * observed.shape[1], observed)])
     return found
 
 
@@ -78,7 +79,7 @@ def test_what_is_learned_is_moved_by_both_shifts_and_keeps_its_dtype(monkeypatch
     made.own = [{"log_var": np.float32([1.0])}, {"log_var": np.float32([2.0])}]
     monkeypatch.setattr(calibration._Hidden, "shifts", lambda self: np.array(ways[self.view][0]))
     monkeypatch.setattr(calibration._Hidden, "widening", lambda self, shifts: ways[self.view][1] + shifts[0])
-    found = calibrated(made, [np.zeros((4, 1))] * 2, np.ones((4, 2), dtype=bool))
+    found = calibrated([LeftOut(made, [np.zeros((4, 1))] * 2, np.ones((4, 2), dtype=bool))])
     assert {name: x.tolist() for name, x in found.items()} == {"likelihood.0.log_var": [2.25], "likelihood.1.log_var": [2.0]}
     assert all(x.dtype == np.float32 for x in found.values())
 
@@ -89,7 +90,7 @@ def one_view(targets, drawn):
     made.model.likelihoods[0].mean = lambda *given: np.zeros((DRAWS, len(given[2]), 1))
     made.model.likelihoods[0].draw_many = lambda means, own, _: means + np.exp(own["log_var"] / 2) * drawn[:, None, None]
     there = np.ones((len(targets), 1), dtype=bool)
-    hidden = calibration._Hidden(made, 0, [targets[:, None]], there, there)
+    hidden = calibration._Hidden(0, [calibration._Part(made, 0, [targets[:, None]], there, there)])
     hidden._decoded = lambda *_: [(None, targets[:, None])]
     return hidden
 
@@ -175,10 +176,8 @@ def test_rows_are_decoded_as_many_at_a_time_as_fit_in_memory(entries, most, grou
     made.noise, made.draw_latents = lambda _: None, draw
     made.engine = SimpleNamespace(asarray=np.asarray, decode=decode)
     monkeypatch.setattr(calibration, "ENTRIES", entries)
-    hidden = calibration._Hidden.__new__(calibration._Hidden)
-    hidden.predictor, hidden.view, hidden.features, hidden.seen = made, 0, 1, seen
-    hidden.views, hidden.observed = [np.zeros((15, 1))], np.ones((15, 1), dtype=bool)
-    found = list(hidden._decoded(10, most))
+    part = calibration._Part(made, 0, [np.zeros((15, 1))], np.ones((15, 1), dtype=bool), seen)
+    found = list(part.decoded(10, most))
     assert sizes == groups
     assert asked == [most]
     assert np.array_equal(np.concatenate([x[:, 0] for _, x in found]), np.arange(15.0))

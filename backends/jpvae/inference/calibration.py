@@ -24,7 +24,7 @@ import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,35 +43,73 @@ _PROPOSED = 16  # K
 _CELLS, _FEWEST = 40_000, 20  # of a view, about, that are looked at; and rows
 
 
-def calibrated(predictor: Predictor, views: Sequence[Rows], observed: np.ndarray) -> dict[str, np.ndarray]:
+class LeftOut(NamedTuple):
+    """Rows that a model has not been trained on: views in the model's units, observed (R, M)."""
+
+    predictor: Predictor
+    views: Sequence[Rows]
+    observed: np.ndarray
+
+
+def calibrated(folds: Sequence[LeftOut]) -> dict[str, np.ndarray]:
     """The likelihoods' own parameters, by their names in the layout, as these rows show them; {} where they show nothing.
 
-    views: held-out rows in the model's units; observed (R, M). What is seen when a view is hidden: what another row has.
+    folds: of models that differ by the rows which they have not seen. What is seen when a view is hidden: what another row has.
     """
-    every: list[_Hidden] = []
-    patterns = observed[generator(predictor.seed, Stream.CALIBRATION, 0).permutation(len(observed))]
-    for j, family in enumerate(predictor.model.likelihoods):
-        columns = family.own_columns(predictor.model.features[j])
-        rows = np.flatnonzero(observed[:, j] & (observed.sum(axis=1) > 1))
-        if not columns or not rows.size:
-            continue
-        others = np.arange(observed.shape[1]) != j
-        seen = observed[rows] & patterns[rows] & others
-        seen = np.where(seen.any(axis=1, keepdims=True), seen, observed[rows] & others)
-        every.append(_Hidden(predictor, j, [view[rows] for view in views], observed[rows], seen))
+    model = folds[0].predictor.model
+    hidden: dict[int, list[_Part]] = {
+        j: [] for j, family in enumerate(model.likelihoods) if family.own_columns(model.features[j])
+    }
+    for predictor, views, observed in folds:
+        patterns = observed[generator(predictor.seed, Stream.CALIBRATION, 0).permutation(len(observed))]
+        for j, parts in hidden.items():
+            rows = np.flatnonzero(observed[:, j] & (observed.sum(axis=1) > 1))
+            others = np.arange(observed.shape[1]) != j
+            seen = observed[rows] & patterns[rows] & others
+            seen = np.where(seen.any(axis=1, keepdims=True), seen, observed[rows] & others)
+            if rows.size:
+                parts.append(_Part(predictor, j, [view[rows] for view in views], observed[rows], seen))
+    every = [_Hidden(j, parts) for j, parts in hidden.items() if parts]
     found: dict[str, np.ndarray] = {}
     for one, b in zip(every, slopes([one.sums() for one in every]), strict=True):
         found |= one.found(b)
     return found
 
 
+class _Part(NamedTuple):
+    """Rows of a hidden view that one model has not seen, and what is seen of them."""
+
+    predictor: Predictor
+    view: int
+    views: Sequence[Rows]
+    observed: np.ndarray
+    seen: np.ndarray
+
+    def decoded(self, draws: int, most: int) -> Iterator[tuple[Any, Any]]:
+        """The decoder's outputs (draws, R, c) and the targets of at most so many rows, as many at a time as fit in memory."""
+        predictor, j = self.predictor, self.view
+        size = max(1, ENTRIES // (draws * predictor.model.features[j]))
+        for block in predictor.blocks(self.views, self.observed[:most]):  # which reads no view further
+            seen = np.ones(block.observed.shape, dtype=bool)
+            seen[: block.size] = self.seen[block.rows]
+            there, fresh = predictor.engine.asarray(seen), predictor.fresh(block, j)
+            z = predictor.shrunk(j, predictor.draw_latents(block, predictor.noise(block), draws, there)[j], there, fresh)
+            for start in range(0, block.size, size):
+                rows = slice(start, min(start + size, block.size))
+                yield predictor.engine.decode(predictor.p, j, z[:, rows, :]), block.views[j][rows, :]
+
+
 class _Hidden:
     """A view of some rows, hidden, and drawn from what else is seen of them."""
 
-    def __init__(self, predictor: Predictor, view: int, views: Sequence[Rows], observed: np.ndarray, seen: np.ndarray) -> None:
-        self.predictor, self.view, self.views, self.observed, self.seen = predictor, view, views, observed, seen
-        self.features, self.family = predictor.model.features[view], predictor.model.likelihoods[view]
-        self.learned = {name: predictor.engine.numpy(x) for name, x in predictor.own[view].items()}
+    def __init__(self, view: int, parts: Sequence[_Part]) -> None:
+        first, own = parts[0].predictor, [part.predictor.own[view] for part in parts]
+        self.view, self.parts, self.engine, self.xp = view, parts, first.engine, first.xp
+        self.features, self.family = first.model.features[view], first.model.likelihoods[view]
+        self.learned = {name: self.engine.numpy(x) for name, x in own[0].items()}
+        if len(parts) > 1:  # of several models the mean: each has a part of the rows, which are looked at together
+            every = {name: [_double(self.engine.numpy(each[name])) for each in own] for name in self.learned}
+            self.learned = {name: np.mean(every[name], axis=0).astype(x.dtype) for name, x in self.learned.items()}
         self.columns = self.family.own_columns(self.features)
         self.normal = _places(self.family.normal_noise(self.features))
         self.other = np.setdiff1d(_places(self.columns), self.normal)
@@ -95,10 +133,12 @@ class _Hidden:
             fit, shifts[self.normal], nu = self.tails(*self.predicted)
             if slope < 1.0:
                 corrected = copy.copy(self)
-                corrected.predictor = self.predictor.corrected(self.view, Predictive(slope))
+                corrected.parts = [
+                    p._replace(predictor=p.predictor.corrected(self.view, Predictive(slope))) for p in self.parts
+                ]
                 better, closer, tails = corrected.tails(*corrected.predictions())
                 if better + corrected.rest() > fit + self.rest():
-                    self.predictor, shifts[self.normal], nu = corrected.predictor, closer, tails
+                    self.parts, shifts[self.normal], nu = corrected.parts, closer, tails
                     correction = Predictive(slope)
             correction = correction._replace(degrees_of_freedom=nu)
         if self.other.size:
@@ -109,10 +149,10 @@ class _Hidden:
 
     def predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of columns with normal noise: the decoded draws' means and variances, the truth, whether it is known, (R, c) each."""
-        numbers = self.predictor.engine.numpy
+        numbers = self.engine.numpy
         parts = []
         for outputs, native in self._decoded(DRAWS, max(_FEWEST, _CELLS // self.features)):
-            means = _double(numbers(self.family.mean(self.predictor.xp, outputs, native)))[..., self.normal]
+            means = _double(numbers(self.family.mean(self.xp, outputs, native)))[..., self.normal]
             truth, known = (x[:, self.normal] for x in self.family.cells(numbers(native), self.features))
             parts.append((means.mean(axis=0), means.var(axis=0, ddof=1), _double(truth), known))
         mean, variance, truth, known = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -141,21 +181,22 @@ class _Hidden:
     def rest(self) -> float:
         """sum log 1/K sum_k p(x_rc | z_r^k, theta_c) over the columns without normal noise: categories, counts and the like."""
         columns, total = np.setdiff1d(np.arange(self.features), self.normal), 0.0
+        own = {name: self.engine.asarray(x) for name, x in self.learned.items()}
         for outputs, targets in self._decoded(_PROPOSED, max(_FEWEST, _CELLS // self.features)) if columns.size else ():
-            entries = self.family.log_prob(self.predictor.xp, outputs, targets, self.predictor.own[self.view])
-            density = self.predictor.engine.numpy(log_mean_exp(self.predictor.xp, entries))
+            entries = self.family.log_prob(self.xp, outputs, targets, own)
+            density = self.engine.numpy(log_mean_exp(self.xp, entries))
             total += float(_double(density)[:, columns].sum())
         return total
 
     def shifts(self) -> np.ndarray:
         """d_c of the columns with other noise, (c,); 0 of the rest."""
-        xp, own = self.predictor.xp, self.predictor.own[self.view]
+        xp, own = self.xp, {name: self.engine.asarray(x) for name, x in self.learned.items()}
         total = np.zeros((len(SHIFTS), self.features))
         for outputs, targets in self._decoded(_PROPOSED, max(_FEWEST, _CELLS // self.features)):
             for k, shift in enumerate(SHIFTS):
                 moved = {name: x + float(shift) for name, x in own.items()}
                 density = log_mean_exp(xp, self.family.log_prob(xp, outputs, targets, moved))
-                total[k] += self.predictor.engine.numpy(density).astype(np.float64).sum(axis=0)
+                total[k] += self.engine.numpy(density).astype(np.float64).sum(axis=0)
         total = np.where(np.isfinite(total), total, -np.inf)  # a shift under which a family's numbers overflow is never taken
         shifts = np.zeros(self.features)
         if total[:, self.other].any():  # else no cell is there of the columns that learn something: all shifts are as good
@@ -164,13 +205,13 @@ class _Hidden:
 
     def widening(self, shifts: np.ndarray) -> float:
         """e: by how much more columns with other noise must be shifted for their intervals to cover ``LEVEL`` of the cells."""
-        engine, inside, count = self.predictor.engine, np.zeros(len(WIDER)), 0
+        engine, inside, count = self.engine, np.zeros(len(WIDER)), 0
         learned = self.other
-        rng = generator(self.predictor.seed, Stream.CALIBRATION, 1, self.view)
+        rng = generator(self.parts[0].predictor.seed, Stream.CALIBRATION, 1, self.view)
         for outputs, native in self._decoded(DRAWS, max(1, _CELLS // self.features)):
             targets = engine.numpy(native)
             truth, known = (x[:, learned] for x in self.family.cells(targets, self.features))
-            means = engine.numpy(self.family.mean(self.predictor.xp, outputs, native)).astype(np.float64)
+            means = engine.numpy(self.family.mean(self.xp, outputs, native)).astype(np.float64)
             count += int(known.sum())
             for k, wider in enumerate(WIDER):
                 own = {name: _double(self.learned[name]) + shifts[at] + wider for name, at in self.columns.items()}
@@ -180,17 +221,11 @@ class _Hidden:
         return float(WIDER[np.abs(inside / count - LEVEL).argmin()]) if count else 0.0
 
     def _decoded(self, draws: int, most: int) -> Iterator[tuple[Any, Any]]:
-        """The decoder's outputs (draws, R, c) and the targets of at most so many rows, as many at a time as fit in memory."""
-        predictor, j = self.predictor, self.view
-        size = max(1, ENTRIES // (draws * self.features))
-        for block in predictor.blocks(self.views, self.observed[:most]):  # which reads no view further
-            seen = np.ones(block.observed.shape, dtype=bool)
-            seen[: block.size] = self.seen[block.rows]
-            there, fresh = predictor.engine.asarray(seen), predictor.fresh(block, j)
-            z = predictor.shrunk(j, predictor.draw_latents(block, predictor.noise(block), draws, there)[j], there, fresh)
-            for start in range(0, block.size, size):
-                rows = slice(start, min(start + size, block.size))
-                yield predictor.engine.decode(predictor.p, j, z[:, rows, :]), block.views[j][rows, :]
+        """``_Part.decoded`` of every part, of at most so many rows together."""
+        for part in self.parts:
+            if most > 0:
+                yield from part.decoded(draws, most)
+            most -= len(part.observed)
 
 
 def _near(total: np.ndarray) -> tuple[np.ndarray, float]:

@@ -31,7 +31,8 @@ class Batches:
 
     Which these are is a function of the seed and the number of rows. views: prepared, or (``Scaled``) read from their tables
     batch by batch. names, index: of the views and of their rows, for messages. share: (k, n) for every n-th row
-    of each batch, from the k-th on, where n processes have one batch. Raises ViewError where too few rows are left to train on.
+    of each batch, from the k-th on, where n processes have one batch. fold: of the rows in an order of the seed's, which part
+    ``calibrating`` is. Raises ViewError where too few rows are left to train on.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Batches:
         names: Sequence[str] | None = None,
         share: tuple[int, int] = (0, 1),
         index: Any = None,
+        fold: int = 0,
     ) -> None:
         self.views = [view if isinstance(view, Scaled) else prepared(view) for view in views]
         self.observed, self.model, self.plan, self._share = observed, model, plan, share
@@ -50,7 +52,7 @@ class Batches:
         self._all = Rest(len(observed), np.arange(0))
         self._held_out = self.calibrating = np.arange(0)
         if plan.calibration is not None:
-            self.calibrating = self._chosen(plan.calibration.rows)
+            self.calibrating = self._chosen(plan.calibration.rows, fold)
             for i in self._lost_without(self.calibrating):
                 back = self.calibrating[observed[self.calibrating, i]][:1]  # the view is to be trained from the start
                 self.calibrating = np.setdiff1d(self.calibrating, back)
@@ -177,9 +179,14 @@ class Batches:
                 self._drawn[part] = drawn
         return self._drawn[part]
 
-    def _chosen(self, count: int) -> np.ndarray:
+    def leaving_out(self, fold: int) -> Batches:
+        """These, but for the rows that the first part does not see: those of another ``fold``."""
+        return Batches(self.views, self.observed, self.model, self.plan, self.names, self._share, self.index, fold)
+
+    def _chosen(self, count: int, fold: int = 0) -> np.ndarray:
         """So many rows, sorted."""
-        return np.sort(Shuffled(generator(self.plan.seed, Stream.SPLIT, 0), len(self.observed))[np.arange(count)])
+        places = np.arange(fold * count, min((fold + 1) * count, len(self.observed)))
+        return np.sort(Shuffled(generator(self.plan.seed, Stream.SPLIT, 0), len(self.observed))[places])
 
     def _lost_without(self, rows: np.ndarray) -> np.ndarray:
         """Which views no row has but some of these."""

@@ -16,12 +16,15 @@ _EVALUATIONS = 20
 class Calibration:
     """A training in two parts: the first ``steps`` without ``rows`` of the rows, by which the likelihoods' own parameters
     for predictions are then found (inference/calibration.py); the second with all rows, and the rates from their start.
+    Where these rows are few, ``folds`` - 1 further trainings are made, of the first part alone, each without as many others:
+    what is found is then of the rows of all folds.
 
     Along the first part the rows that it leaves out are evaluated (watching.py), at most 20 times, for one pass forward of two
     batches in every 50 steps: about a hundredth of the training's time."""
 
     steps: int
     rows: int
+    folds: int = 1
 
     @property
     def every(self) -> int:
