@@ -24,7 +24,8 @@ _MOST_STEPS = 10**9
 _PASSES, _SLOWER = 30.0, 20_000  # where neither epochs nor steps are given: docs/experiments.md
 _PASSES_OF_FEW, _FEWEST_STEPS, _ENOUGH_OF_FEW = 100.0, 500.0, 1_500.0
 _FIRST_PART, _FEWEST_CALIBRATING, _ENOUGH_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 60, 1_000
-_STEEPEST, _STRONGEST, _CROSSING = 2.0, 0.3, 1.0
+_STEEPEST, _CROSSING = 2.0, 1.0
+_DECAY, _STRONGEST, _MOST_OF_A_STEP = 0.3, 3.0, 0.1  # hidden layers decay by four times as much
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
 
@@ -184,7 +185,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         cross_weight=_weight_of_crossing(options.cross_weight, model, rows, bent),
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
-        weight_decay=_decay(options.weight_decay, model, rows, steps),
+        weight_decay=_decay(options, model, rows, steps),
         calibration=_calibration(options, model, rows, steps),
         bootstrap=options.bootstrap,
     )
@@ -206,12 +207,16 @@ def _gradient_limit(given: float | str | None, model: Model) -> float | None:
     return _STEEPEST * math.sqrt(sum(model.features)) if isinstance(given, str) else given
 
 
-def _decay(given: float | str, model: Model, rows: int, steps: int) -> float:
-    """As a number; "auto": the more columns there are for each row, the more; over many steps as much in all as over 500."""
-    if not isinstance(given, str):
-        return float(given)
+def _decay(options: Options, model: Model, rows: int, steps: int) -> float:
+    """As a number; "auto": the more columns there are for each row, the more; over many steps as much in all as over 500.
+
+    A step never takes more than a part of any weight, whatever the learning rate.
+    """
+    if not isinstance(options.weight_decay, str):
+        return float(options.weight_decay)
     of_each = _FEWEST_STEPS / max(_FEWEST_STEPS, steps)
-    return _STRONGEST * min(1.0, math.sqrt(sum(model.features) / rows)) * of_each
+    most = min(_STRONGEST, _MOST_OF_A_STEP / options.learning_rate)
+    return min(most, _DECAY * math.sqrt(sum(model.features) / rows)) * of_each
 
 
 def _weight_of_crossing(given: float | str, model: Model, rows: int, bent: bool) -> float:

@@ -198,14 +198,21 @@ def test_steps_grow_with_the_rows_and_then_with_their_root(rows, given, steps):
     ("rows", "given", "decay"),
     [
         (6, {}, 0.3),  # as many columns as rows
-        (2, {}, 0.3),
+        (2, {}, 0.3 * 3**0.5),
+        (1, {}, 0.3 * 6**0.5),
         (24, {}, 0.15),  # a quarter
         (600, {"steps": 500}, 0.03),
         (600, {"steps": 2_000}, 0.0075),  # of four times the steps
         (600, {"steps": 100}, 0.03),
         (600, {"steps": 2_000, "weight_decay": 0.5}, 0.5),  # what is asked for
+        (1, {"learning_rate": 0.2}, 0.5),  # no step takes more than a tenth of a weight
     ],
 )
 def test_weights_decay_as_much_over_many_steps_as_over_500(rows, given, decay):
     model = Model((3, 3), (2, 2), ("gaussian", "gaussian"))
     assert plan_of(Options(**given), model, rows, ("a", "b"), 0).weight_decay == pytest.approx(decay, rel=1e-12)
+
+
+def test_weights_decay_no_more_than_was_tried():
+    model = Model((5_000, 5_000), (2, 2), ("gaussian", "gaussian"))
+    assert plan_of(Options(), model, 10, ("a", "b"), 0).weight_decay == 3.0

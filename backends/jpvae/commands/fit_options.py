@@ -128,7 +128,7 @@ WeightDecay = Annotated[
     float | None,
     _option(
         "W",
-        "Decoupled weight decay of the networks. By default set by the numbers of rows and columns, at most 0.5.",
+        "Decoupled weight decay of the networks. By default set by the numbers of rows and columns, at most 3.",
         _TRAINING,
         min=0,
     ),
