@@ -138,8 +138,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         Longer gradients are shortened to it; "auto": twice the root of the number of columns.
     weight_decay : float or "auto", default "auto"
         Of the networks' matrices, decoupled as AdamW's; 4 times as much of hidden layers beside a linear path. Nothing of the
-        prior or the likelihoods decays. "auto": 0.3 times the root of columns over rows, at most 3; of more than 500 steps a
-        part, so that all of them together decay as much as 500.
+        prior or the likelihoods decays. "auto": with r columns for each row 0.3 times the root of r, 0.3 from r = 1 on, 0.12 r
+        from r = 2.5 on, at most 3; of more than 500 steps a part, so that all of them together decay as much as 500.
     calibration : float, default 0.2
         The part of the rows, at most 1,000, that the first two thirds of the steps leave out. On these rows each view is drawn
         from the others, and the likelihoods' variances that predictions use are set by how far the draws are off, so that

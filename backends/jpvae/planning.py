@@ -25,7 +25,7 @@ _PASSES, _SLOWER = 30.0, 20_000  # where neither epochs nor steps are given: doc
 _PASSES_OF_FEW, _FEWEST_STEPS, _ENOUGH_OF_FEW = 100.0, 500.0, 1_500.0
 _FIRST_PART, _FEWEST_CALIBRATING, _ENOUGH_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 60, 1_000
 _STEEPEST, _CROSSING = 2.0, 1.0
-_DECAY, _STRONGEST, _MOST_OF_A_STEP = 0.3, 3.0, 0.1  # hidden layers decay by four times as much
+_DECAY, _WIDE, _STRONGEST, _MOST_OF_A_STEP = 0.3, 2.5, 3.0, 0.1  # hidden layers decay by four times as much
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
 
@@ -214,9 +214,10 @@ def _decay(options: Options, model: Model, rows: int, steps: int) -> float:
     """
     if not isinstance(options.weight_decay, str):
         return float(options.weight_decay)
-    of_each = _FEWEST_STEPS / max(_FEWEST_STEPS, steps)
+    for_each_row = sum(model.features) / rows
+    wanted = _DECAY * max(min(1.0, math.sqrt(for_each_row)), for_each_row / _WIDE)
     most = min(_STRONGEST, _MOST_OF_A_STEP / options.learning_rate)
-    return min(most, _DECAY * math.sqrt(sum(model.features) / rows)) * of_each
+    return min(most, wanted) * _FEWEST_STEPS / max(_FEWEST_STEPS, steps)
 
 
 def _weight_of_crossing(given: float | str, model: Model, rows: int, bent: bool) -> float:

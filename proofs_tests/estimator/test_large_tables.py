@@ -198,8 +198,9 @@ def test_steps_grow_with_the_rows_and_then_with_their_root(rows, given, steps):
     ("rows", "given", "decay"),
     [
         (6, {}, 0.3),  # as many columns as rows
-        (2, {}, 0.3 * 3**0.5),
-        (1, {}, 0.3 * 6**0.5),
+        (3, {}, 0.3),
+        (2, {}, 0.36),  # three columns for each row
+        (1, {}, 0.72),
         (24, {}, 0.15),  # a quarter
         (600, {"steps": 500}, 0.03),
         (600, {"steps": 2_000}, 0.0075),  # of four times the steps
