@@ -170,6 +170,8 @@ class Course:
         self._finite_arrays(self.done)
         left_out = [self._left_out(self.state, self.batches)]
         for k in range(1, folds):
+            for one in self.listeners:
+                one.on_fold(k + 1, folds)
             batches = self.batches.leaving_out(k)
             state = self.backend.start(self._first_parameters(self.start, batches), None)
             yield from train(state, batches, last=steps)

@@ -114,7 +114,9 @@ def test_a_new_run_counts_its_seconds_from_0(monkeypatch):
 @pytest.mark.parametrize(
     ("rows", "left_out", "folds"),
     [
-        (17, 0, 0),  # too few to learn from without them
+        (2, 0, 0),
+        (3, 1, 3),
+        (17, 3, 5),
         (18, 4, 4),  # all rows but two, by four models
         (28, 6, 4),
         (75, 15, 4),  # 60 rows

@@ -57,6 +57,24 @@ def test_what_they_are_told():
     assert diary.pages == [*expected, ("end",)]
 
 
+def test_of_few_rows_they_are_told_of_further_models_between_the_two_parts():
+    """24 rows, of which five are left out: 12 of 18 steps, then three further models, then the other six."""
+
+    class Folds(Diary):
+        def on_fold(self, fold, folds):
+            self.pages.append(("fold", fold, folds))
+
+    diary = Folds()
+    JPVAE(**SHORT | {"steps": 18, "calibration": 0.2}).fit(*three_views(24, 3), callbacks=[diary])
+    told = [page[:2] for page in diary.pages if page[0] in ("step", "fold")]
+    assert told == [
+        *(("step", k) for k in range(1, 13)),
+        *(("fold", k) for k in (2, 3, 4)),
+        *(("step", k) for k in range(13, 19)),
+    ]
+    assert {page[2] for page in diary.pages if page[0] == "fold"} == {4}
+
+
 def test_the_gradient_s_norm_is_reported_where_it_is_limited():
     diary = Diary()
     model = JPVAE(**SHORT | {"max_gradient_norm": 1e9}).fit(*DATA, callbacks=[diary])

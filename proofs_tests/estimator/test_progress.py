@@ -26,3 +26,18 @@ def test_it_counts_from_where_a_resumed_run_stands(capfd):
     bar.on_end()
     err = " ".join(capfd.readouterr().err.split())
     assert re.search(r"again .* 75% .*loss +7\.00", err)
+
+
+def test_it_says_why_it_stands_still(capfd):
+    bar = ProgressBar()
+    bar.on_start(None, 0, 8)
+    bar.on_step(4, {"loss": 7.0})
+    bar.on_fold(2, 4)
+    bar.on_end()
+    bar.on_start(None, 0, 8)
+    bar.on_fold(2, 4)
+    bar.on_step(5, {"loss": 7.0})
+    bar.on_end()
+    still, again = " ".join(capfd.readouterr().err.split()).split("calibrating, 2 of 4", 1)[1].rsplit("training", 1)
+    assert "50%" in still
+    assert "calibrating" not in again

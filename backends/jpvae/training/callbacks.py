@@ -2,6 +2,7 @@
 
     on_start(run, step, steps)      before the first step; ``step`` are done already (a resumed run), ``steps`` are planned
     on_step(step, report)           after each; ``step`` are done, report is the engine's (loss, reconstruction, kl)
+    on_fold(fold, folds)            of few rows: before each further model that only calibrates, ``folds`` in all with the first
     on_log(record)                  with each record of ``history_``
     on_end()                        at the end, after an error too
 
@@ -101,6 +102,16 @@ class Callback:
             The steps that have been made.
         report : dict
             The engine's: "loss", "kl" and "reconstruction" (one number per view), in nats per row.
+        """
+
+    def on_fold(self, fold: int, folds: int) -> None:
+        """Before each further model of a table of few rows, which is trained for the calibration alone.
+
+        Parameters
+        ----------
+        fold : int
+            From 2 on: the first is the model itself.
+        folds : int
         """
 
     def on_log(self, record: Mapping[str, Any]) -> None:

@@ -48,7 +48,12 @@ class ProgressBar(Callback):
         """Move it."""
         loss = report["loss"]
         self._loss = loss if self._loss != self._loss else 0.98 * self._loss + 0.02 * loss
-        self._bar.update(self._task, completed=step, loss=self._loss, rate=self._bar.tasks[self._task].speed or 0.0)
+        rate = self._bar.tasks[self._task].speed or 0.0
+        self._bar.update(self._task, description=self._label, completed=step, loss=self._loss, rate=rate)
+
+    def on_fold(self, fold: int, folds: int) -> None:
+        """Say why it stands still."""
+        self._bar.update(self._task, description=f"calibrating, {fold} of {folds}")
 
     def on_end(self) -> None:
         """Leave it as it is."""
