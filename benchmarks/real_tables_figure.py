@@ -26,6 +26,9 @@ MARKS = {
     "factor analysis": ("^", "#0072b2"),
     "PLS": ("s", "#009e73"),
     "softImpute": ("v", "#777777"),
+    "extra trees": ("*", "#cc79a7"),
+    "nearest neighbours": ("x", "#e69f00"),
+    "MOFA+": ("+", "#000000"),
 }
 TARGETS = {"coverage_95": (0.93, 0.95, 0.97), "coverage_50": (0.47, 0.50, 0.53)}
 
@@ -37,7 +40,7 @@ def draw(path: Path) -> None:
     for axes, mechanism in zip((left, middle), MECHANISMS, strict=True):
         errors(axes, mechanism)
     left.set_yticks(range(len(SETS)), list(SETS))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=len(MARKS), fontsize=9, frameon=False)
     coverage(right)
     figure.savefig(path, dpi=110)
 
