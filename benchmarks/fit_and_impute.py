@@ -1,6 +1,7 @@
 """Fitting and filling a table with missing views: seconds of processor time and peak memory, by the number of rows.
 
     python benchmarks/fit_and_impute.py 500 10000 100000 1000000     one line per number and method; results/fit_and_impute.json
+    python benchmarks/fit_and_impute.py 1000000 --method IterativeImputer --patience 3600
 
 Two views of 20 columns that share four numbers a row, float32, in memory; of every ten rows one lacks the first view, one the
 second. Each number and method has a process of its own, one thread, and its imports are not counted. The peak is that of the
@@ -19,6 +20,7 @@ import sys
 if __name__ == "__main__":  # read when the libraries are imported
     os.environ |= {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
 
+import argparse
 import json
 import resource
 import subprocess
@@ -32,7 +34,7 @@ import numpy as np
 RESULTS = Path(__file__).parent / "results/fit_and_impute.json"
 MOPOE = "MultiVae's MoPoE"
 METHODS = ("JPVAE", "RidgeCV per pattern", "IterativeImputer", MOPOE)
-COLUMNS, PATIENCE = 20, 600  # seconds of wall-clock time for one case
+COLUMNS = 20
 
 
 def table(rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -128,17 +130,22 @@ def measured(method: str, rows: int) -> dict[str, Any]:
 
 def main() -> None:
     """Every case in a process of its own; what takes too long is left out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=int, nargs="+")
+    parser.add_argument("--method", nargs="+", default=METHODS, choices=METHODS)
+    parser.add_argument("--patience", type=float, default=600, help="seconds of wall-clock time for one case")
+    asked = parser.parse_args()
     kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-    for rows in map(int, sys.argv[1:]):
-        for method in METHODS:
+    for rows in asked.rows:
+        for method in asked.method:
             if method == MOPOE and find_spec("multivae") is None:
                 print(f"{rows:>9,} rows  {method}: not installed", flush=True)
                 continue
             words = [sys.executable, __file__, "--one", method, str(rows)]
             try:
-                done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=PATIENCE)
+                done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=asked.patience)
             except subprocess.TimeoutExpired:
-                print(f"{rows:>9,} rows  {method}: more than {PATIENCE} s", flush=True)
+                print(f"{rows:>9,} rows  {method}: more than {asked.patience:g} s", flush=True)
                 continue
             one = json.loads(done.stdout.splitlines()[-1])
             kept = [case for case in kept if (case["method"], case["rows"]) != (method, rows)] + [one]
