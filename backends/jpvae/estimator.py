@@ -146,8 +146,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         intervals of new rows cover what they should. Of measurements they also set the tails: draws of missing values follow
         Student's t where errors do. A view of which they show that its predictions are worth less than they seem is predicted
         with a slope below 1. The last third trains on all rows. Where fewer than 60 rows are left out, further models are
-        trained so far, each without other rows, until 60 or all have been left out. 0: predictions use the variances learned in
-        training, as they do with one view, with ``early_stopping``, and with fewer than three rows.
+        trained so far, each without other rows, until 60 or all have been left out (of wide tables fewer). 0: predictions use
+        the variances learned in training, as they do with one view, with ``early_stopping``, and with fewer than three rows.
     networks : dict, optional
         Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
     threads : int, optional

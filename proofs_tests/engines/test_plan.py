@@ -131,6 +131,12 @@ def test_few_rows_are_left_out_by_several_models(rows, left_out, folds):
     assert (found.rows, found.folds) == (left_out, folds) if folds else found is None
 
 
+@pytest.mark.parametrize(("columns", "folds"), [(6_000, 4), (7_500, 4), (7_501, 3), (15_000, 2), (100_000, 2)])
+def test_wide_tables_have_fewer_further_models(columns, folds):
+    model = Model((columns - 50, 50), (1, 1), ("gaussian",) * 2)
+    assert plan_of(Options(), model, 75, ("a", "b"), 0).calibration.folds == folds
+
+
 @pytest.mark.parametrize(
     ("steps", "rows", "batch", "every", "evaluated"),
     [
