@@ -77,7 +77,7 @@ class Callback:
     >>> listener.on_step(1, {"loss": 12.0})
 
     ``JPVAE.fit(views, callbacks=[listener])`` calls its methods: ``listener.on_start(run, step, steps)``, ``listener.on_step``,
-    ``listener.on_log(record)`` and ``listener.on_end()``.
+    ``listener.on_fold(fold, folds)``, ``listener.on_log(record)`` and ``listener.on_end()``.
     """
 
     def on_start(self, run: Run, step: int, steps: int) -> None:

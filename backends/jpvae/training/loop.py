@@ -88,7 +88,7 @@ def together(engine: Engine, trainings: Sequence[Training[T]]) -> list[T]:
     found: dict[int, T] = {}
     make = getattr(engine, "stack", None)
     stack: Any = None
-    stacked: list[int] = []
+    stacked: list[Any] = []  # states, of which a training that calibrates has several
 
     def send(k: int, report: dict[str, Any] | None) -> None:
         try:
@@ -110,9 +110,10 @@ def together(engine: Engine, trainings: Sequence[Training[T]]) -> list[T]:
                 for k, step in waiting.items()
                 if step.number == behind and step.settings == first.settings and len(step.batch.observed) == size
             ]
-            if chosen != stacked:
-                stack = make([waiting[k].state for k in chosen]) if make is not None and len(chosen) > 1 else None
-                stacked = chosen
+            states = [waiting[k].state for k in chosen]
+            if list(map(id, states)) != list(map(id, stacked)):
+                stack = make(states) if make is not None and len(states) > 1 else None
+                stacked = states
             if stack is None:
                 reports = [engine.train_step(waiting[k].state, waiting[k].batch, **waiting[k].settings) for k in chosen]
             else:
