@@ -104,7 +104,7 @@ class Course:
                     self.state, self.batches, first=self.done, last=middle, on_step=self._on_step
                 )
                 if not stopped:
-                    yield from self._calibrate(middle, self.plan.calibration.folds)
+                    stopped = yield from self._calibrate(middle, self.plan.calibration.folds)
             if not (stopped or (self.held_out and self.held_out.exhausted)):
                 self.done, _ = yield from train(self.state, self.batches, first=self.done, on_step=self._on_step)
             with suppress(StopTraining):  # it has come already
@@ -165,18 +165,30 @@ class Course:
         check_finite(parameters | optimizer, done, self.data.names, self.start.parameters)
         return parameters, optimizer
 
-    def _calibrate(self, steps: int, folds: int) -> Training[None]:
-        """By the rows that this training has left out, and those that others leave out, which are made up to the same step."""
+    def _calibrate(self, steps: int, folds: int) -> Training[bool]:
+        """By the rows that this training has left out, and those that others leave out, which are made up to the same step.
+
+        Whether StopTraining came before one of them: then nothing is calibrated.
+        """
         self._finite_arrays(self.done)
         left_out = [self._left_out(self.state, self.batches)]
         for k in range(1, folds):
-            for one in self.listeners:
-                one.on_fold(k + 1, folds)
+            if self.any_of(self._stops_before(k + 1, folds)):
+                return True
             batches = self.batches.leaving_out(k)
             state = self.backend.start(self._first_parameters(self.start, batches), None)
             yield from train(state, batches, last=steps)
             left_out.append(self._left_out(state, batches))
         self.calibrated = calibrated(left_out)
+        return False
+
+    def _stops_before(self, fold: int, folds: int) -> bool:
+        try:
+            for one in self.listeners:
+                one.on_fold(fold, folds)
+        except StopTraining:
+            return True
+        return False
 
     def _left_out(self, state: Any, batches: Batches) -> LeftOut:
         halfway = Predictor(self.backend, self.model, self.backend.parameters(state), self.start.seed)

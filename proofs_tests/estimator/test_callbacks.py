@@ -110,6 +110,21 @@ def test_a_training_that_is_stopped_is_fitted_and_can_go_on(tmp_path, at, where)
     assert [record | seconds for record in resumed.history_] == [record | seconds for record in whole.history_]
 
 
+def test_a_stop_before_a_further_model_is_one_before_the_second_part(tmp_path):
+    class Stop(Callback):
+        def on_fold(self, fold, folds):
+            if fold == 3:
+                raise StopTraining
+
+    few, options = three_views(24, 3), SHORT | {"steps": 18, "calibration": 0.2}
+    stopped = JPVAE(**options).fit(*few, checkpoint=tmp_path / "c", callbacks=[Stop()])
+    assert (stopped.n_iter_, [record["step"] for record in stopped.history_]) == (12, [12])
+    assert np.isfinite(stopped.impute(*few)[0]).all()
+    whole, resumed = JPVAE(**options).fit(*few), JPVAE(**options).fit(*few, checkpoint=tmp_path / "c")
+    assert resumed.parameters_.keys() == whole.parameters_.keys()
+    assert all(np.array_equal(resumed.parameters_[name], x) for name, x in whole.parameters_.items())
+
+
 def test_a_stop_between_two_records_is_recorded():
     model = JPVAE(**SHORT).fit(*DATA, callbacks=[Diary(73, StopTraining())])
     assert [record["step"] for record in model.history_] == [50, 73]

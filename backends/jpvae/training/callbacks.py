@@ -60,7 +60,7 @@ class Run:
 
 
 class StopTraining(Exception):
-    """Raised in ``on_step`` or ``on_log`` to end a training early; the model is fitted, and its checkpoint can be resumed."""
+    """Raised in ``on_step``, ``on_fold`` or ``on_log``: the training ends, the model is fitted, its checkpoint can be resumed."""
 
 
 class Callback:
@@ -105,7 +105,7 @@ class Callback:
         """
 
     def on_fold(self, fold: int, folds: int) -> None:
-        """Before each further model of a table of few rows, which is trained for the calibration alone.
+        """Before each further model of a table of few rows, which is trained for the calibration alone; they report no steps.
 
         Parameters
         ----------
