@@ -24,7 +24,7 @@ _MOST_STEPS = 10**9
 _PASSES, _SLOWER = 30.0, 20_000  # where neither epochs nor steps are given: docs/experiments.md
 _PASSES_OF_FEW, _FEWEST_STEPS, _ENOUGH_OF_FEW = 100.0, 500.0, 1_500.0
 _FIRST_PART, _ENOUGH_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 60, 1_000
-_FOLDED_COLUMNS = 30_000  # of all folds together: a further model of a wide table takes minutes
+_MOST_FOLDS, _FOLDED_COLUMNS = 10, 30_000  # the latter of all folds together: a further model of a wide table takes minutes
 _STEEPEST, _CROSSING = 2.0, 1.0
 _DECAY, _WIDE, _STRONGEST, _MOST_OF_A_STEP = 0.3, 2.5, 3.0, 0.1  # hidden layers decay by four times as much
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
@@ -199,7 +199,7 @@ def _calibration(options: Options, model: Model, rows: int, steps: int) -> Calib
     enough = held_out > 0 and 0 < first < steps and model.views > 1
     if not (learn and enough) or options.early_stopping:
         return None
-    affordable = max(2, _FOLDED_COLUMNS // sum(model.features))
+    affordable = max(2, min(_MOST_FOLDS, _FOLDED_COLUMNS // sum(model.features)))
     folds = min(rows // held_out, math.ceil(_ENOUGH_CALIBRATING / held_out), affordable)
     return Calibration(first, held_out, folds)
 

@@ -131,6 +131,11 @@ def test_few_rows_are_left_out_by_several_models(rows, left_out, folds):
     assert (found.rows, found.folds) == (left_out, folds) if folds else found is None
 
 
+def test_a_small_part_of_the_rows_is_not_left_out_by_60_models():
+    found = plan_of(Options(calibration=0.01), Model((2, 1), (1, 1), ("gaussian",) * 2), 100, ("a", "b"), 0).calibration
+    assert (found.rows, found.folds) == (1, 10)
+
+
 @pytest.mark.parametrize(("columns", "folds"), [(6_000, 4), (7_500, 4), (7_501, 3), (15_000, 2), (100_000, 2)])
 def test_wide_tables_have_fewer_further_models(columns, folds):
     model = Model((columns - 50, 50), (1, 1), ("gaussian",) * 2)
