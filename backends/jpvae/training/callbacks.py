@@ -60,7 +60,7 @@ class Run:
 
 
 class StopTraining(Exception):
-    """Raised in ``on_step``, ``on_fold`` or ``on_log``: the training ends, the model is fitted, its checkpoint can be resumed."""
+    """Raised in ``on_step``, ``on_fold`` or ``on_log``: training ends, the model is fitted, its checkpoint can be resumed."""
 
 
 class Callback:
