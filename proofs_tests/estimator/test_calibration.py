@@ -136,10 +136,10 @@ def test_few_rows_are_all_left_out_by_models_that_have_not_seen_them(monkeypatch
         return {}
 
     monkeypatch.setattr("jpvae.course.calibrated", look)
-    options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 450, "backend": "numpy", "progress": False}
+    options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 225, "backend": "numpy", "progress": False}
     JPVAE(**options).fit(wide(30, 0))
     assert len(ratios) == 5
-    assert min(ratios) > 4.0  # found: 10 to 14
+    assert min(ratios) > 2.0  # of rows that it has seen it would be 1
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
