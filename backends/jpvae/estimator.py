@@ -147,8 +147,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         Student's t where errors do. A view of which they show that its predictions are worth less than they seem is predicted
         with a slope below 1. The last third trains on all rows. Where fewer than 60 rows are left out, further models are
         trained so far, each without as many others, until 60 have been left out or too few are left; at most 10 models, of
-        wide tables fewer. 0: predictions use the variances learned in training, as they do with one view, with
-        ``early_stopping``, and where this is no row (by default of fewer than three rows).
+        wide tables fewer, none in trainings of fewer than 150 steps. 0: predictions use the variances learned in training, as
+        they do with one view, with ``early_stopping``, and where fewer than four rows are left out in all.
     networks : dict, optional
         Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
     threads : int, optional

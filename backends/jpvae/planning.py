@@ -23,8 +23,9 @@ from .views.columns import Columns
 _MOST_STEPS = 10**9
 _PASSES, _SLOWER = 30.0, 20_000  # where neither epochs nor steps are given: docs/experiments.md
 _PASSES_OF_FEW, _FEWEST_STEPS, _ENOUGH_OF_FEW = 100.0, 500.0, 1_500.0
-_FIRST_PART, _ENOUGH_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 60, 1_000
+_FIRST_PART, _FEWEST_CALIBRATING, _ENOUGH_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 60, 1_000
 _MOST_FOLDS, _FOLDED_COLUMNS = 10, 30_000  # the latter of all folds together: a further model of a wide table takes minutes
+_FOLDED_STEPS = 100  # of the first part: shorter trainings are trials
 _STEEPEST, _CROSSING = 2.0, 1.0
 _DECAY, _WIDE, _STRONGEST, _MOST_OF_A_STEP = 0.3, 2.5, 3.0, 0.1  # hidden layers decay by four times as much
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
@@ -196,12 +197,11 @@ def _calibration(options: Options, model: Model, rows: int, steps: int) -> Calib
     """None where nothing can be learned of it: no likelihood with parameters of its own, one view, few rows or steps."""
     held_out, first = min(_MOST_CALIBRATING, round(options.calibration * rows)), round(_FIRST_PART * steps)
     learn = any(family.own_columns(c) for family, c in zip(model.likelihoods, model.features, strict=True))
-    enough = held_out > 0 and 0 < first < steps and model.views > 1
-    if not (learn and enough) or options.early_stopping:
+    if not (learn and held_out and 0 < first < steps and model.views > 1) or options.early_stopping:
         return None
-    affordable = max(2, min(_MOST_FOLDS, _FOLDED_COLUMNS // sum(model.features)))
+    affordable = max(2, min(_MOST_FOLDS, _FOLDED_COLUMNS // sum(model.features))) if first >= _FOLDED_STEPS else 1
     folds = min(rows // held_out, math.ceil(_ENOUGH_CALIBRATING / held_out), affordable)
-    return Calibration(first, held_out, folds)
+    return Calibration(first, held_out, folds) if folds * held_out >= _FEWEST_CALIBRATING else None
 
 
 def _gradient_limit(given: float | str | None, model: Model) -> float | None:

@@ -114,8 +114,8 @@ def test_a_new_run_counts_its_seconds_from_0(monkeypatch):
 @pytest.mark.parametrize(
     ("rows", "left_out", "folds"),
     [
-        (2, 0, 0),
-        (3, 1, 3),
+        (3, 0, 0),  # three rows left out in all
+        (4, 1, 4),
         (17, 3, 5),
         (18, 4, 4),  # all rows but two, by four models
         (28, 6, 4),
@@ -134,6 +134,12 @@ def test_few_rows_are_left_out_by_several_models(rows, left_out, folds):
 def test_a_small_part_of_the_rows_is_not_left_out_by_60_models():
     found = plan_of(Options(calibration=0.01), Model((2, 1), (1, 1), ("gaussian",) * 2), 100, ("a", "b"), 0).calibration
     assert (found.rows, found.folds) == (1, 10)
+
+
+@pytest.mark.parametrize(("steps", "folds"), [(148, 1), (150, 4)])
+def test_trials_have_no_further_models(steps, folds):
+    found = plan_of(Options(steps=steps), Model((2, 1), (1, 1), ("gaussian",) * 2), 28, ("a", "b"), 0)
+    assert found.calibration.folds == folds
 
 
 @pytest.mark.parametrize(("columns", "folds"), [(6_000, 4), (7_500, 4), (7_501, 3), (15_000, 2), (100_000, 2)])
