@@ -25,6 +25,7 @@ from .inference.regression import training_moments
 from .model.likelihoods import names_in
 from .model.likelihoods.registry import source_of, title
 from .model.model import Model
+from .options import Options
 from .planning import starts_at_factor_analysis, with_networks
 from .processes import share
 from .training.batches import Batches
@@ -80,10 +81,9 @@ class Course:
         self.any_of: Callable[[bool], bool] = _together(backend, start, self.fingerprint, plan) if ranks > 1 else bool
         path = self.file.path if self.file else None
         start, progress = saving.resume(start, path, self.fingerprint, self.plan.steps, self.batches.former_fingerprint)
+        parameters: Arrays = with_networks(backend, self.model, start.parameters, start.seed)
         if progress.step == 0:
-            parameters = self._first_parameters(start, self.batches)
-        else:
-            parameters = with_networks(backend, self.model, start.parameters, start.seed)
+            parameters = self._first_parameters(parameters, start.options, self.batches)
         self.start = replace(start, parameters=parameters, versions=versions())
         self.state = self._state(progress)
         _check_arrays(backend.to_arrays(self.state)[0], self.start.parameters, self.model)
@@ -176,7 +176,9 @@ class Course:
             if self.any_of(self._stops_before(k + 1, folds)):
                 return True
             batches = self.batches.leaving_out(k)
-            state = self.backend.start(self._first_parameters(self.start, batches), None)
+            random = self.model.initial_parameters(self.start.seed, self.start.scaling)
+            random = with_networks(self.backend, self.model, random, self.start.seed)
+            state = self.backend.start(self._first_parameters(random, self.start.options, batches), None)
             yield from train(state, batches, last=steps)
             left_out.append(self._left_out(state, batches))
         self.calibrated = calibrated(left_out)
@@ -195,14 +197,12 @@ class Course:
         rows = batches.calibrating
         return LeftOut(halfway, [view[rows] for view in batches.views], self.data.observed[rows])
 
-    def _first_parameters(self, start: Fitted, batches: Batches) -> Arrays:
-        """Of a training on these batches: random ones, or at factor analysis."""
-        random = self.model.initial_parameters(start.seed, start.scaling)
-        parameters = with_networks(self.backend, self.model, random, start.seed)
-        if not starts_at_factor_analysis(start.options, self.model, len(self.data.observed)):
-            return parameters
+    def _first_parameters(self, random: Arrays, options: Options, batches: Batches) -> Arrays:
+        """Of a training on these batches: the random ones, or at factor analysis."""
+        if not starts_at_factor_analysis(options, self.model, len(self.data.observed)):
+            return random
         rows = batches.first_rows(MOST_ROWS)
-        return at_factor_analysis(parameters, self.model, [view[rows] for view in batches.views], self.data.observed[rows])
+        return at_factor_analysis(random, self.model, [view[rows] for view in batches.views], self.data.observed[rows])
 
     def _write(self, fitted: Fitted, done: int, parameters: Arrays, optimizer: Arrays) -> None:
         if self.file is None or self.rank > 0:
