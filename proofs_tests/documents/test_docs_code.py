@@ -84,8 +84,8 @@ def every_page():
 def short(tmp_path, monkeypatch):
     """A folder to run in, short trainings, two rivals."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jpvae.planning._PASSES", 1.0)
-    monkeypatch.setattr("jpvae.planning._FEWEST_STEPS", 20)
+    for name, few in (("_PASSES", 1.0), ("_PASSES_OF_FEW", 1.0), ("_FEWEST_STEPS", 20.0)):
+        monkeypatch.setattr(f"jpvae.planning.{name}", few)
     monkeypatch.setattr("jpvae.tables.evaluation.USUAL", ("column means", "ridge"))
     return tmp_path
 
