@@ -20,13 +20,14 @@ from .fitted import Arrays, Fitted
 from .inference.blocks import Remembered
 from .inference.calibration import LeftOut, calibrated
 from .inference.latent_report import diagnose, places
+from .inference.overfitting import confirmed_share
 from .inference.predictor import Predictor
 from .inference.regression import training_moments
 from .model.likelihoods import names_in
 from .model.likelihoods.registry import source_of, title
 from .model.model import Model
 from .options import Options
-from .planning import starts_at_factor_analysis, with_networks
+from .planning import decay_after, starts_at_factor_analysis, with_networks
 from .processes import share
 from .training.batches import Batches
 from .training.callbacks import Callback, Run, StopTraining, listening
@@ -88,7 +89,7 @@ class Course:
         self.state = self._state(progress)
         _check_arrays(backend.to_arrays(self.state)[0], self.start.parameters, self.model)
         self._check_families()
-        self.done, self.calibrated = progress.step, progress.calibrated
+        self.done, self.calibrated, self.weight_decay = progress.step, progress.calibrated, progress.weight_decay
         self.record = Recorder(plan, start.history, progress.window, self._on_log)
         early = start.options.early_stopping
         self.held_out = HeldOut(backend, self.batches, start.options.patience, progress.best) if early else None
@@ -106,7 +107,9 @@ class Course:
                 if not stopped:
                     stopped = yield from self._calibrate(middle, self.plan.calibration.folds)
             if not (stopped or (self.held_out and self.held_out.exhausted)):
-                self.done, _ = yield from train(self.state, self.batches, first=self.done, on_step=self._on_step)
+                self.done, _ = yield from train(
+                    self.state, self.batches, first=self.done, on_step=self._on_step, weight_decay=self.weight_decay
+                )
             with suppress(StopTraining):  # it has come already
                 self.record.close(self.done)
         return self._ended()
@@ -182,6 +185,9 @@ class Course:
             yield from train(state, batches, last=steps)
             left_out.append(self._left_out(state, batches))
         self.calibrated = calibrated(left_out)
+        options = self.start.options
+        if options.weight_decay == "auto":
+            self.weight_decay = decay_after(self.plan.weight_decay, options.learning_rate, confirmed_share(left_out))
         return False
 
     def _stops_before(self, fold: int, folds: int) -> bool:
@@ -210,7 +216,7 @@ class Course:
         with suppress(OSError):  # a folder that somebody has removed since is made again: better than to lose the training
             os.makedirs(os.path.dirname(os.path.realpath(self.file.path)), exist_ok=True)
         best = self.held_out.best if self.held_out else None
-        stand = Progress(done, optimizer, best, self.record.window, self.calibrated)
+        stand = Progress(done, optimizer, best, self.record.window, self.calibrated, self.weight_decay)
         so_far = replace(fitted, parameters=parameters, history=tuple(self.record.history))
         saving.write(so_far, self.file.path, stand, fingerprint=self.fingerprint)
 

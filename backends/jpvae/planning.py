@@ -26,6 +26,7 @@ _PASSES_OF_FEW, _FEWEST_STEPS, _ENOUGH_OF_FEW = 100.0, 500.0, 1_500.0
 _FIRST_PART, _FEWEST_CALIBRATING, _ENOUGH_CALIBRATING, _MOST_CALIBRATING = 2 / 3, 4, 60, 1_000
 _MOST_FOLDS, _FOLDED_COLUMNS = 10, 30_000  # the latter of all folds together: a further model of a wide table takes minutes
 _FOLDED_STEPS = 100  # of the first part: shorter trainings are trials
+_LEAST_SHARE = 0.25
 _STEEPEST, _CROSSING = 2.0, 1.0
 _DECAY, _WIDE, _STRONGEST, _MOST_OF_A_STEP = 0.3, 2.5, 3.0, 0.1  # hidden layers decay by four times as much
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
@@ -220,6 +221,16 @@ def _decay(options: Options, model: Model, rows: int, steps: int) -> float:
     wanted = _DECAY * max(min(1.0, math.sqrt(for_each_row)), for_each_row / _WIDE)
     most = min(_STRONGEST, _MOST_OF_A_STEP / options.learning_rate)
     return min(most, wanted) * _FEWEST_STEPS / max(_FEWEST_STEPS, steps)
+
+
+def decay_after(weight_decay: float, learning_rate: float, share: float) -> float | None:
+    """The weight decay from the calibration on, None for what it was; share: what held-out rows confirm of the hidden layers.
+
+    The linear maps decay faster too: they were trained beside what the hidden layers know by heart.
+    """
+    if share == 1.0:
+        return None
+    return min(weight_decay / max(share, _LEAST_SHARE) ** 2, max(weight_decay, _MOST_OF_A_STEP / learning_rate))
 
 
 def _weight_of_crossing(given: float | str, model: Model, rows: int, bent: bool) -> float:

@@ -22,10 +22,11 @@ def predictor(views, **more):
         normal_noise=lambda _: {},
         cells=lambda x, _: (x, ~np.isnan(x)),
     )
-    more |= {"fresh": lambda *_: None, "shrunk": lambda _, z, *__: z}
-    model = SimpleNamespace(likelihoods=(family,) * views, features=(1,) * views)
+    more |= {"fresh": lambda *_: None, "corrected": lambda *_: made}
+    model = SimpleNamespace(views=views, likelihoods=(family,) * views, features=(1,) * views)
     p = {f"likelihood.{j}.log_var": np.zeros(1) for j in range(views)}
-    return SimpleNamespace(seed=0, model=model, p=p, own=[{"log_var": np.zeros(1)}] * views, engine=ENGINE, xp=np, **more)
+    made = SimpleNamespace(seed=0, model=model, p=p, own=[{"log_var": np.zeros(1)}] * views, engine=ENGINE, xp=np, **more)
+    return made
 
 
 def hidden_of(observed, monkeypatch):
@@ -77,6 +78,7 @@ def test_where_another_row_has_nothing_of_it_all_else_is_seen(monkeypatch):
 def test_what_is_learned_is_moved_by_both_shifts_and_keeps_its_dtype(monkeypatch):
     made, ways = predictor(2), {0: ([0.5], 0.25), 1: ([-1.0], 2.0)}
     made.own = [{"log_var": np.float32([1.0])}, {"log_var": np.float32([2.0])}]
+    monkeypatch.setattr(calibration._Hidden, "slope_of_others", lambda self: 1.0)
     monkeypatch.setattr(calibration._Hidden, "shifts", lambda self: np.array(ways[self.view][0]))
     monkeypatch.setattr(calibration._Hidden, "widening", lambda self, shifts: ways[self.view][1] + shifts[0])
     found = calibrated([LeftOut(made, [np.zeros((4, 1))] * 2, np.ones((4, 2), dtype=bool))])
@@ -167,14 +169,14 @@ def test_rows_are_decoded_as_many_at_a_time_as_fit_in_memory(entries, most, grou
         assert np.array_equal(observed, np.r_[seen[block.rows], np.ones((9 - block.size, 1), dtype=bool)])
         return [np.broadcast_to(block.views[0], (draws, 9, 1))]
 
-    def decode(_, __, z):
+    def outputs(_, z, observed, eps):
+        assert (observed.shape, eps) == ((z.shape[1], 1), None)
         sizes.append(z.shape[1])
         return z
 
     asked = []
     made.blocks = lambda _, observed: (asked.append(len(observed)), blocks)[1]
-    made.noise, made.draw_latents = lambda _: None, draw
-    made.engine = SimpleNamespace(asarray=np.asarray, decode=decode)
+    made.noise, made.draw_latents, made.outputs = lambda _: None, draw, outputs
     monkeypatch.setattr(calibration, "ENTRIES", entries)
     part = calibration._Part(made, 0, [np.zeros((15, 1))], np.ones((15, 1), dtype=bool), seen)
     found = list(part.decoded(10, most))

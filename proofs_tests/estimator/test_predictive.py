@@ -196,11 +196,12 @@ def test_a_slope_is_taken_where_it_makes_numbers_likelier(monkeypatch):
     assert found == [[], ["predictive.0.slope"]]
 
 
-def test_a_slope_is_not_taken_where_it_makes_a_category_less_likely(monkeypatch):
+def test_numbers_and_categories_have_slopes_of_their_own(monkeypatch):
     """A number of chance, on which the other view should not be believed, beside a category that the other view knows."""
     monkeypatch.setattr(calibration, "slopes", lambda sums: [0.0] * len(sums))
     rng = np.random.default_rng(0)
     told = rng.standard_normal((80, 2))
     views = [told, np.stack([rng.standard_normal(80), told[:, 0] > 0.0], axis=1)]
     model = JPVAE(2, likelihood="infer", hidden=(8,), steps=150, backend="numpy", progress=False).fit(views)
-    assert not [name for name in model.predictor().p if name.endswith("1.slope")]
+    p = model.parameters_
+    assert (p["predictive.1.slope"], p["predictive.1.slope_of_others"]) == (0.0, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,6 +111,12 @@ def check_window(window: Any, steps: int, views: int, path: str) -> None:
             break
     if not whole:
         raise CheckpointError(f"{path!r} has a damaged header (the steps since its last record)")
+
+
+def check_decay(decay: Any, path: str) -> None:
+    """Raise CheckpointError where this is neither None nor a weight decay."""
+    if not (decay is None or (_is_number(decay) and math.isfinite(decay) and decay >= 0)):
+        raise CheckpointError(f"{path!r} has a damaged header (its weight decay)")
 
 
 def check_best(best: Any, steps: int, path: str) -> None:

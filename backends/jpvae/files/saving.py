@@ -30,7 +30,7 @@ from ..views.kept_columns import columns_of_json
 from ..views.names import unfit
 from ..views.slices import Slices
 from . import checkpoints
-from .contents import check_best, check_history, check_numbers, check_versions, check_window, fits, members_in
+from .contents import check_best, check_decay, check_history, check_numbers, check_versions, check_window, fits, members_in
 
 _OURS = (AUTO, *ENGINES, "jax")
 Reports = Sequence[Mapping[str, Any]]
@@ -38,13 +38,14 @@ Reports = Sequence[Mapping[str, Any]]
 
 class Progress(NamedTuple):
     """Where a training stands: steps done, Adam's arrays, the best so far, the reports since the history's last record,
-    and what was calibrated, by parameter."""
+    what was calibrated, by parameter, and the weight decay since, None for the plan's."""
 
     step: int
     optimizer: Arrays | None = None
     best: Best | None = None
     window: Reports = ()
     calibrated: Arrays = MappingProxyType({})
+    weight_decay: float | None = None
 
 
 def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, fingerprint: str | None = None) -> None:
@@ -82,6 +83,7 @@ def write(fitted: Fitted, path: str | os.PathLike[str], progress: Progress, *, f
     header |= {"versions": dict(fitted.versions)} if fitted.versions else {}
     if progress.window:
         header["window"] = progress.window
+    header |= {} if progress.weight_decay is None else {"weight_decay": progress.weight_decay}
     header |= {"families": sources} if (sources := _sources(fitted.model)) else {}
     checkpoints.save(path, tensors, header, check=lambda written: _fitted(written, *checkpoints.load(written)))
 
@@ -165,6 +167,7 @@ def _fitted(path: str | os.PathLike[str] | Path, tensors: Arrays, header: Mappin
         check_history(history, header["step"], model.views, str(path))
         check_best(header.get("best"), header["step"], str(path))
         check_window(header.get("window", []), header["step"], model.views, str(path))
+        check_decay(header.get("weight_decay"), str(path))
         moments, others = checkpoints.select(tensors, "moments."), members_in(tensors)
         if others not in (0, options.ensemble - 1):
             raise CheckpointError(f"{damaged} (it has {1 + others} models of an ensemble of {options.ensemble})")
@@ -249,7 +252,8 @@ def resume(
     history = tuple(record for record in found.history if record["step"] <= found.steps - len(window))
     kept = Best(parameters=best_parameters, **best) if best else None
     calibrated = checkpoints.select(tensors, "calibrated.")
-    return replace(start, parameters=parameters, history=history), Progress(found.steps, adam, kept, window, calibrated)
+    stand = Progress(found.steps, adam, kept, window, calibrated, header.get("weight_decay"))
+    return replace(start, parameters=parameters, history=history), stand
 
 
 def _sources(model: Model) -> dict[str, str]:

@@ -13,9 +13,10 @@ becomes theta_c + d_c:
 
 Errors have longer tails than a normal distribution, so that no scale mends 50 % and 95 % intervals both: nu, of the whole
 view, is the one of DEGREES with the largest sum of maxima, if that is more than a nat above the normal's. Before all this, the
-view's slope is learned from m (predictive.py), and taken where it makes held-out cells likelier, those of categories and
-counts too. Of other noise a last step, d_c + e, finds with which e as many held-out cells as there should be lie in their 95 %
-interval. All but the slope are searched on grids: nothing here can diverge.
+view's slope is learned from m (predictive.py), and taken where it makes held-out numbers likelier. Categories, counts and the
+like have a slope of their own: of SLOPES the largest that is within BELIEVED nats of the likeliest, a standard error. Of other
+noise a last step, d_c + e, finds with which e as many held-out cells as there should be lie in their 95 % interval. All but the
+first slope are searched on grids: nothing here can diverge.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from .predictor import ENTRIES, Predictor
 
 LEVEL, DRAWS = 0.95, 79  # ranks 2 to 78 of 79 draws and the truth enclose 95 %
 TAU = 0.5
+SLOPES, BELIEVED = (1.0, 0.9, 0.75, 0.5, 0.25, 0.0), 0.5
 SHIFTS = np.arange(-2.0, 6.0 + 1e-9, 0.25)
 WIDER = np.arange(-2.0, 2.0 + 1e-9, 0.125)
 _LOWEST = round((DRAWS + 1) * (1.0 - LEVEL) / 2.0)  # the lower rank
@@ -56,24 +58,26 @@ def calibrated(folds: Sequence[LeftOut]) -> dict[str, np.ndarray]:
 
     folds: of models that differ by the rows which they have not seen. What is seen when a view is hidden: what another row has.
     """
-    model = folds[0].predictor.model
-    hidden: dict[int, list[_Part]] = {
-        j: [] for j, family in enumerate(model.likelihoods) if family.own_columns(model.features[j])
-    }
+    every = hidden_views(folds)
+    found: dict[str, np.ndarray] = {}
+    for one, b in zip(every, slopes([one.sums() for one in every]), strict=True):
+        found |= one.found(b)
+    return found
+
+
+def hidden_views(folds: Sequence[LeftOut]) -> list[_Hidden]:
+    """Each view that some of the rows have, hidden in them."""
+    hidden: list[list[_Part]] = [[] for _ in range(folds[0].predictor.model.views)]
     for predictor, views, observed in folds:
         patterns = observed[generator(predictor.seed, Stream.CALIBRATION, 0).permutation(len(observed))]
-        for j, parts in hidden.items():
+        for j, parts in enumerate(hidden):
             rows = np.flatnonzero(observed[:, j] & (observed.sum(axis=1) > 1))
             others = np.arange(observed.shape[1]) != j
             seen = observed[rows] & patterns[rows] & others
             seen = np.where(seen.any(axis=1, keepdims=True), seen, observed[rows] & others)
             if rows.size:
                 parts.append(_Part(predictor, j, [view[rows] for view in views], observed[rows], seen))
-    every = [_Hidden(j, parts) for j, parts in hidden.items() if parts]
-    found: dict[str, np.ndarray] = {}
-    for one, b in zip(every, slopes([one.sums() for one in every]), strict=True):
-        found |= one.found(b)
-    return found
+    return [_Hidden(j, parts) for j, parts in enumerate(hidden) if parts]
 
 
 class _Part(NamedTuple):
@@ -93,10 +97,12 @@ class _Part(NamedTuple):
             seen = np.ones(block.observed.shape, dtype=bool)
             seen[: block.size] = self.seen[block.rows]
             there, fresh = predictor.engine.asarray(seen), predictor.fresh(block, j)
-            z = predictor.shrunk(j, predictor.draw_latents(block, predictor.noise(block), draws, there)[j], there, fresh)
+            z = predictor.draw_latents(block, predictor.noise(block), draws, there)[j]
+            eps = None if fresh is None else predictor.engine.asarray(fresh.normal(*z.shape[::2]))
             for start in range(0, block.size, size):
                 rows = slice(start, min(start + size, block.size))
-                yield predictor.engine.decode(predictor.p, j, z[:, rows, :]), block.views[j][rows, :]
+                some = None if eps is None else eps[:, rows, :]
+                yield predictor.outputs(j, z[:, rows, :], there[rows, :], some), block.views[j][rows, :]
 
 
 class _Hidden:
@@ -132,26 +138,37 @@ class _Hidden:
         if self.normal.size:
             fit, shifts[self.normal], nu = self.tails(*self.predicted)
             if slope < 1.0:
-                corrected = copy.copy(self)
-                corrected.parts = [
-                    p._replace(predictor=p.predictor.corrected(self.view, Predictive(slope))) for p in self.parts
-                ]
-                better, closer, tails = corrected.tails(*corrected.predictions())
-                if better + corrected.rest() > fit + self.rest():
-                    self.parts, shifts[self.normal], nu = corrected.parts, closer, tails
-                    correction = Predictive(slope)
+                better, closer, tails = self.tails(*self._corrected(Predictive(slope)).predictions())
+                if better > fit:
+                    correction, shifts[self.normal], nu = Predictive(slope), closer, tails
             correction = correction._replace(degrees_of_freedom=nu)
+        correction = correction._replace(slope_of_others=self.slope_of_others())
+        self.parts = self._corrected(correction).parts
         if self.other.size:
             shifts[self.other] = self.shifts()[self.other]
             shifts[self.other] += self.widening(shifts)
         moved = {name: (self.learned[name] + shifts[at]).astype(self.learned[name].dtype) for name, at in self.columns.items()}
         return {f"likelihood.{self.view}.{name}": x for name, x in moved.items()} | correction.arrays(self.view)
 
-    def predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def slope_of_others(self) -> float:
+        """Of the columns without normal noise; 1 where there are none."""
+        if len(self.normal) == self.features:
+            return 1.0
+        found = [self._corrected(Predictive(slope_of_others=b)).rest() for b in SLOPES]
+        fits = [fit if math.isfinite(fit) else -math.inf for fit in found]  # where a family's numbers overflow
+        return next(b for b, fit in zip(SLOPES, fits, strict=True) if fit >= max(fits) - BELIEVED)
+
+    def _corrected(self, by: Predictive) -> _Hidden:
+        """These rows, as models with that correction predict them."""
+        other = copy.copy(self)
+        other.parts = [p._replace(predictor=p.predictor.corrected(self.view, by)) for p in self.parts]
+        return other
+
+    def predictions(self, draws: int = DRAWS) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of columns with normal noise: the decoded draws' means and variances, the truth, whether it is known, (R, c) each."""
         numbers = self.engine.numpy
         parts = []
-        for outputs, native in self._decoded(DRAWS, max(_FEWEST, _CELLS // self.features)):
+        for outputs, native in self._decoded(draws, max(_FEWEST, _CELLS // self.features)):
             means = _double(numbers(self.family.mean(self.xp, outputs, native)))[..., self.normal]
             truth, known = (x[:, self.normal] for x in self.family.cells(numbers(native), self.features))
             parts.append((means.mean(axis=0), means.var(axis=0, ddof=1), _double(truth), known))

@@ -12,8 +12,11 @@ Tails. Around its mean c a missing value is not normal but a scale mixture of no
 which is Student's t with nu degrees of freedom where x is normal. E w^2 = 1, so means and standard deviations stay. There is
 one w for a row's draw, so that correlations stay: chi^2_nu is the sum of the first nu of some squares that all views share.
 
-Both are learned by calibration.py, and are arrays of one number beside the parameters: predictive.<view>.slope and
-predictive.<view>.degrees_of_freedom, absent where they are 1 and infinite.
+Slope of the others. Categories, counts and whatever else has no normal noise can deserve less trust than the numbers beside
+them, or more: they are decoded from latents with a slope of their own and the same eps.
+
+All are learned by calibration.py, and are arrays of one number beside the parameters: predictive.<view>.slope,
+predictive.<view>.degrees_of_freedom and predictive.<view>.slope_of_others, absent where they are 1, infinite, and the first.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 HEAD = "predictive."
-PARTS = ("slope", "degrees_of_freedom")
+PARTS = ("slope", "degrees_of_freedom", "slope_of_others")
 DEGREES = (math.inf, 20, 10, 7, 5)  # of which the fourth moment is finite: draws show their own variance
 Sums = tuple[np.ndarray, np.ndarray]
 SQUARES = 20  # of normal numbers, for w
@@ -37,6 +40,12 @@ class Predictive(NamedTuple):
 
     slope: float = 1.0
     degrees_of_freedom: float = math.inf
+    slope_of_others: float | None = None
+
+    @property
+    def slopes(self) -> tuple[float, float]:
+        """Of columns with normal noise, and of the others."""
+        return self.slope, self.slope if self.slope_of_others is None else self.slope_of_others
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any], view: int) -> Predictive:
@@ -47,6 +56,8 @@ class Predictive(NamedTuple):
     def arrays(self, view: int) -> dict[str, np.ndarray]:
         """What ``of`` reads."""
         given = {part: value for part, value in self._asdict().items() if value != self._field_defaults[part]}
+        if self.slope_of_others == self.slope:
+            del given["slope_of_others"]
         return {f"{HEAD}{view}.{part}": np.array([float(value)]) for part, value in given.items()}
 
     def factors(self, normals: np.ndarray) -> np.ndarray:
@@ -58,7 +69,9 @@ class Predictive(NamedTuple):
 
 def plausible(part: str, value: np.ndarray) -> bool:
     """Whether an array from a file can be that part."""
-    return bool((value >= 0).all() and (value <= 1).all()) if part == "slope" else bool(np.isin(value, DEGREES[1:]).all())
+    if part == "degrees_of_freedom":
+        return bool(np.isin(value, DEGREES[1:]).all())
+    return bool((value >= 0).all() and (value <= 1).all())
 
 
 def log_density(squares: np.ndarray, variance: np.ndarray, degrees_of_freedom: float) -> np.ndarray:

@@ -171,22 +171,36 @@ class Predictor:
                 plain = self.draw_latents(block, noise, which.stop - start)
                 z = plain if chosen is None else [self.xp.where(here, *pair) for pair in zip(z, plain, strict=True)]
             for j in views:
-                shrunk = self.shrunk(j, z[j], block.observed, fresh[j])
-                yield j, which, self.engine.numpy(self.decoded_mean(j, shrunk, block.views[j]))
+                yield j, which, self.engine.numpy(self._means(j, z[j], block, fresh[j]))
 
     def fresh(self, block: Block, view: int) -> RowNoise | None:
-        """The noise that draws with ``shrunk`` take; None where they take none."""
-        return self.noise(block, Stream.SHRINKAGE, view) if self.predictive[view].slope < 1.0 else None
+        """The noise that draws with ``outputs`` take; None where they take none."""
+        return self.noise(block, Stream.SHRINKAGE, view) if min(self.predictive[view].slopes) < 1.0 else None
 
-    def shrunk(self, view: int, z: Array, observed: Array, fresh: RowNoise | None) -> Array:
-        """Latents z_i (..., R, n_i) by the view's slope, of the rows that lack the view; fresh: for draws, None for a mean."""
-        b = self.predictive[view].slope
-        if b == 1.0:
-            return z
-        made = b * z
-        if fresh is not None:
-            made = made + (1.0 - b * b) ** 0.5 * self.engine.asarray(fresh.normal(*z.shape[::2]))
-        return of_kind(z, self.xp.where(observed[:, view, None], z, made))
+    def outputs(self, view: int, z: Array, observed: Array, eps: Array | None) -> Array:
+        """What the decoder makes of latents z_i (..., R, n_i), by the view's slopes in the rows that lack it; eps: for draws,
+        of z's shape; None for a mean."""
+
+        def decoded(b: float) -> Array:
+            made = b * z
+            if eps is not None:
+                made = made + (1.0 - b * b) ** 0.5 * eps
+            kept = z if b == 1.0 else of_kind(z, self.xp.where(observed[:, view, None], z, made))
+            return of_kind(z, self.engine.decode(self.p, view, kept))
+
+        slope, of_others = self.predictive[view].slopes
+        if of_others == slope:
+            return decoded(slope)
+        numbers = np.zeros(self.model.features[view], dtype=bool)
+        for at in self.model.likelihoods[view].normal_noise(len(numbers)).values():
+            numbers[at] = True
+        return of_kind(z, self.xp.where(self.engine.asarray(numbers), decoded(slope), decoded(of_others)))
+
+    def _means(self, view: int, z: Array, block: Block, fresh: RowNoise | None) -> Array:
+        """``outputs`` as means in the target's units; fresh: for draws z (S, R, n_i)."""
+        eps = None if fresh is None else self.engine.asarray(fresh.normal(*z.shape[::2]))
+        outputs = self.outputs(view, z, block.observed, eps)
+        return of_kind(z, self.model.likelihoods[view].mean(self.xp, outputs, block.views[view]))
 
     def with_tails(self, view: int, drawn: np.ndarray, centre: np.ndarray, scales: RowNoise) -> np.ndarray:
         """Draws of x_i (s, R, c), scaled around ``centre``: (r, c) or (s, r, c), of the r real rows."""
@@ -202,8 +216,7 @@ class Predictor:
     def centres(self, block: Block, views: Sequence[int]) -> dict[int, np.ndarray]:
         """The decoded means (R, c) of the posterior's mean, of each of these views."""
         z = self.conditional_latents(block)
-        latents = {j: self.shrunk(j, z[j], block.observed, None) for j in views}
-        return {j: self.engine.numpy(self.decoded_mean(j, latents[j], block.views[j])) for j in views}
+        return {j: self.engine.numpy(self._means(j, z[j], block, None)) for j in views}
 
     def _resampled(
         self, block: Block, noise: RowNoise, draws: int, resampling: Resampling, asked: np.ndarray

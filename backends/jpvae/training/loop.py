@@ -38,15 +38,18 @@ def train(
     first: int = 0,
     last: int | None = None,
     on_step: Callable[[int, Any], None] | None = None,
+    weight_decay: float | None = None,
 ) -> Training[tuple[int, bool]]:
     """Steps ``first`` to ``last`` (all by default), in place; ``on_step(step, report)`` after each, until it raises
-    StopTraining. Returns the number of steps done since step 0, and whether StopTraining ended it.
+    StopTraining. weight_decay: None for the plan's. Returns the number of steps done since step 0, and whether StopTraining
+    ended it.
 
     Raises TrainingDiverged at the first loss or gradient norm that is not finite, naming the step, row, view and term.
     """
     plan = batches.plan
     chosen = {} if plan.max_gradient_norm is None else {"max_gradient_norm": plan.max_gradient_norm}
-    chosen |= {"weight_decay": plan.weight_decay} if plan.weight_decay else {}
+    decay = plan.weight_decay if weight_decay is None else weight_decay
+    chosen |= {"weight_decay": decay} if decay else {}
     last = plan.steps if last is None else last
     for step in range(first, last):
         settings = {
