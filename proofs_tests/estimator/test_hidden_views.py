@@ -78,7 +78,7 @@ def test_where_another_row_has_nothing_of_it_all_else_is_seen(monkeypatch):
 def test_what_is_learned_is_moved_by_both_shifts_and_keeps_its_dtype(monkeypatch):
     made, ways = predictor(2), {0: ([0.5], 0.25), 1: ([-1.0], 2.0)}
     made.own = [{"log_var": np.float32([1.0])}, {"log_var": np.float32([2.0])}]
-    monkeypatch.setattr(calibration._Hidden, "slope_of_others", lambda self: 1.0)
+    monkeypatch.setattr(calibration._Hidden, "slope_of_others", lambda _: 1.0)
     monkeypatch.setattr(calibration._Hidden, "shifts", lambda self: np.array(ways[self.view][0]))
     monkeypatch.setattr(calibration._Hidden, "widening", lambda self, shifts: ways[self.view][1] + shifts[0])
     found = calibrated([LeftOut(made, [np.zeros((4, 1))] * 2, np.ones((4, 2), dtype=bool))])

@@ -5,6 +5,8 @@ Oracles: SciPy's t; regression by hand; and a model that is one Gaussian (exact.
     E[x] = mu + b (E[x | x_O] - mu),    Var[x] = b^2 (K - v) + (1 - b^2) (C - v) + v      K: given x_O; C: without; v: the noise
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from exact import COLUMNS, exact
@@ -205,3 +207,72 @@ def test_numbers_and_categories_have_slopes_of_their_own(monkeypatch):
     model = JPVAE(2, likelihood="infer", hidden=(8,), steps=150, backend="numpy", progress=False).fit(views)
     p = model.parameters_
     assert (p["predictive.1.slope"], p["predictive.1.slope_of_others"]) == (0.0, 1.0)
+
+
+def test_each_kind_of_column_is_decoded_by_its_own_slope():
+    """Numbers as if all were by the first slope, categories as if by the second, of the same draws."""
+    rng = np.random.default_rng(0)
+    told = rng.standard_normal((40, 2))
+    views = [told, np.stack([told[:, 1] + rng.standard_normal(40), told[:, 0] > 0.0, told[:, 1] > 0.5], axis=1)]
+    model = JPVAE(2, likelihood="infer", hidden=(8,), steps=20, calibration=0, backend="numpy", progress=False).fit(views)
+    mask = np.repeat([[True, False]], 40, axis=0)
+
+    def drawn(by):
+        predictor = model.predictor().corrected(1, by)
+        (block,) = predictor.blocks([told, np.zeros((40, 3))], mask)
+        ((_, _, means),) = predictor.decoded_draws(block, [1], 5)
+        return means[:, :40], predictor.centres(block, [1])[1][:40]
+
+    numbers = model._fitted.model.likelihoods[1].normal_noise(3)
+    at = np.concatenate(list(numbers.values()))
+    others = np.setdiff1d(np.arange(3), at)
+    assert (len(at), len(others)) == (1, 2)
+    slopes = (0.4, 0.8, 1.0)
+    alone = {b: drawn(Predictive(b)) for b in slopes}
+    for b, of_others in itertools.permutations(slopes, 2):
+        for found, first, second in zip(
+            drawn(Predictive(b, slope_of_others=of_others)), alone[b], alone[of_others], strict=True
+        ):
+            np.testing.assert_array_equal(found[..., at], first[..., at])
+            np.testing.assert_array_equal(found[..., others], second[..., others])
+            assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("by", "parts"),
+    [
+        (Predictive(), set()),
+        (Predictive(0.5), {"slope"}),
+        (Predictive(0.5, slope_of_others=0.5), {"slope"}),
+        (Predictive(0.5, slope_of_others=1.0), {"slope", "slope_of_others"}),
+        (Predictive(slope_of_others=1.0), set()),
+        (Predictive(1.0, 7, 0.0), {"degrees_of_freedom", "slope_of_others"}),
+    ],
+)
+def test_what_is_kept_is_what_is_read(by, parts):
+    arrays = by.arrays(1)
+    assert {name.removeprefix("predictive.1.") for name in arrays} == parts
+    again = Predictive.of(arrays, 1)
+    assert (again.slopes, again.degrees_of_freedom) == (by.slopes, by.degrees_of_freedom)
+
+
+def test_a_category_of_chance_is_not_told():
+    """Sixty columns that say nothing of the categories beside them: uncorrected, their log loss is above the base rate's."""
+    rng = np.random.default_rng(4)
+    rows, new = 200, 400
+    told = rng.standard_normal((rows + new, 60))
+    views = [told, (rng.random((rows + new, 3)) < [0.3, 0.5, 0.7]).astype(float)]
+    options = {"likelihood": "infer", "steps": 149, "backend": "numpy", "progress": False}
+
+    def log_loss(probability):
+        truth = views[1][rows:]
+        return -np.mean(np.log(np.where(truth == 1.0, probability, 1.0 - probability)))
+
+    train = [x[:rows] for x in views]
+    mask = np.repeat([[True, False]], new, axis=0)
+    given = [told[rows:], np.zeros((new, 3))]
+    model, without = (JPVAE(4, **options, calibration=part).fit(train) for part in (0.2, 0.0))
+    base = log_loss(train[1].mean(axis=0))
+    assert model.parameters_["predictive.1.slope_of_others"] < 1.0
+    found, uncorrected = (log_loss(one.impute(given, mask)[1]) for one in (model, without))
+    assert found - base < (uncorrected - base) / 2

@@ -65,15 +65,15 @@ def calibrated(folds: Sequence[LeftOut]) -> dict[str, np.ndarray]:
     return found
 
 
-def hidden_views(folds: Sequence[LeftOut]) -> list[_Hidden]:
-    """Each view that some of the rows have, hidden in them."""
+def hidden_views(folds: Sequence[LeftOut], *, by_patterns: bool = True) -> list[_Hidden]:
+    """Each view that some of the rows have, hidden in them. by_patterns: seen is what another row has; else all else."""
     hidden: list[list[_Part]] = [[] for _ in range(folds[0].predictor.model.views)]
     for predictor, views, observed in folds:
         patterns = observed[generator(predictor.seed, Stream.CALIBRATION, 0).permutation(len(observed))]
         for j, parts in enumerate(hidden):
             rows = np.flatnonzero(observed[:, j] & (observed.sum(axis=1) > 1))
             others = np.arange(observed.shape[1]) != j
-            seen = observed[rows] & patterns[rows] & others
+            seen = observed[rows] & (patterns[rows] if by_patterns else True) & others
             seen = np.where(seen.any(axis=1, keepdims=True), seen, observed[rows] & others)
             if rows.size:
                 parts.append(_Part(predictor, j, [view[rows] for view in views], observed[rows], seen))

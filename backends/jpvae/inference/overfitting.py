@@ -51,7 +51,7 @@ def _scaled(predictor: Predictor, names: Sequence[str], share: float) -> Predict
 def _errors(folds: Sequence[LeftOut]) -> list[np.ndarray]:
     """Of each view with normal noise: every row's mean squared error (R,)."""
     errors = []
-    for hidden in hidden_views(folds):
+    for hidden in hidden_views(folds, by_patterns=False):
         if hidden.normal.size:
             mean, _, truth, known = hidden.predictions(_DRAWS)
             rows = known.any(axis=1)

@@ -90,8 +90,9 @@ def together(engine: Engine, trainings: Sequence[Training[T]]) -> list[T]:
     waiting: dict[int, Step] = {}
     found: dict[int, T] = {}
     make = getattr(engine, "stack", None)
-    stack: Any = None
-    stacked: list[Any] = []  # states, of which a training that calibrates has several
+    stacks: dict[
+        tuple[int, ...], tuple[list[Any], Any]
+    ] = {}  # by their states, of which a training that calibrates has several
 
     def send(k: int, report: dict[str, Any] | None) -> None:
         try:
@@ -114,9 +115,11 @@ def together(engine: Engine, trainings: Sequence[Training[T]]) -> list[T]:
                 if step.number == behind and step.settings == first.settings and len(step.batch.observed) == size
             ]
             states = [waiting[k].state for k in chosen]
-            if list(map(id, states)) != list(map(id, stacked)):
-                stack = make(states) if make is not None and len(states) > 1 else None
-                stacked = states
+            these = tuple(map(id, states))
+            if these not in stacks:
+                stacks = {others: kept for others, kept in stacks.items() if not set(others) & set(these)}
+                stacks[these] = states, make(states) if make is not None and len(states) > 1 else None
+            stack = stacks[these][1]
             if stack is None:
                 reports = [engine.train_step(waiting[k].state, waiting[k].batch, **waiting[k].settings) for k in chosen]
             else:
