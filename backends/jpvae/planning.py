@@ -28,6 +28,7 @@ _MOST_FOLDS, _FOLDED_COLUMNS = 10, 30_000  # the latter of all folds together: a
 _FOLDED_STEPS = 100  # of the first part: shorter trainings are trials
 _LEAST_SHARE = 0.25
 _STEEPEST, _CROSSING = 2.0, 1.0
+_FARTHEST_READ = 4.0  # standard deviations
 _DECAY, _WIDE, _STRONGEST, _MOST_OF_A_STEP = 0.3, 2.5, 3.0, 0.1  # hidden layers decay by four times as much
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
 _SMALL, _LARGE, _MANY_ROWS = (16, 64), (32, 128), 1_000  # latents of each view, units of the hidden layer
@@ -54,6 +55,7 @@ def model_of(options: Options, columns: Sequence[Columns], names: Sequence[str],
         coordinates=options.coordinates,
         linear_skip=options.linear_skip,
         cell_bits=options.entries == "marginalise",
+        reads_within=_FARTHEST_READ,
     )
 
 

@@ -67,10 +67,11 @@ class Predictor:
         for rows in blocks(len(observed)):
             short = BLOCK - (rows.stop - rows.start)
             read = [prepared(v[rows]) for v in views]
-            x = [self.engine.asarray(np.pad(v.inputs, ((0, short), (0, 0)))) for v in read]
+            inputs = [self.model.read(i, v.inputs) for i, v in enumerate(read)]
+            x = [self.engine.asarray(np.pad(each, ((0, short), (0, 0)))) for each in inputs]
             targets = [
-                xi if v.targets is v.inputs else self.engine.asarray(np.pad(v.targets, ((0, short), (0, 0))))
-                for xi, v in zip(x, read, strict=True)
+                xi if v.targets is each else self.engine.asarray(np.pad(v.targets, ((0, short), (0, 0))))
+                for xi, each, v in zip(x, inputs, read, strict=True)
             ]
             padded = self.engine.asarray(np.pad(observed[rows], ((0, short), (0, 0)), constant_values=True))
             posteriors = [self.engine.encode(self.p, i, xi) for i, xi in enumerate(x)]

@@ -37,7 +37,8 @@ class Model:
     features: each view's model columns; likelihood_names: as likelihoods/ names them; hidden: sizes of the encoders' layers, of
     all views or of each; entries: "error", or "marginalise" where single cells may be missing; own_networks: the parts,
     "encoder.0" say, that are no dense layers but the user's own; linear_skip: whether encoders and decoders with hidden layers
-    are those plus a linear map; coordinates: of the fused posterior's variances, as ``jpvae_core.fuse`` has them.
+    are those plus a linear map; coordinates: of the fused posterior's variances, as ``jpvae_core.fuse`` has them; reads_within: how
+    far from 0 encoders read measurements, which are standardised; None: however far.
     """
 
     # Fields that the files of earlier releases lack, as their models had them.
@@ -47,6 +48,7 @@ class Model:
         "cell_bits": False,
         "linear_skip": False,
         "coordinates": "latent",
+        "reads_within": None,
     }
 
     features: tuple[int, ...]
@@ -64,11 +66,15 @@ class Model:
     cell_bits: bool = False  # where cells may be missing, whether the encoders read which
     linear_skip: bool = False
     coordinates: Coordinates = "latent"
+    reads_within: float | None = None
 
     def __post_init__(self) -> None:
         M, dims = len(self.features), self.latent_dims
         if len(dims) != M or min(dims, default=0) < 1:
             raise ConfigError(f"latent_dims is {dims}; expected one positive size, or one per view ({M} views)")
+        limit = self.reads_within
+        if not (limit is None or (isinstance(limit, float) and 0 < limit < math.inf)):
+            raise ConfigError(f"reads_within is {limit!r}; expected None or a positive number of standard deviations")
         if len(self.likelihood_names) != M:
             raise ConfigError(
                 f"likelihood names {len(self.likelihood_names)} views; expected one name, or one per view ({M} views)"
@@ -178,6 +184,19 @@ class Model:
         part, view, layer = name.split(".")[:3]
         beside = layer != "linear" and not self.is_own(name) and self.linear_path(part, int(view)) is not None
         return _HIDDEN_DECAY if beside else 1.0
+
+    def read(self, view: int, inputs: np.ndarray) -> np.ndarray:
+        """What a view's encoder reads of prepared rows (R, c): measurements no further from 0 than ``reads_within``.
+
+        Of a cell many standard deviations from the mean a linear map would make predictions as far away.
+        """
+        at = self.likelihoods[view].normal_noise(self.features[view])
+        if self.reads_within is None or not at or self.is_own(f"encoder.{view}"):
+            return inputs
+        limits = np.full(inputs.shape[1], np.inf, inputs.dtype)
+        for columns in at.values():
+            limits[columns] = self.reads_within
+        return np.clip(inputs, -limits, limits)
 
     def linear_path(self, part: str, view: int) -> tuple[int, int] | None:
         """(in, out) of the linear map beside a view's hidden layers in its "encoder" or "decoder"; None where there is none."""
