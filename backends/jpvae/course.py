@@ -20,7 +20,7 @@ from .fitted import Arrays, Fitted
 from .inference.blocks import Remembered
 from .inference.calibration import LeftOut, calibrated
 from .inference.latent_report import diagnose, places
-from .inference.overfitting import confirmed_share
+from .inference.overfitting import SHARES, confirmed_share, with_share
 from .inference.predictor import Predictor
 from .inference.regression import training_moments
 from .model.likelihoods import names_in
@@ -184,10 +184,11 @@ class Course:
             state = self.backend.start(self._first_parameters(random, self.start.options, batches), None)
             yield from train(state, batches, last=steps)
             left_out.append(self._left_out(state, batches))
-        self.calibrated = calibrated(left_out)
         options = self.start.options
-        if options.weight_decay == "auto":
-            self.weight_decay = decay_after(self.plan.weight_decay, options.learning_rate, confirmed_share(left_out))
+        found = confirmed_share(left_out) if options.weight_decay == "auto" else 1.0
+        share = next((g for g in sorted(SHARES) if self.any_of(found <= g)), 1.0)  # of several processes the least
+        self.weight_decay = decay_after(self.plan.weight_decay, options.learning_rate, share)
+        self.calibrated = calibrated(with_share(left_out, share))  # as the models will be
         return False
 
     def _stops_before(self, fold: int, folds: int) -> bool:

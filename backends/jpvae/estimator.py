@@ -140,17 +140,18 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         Of the networks' matrices, decoupled as AdamW's; 4 times as much of hidden layers beside a linear path. Nothing of the
         prior or the likelihoods decays. "auto": with r columns for each row 0.3 times the root of r, 0.3 from r = 1 on, 0.12 r
         from r = 2.5 on, at most 3 and 0.1 / learning_rate; of more than 500 steps a part, so that all decay as much as 500.
-        And faster in the last third of the steps where the rows of ``calibration`` are predicted better with hidden layers of
-        which less is heeded: up to 16 times as much.
+        Faster in the last third of the steps, up to 16 times as fast and by up to 0.1 / learning_rate, where 20 or more rows of
+        ``calibration`` show that hidden layers beside a linear path predict their measurements better if less is made of them.
     calibration : float, default 0.2
         The part of the rows, at most 1,000, that the first two thirds of the steps leave out. On these rows each view is drawn
         from the others, and the likelihoods' variances that predictions use are set by how far the draws are off, so that
         intervals of new rows cover what they should. Of measurements they also set the tails: draws of missing values follow
         Student's t where errors do. A view of which they show that its predictions are worth less than they seem is predicted
-        with a slope below 1, its measurements and the rest of its columns each with their own. The last third trains on all rows. Where fewer than 60 rows are left out, further models are
-        trained so far, each without as many others, until 60 have been left out or too few are left; at most 10 models, of
-        wide tables fewer, none in trainings of fewer than 150 steps. 0: predictions use the variances learned in training, as
-        they do with one view, with ``early_stopping``, and where fewer than four rows are left out in all.
+        with a slope below 1, its measurements and the rest of its columns each with their own. The last third trains on all
+        rows. Where fewer than 60 rows are left out, further models are trained so far, each without as many others, until 60
+        have been left out or too few are left; at most 10 models, of wide tables fewer, none in trainings of fewer than 150
+        steps. 0: predictions use the variances learned in training, as they do with one view, where no likelihood has
+        parameters of its own, with ``early_stopping``, and where fewer than four rows are left out in all.
     networks : dict, optional
         Networks of your own by view (torch): a pair (make_encoder, make_decoder) of functions of (features, latents).
     threads : int, optional

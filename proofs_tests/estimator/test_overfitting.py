@@ -58,7 +58,7 @@ def test_the_share_is_the_last_that_is_better_for_certain(monkeypatch, gains, wa
     rows = 100
     chance = np.where(np.arange(rows) % 2, 1.0, -1.0) * np.sqrt(rows)  # whose mean has the standard error 1
     found = iter([np.full(rows, 3.0), *(3.0 * (1.0 - gain + error * chance) for gain, error in gains)])
-    monkeypatch.setattr(overfitting, "_errors", lambda _: [next(found)])
+    monkeypatch.setattr(overfitting, "_errors", lambda _: [(np.arange(rows), next(found))])
     assert confirmed_share(left_out(model, tables(10, 1, columns=3))) == wanted
 
 
@@ -82,7 +82,8 @@ def test_errors_are_those_of_models_with_smaller_weights(monkeypatch, tmp_path):
         }
         checkpoints.save(tmp_path / "other.safetensors", kept | scaled, header)
         other = JPVAE.load(tmp_path / "other.safetensors")
-        for j, found_of_view in enumerate(each):
+        for j, (rows, found_of_view) in enumerate(each):
+            assert rows.tolist() == list(range(50))
             mask = np.repeat([[i != j for i in range(2)]], 50, axis=0)
             filled = other.impute(new, mask, n_draws=400)[j]
             wanted = np.mean(((filled - new[j]) / model._fitted.scaling[j][1]) ** 2, axis=1)

@@ -142,7 +142,9 @@ class _Hidden:
                 if better > fit:
                     correction, shifts[self.normal], nu = Predictive(slope), closer, tails
             correction = correction._replace(degrees_of_freedom=nu)
-        correction = correction._replace(slope_of_others=self.slope_of_others())
+        if len(self.normal) < self.features:
+            b = self.slope_of_others()
+            correction = correction._replace(slope_of_others=b) if self.normal.size else Predictive(b)
         self.parts = self._corrected(correction).parts
         if self.other.size:
             shifts[self.other] = self.shifts()[self.other]
@@ -151,9 +153,7 @@ class _Hidden:
         return {f"likelihood.{self.view}.{name}": x for name, x in moved.items()} | correction.arrays(self.view)
 
     def slope_of_others(self) -> float:
-        """Of the columns without normal noise; 1 where there are none."""
-        if len(self.normal) == self.features:
-            return 1.0
+        """Of the columns without normal noise."""
         found = [self._corrected(Predictive(slope_of_others=b)).rest() for b in SLOPES]
         fits = [fit if math.isfinite(fit) else -math.inf for fit in found]  # where a family's numbers overflow
         return next(b for b, fit in zip(SLOPES, fits, strict=True) if fit >= max(fits) - BELIEVED)
@@ -201,8 +201,9 @@ class _Hidden:
         own = {name: self.engine.asarray(x) for name, x in self.learned.items()}
         for outputs, targets in self._decoded(_PROPOSED, max(_FEWEST, _CELLS // self.features)) if columns.size else ():
             entries = self.family.log_prob(self.xp, outputs, targets, own)
-            density = self.engine.numpy(log_mean_exp(self.xp, entries))
-            total += float(_double(density)[:, columns].sum())
+            density = _double(self.engine.numpy(log_mean_exp(self.xp, entries)))
+            each = density.shape[1] == self.features  # else a family from elsewhere has an entry for each variable
+            total += float(density[:, columns if each else np.unique(self.family.variables(self.features)[columns])].sum())
         return total
 
     def shifts(self) -> np.ndarray:

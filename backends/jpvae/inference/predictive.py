@@ -16,7 +16,8 @@ Slope of the others. Categories, counts and whatever else has no normal noise ca
 them, or more: they are decoded from latents with a slope of their own and the same eps.
 
 All are learned by calibration.py, and are arrays of one number beside the parameters: predictive.<view>.slope,
-predictive.<view>.degrees_of_freedom and predictive.<view>.slope_of_others, absent where they are 1, infinite, and the first.
+predictive.<view>.degrees_of_freedom and predictive.<view>.slope_of_others, absent where they are 1, infinite, and the first or
+of no columns.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class Model:
     features: each view's model columns; likelihood_names: as likelihoods/ names them; hidden: sizes of the encoders' layers, of
     all views or of each; entries: "error", or "marginalise" where single cells may be missing; own_networks: the parts,
     "encoder.0" say, that are no dense layers but the user's own; linear_skip: whether encoders and decoders with hidden layers
-    are those plus a linear map; coordinates: of the fused posterior's variances, as ``jpvae_core.fuse`` has them; reads_within: how
-    far from 0 encoders read measurements, which are standardised; None: however far.
+    are those plus a linear map; coordinates: of the fused posterior's variances, as ``jpvae_core.fuse`` has them; reads_within:
+    how far from 0 encoders read measurements, which are standardised; None: however far.
     """
 
     # Fields that the files of earlier releases lack, as their models had them.
@@ -196,7 +196,7 @@ class Model:
         limits = np.full(inputs.shape[1], np.inf, inputs.dtype)
         for columns in at.values():
             limits[columns] = self.reads_within
-        return np.clip(inputs, -limits, limits)
+        return np.asarray(np.clip(inputs, -limits, limits))
 
     def linear_path(self, part: str, view: int) -> tuple[int, int] | None:
         """(in, out) of the linear map beside a view's hidden layers in its "encoder" or "decoder"; None where there is none."""

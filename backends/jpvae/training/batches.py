@@ -107,6 +107,7 @@ class Batches:
         if self.plan.cell_dropout > 0 and part == _TRAINED:
             views = self._with_cells_hidden(views, index, len(rows), own)
         inputs = [self.model.read(i, view.inputs) for i, view in enumerate(views)]
+        same = all(view.targets is x for view, x in zip(views, inputs, strict=True))
         fused, S = self.model.posterior == "fused", self.plan.cross_draws
         lead, size = ((len(subsets),), self.model.posterior_noise_dim) if fused else ((), self.model.posterior_noise_dim)
         copies = (S,) if S > 1 else ()
@@ -117,9 +118,7 @@ class Batches:
             weights=self._weights,
             posterior_noise=noise.standard_normal((*lead, len(rows), size))[..., own, :],
             completion_noise=noise.standard_normal((*copies, len(subsets) - 1, len(rows), self.model.noise_dim))[..., own, :],
-            targets=None
-            if all(v.targets is x for v, x in zip(views, inputs, strict=True))
-            else tuple(v.targets for v in views),
+            targets=None if same else tuple(view.targets for view in views),
             view_weights=self.plan.view_weights,
             cross_weight=self.plan.cross_weight,
             shares=None if self._share[1] == 1 or not shared else counts * _shares(observed, own),

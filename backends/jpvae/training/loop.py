@@ -117,7 +117,8 @@ def together(engine: Engine, trainings: Sequence[Training[T]]) -> list[T]:
             states = [waiting[k].state for k in chosen]
             these = tuple(map(id, states))
             if these not in stacks:
-                stacks = {others: kept for others, kept in stacks.items() if not set(others) & set(these)}
+                now = {id(step.state) for step in waiting.values()} - set(these)
+                stacks = {others: kept for others, kept in stacks.items() if set(others) <= now}
                 stacks[these] = states, make(states) if make is not None and len(states) > 1 else None
             stack = stacks[these][1]
             if stack is None:
