@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from ended_runs import StopAt
@@ -181,3 +184,22 @@ def test_one_that_diverges_ends_all_and_nothing_is_fitted():
     with pytest.raises(TrainingDiverged):
         fit_together(models, views, mask)
     assert not any(hasattr(model, "parameters_") for model in models)
+
+
+def test_of_further_models_that_are_done_no_stack_is_kept(monkeypatch):
+    """Each fold's states, with their optimiser's arrays, go when its training has ended."""
+    monkeypatch.setattr("jpvae.planning._FOLDED_STEPS", 16)
+    alive, original = weakref.WeakSet(), Engine.stack
+    found = []
+
+    def noted(self, states):
+        alive.add(made := original(self, states))
+        gc.collect()
+        found.append(len(alive))
+        return made
+
+    monkeypatch.setattr(Engine, "stack", noted)
+    views, mask = three_views(24, seed=0)
+    JPVAE(**OPTIONS | {"steps": 24}, ensemble=2, backend="torch").fit(views, mask)
+    assert len(found) > 4  # the first part's, the further models', the second part's
+    assert max(found) <= 2  # the one that is made, and at most the one before it

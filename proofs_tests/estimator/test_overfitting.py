@@ -62,6 +62,27 @@ def test_the_share_is_the_last_that_is_better_for_certain(monkeypatch, gains, wa
     assert confirmed_share(left_out(model, tables(10, 1, columns=3))) == wanted
 
 
+def test_a_row_s_views_are_not_independent_and_few_rows_tell_nothing(monkeypatch):
+    """Two views that change alike in every row have the certainty of one, and two that do not, of more."""
+    model = JPVAE(2, hidden=(4,), steps=2, **QUIET).fit(tables(40, 0, columns=3))
+    folds = left_out(model, tables(10, 1, columns=3))
+
+    def share(count, *orders):
+        chance = np.where(np.arange(count) % 2, 1.0, -1.0) * np.sqrt(count)
+        base = [(np.arange(count), np.ones(count)) for _ in orders]
+        better = [(np.arange(count), 0.9 + 0.06 * chance[order]) for order in orders]  # by 0.1, with a standard error of 0.06
+        found = iter([base, better, base])
+        monkeypatch.setattr(overfitting, "_errors", lambda _: next(found))
+        return confirmed_share(folds)
+
+    same, turned = np.arange(100), np.arange(100)[::-1]
+    assert share(100, same) == share(100, same, same) == 1.0
+    assert share(100, same, turned) == 0.75
+    sure = np.zeros(19, dtype=int)
+    assert share(19, sure) == 1.0  # however certain
+    assert share(20, np.arange(20)) == 1.0
+
+
 def test_errors_are_those_of_models_with_smaller_weights(monkeypatch, tmp_path):
     """By the estimator: files in which the weights were multiplied, imputing the same rows."""
     train, new = tables(60, 0), tables(50, 1)

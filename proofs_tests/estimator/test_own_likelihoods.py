@@ -10,6 +10,7 @@ import pytest
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, ConfigError
+from jpvae.inference import calibration
 from jpvae.model.likelihoods import LIKELIHOODS, Bernoulli, Categorical, Gaussian, Likelihood, Marginal
 from jpvae.model.likelihoods.registry import name_of, names
 
@@ -252,3 +253,34 @@ def test_what_a_likelihood_gives_amiss_is_refused_before_the_training(name, back
     model = JPVAE(2, likelihood=Short(method, found), hidden=(4,), steps=3, progress=False, backend=backend)
     with pytest.raises(ConfigError, match=f"^likelihood Short( .*)? {message}"):
         model.fit(VIEWS, on_log=lambda _: pytest.fail("it trained"))
+
+
+class Groups(Categorical):
+    """Groups of three, with one number per group in place of one per column."""
+
+    def log_prob(self, xp, outputs, x, own):
+        each = super().log_prob(xp, outputs, x, own)
+        return xp.sum(xp.reshape(each, (*each.shape[:-1], each.shape[-1] // 3, 3)), axis=-1)
+
+
+def test_a_family_with_a_number_for_each_variable_is_calibrated_beside_others(monkeypatch):
+    """Its columns are more than its variables. By hand: log-probabilities of its levels from its means."""
+
+    def by_columns(hidden):
+        total = 0.0
+        for outputs, targets in hidden._decoded(16, 1_000):
+            p = hidden.family.mean(hidden.xp, outputs)
+            total += float((targets * p.mean(axis=0)).reshape(len(targets), 2, 3).sum(axis=-1).log().sum())
+        return total
+
+    rng = np.random.default_rng(0)
+    levels = [np.eye(3)[rng.integers(0, 3, 60)] for _ in range(2)]
+    views = [rng.standard_normal((60, 3)), np.concatenate(levels, axis=1)]
+    options = {"steps": 20, "hidden": (4,), "backend": "torch", "progress": False}
+    found = JPVAE(2, likelihood=["gaussian", Groups(3)], **options).fit(views)
+    monkeypatch.setattr(calibration._Hidden, "rest", by_columns)
+    by_hand = JPVAE(2, likelihood=["gaussian", Groups(3)], **options).fit(views)
+    assert found.parameters_.keys() == by_hand.parameters_.keys()
+    for name, x in by_hand.parameters_.items():
+        np.testing.assert_array_equal(found.parameters_[name], x)
+    assert "predictive.1.slope" in found.parameters_
