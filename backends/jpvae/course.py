@@ -82,6 +82,7 @@ class Course:
         self.any_of: Callable[[bool], bool] = _together(backend, start, self.fingerprint, plan) if ranks > 1 else bool
         path = self.file.path if self.file else None
         start, progress = saving.resume(start, path, self.fingerprint, self.plan.steps, self.batches.former_fingerprint)
+        self.model = self.batches.model = start.model  # as far as it reads, that of the file
         parameters: Arrays = with_networks(backend, self.model, start.parameters, start.seed)
         if progress.step == 0:
             parameters = self._first_parameters(parameters, start.options, self.batches)

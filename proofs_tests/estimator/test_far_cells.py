@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ended_runs import StopAt
 
 from jpvae import JPVAE
 from jpvae.errors import ConfigError, JPVAEWarning
@@ -89,3 +90,20 @@ def test_zeros_and_ones_and_networks_of_one_s_own_are_left_alone():
 def test_odd_limits_are_refused(value):
     with pytest.raises(ConfigError, match="reads_within"):
         Model((2,) * 2, (1, 1), ("gaussian",) * 2, reads_within=value)
+
+
+def test_a_training_that_began_without_a_limit_goes_on_without(tmp_path, monkeypatch):
+    """As the files of earlier releases have it."""
+    train = tables(80, 0)
+    train[0][0, 0] = 1e3
+    options = {"likelihood": "infer", "backend": "numpy", **QUIET}
+    path = tmp_path / "m.safetensors"
+    with monkeypatch.context() as before:
+        before.setattr("jpvae.planning._FARTHEST_READ", None)
+        whole = JPVAE(2, **options).fit(train)
+        JPVAE(2, **options).fit(train, checkpoint=path, callbacks=[StopAt(25)])
+    again, today = JPVAE(2, **options).fit(train, checkpoint=path), JPVAE(2, **options).fit(train)
+    assert (again._fitted.model.reads_within, today._fitted.model.reads_within) == (None, 4.0)
+    for name, x in whole.parameters_.items():
+        np.testing.assert_array_equal(again.parameters_[name], x)
+    assert not all(np.array_equal(x, today.parameters_[name]) for name, x in whole.parameters_.items())

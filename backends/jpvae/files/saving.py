@@ -227,6 +227,9 @@ def resume(
             theirs = Options().to_json() | BEFORE | theirs | {name: ours[name] for name in ("backend", "device", "init")}
         if part == "model" and isinstance(theirs, dict):
             theirs = json.loads(json.dumps(Model.ADDED)) | theirs
+            if theirs["reads_within"] is None:  # of an older release, which had no limit: it goes on without
+                start = replace(start, model=replace(start.model, reads_within=None))
+                ours = identity(start)[part]
         if theirs != ours:
             if isinstance(theirs, dict) and isinstance(ours, dict):
                 differing = [name for name in ours if name not in theirs or theirs[name] != ours[name]] or list(theirs)
