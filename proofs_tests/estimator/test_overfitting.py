@@ -5,6 +5,7 @@ Oracles: squared errors of predictions made here with weights multiplied by hand
 
 import numpy as np
 import pytest
+from ended_runs import StopAt
 from exact import exact
 
 from jpvae import JPVAE
@@ -14,7 +15,6 @@ from jpvae.inference import overfitting
 from jpvae.inference.calibration import LeftOut
 from jpvae.inference.overfitting import SHARES, confirmed_share, last_layers
 from jpvae.planning import decay_after
-from jpvae.training.callbacks import Callback, StopTraining
 
 QUIET = {"likelihood": "gaussian", "backend": "numpy", "progress": False}
 
@@ -134,17 +134,6 @@ def test_the_decay_is_that_of_the_share_but_never_too_fast():
     assert decay_after(0.3, 0.01, 0.0) == pytest.approx(4.8)  # a quarter is the least share that counts
     assert decay_after(0.3, 0.1, 0.25) == pytest.approx(1.0)  # a step takes at most a tenth of the linear maps
     assert decay_after(3.0, 0.1, 0.25) == 3.0  # and never less than it did
-
-
-class StopAt(Callback):
-    """Ends the training after a step."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step(self, step, report):
-        if step == self.step:
-            raise StopTraining
 
 
 @pytest.mark.parametrize("given", ["auto", 0.7])
