@@ -14,9 +14,9 @@ becomes theta_c + d_c:
 Errors have longer tails than a normal distribution, so that no scale mends 50 % and 95 % intervals both: nu, of the whole
 view, is the one of DEGREES with the largest sum of maxima, if that is more than a nat above the normal's. Before all this, the
 view's slope is learned from m (predictive.py), and taken where it makes held-out numbers likelier. Categories, counts and the
-like have a slope of their own: of SLOPES the largest that is within BELIEVED nats of the likeliest, a standard error. Of other
-noise a last step, d_c + e, finds with which e as many held-out cells as there should be lie in their 95 % interval. All but the
-first slope are searched on grids: nothing here can diverge.
+like have a slope of their own: of SLOPES the largest that is within BELIEVED nats of the likeliest, two standard errors. Of
+other noise a last step, d_c + e, finds with which e as many held-out cells as there should be lie in their 95 % interval. All
+but the first slope are searched on grids: nothing here can diverge.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .predictor import ENTRIES, Predictor
 
 LEVEL, DRAWS = 0.95, 79  # ranks 2 to 78 of 79 draws and the truth enclose 95 %
 TAU = 0.5
-SLOPES, BELIEVED = (1.0, 0.9, 0.75, 0.5, 0.25, 0.0), 0.5
+SLOPES, BELIEVED = (1.0, 0.9, 0.75, 0.5, 0.25, 0.0), 2.0
 SHIFTS = np.arange(-2.0, 6.0 + 1e-9, 0.25)
 WIDER = np.arange(-2.0, 2.0 + 1e-9, 0.125)
 _LOWEST = round((DRAWS + 1) * (1.0 - LEVEL) / 2.0)  # the lower rank
