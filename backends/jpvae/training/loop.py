@@ -90,9 +90,7 @@ def together(engine: Engine, trainings: Sequence[Training[T]]) -> list[T]:
     waiting: dict[int, Step] = {}
     found: dict[int, T] = {}
     make = getattr(engine, "stack", None)
-    stacks: dict[
-        tuple[int, ...], tuple[list[Any], Any]
-    ] = {}  # by their states, of which a training that calibrates has several
+    stacks: dict[tuple[int, ...], tuple[list[Any], Any]] = {}  # by their states: a training that calibrates has several
 
     def send(k: int, report: dict[str, Any] | None) -> None:
         try:
