@@ -22,7 +22,6 @@ import numpy as np
 import real_tables
 import suites
 
-from jpvae.atomic import write_atomically
 from jpvae.errors import JPVAEWarning
 from jpvae.experiments.real_tables import MECHANISMS, SETS, Tables
 from jpvae.experiments.six_views import holes
@@ -124,8 +123,7 @@ def main() -> None:
         about = {"set": name, "rows": rows, "draw": draw, "method": method}
         case = about | measure(SETS[name](), rows, draw, method) | {k: made_with[k] for k in ("commit", "machine")}
         every = [other for other in kept() if key(other) != key(case)] + [case]
-        every.sort(key=lambda x: (x["rows"], WIDE.index(x["set"]), x["draw"], x["method"]))
-        write_atomically(KEPT, ("[\n" + ",\n".join(map(json.dumps, every)) + "\n]\n").encode())
+        suites.write_cases(KEPT, sorted(every, key=lambda x: (x["rows"], WIDE.index(x["set"]), x["draw"], x["method"])))
         print(*key(case), {name: case[name] for name in (*SCORES, "seconds")}, flush=True)
 
 

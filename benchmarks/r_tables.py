@@ -36,7 +36,6 @@ import pandas as pd
 import real_tables
 import suites
 
-from jpvae.atomic import write_atomically
 from jpvae.errors import JPVAEWarning
 from jpvae.experiments.wheels import Wheel
 from jpvae.tables.evaluation import JPVAE_NAME, fit, score, without_new_categories
@@ -236,8 +235,7 @@ def main() -> None:
                     about = {"table": name, "draw": draw, "method": method}
                     case = about | measure(name, draw, method) | {k: made_with[k] for k in ("commit", "machine")}
                     every = [other for other in kept() if key(other) != key(case)] + [case]
-                    every.sort(key=key)
-                    write_atomically(KEPT, ("[\n" + ",\n".join(map(json.dumps, every)) + "\n]\n").encode())
+                    suites.write_cases(KEPT, sorted(every, key=key))
                     print(*key(case), {what: case[what] for what in (*SCORES, "seconds")}, flush=True)
 
 

@@ -12,7 +12,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+
+from jpvae.atomic import write_atomically
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results"
@@ -162,6 +164,11 @@ def cell(suite: Suite, results: Results, sweep: str, x: float, method: str) -> s
     faster, slower = (case, ours) if case.minimum < ours.minimum else (ours, case)
     mark = " !" if faster.error > slower.error else ""
     return f"× {case.minimum / ours.minimum:,.3g}{mark}"
+
+
+def write_cases(path: Path, cases: Sequence[Mapping[str, Any]]) -> None:
+    """A file of results, a line for each, whole or not at all."""
+    write_atomically(path, ("[\n" + ",\n".join(map(json.dumps, cases)) + "\n]\n").encode())
 
 
 def made_with() -> dict[str, Any]:
