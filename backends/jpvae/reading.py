@@ -14,6 +14,7 @@ from .inference.predictor import Predictor
 from .option_values import at_least, seed_of
 from .views.checking import Copies, Kept, checked, streamed
 from .views.dataframes import identities, row_titles
+from .views.far import Far
 from .views.impossible import Impossible
 from .views.opening import open_views
 from .views.reading import Views, Visitor, impossible_rows
@@ -106,6 +107,7 @@ class Reading:
             raise ConfigError(f"impossible is {self.impossible!r}; expected 'error' or 'missing'")
         leaving_out = self._impossible() if self.impossible == "missing" else None
         how: dict[str, Any] = {"missing": missing, "entries": entries, "leaving_out": leaving_out}
+        how["far"] = lambda: [Far(fitted.model, each, i) for i, each in enumerate(units)]
         if copies is None:
             data = streamed(opened, visit_whole=visit_and_scale, visit_block=visit, **how)
         else:

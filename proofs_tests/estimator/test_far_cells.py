@@ -1,6 +1,7 @@
 """Measurements far from the mean: encoders read them as if four standard deviations away; all else takes them as they are."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from ended_runs import StopAt
 
@@ -38,16 +39,31 @@ def test_a_far_cell_is_read_as_one_at_the_limit(model, tmp_path, backend):
     one = JPVAE.load(tmp_path / "m.safetensors", backend=backend)
     limit = one._fitted.model.reads_within
     inside, at, beyond, far = (
-        one.impute(with_first_at(one, d), method="plug-in")[1] for d in (0.9 * limit, limit * (1 + 1e-6), 1.5 * limit, 1e6)
+        one.impute(with_first_at(one, d), method="plug-in")[1] for d in (0.9 * limit, limit * (1 + 1e-6), 1.5 * limit, 99.0)
     )
     assert not np.allclose(inside, at)
     np.testing.assert_array_equal(beyond, at)
     np.testing.assert_array_equal(far, at)
-    low = one.impute(with_first_at(one, -1e6), method="plug-in")[1]
+    low = one.impute(with_first_at(one, -99.0), method="plug-in")[1]
     assert not np.allclose(low, at)
-    drawn = one.sample_imputations(with_first_at(one, 1e6), n_draws=3)
+    drawn = one.sample_imputations(with_first_at(one, 99.0), n_draws=3)
     assert all(np.isfinite(x).all() for x in drawn)
-    np.testing.assert_array_equal(drawn[0][0, :, 0], with_first_at(one, 1e6)[0][:, 0])  # what was observed stays
+    np.testing.assert_array_equal(drawn[0][0, :, 0], with_first_at(one, 99.0)[0][:, 0])  # what was observed stays
+
+
+def test_a_cell_that_is_hardly_a_measurement_is_named(model):
+    """A hundred standard deviations: another unit, or a code for "missing". Training has no such cells of its own."""
+    near, far = with_first_at(model, 99.0), with_first_at(model, 1e30)
+    model.impute(near)  # a warning would be an error
+    far[0][4, 2] = -1e9
+    said = r"view 'view0' has 7 cells in 6 rows more than 100 standard .* \(first: row 0, column 0 is .*, 1e\+30 of them\)"
+    for ask in (model.impute, model.sample_imputations, model.transform):
+        with pytest.warns(JPVAEWarning, match=said):
+            ask(far)
+    frames = [pd.DataFrame(x, index=list("uvwxyz")) for x in far]
+    with pytest.warns(JPVAEWarning, match="first: row u, column 0 is") as caught:
+        model.impute(frames)
+    assert len(caught) == 1
 
 
 def test_densities_are_those_of_the_cells_themselves(model):
@@ -59,7 +75,7 @@ def test_densities_are_those_of_the_cells_themselves(model):
 def test_a_far_row_changes_no_other(model):
     rows = with_first_at(model, 0.5)
     alone = model.sample_imputations([x[1:] for x in rows], n_draws=2)[1]
-    rows[0][0] = 1e4
+    rows[0][0] = with_first_at(model, 99.0)[0][0, 0]
     np.testing.assert_array_equal(model.sample_imputations(rows, n_draws=2)[1][:, 1:], alone)
 
 

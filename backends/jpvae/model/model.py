@@ -190,15 +190,19 @@ class Model:
 
         Of a cell many standard deviations from the mean a linear map would make predictions as far away.
         """
-        if self.reads_within is None or self.is_own(f"encoder.{view}"):
-            return inputs
-        at = self.likelihoods[view].normal_noise(self.features[view])
-        if not at:
+        limited = self.limited(view)
+        if not limited.size:
             return inputs
         limits = np.full(inputs.shape[1], np.inf, inputs.dtype)
-        for columns in at.values():
-            limits[columns] = self.reads_within
+        limits[limited] = self.reads_within
         return np.asarray(np.clip(inputs, -limits, limits))
+
+    def limited(self, view: int) -> np.ndarray:
+        """The columns of which a view's encoder reads no more than ``reads_within``: its measurements, or none."""
+        if self.reads_within is None or self.is_own(f"encoder.{view}"):
+            return np.empty(0, np.intp)
+        measured = self.likelihoods[view].normal_noise(self.features[view]).values()
+        return np.concatenate([np.empty(0, np.intp), *measured])
 
     def linear_path(self, part: str, view: int) -> tuple[int, int] | None:
         """(in, out) of the linear map beside a view's hidden layers in its "encoder" or "decoder"; None where there is none."""

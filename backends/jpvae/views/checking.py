@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import ViewError
 from . import dataframes as frames
 from .columns import Columns
+from .far import Far
 from .impossible import UNSEEN, Impossible, Tally
 from .memory_map import is_mapped
 from .opening import Opened, open_views
@@ -58,6 +59,7 @@ class Check:
     data: the views; which rows have which (``observed`` and the like) is true of the rows that were checked.
     visit: called with each block's values, 0 where the view is missing, after they were found to be numbers.
     leaving_out: of each view, what finds the values that it cannot have, which are then missing, with a warning.
+    far: makes what warns of each view's cells far from the mean; in training nothing does.
     """
 
     def __init__(
@@ -68,10 +70,11 @@ class Check:
         entries: str = "error",
         visit: Visit | None = None,
         leaving_out: tuple[Impossible, ...] | None = None,
+        far: Callable[[], list[Far]] = list,
     ) -> None:
         if not isinstance(missing, str) or missing not in ("error", "nan"):
             raise ViewError(f"missing is {missing!r}; expected 'error' (NaN is an error) or 'nan' (rows of NaN are missing)")
-        self.opened, self._missing, self._entries, self._visit = opened, missing, entries, visit
+        self.opened, self._missing, self._entries, self._visit, self._far = opened, missing, entries, visit, far()
         observed, unseen = opened.observed, None if leaving_out is None else UNSEEN
         pairs = list(zip(opened.tables, opened.columns, strict=True))
         tables = tuple(None if t is None else t.numbers(c, observed[:, i], unseen) for i, (t, c) in enumerate(pairs))
@@ -111,6 +114,8 @@ class Check:
         read = known_rows(values, there, data.dtype(i), 0.0)
         if self._visit is not None:
             self._visit(i, rows, read, there)
+        for each in self._far[i : i + 1]:
+            each.add(read, there, titles)
         return read, possible
 
     def end_of(self, i: int) -> None:
@@ -119,6 +124,8 @@ class Check:
             return
         cells, name, columns = self._entries == "marginalise", self.data.names[i], self.data.columns[i]
         self._tallies[i].warn("cells" if cells else "rows")
+        for each in self._far[i : i + 1]:
+            each.warn()
         if self.opened.fitting and cells and self.data.observed[:, i].any() and not self._filled[i].all():
             title = columns.title(int(np.argmin(self._filled[i])))
             raise ViewError(f"view {name!r}, column {title!r} has no value in any row; leave the column out")
