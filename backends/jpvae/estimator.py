@@ -221,6 +221,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         bound: Bound = "sigmoid",
         likelihood: str | Likelihood | Sequence[Any] | Mapping[Any, Any] = "bernoulli",
         view_weights: Sequence[float] | Mapping[str, float] | None = None,
+        level_weight: float | Literal["auto"] = "auto",
         entries: Entries = "error",
         objective: Objective = "subset",
         subset_weights: Sequence[float] | None = None,
@@ -267,6 +268,7 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         self.bound = bound
         self.likelihood = likelihood
         self.view_weights = view_weights
+        self.level_weight = level_weight
         self.entries = entries
         self.objective = objective
         self.subset_weights = subset_weights

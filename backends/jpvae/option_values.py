@@ -209,6 +209,7 @@ KINDS: dict[str, Callable[[str, Any], Any]] = {
     "max_gradient_norm": _or_none(_number_or_auto),
     "weight_decay": _number_or_auto,
     "cross_weight": _number_or_auto,
+    "level_weight": _number_or_auto,
     "progress": _progress,
     "backend": _backend,
     "networks": _networks,

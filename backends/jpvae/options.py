@@ -41,6 +41,7 @@ BEFORE = {  # what files have that are older than the option
     "cell_dropout": 0.0,
     "cross_draws": 1,
     "cross_weight": 1.0,
+    "level_weight": 1.0,
     "weight_decay": 0.0,
     "calibration": 0.0,
     "ensemble": 1,
@@ -64,6 +65,7 @@ class Options:
     bound: Bound = "sigmoid"
     likelihood: Any = "bernoulli"
     view_weights: tuple[float, ...] | Mapping[str, float] | None = None
+    level_weight: float | Literal["auto"] = "auto"
     entries: Entries = "error"
     objective: Objective = "subset"
     subset_weights: tuple[float, ...] | None = None
@@ -124,6 +126,8 @@ class Options:
             raise ConfigError(f"cell_dropout is {self.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
         if not isinstance(self.cross_weight, str) and not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):
             raise ConfigError(f"cross_weight is {self.cross_weight}; expected a finite number of at least 0, or 'auto'")
+        if not isinstance(self.level_weight, str) and not (math.isfinite(self.level_weight) and self.level_weight > 0):
+            raise ConfigError(f"level_weight is {self.level_weight}; expected a finite number above 0, or 'auto'")
         if self.steps is None and self.epochs is not None and not (math.isfinite(self.epochs) and self.epochs > 0):
             raise ConfigError(f"epochs is {self.epochs}; expected a positive number")
 

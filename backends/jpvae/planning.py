@@ -28,6 +28,7 @@ _MOST_FOLDS, _FOLDED_COLUMNS = 10, 30_000  # the latter of all folds together: a
 _FOLDED_STEPS = 100  # of the first part: shorter trainings are trials
 _LEAST_SHARE = 0.25
 _STEEPEST, _CROSSING = 2.0, 1.0
+_LEVELS = 4.0
 _FARTHEST_READ = 4.0  # standard deviations
 _DECAY, _WIDE, _STRONGEST, _MOST_OF_A_STEP = 0.3, 2.5, 3.0, 0.1  # hidden layers decay by four times as much
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
@@ -190,6 +191,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         cross_weight=_weight_of_crossing(options.cross_weight, model, rows, bent),
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
+        level_weight=_LEVELS if isinstance(options.level_weight, str) else float(options.level_weight),
         weight_decay=_decay(options, model, rows, steps),
         calibration=_calibration(options, model, rows, steps),
         bootstrap=options.bootstrap,

@@ -72,7 +72,9 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
             latents += [completed[i][s, k, rows] for s in range(S)]
             wanted += [targets[i][rows]] * S
         outputs, joined = state.decoders[i].forward(np.concatenate(latents)), np.concatenate(wanted)
-        log_prob = likelihood.log_prob(np, outputs, joined, parameters).sum(axis=-1)
+        entries = likelihood.log_prob(np, outputs, joined, parameters)
+        by_column = None if batch.column_weights is None else state.asarray(batch.column_weights[i])
+        log_prob = entries.sum(axis=-1) if by_column is None else (entries * by_column).sum(axis=-1)
         terms, bars = [log_prob[:first]], [plan.weights[:first]]
         at, start = first, first
         for _, rows in plan.crossed:  # log 1/S sum_s exp: its derivative is each draw's share
@@ -83,6 +85,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
             bars.append((np.exp(draws - total) * plan.weights[at : at + size]).ravel())
             at, start = at + size, start + S * size
         log_prob_bar = state.asarray(-1.0 / B * np.concatenate(bars))[:, None]
+        log_prob_bar = log_prob_bar if by_column is None else log_prob_bar * by_column
         outputs_bar, own_bar = likelihood.log_prob_vjp(np, outputs, joined, parameters, log_prob_bar)
         for name, bar in own_bar.items():
             gradients[f"likelihood.{i}.{name}"][...] = bar

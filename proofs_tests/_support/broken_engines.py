@@ -34,6 +34,11 @@ class NoViewWeights(jpvae_torch.Engine):
         return super().train_step(state, type(batch)(**vars(batch) | {"view_weights": None}), **options)
 
 
+class NoColumnWeights(jpvae_torch.Engine):
+    def train_step(self, state, batch, **options):
+        return super().train_step(state, type(batch)(**vars(batch) | {"column_weights": None}), **options)
+
+
 class CellsThatAreMissingCount(jpvae_torch.Engine):
     def train_step(self, state, batch, **options):
         targets = batch.targets
@@ -232,6 +237,7 @@ BROKEN_ENGINES = {
     HalfKL: r"loss is .*; expected .*: error .*, bound .* \(model 'independent', complete, elbo, float64, step 1\)",
     KLOfAllViews: r"kl is .*model 'independent'",
     NoMask: r"loss is .*model 'independent', holes, elbo, float64",
+    NoColumnWeights: r"loss is .*model 'missing cells', complete, elbo, float64",
     NoViewWeights: r"loss is .*model 'missing cells', complete, elbo, float64",
     CellsThatAreMissingCount: r"loss is .*model 'missing cells', complete, elbo, float64",
     TargetsOfOtherRows: r"loss is .*model 'every likelihood', complete, elbo, float64",

@@ -48,6 +48,7 @@ class Inputs(NamedTuple, Generic[X]):
     crossed: tuple[list[tuple[int, Rows]], ...]
     row_weights: tuple[X, ...]  # of each view, as in ``Decoded``
     shares: tuple[X, ...]  # (B,) of each view: 1 / (rows that have it) where observed, else 0
+    column_weights: tuple[X, ...] | None = None  # (c_i,), as in ``Batch``
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Batch:
     targets: tuple[np.ndarray, ...] | None = None  # (B, w_i), what the likelihoods are of, where that is not ``views``
     view_weights: tuple[float, ...] | None = None  # (M,), each view's weight in the loss; None: 1
     cross_weight: float = 1.0  # of the cross terms, beside w_k
+    column_weights: tuple[np.ndarray, ...] | None = None  # (c_i,), each column's weight in a row's log p; None: 1
     shares: np.ndarray | None = None  # (1 + M,): which part of a larger batch's rows these are, and of those with each view
 
     @property
@@ -126,6 +128,7 @@ class Batch:
             crossed=tuple(d.crossed for d in decoded),
             row_weights=tuple(asarray(d.weights) for d in decoded),
             shares=tuple(asarray(s) for s in shares),
+            column_weights=None if self.column_weights is None else tuple(asarray(w) for w in self.column_weights),
         )
 
     def by_row(

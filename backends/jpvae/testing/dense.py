@@ -246,12 +246,13 @@ def alike(batch: Any, k: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
 
 def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
     """sum_k w_k (beta KL_k - sum_{O_k} log p(x_j | z_j^k) - c sum_rest log 1/S sum_s p(x_j | z_j^{ks})) per row, subset by
-    subset; and the two parts that engines report."""
+    subset, log p(x_j) = sum_c v_jc log p(x_jc) with the columns' weights; and the two parts that engines report."""
     S, at, total, count = covariance(model, p), blocks(model), 0.0, len(batch.observed)
     mean, log_var = posteriors(p, batch.views)
     if model.posterior == "fused":
         log_var = -np.log1p(np.exp(log_var))
     targets, weights = batch.targets or batch.views, batch.view_weights or (1.0,) * model.views
+    of_columns = batch.column_weights or [np.ones(c) for c in model.features]
     reconstruction, divergence = np.zeros(model.views, np.result_type(S, mean)), 0.0
     for k, w in enumerate(batch.weights):
         for rows, inside, observed in alike(batch, k):
@@ -266,12 +267,12 @@ def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
             total += w * beta * kls
             for j in np.flatnonzero(observed).tolist():
                 if inside[j] or k == 0:
-                    fit = log_prob(p, j, z[:, at[j]], targets[j][rows], model).sum()
+                    fit = (of_columns[j] * log_prob(p, j, z[:, at[j]], targets[j][rows], model)).sum()
                 else:
                     noise = batch.completion_noise[..., k - 1, rows, :]
                     noise = noise if noise.ndim == 3 else noise[None]
                     drawn = [complete(model, p, z, inside, e)[:, at[j]] for e in noise]
-                    each = np.stack([log_prob(p, j, one, targets[j][rows], model).sum(axis=-1) for one in drawn])
+                    each = np.stack([log_prob(p, j, one, targets[j][rows], model) @ of_columns[j] for one in drawn])
                     top = each.real.max(axis=0)
                     fit = batch.cross_weight * (top + np.log(np.mean(np.exp(each - top), axis=0))).sum()
                 total -= w * weights[j] * fit

@@ -173,8 +173,9 @@ def _check_training(report: Report, made: Engine, model: Model, pattern: tuple[s
 
 def _named(batch: Batch) -> Arrays:
     """The batch's arrays by name."""
-    views = {f"{part}[{i}]": x for part in ("views", "targets") for i, x in enumerate(getattr(batch, part) or ())}
-    rest = {name: np.asarray(x) for name, x in vars(batch).items() if name not in ("views", "targets") and x is not None}
+    lists = ("views", "targets", "column_weights")
+    views = {f"{part}[{i}]": x for part in lists for i, x in enumerate(getattr(batch, part) or ())}
+    rest = {name: np.asarray(x) for name, x in vars(batch).items() if name not in lists and x is not None}
     return views | rest
 
 

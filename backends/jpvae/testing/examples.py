@@ -73,7 +73,7 @@ def batches(
     """Batches of the same rows with noise of their own; "holes" has every pattern of missing views.
 
     Two views have K = 3 subsets under "subset", three have K = 2, and "elbo" has K = 1. Where cells may be missing a fifth are,
-    and views have weights.
+    and views and columns have weights.
     """
     rng, M = np.random.default_rng(6), model.views
     patterns = [bits for bits in itertools.product([True, False], repeat=M) if any(bits)] if holes == "holes" else [(True,) * M]
@@ -86,9 +86,9 @@ def batches(
         views.append(_prepared(model.likelihoods[i], np.where(has[:, None], values, np.nan), has))
     plan = Plan(9, rows, Constant(), LearningRate(), objective, weights or ((0.5, 0.2, 0.3) if M == 2 else (0.6, 0.4)))
     if model.posterior == "fused":
-        plan = replace(plan, cross_draws=3, cross_weight=0.6)
+        plan = replace(plan, cross_draws=3, cross_weight=0.6, level_weight=2.5)
     if model.entries == "marginalise":
-        plan = replace(plan, view_weights=tuple(0.5 + i for i in range(M)))
+        plan = replace(plan, view_weights=tuple(0.5 + i for i in range(M)), level_weight=2.5)
     return Batches(views, observed, model, plan)
 
 

@@ -122,7 +122,8 @@ def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]
                         latents = complete(model, p, z, inside, e)
                         length = np.linalg.norm(size[:, o], axis=1) + np.linalg.norm(e, axis=1)
                         sizes = np.broadcast_to(length[:, None], size.shape)
-                    fit = log_prob_scale(model, p, j, latents[:, at[j]], sizes[:, at[j]], targets[j][rows]).sum()
+                    entries = log_prob_scale(model, p, j, latents[:, at[j]], sizes[:, at[j]], targets[j][rows])
+                    fit = entries.sum() if batch.column_weights is None else (entries @ batch.column_weights[j]).sum()
                     total += w * weights[j] * fit
                     if k == 0:
                         reconstruction[j] += fit

@@ -72,6 +72,7 @@ class Batches:
         self._passes: dict[tuple[int, int], Shuffled] = {}
         self._drawn: dict[int, np.ndarray] = {}
         self._weights, self._two_views = _weights(model, plan)
+        self._column_weights = _column_weights(model, plan)
 
     def at(self, step: int) -> Batch:
         """The batch of ``step`` (from 0)."""
@@ -121,6 +122,7 @@ class Batches:
             targets=None if same else tuple(view.targets for view in views),
             view_weights=self.plan.view_weights,
             cross_weight=self.plan.cross_weight,
+            column_weights=self._column_weights,
             shares=None if self._share[1] == 1 or not shared else counts * _shares(observed, own),
         )
 
@@ -204,6 +206,14 @@ class Batches:
             wanted = [generator(self.plan.seed, Stream.SUBSETS, index, part).random(observed.shape) < 0.5]
         kept = [w & observed for w in wanted]
         return [np.where(k.any(axis=1, keepdims=True), k, observed) for k in kept]
+
+
+def _column_weights(model: Model, plan: Plan) -> tuple[np.ndarray, ...] | None:
+    """Of each view (c_i,); None where all are 1."""
+    levels = [family.of_levels(c) for family, c in zip(model.likelihoods, model.features, strict=True)]
+    if plan.level_weight == 1.0 or not any(each.any() for each in levels):
+        return None
+    return tuple(np.where(each, plan.level_weight, 1.0) for each in levels)
 
 
 def _weights(model: Model, plan: Plan) -> tuple[np.ndarray, bool]:

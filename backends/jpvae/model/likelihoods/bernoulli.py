@@ -27,6 +27,10 @@ class Bernoulli(Likelihood):
         'likelihood="gaussian".'
     )
 
+    def of_levels(self, features: int) -> np.ndarray:
+        """All."""
+        return np.ones(features, dtype=np.bool_)
+
     def valid(self, values: Floats) -> np.ndarray:
         """In [0, 1]."""
         return (values >= 0) & (values <= 1)

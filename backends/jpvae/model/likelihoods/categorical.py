@@ -34,6 +34,10 @@ class Categorical(Likelihood):
         """One per group."""
         return np.arange(features) // (self.levels or features)
 
+    def of_levels(self, features: int) -> np.ndarray:
+        """All."""
+        return np.ones(features, dtype=np.bool_)
+
     def valid(self, values: Floats) -> np.ndarray:
         """In [0, 1], with groups that add up to 1, and so are there as a whole."""
         groups = self._grouped(np, values)

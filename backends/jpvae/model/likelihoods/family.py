@@ -136,6 +136,19 @@ class Likelihood:
         """
         return {}
 
+    def of_levels(self, features: int) -> np.ndarray:
+        """Which columns have a few levels each, as zeros and ones and categories have: such a cell tells few nats at most.
+
+        Parameters
+        ----------
+        features : int
+
+        Returns
+        -------
+        bool array (features,)
+        """
+        return np.zeros(features, dtype=np.bool_)
+
     def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
         """The values in a target, and which of them were observed.
 

@@ -44,6 +44,10 @@ class Marginal(Likelihood):
         """The family's."""
         return self.family.normal_noise(features)
 
+    def of_levels(self, features: int) -> np.ndarray:
+        """The family's."""
+        return self.family.of_levels(features)
+
     def cells(self, targets: Floats, features: int) -> tuple[Floats, np.ndarray]:
         """The family's, and the bits."""
         values, known = self.family.cells(targets[:, :-features], features)

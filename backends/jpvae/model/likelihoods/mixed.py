@@ -65,6 +65,10 @@ class Mixed(Likelihood):
         """Those of all parts."""
         return self._placed(lambda family, features: family.normal_noise(features))
 
+    def of_levels(self, features: int) -> np.ndarray:
+        """Those of all parts."""
+        return np.concatenate([family.of_levels(c.stop - c.start) for _, family, c, _ in self._parts()])
+
     def _placed(self, of_part: Callable[[Likelihood, int], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         for k, family, columns, _ in self._parts():
