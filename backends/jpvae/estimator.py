@@ -62,6 +62,9 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         "categorical"}}`` (a and b one-hot together). Columns left out are inferred; ``inferred_`` has the result.
     view_weights : sequence of float or dict, optional
         The weight of each view's log-likelihood in the loss; by default 1.
+    level_weight : float or "auto", default "auto"
+        The weight of zeros and ones and of categories in a row's log-likelihood in the loss, where numbers have 1. Such a cell
+        tells so few nats that the bound alone would rather not read it (docs/experiments.md). "auto": 4.
     entries : {"error", "marginalise"}, default "error"
         What a NaN cell of an observed row is: a mistake, or left out of the likelihood and imputed.
     objective : {"subset", "elbo"}, default "subset"

@@ -63,7 +63,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
     # Decoders and likelihoods, forwards and at once backwards: z^k, z^{ks} -> log p, and z^k_bar, z^{ks}_bar
     decoded = [batch.decoded(i) for i in views]
 
-    def decode(i: int) -> tuple[Array, Array, Any]:
+    def decode(i: int) -> tuple[Array, Array, Array, Any]:
         likelihood, parameters, plan = model.likelihoods[i], model.own_parameters(p, i), decoded[i]
         latents = [z[i][k, rows] for k, rows in plan.own]
         wanted = [targets[i][rows] for _, rows in plan.own]
@@ -75,6 +75,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
         entries = likelihood.log_prob(np, outputs, joined, parameters)
         by_column = None if batch.column_weights is None else state.asarray(batch.column_weights[i])
         log_prob = entries.sum(axis=-1) if by_column is None else (entries * by_column).sum(axis=-1)
+        observed = log_prob[:B] if by_column is None else entries[:B].sum(axis=-1)
         terms, bars = [log_prob[:first]], [plan.weights[:first]]
         at, start = first, first
         for _, rows in plan.crossed:  # log 1/S sum_s exp: its derivative is each draw's share
@@ -101,9 +102,9 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
                 stop = start + len(completed_bar[s, k, rows])
                 completed_bar[s, k, rows] = latents_bar[start:stop]
                 start = stop
-        return np.concatenate(terms), z_bar, completed_bar
+        return np.concatenate(terms), observed, z_bar, completed_bar
 
-    log_probs, z_bar, completed_bar = zip(*each(decode, views), strict=True)
+    log_probs, fits, z_bar, completed_bar = zip(*each(decode, views), strict=True)
 
     # Back through the conditional: z^{ks}_bar -> z^k_bar
     drawn_bar = None
@@ -127,7 +128,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
 
     total = beta * (batch.weights @ kl.sum(axis=-1)) - sum(d.weights @ lp for d, lp in zip(decoded, log_probs, strict=True))
     rows = np.maximum(batch.observed.sum(axis=0), 1)
-    reconstruction = [float(-(batch.observed[:, i] @ log_probs[i][:B]) / rows[i]) for i in views]
+    reconstruction = [float(-(batch.observed[:, i] @ fits[i]) / rows[i]) for i in views]
     report: dict[str, Any] = {"loss": float(total) / B, "reconstruction": reconstruction, "kl": float(kl[0].mean())}
     if not math.isfinite(report["loss"]):
         report["rows"] = batch.by_row(means, log_vars, kl, log_probs)

@@ -24,7 +24,17 @@ from .state import State, Tensors, adam, adam_in_graphs
 
 Given: TypeAlias = Inputs[torch.Tensor]
 Found: TypeAlias = Objective[torch.Tensor]
-_MOVING = ("views", "targets", "masks", "weights", "posterior_noise", "completion_noise", "row_weights", "shares", "column_weights")
+_MOVING = (
+    "views",
+    "targets",
+    "masks",
+    "weights",
+    "posterior_noise",
+    "completion_noise",
+    "row_weights",
+    "shares",
+    "column_weights",
+)
 
 
 class Owner(Protocol):

@@ -23,6 +23,7 @@ ODD = {
     "learning_rate": (True, "3", None),
     "coupling_rate": (True, "3", None),
     "validation_fraction": (True, "3", None),
+    "level_weight": (True, "3", None),
     "max_gradient_norm": (True, "3", [1.0]),
     "subset_weights": ((True, 1.0), "11", ("1", 1.0), 1.0, {1.0}),
     "view_weights": ((True, 1.0), "11", {"a": "1"}, {"a": True}, 1.0),

@@ -38,6 +38,7 @@ OPTIONS = {
     "calibration": 0.0,
     "cross_draws": 1,
     "cross_weight": 1.0,
+    "level_weight": 1.0,
     "cell_dropout": 0.0,
 }
 SUMS = {

@@ -31,6 +31,7 @@ IMAGES: dict[str, Any] = {  # the paper's networks and rates for images; the est
     "subset_weights": (1.0, 0.5, 0.5),
     "cross_draws": 1,
     "cross_weight": 1.0,
+    "level_weight": 1.0,
     "likelihood": "bernoulli",
 }
 MODELS = {

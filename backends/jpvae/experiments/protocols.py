@@ -26,6 +26,7 @@ _LATER = {  # what a run had that is older than the option
     "max_gradient_norm": None,
     "cross_draws": 1,
     "cross_weight": 1.0,
+    "level_weight": 1.0,
 }
 LEARNED = "learned"  # in place of a number: alpha is trained, from the protocol's own value on
 

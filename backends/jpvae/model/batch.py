@@ -64,7 +64,7 @@ class Batch:
     targets: tuple[np.ndarray, ...] | None = None  # (B, w_i), what the likelihoods are of, where that is not ``views``
     view_weights: tuple[float, ...] | None = None  # (M,), each view's weight in the loss; None: 1
     cross_weight: float = 1.0  # of the cross terms, beside w_k
-    column_weights: tuple[np.ndarray, ...] | None = None  # (c_i,), each column's weight in a row's log p; None: 1
+    column_weights: tuple[np.ndarray, ...] | None = None  # (c_i,), of each column beside its view's; None: 1
     shares: np.ndarray | None = None  # (1 + M,): which part of a larger batch's rows these are, and of those with each view
 
     @property

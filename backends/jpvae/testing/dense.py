@@ -267,7 +267,8 @@ def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
             total += w * beta * kls
             for j in np.flatnonzero(observed).tolist():
                 if inside[j] or k == 0:
-                    fit = (of_columns[j] * log_prob(p, j, z[:, at[j]], targets[j][rows], model)).sum()
+                    entries = log_prob(p, j, z[:, at[j]], targets[j][rows], model)
+                    fit = (of_columns[j] * entries).sum()
                 else:
                     noise = batch.completion_noise[..., k - 1, rows, :]
                     noise = noise if noise.ndim == 3 else noise[None]
@@ -277,7 +278,7 @@ def loss(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]:
                     fit = batch.cross_weight * (top + np.log(np.mean(np.exp(each - top), axis=0))).sum()
                 total -= w * weights[j] * fit
                 if k == 0:
-                    reconstruction[j] -= fit
+                    reconstruction[j] -= entries.sum()
             divergence += kls if k == 0 else 0.0
     rows = np.maximum(batch.observed.sum(axis=0), 1)
     return {"loss": total / count, "reconstruction": reconstruction / rows, "kl": divergence / count}

@@ -126,7 +126,7 @@ def loss_scale(model: Any, p: Arrays, batch: Any, beta: float) -> dict[str, Any]
                     fit = entries.sum() if batch.column_weights is None else (entries @ batch.column_weights[j]).sum()
                     total += w * weights[j] * fit
                     if k == 0:
-                        reconstruction[j] += fit
+                        reconstruction[j] += entries.sum()
             divergence += kls if k == 0 else 0.0
     rows = np.maximum(batch.observed.sum(axis=0), 1)
     return {"loss": total / count, "reconstruction": reconstruction / rows, "kl": divergence / count}

@@ -72,7 +72,7 @@ class Batches:
         self._passes: dict[tuple[int, int], Shuffled] = {}
         self._drawn: dict[int, np.ndarray] = {}
         self._weights, self._two_views = _weights(model, plan)
-        self._column_weights = _column_weights(model, plan)
+        self._view_weights, self._column_weights = _level_weights(model, plan)
 
     def at(self, step: int) -> Batch:
         """The batch of ``step`` (from 0)."""
@@ -120,7 +120,7 @@ class Batches:
             posterior_noise=noise.standard_normal((*lead, len(rows), size))[..., own, :],
             completion_noise=noise.standard_normal((*copies, len(subsets) - 1, len(rows), self.model.noise_dim))[..., own, :],
             targets=None if same else tuple(view.targets for view in views),
-            view_weights=self.plan.view_weights,
+            view_weights=self._view_weights,
             cross_weight=self.plan.cross_weight,
             column_weights=self._column_weights,
             shares=None if self._share[1] == 1 or not shared else counts * _shares(observed, own),
@@ -208,12 +208,19 @@ class Batches:
         return [np.where(k.any(axis=1, keepdims=True), k, observed) for k in kept]
 
 
-def _column_weights(model: Model, plan: Plan) -> tuple[np.ndarray, ...] | None:
-    """Of each view (c_i,); None where all are 1."""
+def _level_weights(model: Model, plan: Plan) -> tuple[tuple[float, ...] | None, tuple[np.ndarray, ...] | None]:
+    """The weights of views, and of columns beside them; None where all are 1.
+
+    A view with columns of levels has their weight as a whole and its numbers less beside them: of S draws in a cross term the
+    mean is then taken of likelihoods as they are.
+    """
     levels = [family.of_levels(c) for family, c in zip(model.likelihoods, model.features, strict=True)]
     if plan.level_weight == 1.0 or not any(each.any() for each in levels):
-        return None
-    return tuple(np.where(each, plan.level_weight, 1.0) for each in levels)
+        return plan.view_weights, None
+    given, by_view = plan.view_weights or (1.0,) * model.views, [plan.level_weight if each.any() else 1.0 for each in levels]
+    weights = tuple(np.where(each, 1.0, 1.0 / top) for each, top in zip(levels, by_view, strict=True))
+    views = tuple(a * b for a, b in zip(given, by_view, strict=True))
+    return views, None if all((each == 1.0).all() for each in weights) else weights
 
 
 def _weights(model: Model, plan: Plan) -> tuple[np.ndarray, bool]:
