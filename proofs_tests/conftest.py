@@ -67,7 +67,7 @@ def small_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Blocks of 64 rows where tables are small: every block is padded, and 512 rows take their time. What a row's result is
     does not depend on it. Modules that import BLOCK, and other folders, keep its true size."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.path.parent.name in ("estimator", "tables") and not hasattr(request.module, "BLOCK"):
+        if request.path.parent.name in ("engines", "estimator", "tables", "documents") and not hasattr(request.module, "BLOCK"):
             for module in ("jpvae.views.reading", "jpvae.inference.predictor"):
                 patch.setattr(f"{module}.BLOCK", 64)
         yield

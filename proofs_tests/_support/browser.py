@@ -34,15 +34,27 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, path: Path, width: int, height: int = 900, **options: Any) -> Iterator[tuple[Any, list[str]]]:
-    """A page from the disk, offline, once its script is done; and what the console complained of, dialogs included."""
+def tab(browser: Any, width: int, height: int = 900, **options: Any) -> Iterator[tuple[Any, list[str]]]:
+    """An empty one, offline; and what the console will complain of, dialogs and requests included."""
     context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
     page, said = context.new_page(), []
     page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: said.append(f"error: {error}"))
     page.on("dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     page.on("request", lambda request: said.append(f"request: {request.url}") if not request.url.startswith("file:") else None)
-    page.goto(path.as_uri())
-    page.wait_for_selector("body[data-ready]", timeout=60_000)
     yield page, said
     context.close()
+
+
+def show(page: Any, path: Path) -> None:
+    """A page from the disk in this tab, once its script is done."""
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+
+
+@contextmanager
+def opened(browser: Any, path: Path, width: int, **options: Any) -> Iterator[tuple[Any, list[str]]]:
+    """A page from the disk in a tab of its own."""
+    with tab(browser, width, **options) as (page, said):
+        show(page, path)
+        yield page, said

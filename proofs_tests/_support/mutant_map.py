@@ -86,16 +86,17 @@ def forget() -> None:
     """Empty the caches of test modules and of what helps them: what they hold may come from unmutated code."""
     forget_entries()
     for module in list(sys.modules.values()):
-        path = Path(getattr(module, "__file__", None) or "/")
-        if TESTS in path.parents and _knows_the_core(path):
+        if _knows_the_core(getattr(module, "__file__", None) or "/"):
             for function in filter(lambda value: hasattr(value, "cache_clear"), vars(module).values()):
                 function.cache_clear()
 
 
-def _knows_the_core(path: Path, known: dict[Path, bool] = {}) -> bool:  # noqa: B006 (kept on purpose: sources do not change in a run)
-    if path not in known:
-        known[path] = bool({"jpvae_core", "jpvae"} & packages(path))
-    return known[path]
+def _knows_the_core(file: str, known: dict[str, bool] = {}) -> bool:  # noqa: B006 (kept on purpose: sources do not change in a run)
+    """Whether a module is one of the tests' that imports the packages; asked of thousands of modules before every test."""
+    if file not in known:
+        path = Path(file)
+        known[file] = TESTS in path.parents and bool({"jpvae_core", "jpvae"} & packages(path))
+    return known[file]
 
 
 def measure(target: Target, run: Callable[[pytest.Item], str | None], items: list[pytest.Item]) -> Measured:

@@ -112,7 +112,8 @@ def coverage(model, tables):
 def test_intervals_cover_where_columns_outnumber_rows():
     """60 rows of 120 columns: the fit knows its rows by heart."""
     train, new = wide(60, 0), wide(64, 1)
-    options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 300, "backend": "numpy", "progress": False}
+    options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 150, "backend": "numpy", "progress": False}
+    options |= {"learning_rate": 0.03}  # by heart in few steps
     without = coverage(JPVAE(**options, calibration=0).fit(train), new)
     found = coverage(JPVAE(**options).fit(train), new)
     # Held out: 12 rows of 60 cells, whose residuals vary together; the share inside is known to about 0.02.
@@ -136,8 +137,8 @@ def test_few_rows_are_all_left_out_by_models_that_have_not_seen_them(monkeypatch
         return {}
 
     monkeypatch.setattr("jpvae.course.calibrated", look)
-    options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 225, "backend": "numpy", "progress": False}
-    JPVAE(**options).fit(wide(30, 0))
+    options = {"likelihood": "gaussian", "latent_dims": 6, "hidden": (16,), "steps": 150, "backend": "numpy", "progress": False}
+    JPVAE(**options, learning_rate=0.03).fit(wide(30, 0))
     assert len(ratios) == 5
     assert min(ratios) > 2.0  # of rows that it has seen it would be 1
 

@@ -57,18 +57,25 @@ def test_what_they_are_told():
     assert diary.pages == [*expected, ("end",)]
 
 
-def test_of_few_rows_they_are_told_of_further_models_between_the_two_parts():
-    """24 rows, of which five are left out: 100 of 150 steps, then three further models, then the other fifty."""
+@pytest.fixture
+def folded(monkeypatch):
+    """Options of a short training with further models: of 24 rows five are left out, for 50 of 75 steps."""
+    monkeypatch.setattr("jpvae.planning._FOLDED_STEPS", 50)
+    return SHORT | {"steps": 75, "calibration": 0.2}
+
+
+def test_of_few_rows_they_are_told_of_further_models_between_the_two_parts(folded):
+    """50 of 75 steps, then three further models, then the other 25."""
 
     class Folds(Diary):
         def on_fold(self, fold, folds):
             self.pages.append(("fold", fold, folds))
 
     diary = Folds()
-    JPVAE(**SHORT | {"steps": 150, "calibration": 0.2}).fit(*three_views(24, 3), callbacks=[diary])
+    JPVAE(**folded).fit(*three_views(24, 3), callbacks=[diary])
     told = [page[:2] for page in diary.pages if page[0] in ("step", "fold")]
     folds = [("fold", k) for k in (2, 3, 4)]
-    assert told == [*(("step", k) for k in range(1, 101)), *folds, *(("step", k) for k in range(101, 151))]
+    assert told == [*(("step", k) for k in range(1, 51)), *folds, *(("step", k) for k in range(51, 76))]
     assert {page[2] for page in diary.pages if page[0] == "fold"} == {4}
 
 
@@ -107,17 +114,17 @@ def test_a_training_that_is_stopped_is_fitted_and_can_go_on(tmp_path, at, where)
     assert [record | seconds for record in resumed.history_] == [record | seconds for record in whole.history_]
 
 
-def test_a_stop_before_a_further_model_is_one_before_the_second_part(tmp_path):
+def test_a_stop_before_a_further_model_is_one_before_the_second_part(folded, tmp_path):
     class Stop(Callback):
         def on_fold(self, fold, folds):
             if fold == 3:
                 raise StopTraining
 
-    few, options = three_views(24, 3), SHORT | {"steps": 150, "calibration": 0.2}
-    stopped = JPVAE(**options).fit(*few, checkpoint=tmp_path / "c", callbacks=[Stop()])
-    assert (stopped.n_iter_, [record["step"] for record in stopped.history_]) == (100, [50, 100])
+    few = three_views(24, 3)
+    stopped = JPVAE(**folded).fit(*few, checkpoint=tmp_path / "c", callbacks=[Stop()])
+    assert (stopped.n_iter_, [record["step"] for record in stopped.history_]) == (50, [50])
     assert np.isfinite(stopped.impute(*few)[0]).all()
-    whole, resumed = JPVAE(**options).fit(*few), JPVAE(**options).fit(*few, checkpoint=tmp_path / "c")
+    whole, resumed = JPVAE(**folded).fit(*few), JPVAE(**folded).fit(*few, checkpoint=tmp_path / "c")
     assert resumed.parameters_.keys() == whole.parameters_.keys()
     assert all(np.array_equal(resumed.parameters_[name], x) for name, x in whole.parameters_.items())
 

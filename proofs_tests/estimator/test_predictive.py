@@ -143,7 +143,7 @@ def unrelated(rows, seed):
 
 def test_a_model_that_has_learned_noise_is_not_trusted(tmp_path):
     train, new = unrelated(60, 0), unrelated(200, 1)
-    options = {"likelihood": "gaussian", "latent_dims": 4, "hidden": (), "steps": 200, "backend": "numpy", "progress": False}
+    options = {"likelihood": "gaussian", "latent_dims": 4, "hidden": (), "steps": 150, "backend": "numpy", "progress": False}
     model, without = JPVAE(**options).fit(train), JPVAE(**options, calibration=0).fit(train)
     p = model.parameters_
     assert max(p["predictive.0.slope"], p["predictive.1.slope"]) < 0.5

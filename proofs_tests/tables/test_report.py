@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
-from browser import chromium, opened
+from browser import chromium, show, tab
 from commands import invoke
 from table_files import mixed_tables, write
 
@@ -181,11 +181,13 @@ def test_no_subject_is_named_where_none_is_wanted(command, folder, monkeypatch):
 
 def test_in_a_browser(folder):
     """On a desktop in the light, on a phone in the dark."""
-    with chromium() as browser:
+    with chromium() as browser, tab(browser, 1280) as (shown, said):
         for width, scheme in ((1280, "light"), (390, "dark")):
-            with opened(browser, folder / "r.html", width, color_scheme=scheme) as (shown, said):
-                uses(shown, width)
-                assert said == []
+            shown.set_viewport_size({"width": width, "height": 900})
+            shown.emulate_media(color_scheme=scheme)
+            show(shown, folder / "r.html")
+            uses(shown, width)
+            assert said == []
 
 
 def uses(shown, width):
