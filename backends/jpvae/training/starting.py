@@ -24,7 +24,7 @@ from ..views.units import Prepared
 
 MOST_ROWS, LEAST_ALPHA = 2_000, 0.5
 _PART = 5  # of the rows, one by which the number of factors is chosen
-_ROUNDS, _ENOUGH, _LEAST_NOISE = 50, 1e-4, 0.02  # psi, of a column's variance: encoders stay moderate
+_ROUNDS, _ENOUGH, _LEAST_NOISE = 50, 1e-4, 0.002  # psi, of a column's variance: encoders stay moderate
 _OTHER_LATENTS, _OTHER_PRECISION = 0.1, 0.14  # what a view tells of the other latents: next to nothing yet
 _ROUNDS_OF_A_CONSTANT, _NEAR, _PULL = 60, 0.1, 1.0  # in standard errors; and a pull to 0 as of one row
 
