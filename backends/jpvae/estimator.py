@@ -64,7 +64,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         The weight of each view's log-likelihood in the loss; by default 1.
     level_weight : float or "auto", default "auto"
         The weight of zeros and ones and of categories in a row's log-likelihood in the loss, where numbers have 1. Such a cell
-        tells so few nats that the bound alone would rather not read it (docs/experiments.md). "auto": 4.
+        tells so few nats that the bound alone would rather not read it (docs/experiments.md). "auto": a quarter of the rows for
+        each column, at least 1 and at most 4; 1 where networks are large (``hidden``).
     entries : {"error", "marginalise"}, default "error"
         What a NaN cell of an observed row is: a mistake, or left out of the likelihood and imputed.
     objective : {"subset", "elbo"}, default "subset"

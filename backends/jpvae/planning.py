@@ -28,7 +28,7 @@ _MOST_FOLDS, _FOLDED_COLUMNS = 10, 30_000  # the latter of all folds together: a
 _FOLDED_STEPS = 100  # of the first part: shorter trainings are trials
 _LEAST_SHARE = 0.25
 _STEEPEST, _CROSSING = 2.0, 1.0
-_LEVELS = 4.0
+_LEVELS, _ROWS_A_COLUMN = 4.0, 4.0
 _FARTHEST_READ = 4.0  # standard deviations
 _DECAY, _WIDE, _STRONGEST, _MOST_OF_A_STEP = 0.3, 2.5, 3.0, 0.1  # hidden layers decay by four times as much
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
@@ -191,7 +191,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         cross_weight=_weight_of_crossing(options.cross_weight, model, rows, bent),
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
-        level_weight=_LEVELS if isinstance(options.level_weight, str) else float(options.level_weight),
+        level_weight=_weight_of_levels(options.level_weight, model, rows),
         weight_decay=_decay(options, model, rows, steps),
         calibration=_calibration(options, model, rows, steps),
         bootstrap=options.bootstrap,
@@ -246,6 +246,17 @@ def _weight_of_crossing(given: float | str, model: Model, rows: int, bent: bool)
     if not isinstance(given, str):
         return float(given)
     return _CROSSING_OF_CURVES if bent else min(_CROSSING, 10.0 * _CROSSING * sum(model.features) / rows)
+
+
+def _weight_of_levels(given: float | str, model: Model, rows: int) -> float:
+    """As a number; "auto": a quarter of the rows for each column, from 1 to 4; where columns are many for the rows, what a cell
+    tells is noise as often as not, and the bound does well not to read it. Large networks (images, say) have 1.
+    """
+    if not isinstance(given, str):
+        return float(given)
+    if _is_large(model.features, rows):
+        return 1.0
+    return min(_LEVELS, max(1.0, rows / (_ROWS_A_COLUMN * sum(model.features))))
 
 
 def _weight_of_each(given: tuple[float, ...] | Mapping[str, float] | None, names: Sequence[str]) -> tuple[float, ...] | None:
