@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-import warnings
 from collections.abc import Iterator, Mapping
 from statistics import mean
 from typing import Any
@@ -22,10 +20,9 @@ import numpy as np
 import real_tables
 import suites
 
-from jpvae.errors import JPVAEWarning
 from jpvae.experiments.real_tables import MECHANISMS, SETS, Tables
 from jpvae.experiments.six_views import holes
-from jpvae.tables.evaluation import JPVAE_NAME, fit, score, without_new_categories
+from jpvae.tables.evaluation import JPVAE_NAME
 from jpvae.tables.rivals import METHODS as RIVALS
 from jpvae.views.checking import read_views
 
@@ -44,18 +41,7 @@ def measure(tables: Tables, rows: int, draw: int, method: str) -> dict[str, Any]
     train, new = order[:rows], order[rows : rows + NEW]
     frames = {name: real_tables.frame(x, tables.categories.get(name, ())) for name, x in tables.views.items()}
     data = read_views(frames, likelihood="infer")
-    whole = without_new_categories(data, train, new)
-    observed = holes(MECHANISMS["at random"](tables), draw)
-    holed = [np.where(seen[:, None], x, np.nan) for x, seen in zip(whole, observed.T, strict=True)]
-    known, began = [x[train] for x in holed], time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", JPVAEWarning)  # of columns that are constant in so few rows
-        filler = fit(method, real_tables.options(draw), data.names, known, data.columns, seed=draw)
-        seconds = time.process_time() - began
-        found = score(filler, [x[new] for x in whole], [x[new] for x in holed], data.columns, known)
-    each = {name: [x for view in found if (x := view[name]) is not None] for name in SCORES}
-    means = {name: round(mean(values), 4) if values else None for name, values in each.items()}
-    return means | {"seconds": round(seconds, 2)}
+    return real_tables.means(method, data, holes(MECHANISMS["at random"](tables), draw), train, new, draw, SCORES)
 
 
 def cases(asked: argparse.Namespace) -> Iterator[tuple[str, int, int, str]]:

@@ -25,8 +25,6 @@ import hashlib
 import json
 import lzma
 import pickle
-import time
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,9 +36,8 @@ import pandas as pd
 import real_tables
 import suites
 
-from jpvae.errors import JPVAEWarning
 from jpvae.experiments.wheels import Wheel
-from jpvae.tables.evaluation import JPVAE_NAME, fit, score, without_new_categories
+from jpvae.tables.evaluation import JPVAE_NAME
 from jpvae.tables.rivals import METHODS as RIVALS
 from jpvae.views.checking import read_views
 
@@ -133,17 +130,8 @@ def measure(name: str, draw: int, method: str) -> dict[str, Any]:
     for row in np.flatnonzero(~seen.any(axis=1)):
         seen[row, rng.integers(len(views))] = True
     data = read_views(views, likelihood="infer")
-    whole = without_new_categories(data, train, new)
-    holed = [np.where(there[:, None], x, np.nan) for x, there in zip(whole, seen.T, strict=True)]
-    known, began = [x[train] for x in holed], time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", JPVAEWarning)  # of columns that are constant in so few rows
-        filler = fit(method, real_tables.options(draw), data.names, known, data.columns, seed=draw)
-        found = score(filler, [x[new] for x in whole], [x[new] for x in holed], data.columns, known)
-    each = {score: [x for view in found if (x := view[score]) is not None] for score in SCORES}
-    means = {score: round(fmean(values), 4) if values else None for score, values in each.items()}
     width = sum(x.shape[1] for x in views.values())
-    return {"rows": train_rows, "columns": width, **means, "seconds": round(time.process_time() - began, 1)}
+    return {"rows": train_rows, "columns": width, **real_tables.means(method, data, seen, train, new, draw, SCORES)}
 
 
 def kept() -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,23 @@ def cell(tables: Tables, mechanism: str, seed: int, method: str) -> dict[str, An
         "seconds": round(time.process_time() - began, 2),
         "views": {name: rounded(found) for name, found in zip(data.names, scores, strict=True)},
     }
+
+
+def means(
+    method: str, data: Views, observed: np.ndarray, train: np.ndarray, new: np.ndarray, seed: int, scores: Sequence[str]
+) -> dict[str, float | None]:
+    """The method's ``scores``, means over the views, and CPU seconds. data: complete views; observed (N, M): which are left of
+    them; train, new: the rows to learn from and to fill."""
+    whole = without_new_categories(data, train, new)
+    holed = [np.where(there[:, None], x, np.nan) for x, there in zip(whole, observed.T, strict=True)]
+    known, began = [x[train] for x in holed], time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", JPVAEWarning)  # of columns that are constant in so few rows
+        filler = fit(method, options(seed), data.names, known, data.columns, seed=seed)
+        found = score(filler, [x[new] for x in whole], [x[new] for x in holed], data.columns, known)
+    each = {name: [x for view in found if (x := view[name]) is not None] for name in scores}
+    mean = {name: round(fmean(values), 4) if values else None for name, values in each.items()}
+    return mean | {"seconds": round(time.process_time() - began, 2)}
 
 
 def rounded(scores: Mapping[str, float | None]) -> dict[str, float | None]:
