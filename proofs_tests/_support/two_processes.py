@@ -53,6 +53,11 @@ class DieAt(Callback):
             os._exit(9)
 
 
+def say(what: dict[str, Any]) -> None:
+    """One line, in one piece: another process may write at the same time."""
+    os.write(sys.stdout.fileno(), (json.dumps(what) + "\n").encode())
+
+
 def fit(folder: Path, name: str, *callbacks: Callback, seed: int = 0, **options: Any) -> JPVAE:
     """One process's call; the checkpoint FOLDER/<name>."""
     model = JPVAE(**OPTIONS | options, seed=seed)
@@ -73,12 +78,12 @@ def processes(count: int, folder: Path, name: str, *callbacks: Callback, **optio
                 distributed.destroy_process_group()
                 code = 0
             except JPVAEError as error:
-                print(json.dumps({"name": name, "rank": rank, "error": f"{type(error).__name__}: {error}"}), flush=True)
+                say({"name": name, "rank": rank, "error": f"{type(error).__name__}: {error}"})
             finally:
                 os._exit(code)
         children.append(child)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    print(json.dumps({"name": name, "codes": codes}), flush=True)
+    say({"name": name, "codes": codes})
 
 
 def main(folder: Path) -> None:

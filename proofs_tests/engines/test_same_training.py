@@ -38,7 +38,7 @@ def cases():
 def trained(backend, case):
     """The losses of steps KEPT, and the parameters' weighted sums after the last."""
     name, _, pattern = case.partition(" | ")
-    made, data = engine(backend, THEN[name], "float64"), batches(THEN[name], *pattern.split(", "))
+    made, data = engine(backend, THEN[name], "float64"), batches(THEN[name], *pattern.split(", "), level_weight=1.0)
     state = made.start(parameters(THEN[name]), None)
     rates = [{"beta": min(1.0, k / 50), "learning_rate": 1e-2 / (1 + k / 100), "coupling_rate": 0.5} for k in range(STEPS)]
     losses = [made.train_step(state, data.at(k), **rates[k])["loss"] for k in range(STEPS)]

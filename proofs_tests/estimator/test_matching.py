@@ -62,7 +62,7 @@ def test_who_has_nothing_else_is_no_donor(model):
     """Of such a row there is nothing to predict by."""
     alone = {"scan": SCAN.mask(pd.Series(np.arange(N) % 3 == 1, SCAN.index)), "cost": VIEWS["cost"].copy()}
     silent = np.arange(N) % 3 == 1
-    alone["cost"].loc[silent, ["cost", "other"]] = 7777.0
+    alone["cost"].loc[silent, ["cost", "other"]] = 7777.0, 7.0
     assert silent.sum() == alone["cost"]["cost"].eq(7777.0).sum() == 40
     for drawn in model.sample_imputations(alone, n_draws=3, matching=5)["cost"]:
         assert not drawn["cost"][VIEWS["cost"]["cost"].isna()].eq(7777.0).any()

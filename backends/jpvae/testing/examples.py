@@ -68,7 +68,13 @@ def parameters(model: Model) -> Arrays:
 
 
 def batches(
-    model: Model, holes: str = "complete", objective: str = "subset", *, rows: int = 7, weights: tuple[float, ...] | None = None
+    model: Model,
+    holes: str = "complete",
+    objective: str = "subset",
+    *,
+    rows: int = 7,
+    weights: tuple[float, ...] | None = None,
+    level_weight: float = 2.5,
 ) -> Batches:
     """Batches of the same rows with noise of their own; "holes" has every pattern of missing views.
 
@@ -86,9 +92,9 @@ def batches(
         views.append(_prepared(model.likelihoods[i], np.where(has[:, None], values, np.nan), has))
     plan = Plan(9, rows, Constant(), LearningRate(), objective, weights or ((0.5, 0.2, 0.3) if M == 2 else (0.6, 0.4)))
     if model.posterior == "fused":
-        plan = replace(plan, cross_draws=3, cross_weight=0.6, level_weight=2.5)
+        plan = replace(plan, cross_draws=3, cross_weight=0.6, level_weight=level_weight)
     if model.entries == "marginalise":
-        plan = replace(plan, view_weights=tuple(0.5 + i for i in range(M)), level_weight=2.5)
+        plan = replace(plan, view_weights=tuple(0.5 + i for i in range(M)), level_weight=level_weight)
     return Batches(views, observed, model, plan)
 
 
