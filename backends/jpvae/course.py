@@ -261,7 +261,7 @@ def _together(backend: Engine, start: Fitted, fingerprint: str | None, plan: Pla
         raise ConfigError(f"backend is {start.options.backend!r}, which trains in one process; expected 'torch' in several")
     identity = saving.identity(start)
     del identity["options"]["device"]
-    if not agree(zlib.crc32(json.dumps([identity, fingerprint, plan.steps, plan.cross_weight]).encode())):
+    if not agree(zlib.crc32(json.dumps([identity, fingerprint, plan.steps, plan.cross_weight, plan.column_weights]).encode())):
         raise ConfigError("the processes were given different data or options; expected the same in all of them")
     return any_of
 

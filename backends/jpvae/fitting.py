@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from .fitted import Arrays, Fitted
 from .inference.predictor import Predictor
 from .option_values import member_seed, seed_of
 from .options import Options
-from .planning import engine_of, model_of, plan_of, warn_of_idle_latents
+from .planning import engine_of, model_of, plan_of, warn_of_idle_latents, weighs_levels
 from .processes import share
 from .training.loop import alone, together
-from .training.nonlinearity import CURVED, gain_of_curves, most_rows
+from .training.nonlinearity import CURVED, explained_by_lines, gain_of_curves, most_rows
 from .training.plan import Plan
 from .views.checking import checked
 from .views.connected import warn_of_strangers
@@ -94,16 +94,18 @@ def _begun(options: Options, opened: Opened, missing: str, slices: Slices | None
         if view.mapped and not survey.fits(units, i, options.dtype):  # now, not in the training; others are held and so checked
             for rows in blocks(len(data.observed)):
                 view[rows]
-    if _are_bent(start, data):
-        plan = plan_of(options, model, len(opened.observed), opened.names, seed, bent=True)
+    if related := _related(start, data):
+        plan = plan_of(options, model, len(opened.observed), opened.names, seed, **related)
     return Beginning(start, plan, data, survey.fingerprint(data.observed, scaling) if kept else None)
 
 
-def _are_bent(start: Fitted, data: Views) -> bool:
-    """Whether the views are related by curves, as far as the training would heed it: of some rows that have every view."""
+def _related(start: Fitted, data: Views) -> dict[str, Any]:
+    """How the views are related, as far as the training would heed it (``plan_of``): of some rows that have every view."""
     options, joint = start.options, start.model.joint
-    if options.cross_weight != "auto" or options.objective != "subset" or not joint.couples:
-        return False
+    curves = options.cross_weight == "auto" and options.objective == "subset" and joint.couples
+    lines = weighs_levels(options, start.model, len(data.observed))
+    if not (curves or lines):
+        return {}
     whole = np.flatnonzero(data.observed.all(axis=1))
     rows = np.sort(np.random.default_rng(0).permutation(whole)[: most_rows(start.model.views)])
     tables = []
@@ -111,7 +113,10 @@ def _are_bent(start: Fitted, data: Views) -> bool:
         view, c = Scaled(data, i, units, "float64")[rows], start.model.features[i]
         known = family.cells(view.targets.astype(np.float64), c)[1]
         tables.append(np.where(known, view.inputs[:, :c], np.nan))
-    return gain_of_curves(tables) > CURVED
+    return {
+        "bent": curves and gain_of_curves(tables) > CURVED,
+        "explained": explained_by_lines(tables) if lines else None,
+    }
 
 
 def run(begun: Begun) -> tuple[Fitted, Predictor]:

@@ -34,6 +34,7 @@ Dtype = Literal["float32", "float64"]
 _MOST_DRAWS = 10_000  # of a cross term
 _MOST_THREADS = 1_024
 _MOST_MEMBERS = 1_000
+_HEAVIEST = 1_000.0  # of levels, beside numbers
 BEFORE = {  # what files have that are older than the option
     "posterior": "factorised",
     "coordinates": "latent",
@@ -126,8 +127,10 @@ class Options:
             raise ConfigError(f"cell_dropout is {self.cell_dropout}; expected 0 <= cell_dropout <= 1, a share of the rows")
         if not isinstance(self.cross_weight, str) and not (math.isfinite(self.cross_weight) and self.cross_weight >= 0):
             raise ConfigError(f"cross_weight is {self.cross_weight}; expected a finite number of at least 0, or 'auto'")
-        if not isinstance(self.level_weight, str) and not (math.isfinite(self.level_weight) and self.level_weight > 0):
-            raise ConfigError(f"level_weight is {self.level_weight}; expected a finite number above 0, or 'auto'")
+        if not isinstance(self.level_weight, str) and not 1.0 / _HEAVIEST <= self.level_weight <= _HEAVIEST:
+            raise ConfigError(
+                f"level_weight is {self.level_weight}; expected a number from {1 / _HEAVIEST:g} to {_HEAVIEST:g}, or 'auto'"
+            )
         if self.steps is None and self.epochs is not None and not (math.isfinite(self.epochs) and self.epochs > 0):
             raise ConfigError(f"epochs is {self.epochs}; expected a positive number")
 

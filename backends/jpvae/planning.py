@@ -12,6 +12,7 @@ import numpy as np
 
 from .engines import AUTO, Engine, chosen, engine
 from .errors import ConfigError, JPVAEWarning
+from .model.likelihoods import Likelihood
 from .model.model import Model
 from .options import Options
 from .processes import share
@@ -28,7 +29,7 @@ _MOST_FOLDS, _FOLDED_COLUMNS = 10, 30_000  # the latter of all folds together: a
 _FOLDED_STEPS = 100  # of the first part: shorter trainings are trials
 _LEAST_SHARE = 0.25
 _STEEPEST, _CROSSING = 2.0, 1.0
-_LEVELS, _ROWS_A_COLUMN = 4.0, 4.0
+_HEAVIEST = 10.0  # of a column of levels
 _FARTHEST_READ = 4.0  # standard deviations
 _DECAY, _WIDE, _STRONGEST, _MOST_OF_A_STEP = 0.3, 2.5, 3.0, 0.1  # hidden layers decay by four times as much
 _CROSSING_OF_CURVES, _LONGER_FOR_CURVES = 16.0, 2.0
@@ -151,10 +152,20 @@ def warn_of_idle_latents(options: Options, model: Model, names: Sequence[str]) -
         )
 
 
-def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], seed: int, *, bent: bool = False) -> Plan:
+def plan_of(
+    options: Options,
+    model: Model,
+    rows: int,
+    names: Sequence[str],
+    seed: int,
+    *,
+    bent: bool = False,
+    explained: Sequence[np.ndarray] | None = None,
+) -> Plan:
     """The training that these options mean for so many rows of the views called ``names``. Raises ConfigError.
 
     bent: whether the views are related by curves (training/nonlinearity.py), for which steps and cross terms count more.
+    explained: of each view's columns the share of the variance that the other views explain, where that ``weighs_levels``.
     """
     fraction = float(options.validation_fraction) if options.early_stopping else 0.0
     rows -= held_out_rows(fraction, rows)
@@ -191,7 +202,7 @@ def plan_of(options: Options, model: Model, rows: int, names: Sequence[str], see
         cross_weight=_weight_of_crossing(options.cross_weight, model, rows, bent),
         cell_dropout=float(options.cell_dropout) if model.cell_bits else 0.0,
         view_weights=_weight_of_each(options.view_weights, names),
-        level_weight=_weight_of_levels(options.level_weight, model, rows),
+        column_weights=_weights_of_columns(options.level_weight, model, names, explained),
         weight_decay=_decay(options, model, rows, steps),
         calibration=_calibration(options, model, rows, steps),
         bootstrap=options.bootstrap,
@@ -248,15 +259,38 @@ def _weight_of_crossing(given: float | str, model: Model, rows: int, bent: bool)
     return _CROSSING_OF_CURVES if bent else min(_CROSSING, 10.0 * _CROSSING * sum(model.features) / rows)
 
 
-def _weight_of_levels(given: float | str, model: Model, rows: int) -> float:
-    """As a number; "auto": a quarter of the rows for each column, from 1 to 4; where columns are many for the rows, what a cell
-    tells is noise as often as not, and the bound does well not to read it. Large networks (images, say) have 1.
+def _weights_of_columns(
+    given: float | str, model: Model, names: Sequence[str], explained: Sequence[np.ndarray] | None
+) -> tuple[tuple[float, ...], ...] | None:
+    """Of each view's columns, None where all are 1; "auto": the inverse of what the other views do not explain of a column.
+
+    A number's noise is learned, and so what is known of it exactly counts as much as it is exact. Levels have no noise.
     """
-    if not isinstance(given, str):
-        return float(given)
-    if _is_large(model.features, rows):
-        return 1.0
-    return min(_LEVELS, max(1.0, rows / (_ROWS_A_COLUMN * sum(model.features))))
+    levels = [_of_levels(*each) for each in zip(names, model.likelihoods, model.features, strict=True)]
+    if isinstance(given, str):
+        unknown = [1.0 - each for each in explained or [np.zeros(c) for c in model.features]]
+        weights = [1.0 / np.maximum(each, 1.0 / _HEAVIEST) for each in unknown]
+    else:
+        weights = [np.full(c, float(given)) for c in model.features]
+    found = [np.where(each, weight, 1.0) for each, weight in zip(levels, weights, strict=True)]
+    return None if all((each == 1.0).all() for each in found) else tuple(tuple(each.tolist()) for each in found)
+
+
+def _of_levels(name: str, family: Likelihood, columns: int) -> np.ndarray:
+    found = np.asarray(family.of_levels(columns))
+    if found.shape != (columns,) or found.dtype != np.bool_:
+        raise ConfigError(
+            f"the likelihood of view {name!r} has {found!r:.80} from its method of_levels; expected {columns} truth values"
+        )
+    return found
+
+
+def weighs_levels(options: Options, model: Model, rows: int) -> bool:
+    """Whether the weights of columns of levels depend on what the views explain of each other. Large networks (of images, say)
+    and the bound itself have none."""
+    asked = options.level_weight == "auto" and options.objective == "subset" and model.joint.couples
+    some = any(family.of_levels(c).any() for family, c in zip(model.likelihoods, model.features, strict=True))
+    return asked and some and not _is_large(model.features, rows)
 
 
 def _weight_of_each(given: tuple[float, ...] | Mapping[str, float] | None, names: Sequence[str]) -> tuple[float, ...] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -111,6 +112,9 @@ class Stack:
     def _inputs(self, batches: Sequence[Batch]) -> Given:
         """The batches side by side, all in the form that the most irregular of them needs."""
         form = all(batch.is_uniform for batch in batches), any(batch.is_masked for batch in batches)
+        if any(batch.column_weights is not None for batch in batches):  # then all of them have some
+            ones = tuple(np.ones(c) for c in self.engine.model.features)
+            batches = [b if b.column_weights is not None else replace(b, column_weights=ones) for b in batches]
         each = [batch.inputs(np.asarray, ragged=False, form=form) for batch in batches]
 
         def side_by_side(parts: Sequence[Any]) -> Any:

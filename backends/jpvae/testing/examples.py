@@ -41,7 +41,7 @@ MODELS = {
     "orthogonal, three views": Model((4, 3, 2), (2, 2, 2), (REAL, BINARY, REAL), hidden=(4,), alpha=0.9),
     "fused, independent": Model((4, 3), (2, 3), (BINARY, REAL), hidden=(5,), prior="independent", posterior="fused"),
     "fused, orthogonal": Model((4, 3), (3, 3), (BINARY, REAL), hidden=(5,), learn_alpha=True, posterior="fused"),
-    "fused, svd": Model((4, 3), (3, 2), (BINARY, REAL), hidden=(5,), prior="svd", bound="tanh", rank=1, posterior="fused"),
+    "fused, svd": Model((7, 3), (3, 2), (MIXED, REAL), hidden=(5,), prior="svd", bound="tanh", rank=1, posterior="fused"),
     "fused, canonical": Model(
         (4, 3, 5), (3, 2, 4), (BINARY, REAL, BINARY), hidden=(5,), prior="canonical", alpha=0.7, posterior="fused"
     ),
@@ -92,9 +92,12 @@ def batches(
         views.append(_prepared(model.likelihoods[i], np.where(has[:, None], values, np.nan), has))
     plan = Plan(9, rows, Constant(), LearningRate(), objective, weights or ((0.5, 0.2, 0.3) if M == 2 else (0.6, 0.4)))
     if model.posterior == "fused":
-        plan = replace(plan, cross_draws=3, cross_weight=0.6, level_weight=level_weight)
+        plan = replace(plan, cross_draws=3, cross_weight=0.6)
     if model.entries == "marginalise":
-        plan = replace(plan, view_weights=tuple(0.5 + i for i in range(M)), level_weight=level_weight)
+        plan = replace(plan, view_weights=tuple(0.5 + i for i in range(M)))
+    levels = [family.of_levels(c) for family, c in zip(model.likelihoods, model.features, strict=True)]
+    if level_weight != 1.0 and (model.posterior == "fused" or model.entries == "marginalise"):
+        plan = replace(plan, column_weights=tuple(tuple(np.where(each, level_weight, 1.0).tolist()) for each in levels))
     return Batches(views, observed, model, plan)
 
 

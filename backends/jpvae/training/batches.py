@@ -72,7 +72,7 @@ class Batches:
         self._passes: dict[tuple[int, int], Shuffled] = {}
         self._drawn: dict[int, np.ndarray] = {}
         self._weights, self._two_views = _weights(model, plan)
-        self._view_weights, self._column_weights = _level_weights(model, plan)
+        self._view_weights, self._column_weights = _column_weights(plan)
 
     def at(self, step: int) -> Batch:
         """The batch of ``step`` (from 0)."""
@@ -208,19 +208,19 @@ class Batches:
         return [np.where(k.any(axis=1, keepdims=True), k, observed) for k in kept]
 
 
-def _level_weights(model: Model, plan: Plan) -> tuple[tuple[float, ...] | None, tuple[np.ndarray, ...] | None]:
+def _column_weights(plan: Plan) -> tuple[tuple[float, ...] | None, tuple[np.ndarray, ...] | None]:
     """The weights of views, and of columns beside them; None where all are 1.
 
-    A view with columns of levels has their weight as a whole and its numbers less beside them: of S draws in a cross term the
-    mean is then taken of likelihoods as they are.
+    A view has the largest weight of its columns, and the others less beside it: where all weigh alike, a cross term's mean over
+    draws is of likelihoods as they are.
     """
-    levels = [family.of_levels(c) for family, c in zip(model.likelihoods, model.features, strict=True)]
-    if plan.level_weight == 1.0 or not any(each.any() for each in levels):
+    if plan.column_weights is None:
         return plan.view_weights, None
-    given, by_view = plan.view_weights or (1.0,) * model.views, [plan.level_weight if each.any() else 1.0 for each in levels]
-    weights = tuple(np.where(each, 1.0, 1.0 / top) for each, top in zip(levels, by_view, strict=True))
-    views = tuple(a * b for a, b in zip(given, by_view, strict=True))
-    return views, None if all((each == 1.0).all() for each in weights) else weights
+    largest = [max(weights) for weights in plan.column_weights]
+    columns = tuple(np.asarray(weights) / top for weights, top in zip(plan.column_weights, largest, strict=True))
+    given = plan.view_weights or (1.0,) * len(largest)
+    views = tuple(a * b for a, b in zip(given, largest, strict=True))
+    return views, None if all((each == 1.0).all() for each in columns) else columns
 
 
 def _weights(model: Model, plan: Plan) -> tuple[np.ndarray, bool]:

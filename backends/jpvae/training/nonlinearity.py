@@ -49,6 +49,24 @@ def gain_of_curves(tables: Sequence[np.ndarray]) -> float:
     return float(max(gains))
 
 
+def explained_by_lines(tables: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Of each view's columns (c_i,) the share of the variance that lines in the other views predict, left-one-out; 0 at least.
+
+    tables: as for ``gain_of_curves``; 0 where rows are too few to tell, and for constant columns.
+    """
+    shares = [np.zeros(x.shape[1]) for x in tables]
+    if len(tables) < 2 or len(tables[0]) < FEWEST_ROWS:
+        return shares
+    scaled = [_standardised(x) for x in tables]
+    products = [x @ x.T / max(1, x.shape[1]) for x in scaled]
+    for i, (x, y) in enumerate(zip(tables, scaled, strict=True)):
+        lines = np.sum([product for j, product in enumerate(products) if j != i], axis=0)
+        if y.shape[1] and lines.any():
+            left = (_residuals(lines, y) ** 2).mean(axis=0)
+            shares[i][_varies(x)] = np.maximum(0.0, 1.0 - left)
+    return shares
+
+
 def _of_rank(y: np.ndarray, product: np.ndarray) -> np.ndarray:
     """y (R, c) / sqrt(c), or a root of ``product`` = y y' / c where that has fewer columns: residuals' squares sum up alike."""
     if y.shape[1] <= len(y):
@@ -59,17 +77,31 @@ def _of_rank(y: np.ndarray, product: np.ndarray) -> np.ndarray:
 
 def _standardised(table: np.ndarray) -> np.ndarray:
     """Columns of mean 0 and variance 1, missing cells at the mean, without those that are constant."""
+    x, varies = _centred(table), _varies(table)
+    return np.asarray(x[:, varies] / x.std(axis=0)[varies])
+
+
+def _varies(table: np.ndarray) -> np.ndarray:
+    """Which columns (c,) do."""
+    x = _centred(table)
+    varies: np.ndarray = x.std(axis=0) > 1e-6 * np.abs(x).max(axis=0, initial=0.0)
+    return varies
+
+
+def _centred(table: np.ndarray) -> np.ndarray:
     x = np.asarray(table, dtype=np.float64)
     known = ~np.isnan(x)
     x = np.where(known, x, 0.0)
-    x = np.where(known, x - x.sum(axis=0) / np.maximum(1, known.sum(axis=0)), 0.0)
-    deviation = x.std(axis=0)
-    varies = deviation > 1e-6 * np.abs(x).max(axis=0, initial=0.0)
-    return np.asarray(x[:, varies] / deviation[varies])
+    return np.where(known, x - x.sum(axis=0) / np.maximum(1, known.sum(axis=0)), 0.0)
 
 
 def _left_out(K: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Of each row (R,) the sum of squares of left-one-out residuals, intercepts fitted. K (R, R), y (R, c) centred."""
+    """Of each row (R,) the sum of squares of ``_residuals``."""
+    return np.asarray((_residuals(K, y) ** 2).sum(axis=1))
+
+
+def _residuals(K: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Left-one-out residuals (R, c), intercepts fitted. K (R, R), y (R, c) centred."""
     centred = K - K.mean(axis=0)
     eigenvalues, U = np.linalg.eigh(centred - centred.mean(axis=1)[:, None])
     eigenvalues, turned = np.maximum(eigenvalues, 0.0), U.T @ y
@@ -77,4 +109,4 @@ def _left_out(K: np.ndarray, y: np.ndarray) -> np.ndarray:
     generalised = lost**2 @ (turned**2).sum(axis=1) / (lost.sum(axis=1) - 1.0) ** 2
     best = lost[np.argmin(generalised)]
     residuals, kept = U @ (best[:, None] * turned), U**2 @ best - 1.0 / len(y)
-    return np.asarray(((residuals / kept[:, None]) ** 2).sum(axis=1))
+    return np.asarray(residuals / kept[:, None])

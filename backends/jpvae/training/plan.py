@@ -44,7 +44,7 @@ class Plan:
     validation_fraction: of the rows, held out of all steps for early stopping; 0 without.
     calibration: of the likelihoods' own parameters, if any.
     bootstrap: whether the rows are as many that are drawn with replacement.
-    level_weight: of columns of levels (zeros and ones, categories) in a row's log p; numbers have 1.
+    column_weights: of each view's columns in a row's log p; None: 1.
     cell_dropout: the share of rows that are trained on with only a part of their cells, uniform on [0, 1], in every batch.
     """
 
@@ -59,7 +59,7 @@ class Plan:
     max_gradient_norm: float | None = None
     validation_fraction: float = 0.0
     view_weights: tuple[float, ...] | None = None
-    level_weight: float = 1.0
+    column_weights: tuple[tuple[float, ...], ...] | None = None
     cell_dropout: float = 0.0
     cross_draws: int = 1
     cross_weight: float = 1.0
@@ -80,8 +80,9 @@ class Plan:
             raise ConfigError(f"coupling_rate is {self.coupling_rate}; expected a finite number of at least 0")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ConfigError(f"weight_decay is {self.weight_decay}; expected a finite number of at least 0")
-        if not (math.isfinite(self.level_weight) and self.level_weight > 0):
-            raise ConfigError(f"level_weight is {self.level_weight}; expected a finite number above 0")
+        for weights in self.column_weights or ():
+            if not all(math.isfinite(w) and w > 0 for w in weights):
+                raise ConfigError(f"column_weights has {weights}; expected finite numbers above 0")
         if self.max_gradient_norm is not None and not self.max_gradient_norm > 0:
             raise ConfigError(f"max_gradient_norm is {self.max_gradient_norm}; expected a positive number, or None")
         if min(self.weights, default=0.0) < 0 or not math.fsum(self.weights) > 0 or not all(map(math.isfinite, self.weights)):
