@@ -289,7 +289,7 @@ def weighs_levels(options: Options, model: Model, rows: int) -> bool:
     """Whether the weights of columns of levels depend on what the views explain of each other. Large networks (of images, say)
     and the bound itself have none."""
     asked = options.level_weight == "auto" and options.objective == "subset" and model.joint.couples
-    some = any(family.of_levels(c).any() for family, c in zip(model.likelihoods, model.features, strict=True))
+    some = any(np.any(family.of_levels(c)) for family, c in zip(model.likelihoods, model.features, strict=True))
     return asked and some and not _is_large(model.features, rows)
 
 
