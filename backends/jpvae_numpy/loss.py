@@ -75,7 +75,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
         entries = likelihood.log_prob(np, outputs, joined, parameters)
         by_column = None if batch.column_weights is None else state.asarray(batch.column_weights[i])
         log_prob = entries.sum(axis=-1) if by_column is None else (entries * by_column).sum(axis=-1)
-        observed = log_prob[:B] if by_column is None else entries[:B].sum(axis=-1)
+        unweighted = log_prob[:B] if by_column is None else entries[:B].sum(axis=-1)
         terms, bars = [log_prob[:first]], [plan.weights[:first]]
         at, start = first, first
         for _, rows in plan.crossed:  # log 1/S sum_s exp: its derivative is each draw's share
@@ -102,7 +102,7 @@ def differentiate(state: State, batch: Any, beta: float) -> dict[str, Any]:
                 stop = start + len(completed_bar[s, k, rows])
                 completed_bar[s, k, rows] = latents_bar[start:stop]
                 start = stop
-        return np.concatenate(terms), observed, z_bar, completed_bar
+        return np.concatenate(terms), unweighted, z_bar, completed_bar
 
     log_probs, fits, z_bar, completed_bar = zip(*each(decode, views), strict=True)
 

@@ -52,11 +52,13 @@ def test_a_far_cell_is_read_as_one_at_the_limit(model, tmp_path, backend):
 
 
 def test_a_cell_that_is_hardly_a_measurement_is_named(model):
-    """A hundred standard deviations: another unit, or a code for "missing". Training has no such cells of its own."""
+    """A hundred standard deviations: another unit, or a code for "missing". A fit of so few rows has none of its own."""
     near, far = with_first_at(model, 99.0), with_first_at(model, 1e30)
     model.impute(near)  # a warning would be an error
     far[0][4, 2] = -1e9
-    said = r"view 'view0' has 7 cells in 6 rows more than 100 standard .* \(first: row 0, column 0 is .*, 1e\+30 of them\)"
+    said = (
+        r"view 'view0' has 7 cells in 6 rows more than 100 standard .* \(first: row 0, column 0 is .*, 1e\+30 deviations away\)"
+    )
     for ask in (model.impute, model.sample_imputations, model.transform):
         with pytest.warns(JPVAEWarning, match=said):
             ask(far)

@@ -85,12 +85,12 @@ def negative_elbo(
         wanted = [x[rows, :] for _, rows in own] + [x[rows, :] for _, rows in crossed for _ in range(S)]
         outputs = decode(i, xp.concat(latents))
         entries = model.likelihoods[i].log_prob(xp, outputs, xp.concat(wanted), model.own_parameters(p, i))
-        first = None
+        unweighted = None
         if batch.column_weights is not None:
-            first, entries = xp.sum(entries[:B, :], axis=-1), entries * batch.column_weights[i]
+            unweighted, entries = xp.sum(entries[:B, :], axis=-1), entries * batch.column_weights[i]
         terms = _terms(xp, xp.sum(entries, axis=-1), [one.shape[0] for one in latents], len(own), S)
         loss = loss - batch.row_weights[i] @ terms
-        reconstruction.append(-(batch.shares[i] @ (terms[:B] if first is None else first)))
+        reconstruction.append(-(batch.shares[i] @ (terms[:B] if unweighted is None else unweighted)))
         log_probs.append(terms)
     return Objective(loss / B, xp.stack(reconstruction), by_subset[0] / B, means, log_vars, kl, tuple(log_probs))
 

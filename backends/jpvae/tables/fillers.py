@@ -7,11 +7,13 @@ with the deviations that its held-out residuals had. Zeros and ones: their fille
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import JPVAEWarning
 from ..estimator import JPVAE
 from ..training.callbacks import Callback
 from ..views.columns import Columns
@@ -99,8 +101,10 @@ class FromJPVAE:
         """Of each view (R, p), numbers and codes, NaN where missing."""
         given = dict(zip(self._names, tables, strict=True))
         observed = np.stack([~np.isnan(table).all(axis=1) for table in tables], axis=1)
-        mean = self.model.impute(given, observed)
-        draws = self.model.sample_imputations(given, observed, n_draws=DRAWS, observation_noise=True)
+        with warnings.catch_warnings():  # which would name places in a part of the person's rows
+            warnings.filterwarnings("ignore", ".* standard deviations from the mean in training", JPVAEWarning)
+            mean = self.model.impute(given, observed)
+            draws = self.model.sample_imputations(given, observed, n_draws=DRAWS, observation_noise=True)
         filled = []
         for name, columns in zip(self._names, self._columns, strict=True):
             probabilities = {}

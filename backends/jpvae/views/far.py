@@ -1,7 +1,7 @@
 """Cells so far from the mean in training that they are hardly measurements: another unit, or a code for "missing".
 
 Encoders read them as ``reads_within`` standard deviations away (model.py), so that predictions go on; without a word nobody
-would learn of it. New rows alone are looked at: of n rows none is more than the root of n of their own deviations away.
+would learn of it. Training is not looked at: of n rows none is more than the root of n of their own deviations away.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Far:
         if found.any() and not self._cells:
             row, k = (int(each) for each in np.argwhere(found)[0])
             title = units.columns.title(units.columns.sources[self._at[k]])
-            self._first = f"row {called[row]}, column {title!r} is {encoded[row, k]:g}, {abs(away[row, k]):.3g} of them"
+            self._first = f"row {called[row]}, column {title!r} is {encoded[row, k]:g}, {abs(away[row, k]):.3g} deviations away"
         self._cells += int(found.sum())
         self._rows += int(found.any(axis=1).sum())
 
@@ -46,7 +46,7 @@ class Far:
             warnings.warn(
                 f"view {self._units.view!r} has {self._cells} cells in {self._rows} rows more than {HARDLY:g} standard "
                 f"deviations from the mean in training (first: {self._first}); predictions from these rows take them as "
-                f"{self._reads_within:g}. Another unit, or a code for a missing value? Correct them, or mark them missing",
+                f"{self._reads_within:g} away. Another unit, or a code for a missing value? Correct them, or mark them missing",
                 JPVAEWarning,
                 stacklevel=4,
             )
