@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from jpvae import JPVAE
 from jpvae.request import Request
 from jpvae.training import nonlinearity
-from jpvae.training.nonlinearity import FEWEST_ROWS, gain_of_curves
+from jpvae.training.nonlinearity import FEWEST_ROWS, explained_by_lines, gain_of_curves
 
 QUIET = {"likelihood": "gaussian", "missing": "nan", "progress": False}
 
@@ -46,6 +47,24 @@ def test_left_out_errors_are_those_of_refits_at_the_penalty_of_cross_validation(
 def test_curves_are_told_from_lines(seed):
     assert gain_of_curves(lines(200, seed)) < 0.05
     assert gain_of_curves(circle(200, seed)) > 0.3
+
+
+def test_what_lines_explain_is_what_regressions_on_the_other_views_predict_of_rows_they_have_not_seen():
+    """Beside a sum of columns of the other view, which it knows, a constant and noise, which it does not."""
+    first, second = lines(300)
+    noise = np.random.default_rng(1).standard_normal((300, 1))
+    second = np.concatenate([second, first[:, :1] - first[:, 1:2], np.full((300, 1), 7.0), noise], axis=1)
+    for j, (x, found) in enumerate(zip((first, second), explained_by_lines([first, second]), strict=True)):
+        others = (second, first)[j]
+        predicted = cross_val_predict(LinearRegression(), others, x, cv=LeaveOneOut())
+        spread = x.var(axis=0)
+        wanted = np.maximum(0.0, 1.0 - ((x - predicted) ** 2).mean(axis=0) / np.where(spread > 0, spread, np.inf))
+        wanted[spread == 0] = 0.0
+        np.testing.assert_allclose(found, wanted, atol=0.02)  # a penalty moves R^2 by less than its standard error, 0.04
+    assert found[5] > 0.999
+    assert found[6:].max() < 0.01
+    assert [x.tolist() for x in explained_by_lines([first[:39], second[:39]])] == [[0.0] * 5, [0.0] * 8]
+    assert explained_by_lines([first])[0].tolist() == [0.0] * 5
 
 
 @pytest.mark.parametrize("seed", range(5))
