@@ -65,6 +65,19 @@ def test_views_that_are_not_given_are_filled_for_everyone_and_columns_may_come_i
     assert list(read(folder / "one" / "a.tsv")) == [*turned.columns, "imputed"]
 
 
+def test_a_cell_that_is_hardly_a_measurement_is_named_once(command, folder):
+    """However often the tables are read: for means, standard deviations and draws."""
+    far = TABLES["a"].copy()
+    column = far.columns.drop("who")[0]
+    far[column] = far[column].astype(float)
+    far.loc[far.index[2], column] = 1e12
+    write(folder / "far.csv", far)
+    code, _, err = command("impute", "m.safetensors", "--view", "a=far.csv", "--out", "filled", "--std", "--draws", "2")
+    assert code == 0
+    assert err.count("warning:") == 1
+    assert f"first: row {far['who'].iloc[2]}, column '{column}' is 1e+12" in " ".join(err.split())
+
+
 def test_draws_are_complete_tables_that_differ_where_imputed(command, folder):
     assert command("impute", "m.safetensors", *views(WORDS), "--out", "filled", "--draws", "4")[0] == 0
     for i, (name, ending) in enumerate(zip("abc", ENDINGS, strict=True)):

@@ -23,9 +23,17 @@ def run() -> None:
     from ..processes import launched
 
     screen = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)  # ":x:" is a person's text
+    said = set[str]()
+
+    def show(message: Warning | str) -> None:
+        """A warning, once: a command may read its tables several times."""
+        if str(message) not in said:
+            said.add(str(message))
+            screen.print(f"[bold yellow]warning:[/] {escape(str(message))}")
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if launched() else "always", JPVAEWarning)
-        warnings.showwarning = lambda message, *_: screen.print(f"[bold yellow]warning:[/] {escape(str(message))}")
+        warnings.showwarning = lambda message, *_: show(message)
         try:
             program(loaded=named)()
         except (JPVAEError, OSError) as error:
