@@ -63,8 +63,8 @@ class Likelihood:
     (array([2., 7.]), array([1., 2.]))
     >>> family.draw(mean, own, np.random.default_rng(0)).shape, family.draw_many(mean, own, np.random.default_rng(0)).shape
     ((2, 2), (2, 2))
-    >>> family.log_units(scale).round(4), family.normal_noise(2)
-    (array([0.    , 0.6931]), {'log_var': array([0, 1])})
+    >>> family.log_units(scale).round(4), family.normal_noise(2), family.of_levels(2)
+    (array([0.    , 0.6931]), {'log_var': array([0, 1])}, array([False, False]))
     """
 
     name: str
