@@ -268,12 +268,19 @@ def _weights_of_columns(
     """
     levels = [_of_levels(*each) for each in zip(names, model.likelihoods, model.features, strict=True)]
     if isinstance(given, str):
-        unknown = [1.0 - each for each in explained or [np.zeros(c) for c in model.features]]
-        weights = [1.0 / np.maximum(each, 1.0 / _HEAVIEST) for each in unknown]
+        shares = explained or [np.zeros(c) for c in model.features]
+        means = [_by_variable(each, f.variables(len(each))) for each, f in zip(shares, model.likelihoods, strict=True)]
+        weights = [1.0 / np.maximum(1.0 - each, 1.0 / _HEAVIEST) for each in means]
     else:
         weights = [np.full(c, float(given)) for c in model.features]
     found = [np.where(each, weight, 1.0) for each, weight in zip(levels, weights, strict=True)]
     return None if all((each == 1.0).all() for each in found) else tuple(tuple(each.tolist()) for each in found)
+
+
+def _by_variable(shares: np.ndarray, variables: np.ndarray) -> np.ndarray:
+    """Of each column (c,) its variable's mean: the levels of a category weigh alike, or its probabilities would be off."""
+    mean: np.ndarray = (np.bincount(variables, shares) / np.maximum(np.bincount(variables), 1))[variables]
+    return mean
 
 
 def _of_levels(name: str, family: Likelihood, columns: int) -> np.ndarray:

@@ -81,6 +81,20 @@ def test_levels_weigh_by_what_lines_in_the_other_views_explain_of_them():
     assert planned([rng.standard_normal((300, 3))] * 2, likelihood="gaussian") is None
 
 
+def test_the_levels_of_a_category_weigh_alike():
+    """sum_k v_k q_k log p_k is largest at p_k ~ v_k q_k: other weights than one for all would move its probabilities."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(3, size=300)
+    first = np.stack([codes.astype(float), rng.standard_normal(300)], axis=1)
+    second = np.stack([(codes == 0).astype(float), rng.standard_normal(300)], axis=1)
+    likelihood = [{0: "categorical", 1: "gaussian"}, {0: "bernoulli", 1: "gaussian"}]
+    one, other = planned([first, second], likelihood=likelihood)
+    assert one[:3] == (one[0],) * 3
+    assert one[3] == 1.0
+    assert 1.5 < one[0] < 3.0  # R^2 is 1 of the first level, and a quarter of both others
+    assert other == pytest.approx((10.0, 1.0), abs=1e-6)
+
+
 class Odd(Bernoulli):
     """Says something else than which columns have levels."""
 
