@@ -65,9 +65,9 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
     level_weight : float or "auto", default "auto"
         The weight of zeros and ones and of categories in a row's log-likelihood in the loss, where numbers have 1. What is
         known of a number exactly counts the more the less noise is learned; levels have none (docs/experiments.md). "auto": of
-        each column 1 / (1 - R^2), at most 10, R^2 what lines in the other views explain of it (of a category on
-        the mean of its levels) in some 400 rows, left-one-out;
-        1 with objective "elbo", and for 1,000 rows or more of views of 32 columns or more.
+        each column 1 / (1 - R^2), at most 10, R^2 what lines in the other views explain of it (of a category on the mean of
+        its levels) in some 400 rows, left-one-out; 1 with objective "elbo", and for 1,000 rows or more of views of 32 columns
+        or more.
     entries : {"error", "marginalise"}, default "error"
         What a NaN cell of an observed row is: a mistake, or left out of the likelihood and imputed.
     objective : {"subset", "elbo"}, default "subset"

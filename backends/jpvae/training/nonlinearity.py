@@ -33,7 +33,7 @@ def gain_of_curves(tables: Sequence[np.ndarray]) -> float:
     """
     if len(tables) < 2 or len(tables[0]) < FEWEST_ROWS:
         return 0.0
-    scaled = [x for x in map(_standardised, tables) if x.shape[1]]
+    scaled = [x for x, _ in map(_standardised, tables) if x.shape[1]]
     products = [x @ x.T / x.shape[1] for x in scaled]
     gains = [0.0]
     for i, y in enumerate(scaled if len(scaled) > 1 else []):
@@ -58,12 +58,12 @@ def explained_by_lines(tables: Sequence[np.ndarray]) -> list[np.ndarray]:
     if len(tables) < 2 or len(tables[0]) < FEWEST_ROWS:
         return shares
     scaled = [_standardised(x) for x in tables]
-    products = [x @ x.T / max(1, x.shape[1]) for x in scaled]
-    for i, (x, y) in enumerate(zip(tables, scaled, strict=True)):
+    products = [x @ x.T / max(1, x.shape[1]) for x, _ in scaled]
+    for i, (y, varies) in enumerate(scaled):
         lines = np.sum([product for j, product in enumerate(products) if j != i], axis=0)
         if y.shape[1] and lines.any():
             left = (_residuals(lines, y) ** 2).mean(axis=0)
-            shares[i][_varies(x)] = np.maximum(0.0, 1.0 - left)
+            shares[i][varies] = np.maximum(0.0, 1.0 - left)
     return shares
 
 
@@ -75,24 +75,15 @@ def _of_rank(y: np.ndarray, product: np.ndarray) -> np.ndarray:
     return np.asarray(U * np.sqrt(np.maximum(eigenvalues, 0.0)))
 
 
-def _standardised(table: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and variance 1, missing cells at the mean, without those that are constant."""
-    x, varies = _centred(table), _varies(table)
-    return np.asarray(x[:, varies] / x.std(axis=0)[varies])
-
-
-def _varies(table: np.ndarray) -> np.ndarray:
-    """Which columns (c,) do."""
-    x = _centred(table)
-    varies: np.ndarray = x.std(axis=0) > 1e-6 * np.abs(x).max(axis=0, initial=0.0)
-    return varies
-
-
-def _centred(table: np.ndarray) -> np.ndarray:
+def _standardised(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of mean 0 and variance 1, missing cells at the mean, without those that are constant; which columns (c,) vary."""
     x = np.asarray(table, dtype=np.float64)
     known = ~np.isnan(x)
     x = np.where(known, x, 0.0)
-    return np.where(known, x - x.sum(axis=0) / np.maximum(1, known.sum(axis=0)), 0.0)
+    x = np.where(known, x - x.sum(axis=0) / np.maximum(1, known.sum(axis=0)), 0.0)
+    deviation = x.std(axis=0)
+    varies = deviation > 1e-6 * np.abs(x).max(axis=0, initial=0.0)
+    return np.asarray(x[:, varies] / deviation[varies]), varies
 
 
 def _left_out(K: np.ndarray, y: np.ndarray) -> np.ndarray:
