@@ -33,10 +33,11 @@ class Member:
         assert drawing
         yield SimpleNamespace(rows=slice(0, 3), size=3)
 
-    def decoded_draws(self, block, views, draws, resampling, lacking):
+    def decoded_draws(self, block, views, draws, resampling, lacking, *, mirrored=False):
         assert list(views) == [1]
         assert not lacking.any()
         self.asked.append(draws)
+        self.mirrored = mirrored
         for start in range(0, draws, 2):  # two at a time
             which = slice(start, min(start + 2, draws))
             made = self.number + 0.1 * np.arange(draws)[which]
@@ -61,16 +62,20 @@ def ensemble(size):
 
 
 @pytest.mark.parametrize(
-    ("size", "draws", "each"), [(1, 5, [5]), (1, 1, [1]), (2, 5, [3, 3]), (3, 6, [2, 2, 2]), (3, 7, [3, 3, 3]), (4, 3, [2] * 4)]
+    ("size", "draws", "each"),
+    [(1, 5, [5]), (1, 1, [1]), (1, 6, [6]), (2, 5, [4, 4]), (3, 6, [2, 2, 2]), (3, 7, [4, 4, 4]), (4, 3, [2] * 4)],
 )
 def test_means_are_shared_out_among_an_ensemble_s_models(size, draws, each):
-    """Rounded up, and at least two each, of which a deviation can be told. The law of total variance by hand."""
+    """Rounded up to pairs, of whose means the error is told. The law of total variance by hand."""
     one = ensemble(size)
     ((view, rows, mean, std, _),) = filling.predictive(one, SEEN, draws, observation_noise=True)
     assert [member.asked for member in one.members] == [[count] for count in each]
     made = [member.number + 0.1 * np.arange(count) for member, count in zip(one.members, each, strict=True)]
-    spread = np.array([np.var(x, ddof=1) if len(x) > 1 else 0.0 for x in made])
-    inside = np.mean(spread * (1.0 - (size > 1) / each[0]) + 4.0)
+    assert all(member.mirrored == (each[0] % 2 == 0) for member in one.members)
+    around = np.mean([np.var(x) for x in made])
+    units = [x if each[0] % 2 else x.reshape(-1, 2).mean(axis=1) for x in made]  # that are independent
+    of_mean = [np.var(x, ddof=1) / len(x) if len(x) > 1 else 0.0 for x in units]
+    inside = around + 4.0 + (of_mean[0] if size == 1 else 0.0)
     between = np.var([x.mean() for x in made], ddof=1) if size > 1 else 0.0
     assert (view, rows.tolist(), mean.shape) == (1, [0, 1, 2], (3, 2))
     assert mean == pytest.approx(np.full((3, 2), np.mean([x.mean() for x in made])))

@@ -90,6 +90,20 @@ def test_running_mean_and_deviation(draws):
     np.testing.assert_allclose(running.std, np.sqrt(spread + variances.mean(axis=0)), rtol=1e-11)
 
 
+def test_the_variance_of_pairs_is_right_on_average():
+    """Pairs whose draws' correlation is -1, 0 and 1/2, of variance 4: their mean's is 4 (1 + rho)/n. Of 4,000 columns."""
+    for rho in (-1.0, 0.0, 0.5):
+        rng, n = np.random.default_rng(7), 6
+        e = rng.standard_normal((n // 2, 2, 1, 4000))
+        pair = np.stack([e[:, 0], rho * e[:, 0] + np.sqrt(1.0 - rho**2) * e[:, 1]], axis=1)
+        running = DrawStatistics((1, 4000), paired=True)
+        for part in np.split(2.0 * pair.reshape(n, 1, 4000), [2]):
+            running.update(part)
+        # A variance of two degrees of freedom deviates by itself: five standard errors, 5/sqrt(4000) of it.
+        assert np.mean(running.sampling) == pytest.approx(4.0 * (1.0 + rho) / n, rel=0.08, abs=1e-12)
+        assert np.mean(running.std**2) == pytest.approx(4.0, rel=0.08)
+
+
 @pytest.mark.parametrize("shift", [0.0, 800.0, -800.0])
 def test_log_mean_exp(shift):
     values = np.random.default_rng(0).normal(shift, 30.0, (6, 5))

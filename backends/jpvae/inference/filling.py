@@ -81,11 +81,14 @@ def predictive(
 ) -> Iterator[Filling]:
     """Mean of the decoded means over draws of the missing latents, and their std: with the noise, the value's own.
 
+    An even number of draws are pairs on opposite sides of the posterior's mean: what the decoder is linear in has no error of
+    their number.
+
     Of an ensemble the draws are shared out: means are those over its models, and variances have what these disagree by, less
     what they disagree by because each has few draws.
     """
     members = predictor.members
-    each = draws if len(members) == 1 else max(2, -(-draws // len(members)))
+    each = draws if len(members) == 1 else 2 * -(-draws // (2 * len(members)))
     options: dict[str, Any] = {"observation_noise": observation_noise, "resampling": resampling}
     every = [_predictive(one, seen, each, **options) for one in members]
     for found in zip(*every, strict=True):
@@ -109,9 +112,10 @@ def _predictive(
     observation_noise: bool,
     resampling: Resampling | None,
 ) -> Iterator[Filling]:
+    paired = draws % 2 == 0
     for block, holes, lacking in _blocks_with_holes(predictor, seen):
-        statistics = {j: DrawStatistics((len(rows), predictor.model.features[j])) for j, rows in holes.items()}
-        for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking):
+        statistics = {j: DrawStatistics((len(rows), predictor.model.features[j]), paired) for j, rows in holes.items()}
+        for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking, mirrored=paired):
             kept = means[:, holes[j]]
             statistics[j].update(kept, predictor.noise_variance(j, kept) if observation_noise else None)
         for j, rows in holes.items():
@@ -192,14 +196,20 @@ def checked(fillings: Iterator[Filling], views: Sequence[Scaled]) -> Iterator[Fi
 
 class DrawStatistics:
     """Streaming mean and standard deviation over draws (Welford 1962), float64: draw by draw, so that an entry's numbers do not
-    depend on the shape of the rest, and in place, for a draw of a wide table takes its time in memory alone. shape: (R, c)."""
+    depend on the shape of the rest, and in place, for a draw of a wide table takes its time in memory alone.
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    shape: (R, c); paired: draws 2 k and 2 k + 1 depend on each other, and on no others.
+    """
+
+    def __init__(self, shape: tuple[int, ...], paired: bool = False) -> None:
         self.count = 0
         self.mean, self._squares, self._noise = (np.zeros(shape) for _ in "123")
+        self._pairs = DrawStatistics(shape) if paired else None
 
     def update(self, values: np.ndarray, variances: np.ndarray | None = None) -> None:
-        """Add draws (s, R, c); variances: of what is spread around each of them."""
+        """Add draws (s, R, c), s even where they are paired; variances: of what is spread around each of them."""
+        if self._pairs is not None:
+            self._pairs.update(0.5 * (values[::2].astype(np.float64) + values[1::2]))
         for k, value in enumerate(values):
             self.count += 1
             delta = value - self.mean
@@ -211,10 +221,12 @@ class DrawStatistics:
 
     @property
     def std(self) -> np.ndarray:
-        """The root of the draws' variance (divisor count - 1) plus the mean of the variances around them."""
-        return np.sqrt(self._squares / max(1, self.count - 1) + self._noise)
+        """The root of the draws' variance, around their own mean and of it, plus the mean of the variances around them."""
+        return np.asarray(np.sqrt(self._squares / max(1, self.count) + self.sampling + self._noise))
 
     @property
     def sampling(self) -> np.ndarray:
-        """The variance of the mean of so many draws: theirs over their number."""
-        return self._squares / max(1, self.count - 1) / self.count
+        """The variance of the mean of so many draws (divisor count - 1); of pairs, of so many means of pairs."""
+        if self._pairs is not None:
+            return self._pairs.sampling
+        return np.asarray(self._squares / max(1, self.count - 1) / max(1, self.count))

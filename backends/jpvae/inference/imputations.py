@@ -66,7 +66,8 @@ class Imputations:
             The mean of the decoded means over draws of the missing latents given what is observed, the better imputation by
             far; or (the paper) the conditional mean, decoded once.
         n_draws : int, default 64
-            Of the predictive mean.
+            Of the predictive mean. An even number of them are pairs on opposite sides of the posterior's mean (antithetic), so
+            that what the decoder is linear in is exact.
         moments : {"prior", "training"}, default "prior"
             Of the plug-in: in closed form under the prior, or Eq. 12 with the moments of training latents.
         missing : {"error", "nan"}, optional
@@ -200,8 +201,7 @@ class Imputations:
         -------
         list or dict
             (n_draws, N, p_i) in the data's units, or for a DataFrame a list of DataFrames. Without the noise their mean is what
-            ``impute`` gives for the same ``n_draws``, but for coded categories (and of an ensemble for multiples of its size
-            alone, twice that at least: ``impute`` has as many draws of each model).
+            ``impute`` gives, up to what so few draws leave to chance, but for coded categories.
 
         Raises
         ------

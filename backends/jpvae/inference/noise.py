@@ -60,13 +60,23 @@ class RowNoise:
     """Standard normals, row by row, each row from a generator of its own.
 
     keys, occurrences: (R,), of the real rows of a block of ``size``: the padding after them gets zeros. part: of the stream, a
-    view's number for instance. The same calls give the same numbers.
+    view's number for instance. mirrored: normals come in pairs e, -e (antithetic), of which the means of what is linear in them
+    are exact. The same calls give the same numbers.
     """
 
     def __init__(
-        self, seed: int, stream: Stream, keys: Keys, occurrences: np.ndarray, *, part: int = 0, size: int | None = None
+        self,
+        seed: int,
+        stream: Stream,
+        keys: Keys,
+        occurrences: np.ndarray,
+        *,
+        part: int = 0,
+        size: int | None = None,
+        mirrored: bool = False,
     ) -> None:
         own = np.array([seed, part], np.uint64)
+        self._mirrored = mirrored
         self._size = len(keys) if size is None else size
         self._generators = [
             np.random.Generator(np.random.Philox(key=own, counter=np.array([0, k, key, stream], np.uint64)))
@@ -74,10 +84,13 @@ class RowNoise:
         ]
 
     def normal(self, draws: int, size: int) -> np.ndarray:
-        """(draws, R, size): what one call gives in two pieces, two calls give as well."""
+        """(draws, R, size): what one call gives in two pieces, two calls give as well; mirrored ones in even pieces."""
         made = np.zeros((draws, self._size, size))
+        drawn = made[::2] if self._mirrored else made
         for r, rng in enumerate(self._generators):
-            made[:, r] = rng.standard_normal((draws, size))
+            drawn[:, r] = rng.standard_normal((len(drawn), size))
+        if self._mirrored:
+            made[1::2] = -made[: draws - draws % 2 : 2]
         return made
 
     def uniform(self) -> np.ndarray:

@@ -104,11 +104,13 @@ class Predictor:
         """This one, and an ensemble's others."""
         return (self, *self._others)
 
-    def noise(self, block: Block, stream: Stream = Stream.DRAWS, part: int = 0) -> RowNoise:
+    def noise(self, block: Block, stream: Stream = Stream.DRAWS, part: int = 0, *, mirrored: bool = False) -> RowNoise:
         """The noise of the block's rows, each of its own. Raises ValueError for a block that was made without keys."""
         if block.keys is None or block.occurrences is None:
             raise ValueError("the block has no keys; expected one of blocks(..., drawing=True), whose rows can be drawn for")
-        return RowNoise(self.seed, stream, block.keys, block.occurrences, part=part, size=block.observed.shape[0])
+        return RowNoise(
+            self.seed, stream, block.keys, block.occurrences, part=part, size=block.observed.shape[0], mirrored=mirrored
+        )
 
     def posterior(self, block: Block, observed: Array | None = None) -> Posterior:
         """q(z | x_O) of the block's rows; observed: fewer views than the rows have."""
@@ -149,13 +151,16 @@ class Predictor:
         draws: int,
         resampling: Resampling | None = None,
         lacking: np.ndarray | None = None,
+        mirrored: bool = False,
     ) -> Iterator[tuple[int, slice, np.ndarray]]:
         """(view, which draws, decoded means (s, R, c), padding included), as many draws at a time as fit in memory.
 
         resampling: take the draws of its rows from its proposals, by their importance weights; lacking (R,): which of the real
-        rows lack cells of a view that they have.
+        rows lack cells of a view that they have. mirrored: draws 2 k and 2 k + 1 lie on opposite sides of the posterior's mean,
+        but for those rows, and s is even but for the last.
         """
-        noise, size = self.noise(block), self.group(max(self.model.features))
+        noise, size = self.noise(block, mirrored=mirrored), self.group(max(self.model.features))
+        size += mirrored and size % 2
         rows, chosen = np.ones(block.observed.shape[0], dtype=bool), None
         if resampling is not None:
             asked = resampling.rows(np.zeros(block.size, dtype=bool) if lacking is None else lacking)
@@ -164,7 +169,7 @@ class Predictor:
                 worth, chosen = self._resampled(block, self.noise(block), draws, resampling, asked)
                 rows &= worth
         here = self.engine.asarray(rows[:, None])
-        fresh = {j: self.fresh(block, j) for j in views}
+        fresh = {j: self.fresh(block, j, mirrored=mirrored) for j in views}
         for start in range(0, draws, size):
             which = slice(start, min(start + size, draws))
             z = chosen(which) if chosen is not None else ()
@@ -174,9 +179,10 @@ class Predictor:
             for j in views:
                 yield j, which, self.engine.numpy(self._means(j, z[j], block, fresh[j]))
 
-    def fresh(self, block: Block, view: int) -> RowNoise | None:
+    def fresh(self, block: Block, view: int, *, mirrored: bool = False) -> RowNoise | None:
         """The noise that draws with ``outputs`` take; None where they take none."""
-        return self.noise(block, Stream.SHRINKAGE, view) if min(self.predictive[view].slopes) < 1.0 else None
+        taken = min(self.predictive[view].slopes) < 1.0
+        return self.noise(block, Stream.SHRINKAGE, view, mirrored=mirrored) if taken else None
 
     def outputs(self, view: int, z: Array, observed: Array, eps: Array | None) -> Array:
         """What the decoder makes of latents z_i (..., R, n_i), by the view's slopes in the rows that lack it; eps: for draws,

@@ -104,14 +104,16 @@ class FromJPVAE:
         with warnings.catch_warnings():  # which would name places in a part of the person's rows
             warnings.filterwarnings("ignore", ".* standard deviations from the mean in training", JPVAEWarning)
             mean = self.model.impute(given, observed)
+            coded = any(columns.coded for columns in self._columns)
+            of_levels = self.model.impute_probabilities(given, observed) if coded else {}
             draws = self.model.sample_imputations(given, observed, n_draws=DRAWS, observation_noise=True)
         filled = []
         for name, columns in zip(self._names, self._columns, strict=True):
-            probabilities = {}
-            for j, levels in classes(columns).items():
-                if j in columns.coded:  # how often each was drawn, one draw more shared among all
-                    counts = np.stack([(draws[name][:, :, j] == level).sum(axis=0) for level in levels], axis=1)
-                    probabilities[j] = (counts + 1.0 / len(levels)) / (DRAWS + 1.0)
+            probabilities, start = {}, 0
+            for j, levels in classes(columns).items():  # in the table's order
+                if j in columns.coded:
+                    probabilities[j] = np.asarray(of_levels[name])[:, start : start + len(levels)]
+                    start += len(levels)
                 else:
                     probabilities[j] = np.stack([1.0 - mean[name][:, j], mean[name][:, j]], axis=1)
             filled.append(Filled(np.asarray(mean[name]), np.asarray(draws[name]), probabilities))
