@@ -1,6 +1,8 @@
 """Where training starts: a linear model fills views as the truth's own regression would, before any step."""
 
+import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,6 +65,52 @@ def test_a_linear_model_starts_at_the_best_linear_filling(hidden, alpha, kind):
             # Loadings of some 880 rows that have both are wrong by about 1/sqrt(880) = 0.034 of a standard deviation (2 to 3).
             assert np.sqrt(np.mean((filled - exact) ** 2)) < 0.1
             assert np.sqrt(np.mean((exact - 3.0) ** 2)) > 0.5  # there is that much to fill
+
+
+@pytest.mark.parametrize("alpha", [0.6, 0.95])
+@pytest.mark.parametrize(("prior", "views"), [("canonical", 3), ("orthogonal", 3), ("svd", 2), ("orthogonal", 2)])
+def test_linear_models_start_with_the_exact_posterior_whichever_views_are_observed(prior, views, alpha, monkeypatch):
+    """Of a given factor analysis. The target is E[u_j | x_O], u_i = x_i - noise, by covariances, of which alpha < 1 lets a view
+    have some of its own: cov(u_i) = W_i W_i'/alpha, cov(u_i, u_j) = W_i W_j'."""
+    rng = np.random.default_rng(0)
+    at = np.split(np.arange(sum(FEATURES)), np.cumsum(FEATURES)[:-1])[:views]
+    C, latents = at[-1][-1] + 1, 4
+    W, noise, mean = rng.standard_normal((C, 3)), rng.uniform(0.5, 2.0, C), rng.standard_normal(C)
+    x = np.hsplit(2.0 * rng.standard_normal((300, C)) + 1.0, [each[0] for each in at[1:]])
+    sd, middle = (np.concatenate([getattr(each, of)(axis=0) for each in x]) for of in ("std", "mean"))
+    given = SimpleNamespace(loadings_=W / sd[:, None], noise_=noise / sd**2, mean_=(mean - middle) / sd)
+    monkeypatch.setattr("jpvae.training.starting._best", lambda *_: given)
+    model = replace(MODEL, features=FEATURES[:views], latent_dims=(latents,) * views, likelihood_names=("gaussian",) * views)
+    model = replace(model, prior=prior, alpha=alpha, posterior="fused")
+    _, p = started(model, x, np.ones((300, views), dtype=bool))
+    p |= {f"encoder.{i}.0.weight": _without_others(p[f"encoder.{i}.0.weight"], 3, latents) for i in range(views)}
+    outs = [one @ p[f"encoder.{i}.0.weight"] + p[f"encoder.{i}.0.bias"] for i, one in enumerate(x)]
+    means, log_vars = [out[:, :latents] for out in outs], [model.log_variances(np, out[:, latents:]) for out in outs]
+    for i in range(views):
+        means[i][:, 3:] = 0.0  # what is no factor
+        p[f"decoder.{i}.0.weight"][3:] = 0.0
+    signal = W @ W.T
+    for each in at:
+        signal[np.ix_(each, each)] /= alpha
+    for seen in itertools.product([False, True], repeat=views):
+        if any(seen):
+            z = posterior("fused", np, model.joint_prior(p), means, log_vars, np.asarray(seen)).mean()
+            known = np.concatenate([at[i] for i in np.flatnonzero(seen)])
+            inverse = np.linalg.inv((signal + np.diag(noise))[np.ix_(known, known)])
+            for j in range(views):
+                found = z[j] @ p[f"decoder.{j}.0.weight"]
+                exact = (np.concatenate(x, axis=1) - mean)[:, known] @ inverse @ signal[np.ix_(known, at[j])]
+                # A decoder's slope is 1/(1 + b^2), b how far its constant is from the mean: by a tenth of a standard error,
+                # 0.1/sqrt(300) of a deviation, and by the pull of one row to 0, 1/300 of at most 0.6.
+                assert found == pytest.approx(exact, rel=(0.1 / 300**0.5 + 0.6 / 300) ** 2, abs=1e-9)
+                assert np.std(exact) > 0.2
+
+
+def _without_others(weight, factors, latents):
+    """An encoder that tells nothing of the latents beyond the factors but a constant variance."""
+    weight = weight.copy()
+    weight[:, factors:latents] = weight[:, latents + factors :] = 0.0
+    return weight
 
 
 def log_rate(m):

@@ -97,6 +97,10 @@ class Prior(ABC):
     def skew_sizes(self) -> dict[str, int]:
         """n of each rotation, by its parameter's name, in the order in which they are drawn."""
 
+    def frames(self) -> dict[str, int]:
+        """The view whose frame each rotation is, by its name: latents are Q_i times what is coupled one by one."""
+        return {}
+
     def correlations(self) -> dict[str, np.ndarray]:
         """Where the correlations' raw parameters start: at ``alpha``."""
         return {}

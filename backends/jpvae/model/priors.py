@@ -55,6 +55,10 @@ class Orthogonal(Prior):
         """R."""
         return {"prior.rotation": self.dims[0]}
 
+    def frames(self) -> dict[str, int]:
+        """R is the second view's, of which the first one's latents are coupled as they are."""
+        return {"prior.rotation": 1}
+
     def correlations(self) -> dict[str, np.ndarray]:
         """alpha = tanh(t/2), where it is learned."""
         return {"prior.alpha": np.asarray(2.0 * math.atanh(self.alpha))} if self.learn_alpha else {}
@@ -81,6 +85,10 @@ class Svd(Prior):
     def skew_sizes(self) -> dict[str, int]:
         """U (n_2 x d) and V (n_1 x d)."""
         return {"prior.U": self.dims[1], "prior.V": self.dims[0]}
+
+    def frames(self) -> dict[str, int]:
+        """U and V."""
+        return {"prior.U": 1, "prior.V": 0}
 
     def correlations(self) -> dict[str, np.ndarray]:
         """t of s = alpha."""
@@ -134,6 +142,10 @@ class Canonical(Prior):
         """One frame (n_i x d) per view."""
         return _frame_sizes(self.dims) if self.rotations else {}
 
+    def frames(self) -> dict[str, int]:
+        """One for each view."""
+        return {name: i for i, name in enumerate(self.skew_sizes())}
+
     def correlations(self) -> dict[str, np.ndarray]:
         """t of a^2 = alpha."""
         return {"prior.logits": np.full((len(self.dims), self.directions), _logit(self.alpha))}
@@ -158,6 +170,8 @@ class OrthogonalMany(Prior):
     def skew_sizes(self) -> dict[str, int]:
         """One rotation Q_i per view."""
         return _frame_sizes(self.dims)
+
+    frames = Canonical.frames
 
     def joint_prior(self, p: Mapping[str, Any]) -> jc.JointPrior:
         """Of all rotations."""

@@ -5,6 +5,10 @@
     decoder   x_i = D_i z_i + m_i,  D_i = W_i / a             then cov(x_i, x_j) = W_i W_j' as in the factor analysis
     encoder   mean (I + L)^-1 D_i' psi^-1 (x_i - m_i),  variances 1/(1 + L_kk),  L = D_i' psi^-1 D_i
 
+Encoders' variances are diagonal, and L shall be: z_i = R_i (a s + ...), R_i the eigenvectors of L as rows, which the frame of a
+prior whose rotations are learned starts at; then the posterior of linear views is exact, whichever are observed. Elsewhere L is
+taken for its diagonal, in coordinates in which the sum of all views' is diagonal.
+
 A column of another family than the normal has its outputs o = o_0 + g D z: o_0 the constant that fits it best, g one step of
 Fisher's scoring from it, cov(d log p/do, x) / (var(x) E[(d log p/do)^2]); that is 1 for a normal column and
 1/(p (1 - p)) for zeros and ones. Latents beyond the k keep a tenth of their random weights.
@@ -16,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+import jpvae_core as jc
 
 from ..model.factor_analysis import FactorAnalysis
 from ..model.likelihoods import Likelihood, has_slopes
@@ -63,8 +69,13 @@ def at_factor_analysis(
     noise = np.maximum(analysis.noise_, _LEAST_NOISE)
     W = _principal(analysis.loadings_, noise)
     moved, ends = dict(parameters), np.cumsum(model.features)[:-1]
+    frames = {} if model.in_frames else {view: name for name, view in model.joint.frames().items()}
     for i, (each, w, psi, m) in enumerate(zip(columns, *(np.split(x, ends) for x in (W, noise, analysis.mean_)), strict=True)):
-        moved |= _of_view(parameters, model, i, each, w / np.sqrt(model.joint.alpha), psi, m)
+        D = w / np.sqrt(model.joint.alpha)
+        if i in frames:
+            R, moved[frames[i]] = _turn((D / psi[:, None]).T @ D, model.latent_dims[i])
+            D = D @ R.T
+        moved |= _of_view(parameters, model, i, each, D, psi, m)
     return moved
 
 
@@ -92,6 +103,14 @@ def _principal(W: np.ndarray, noise: np.ndarray) -> np.ndarray:
     _, turn = np.linalg.eigh((W / noise[:, None]).T @ W)
     turned: np.ndarray = W @ turn[:, ::-1]
     return turned
+
+
+def _turn(L: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """R, which makes R L R' (k, k) diagonal, the largest first, and the entries of a frame of n latents that begins with R."""
+    whole = np.eye(n)
+    whole[: len(L), : len(L)] = np.linalg.eigh(L)[1][:, ::-1].T
+    entries, signs = jc.inverse_frame(whole)
+    return (signs[:, None] * whole)[: len(L), : len(L)], entries  # a latent's sign means nothing
 
 
 def _of_view(
