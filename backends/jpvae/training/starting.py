@@ -6,8 +6,8 @@
     encoder   mean (I + L)^-1 D_i' psi^-1 (x_i - m_i),  variances 1/(1 + L_kk),  L = D_i' psi^-1 D_i
 
 Encoders' variances are diagonal, and L shall be: z_i = R_i (a s + ...), R_i the eigenvectors of L as rows, which the frame of a
-prior whose rotations are learned starts at; then the posterior of linear views is exact, whichever are observed. Elsewhere L is
-taken for its diagonal, in coordinates in which the sum of all views' is diagonal.
+prior whose rotations are learned starts at; then the posterior of linear views is exact, whichever are observed. Of views that
+have no frame L is taken for its diagonal, in coordinates in which the sum of theirs is diagonal.
 
 A column of another family than the normal has its outputs o = o_0 + g D z: o_0 the constant that fits it best, g one step of
 Fisher's scoring from it, cov(d log p/do, x) / (var(x) E[(d log p/do)^2]); that is 1 for a normal column and
@@ -67,9 +67,9 @@ def at_factor_analysis(
     owner = np.repeat(np.arange(model.views), model.features)
     analysis = _best(np.concatenate([each.table for each in columns], axis=1), model.joint.directions, owner)
     noise = np.maximum(analysis.noise_, _LEAST_NOISE)
-    W = _principal(analysis.loadings_, noise)
     moved, ends = dict(parameters), np.cumsum(model.features)[:-1]
     frames = {} if model.in_frames else {view: name for name, view in model.joint.frames().items()}
+    W = _principal(analysis.loadings_, noise, ~np.isin(owner, list(frames)))
     for i, (each, w, psi, m) in enumerate(zip(columns, *(np.split(x, ends) for x in (W, noise, analysis.mean_)), strict=True)):
         D = w / np.sqrt(model.joint.alpha)
         if i in frames:
@@ -98,9 +98,10 @@ def _error(analysis: FactorAnalysis, table: np.ndarray, owner: np.ndarray) -> fl
     return float(np.mean([each.mean() for each in known if each.size] or [0.0]))
 
 
-def _principal(W: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """W turned so that W' psi^-1 W is diagonal, the largest first: what one cannot tell from x of its latents is then apart."""
-    _, turn = np.linalg.eigh((W / noise[:, None]).T @ W)
+def _principal(W: np.ndarray, noise: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """W turned so that W' psi^-1 W is diagonal over the columns ``of`` (C,), the largest first: what one cannot tell from these
+    of the latents is then apart."""
+    _, turn = np.linalg.eigh((W[of] / noise[of, None]).T @ W[of])
     turned: np.ndarray = W @ turn[:, ::-1]
     return turned
 
