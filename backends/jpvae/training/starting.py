@@ -1,7 +1,7 @@
 """Where the linear paths of a training may start: at the factor analysis of all views together.
 
     x = W s + m + e,  s ~ N(0, I_k), e_c ~ N(0, psi_c)        by EM, on the encoders' inputs as numbers
-    z_i = a s + sqrt(1 - a^2) e_i,  a^2 = alpha               a latent k of every view, as the prior couples them at first
+    z_i = a s + sqrt(1 - a^2) e_i,  a^2 = alpha               a latent k of every view; a learned alpha is 0.99 or more
     decoder   x_i = D_i z_i + m_i,  D_i = W_i / a             then cov(x_i, x_j) = W_i W_j' as in the factor analysis
     encoder   mean (I + L)^-1 D_i' psi^-1 (x_i - m_i),  variances 1/(1 + L_kk),  L = D_i' psi^-1 D_i
 
@@ -17,6 +17,7 @@ Fisher's scoring from it, cov(d log p/do, x) / (var(x) E[(d log p/do)^2]); that 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ MOST_ROWS, LEAST_ALPHA = 2_000, 0.5
 _PART = 5  # of the rows, one by which the number of factors is chosen
 _ROUNDS, _ENOUGH, _LEAST_NOISE = 50, 1e-4, 0.002  # psi, of a column's variance: encoders stay moderate
 _OTHER_LATENTS, _OTHER_PRECISION = 0.1, 0.14  # what a view tells of the other latents: next to nothing yet
+_TIED = 0.99  # alpha: what a view does not share with the others is noise, to factor analysis
 _ROUNDS_OF_A_CONSTANT, _NEAR, _PULL = 60, 0.1, 1.0  # in standard errors; and a pull to 0 as of one row
 
 
@@ -70,13 +72,22 @@ def at_factor_analysis(
     moved, ends = dict(parameters), np.cumsum(model.features)[:-1]
     frames = {} if model.in_frames else {view: name for name, view in model.joint.frames().items()}
     W = _principal(analysis.loadings_, noise, ~np.isin(owner, list(frames)))
+    alpha, correlations = _correlations(model, parameters, W.shape[1])
+    moved |= correlations
     for i, (each, w, psi, m) in enumerate(zip(columns, *(np.split(x, ends) for x in (W, noise, analysis.mean_)), strict=True)):
-        D = w / np.sqrt(model.joint.alpha)
+        D = w / np.sqrt(alpha)
         if i in frames:
             R, moved[frames[i]] = _turn((D / psi[:, None]).T @ D, model.latent_dims[i])
             D = D @ R.T
         moved |= _of_view(parameters, model, i, each, D, psi, m)
     return moved
+
+
+def _correlations(model: Model, p: Mapping[str, np.ndarray], k: int) -> tuple[float, dict[str, np.ndarray]]:
+    """alpha of the k factors and the prior's parameters that say so: where correlations are learned, no less than ``_TIED``."""
+    tied = replace(model.joint, alpha=max(model.joint.alpha, _TIED))
+    moved = {name: np.where(np.arange(x.shape[-1]) < k, x, p[name]) if x.ndim else x for name, x in tied.correlations().items()}
+    return tied.alpha if moved else model.joint.alpha, moved
 
 
 def _best(table: np.ndarray, most: int, owner: np.ndarray) -> FactorAnalysis:
