@@ -1,6 +1,7 @@
 """`evaluate`: errors as plain loops give them; nothing of a hidden view reaches the method that fills it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from table_files import mixed_tables, three_tables, views_of
 
@@ -128,3 +129,28 @@ def test_rows_filled_in_blocks_score_as_rows_filled_at_once(joined, monkeypatch)
     for name, found in whole["views"].items():
         assert single["views"][name]["error"]["ridge"] == pytest.approx(found["error"]["ridge"], rel=1e-12)
         assert single["views"][name]["rows"] == found["rows"]
+
+
+def test_probabilities_of_levels_that_no_training_row_has_are_zero():
+    """Beside another category and zeros and ones, whose columns they must not move into; the others' are the model's own."""
+    rng, rows = np.random.default_rng(0), 80
+    u = rng.standard_normal(rows)
+    colour = np.where(u > 0, "red", "amber").astype(object)
+    colour[70:] = "green"  # between the two, of rows that are not learned from
+    frames = {
+        "a": pd.DataFrame({"x": u + 0.1 * rng.standard_normal(rows)}),
+        "b": pd.DataFrame({"flag": 1.0 * (u > 1), "colour": colour, "y": u, "place": rng.choice(list("kl"), rows)}),
+    }
+    data = read_views(frames, likelihood="infer")
+    tables = [np.asarray(table, np.float64) for table in data.tables]
+    filler = evaluation.fit(
+        "JPVAE", {"steps": 40, "missing": "nan"}, data.names, [t[:60] for t in tables], data.columns, seed=0
+    )
+    given = [tables[0][60:70], np.full_like(tables[1][60:70], np.nan)]
+    found = filler.fill(given)[1].probabilities
+    kept = filler.model.impute_probabilities(dict(zip("ab", given, strict=True)))["b"]
+    assert [title.split("=")[0] for title in filler.model.levels_["b"]] == ["1", "1", "3", "3"]
+    assert {j: p.shape for j, p in found.items()} == {0: (10, 2), 1: (10, 3), 3: (10, 2)}
+    assert (found[1][:, 1] == 0).all()
+    assert np.array_equal(np.concatenate([found[1][:, [0, 2]], found[3]], axis=1), kept)
+    assert np.corrcoef(found[1][:, 2], u[60:70])[0, 1] > 0.5

@@ -109,11 +109,13 @@ class FromJPVAE:
             draws = self.model.sample_imputations(given, observed, n_draws=DRAWS, observation_noise=True)
         filled = []
         for name, columns in zip(self._names, self._columns, strict=True):
-            probabilities, start = {}, 0
+            probabilities, start, learned = {}, 0, self.model.table_columns_[self._names.index(name)].coded
             for j, levels in classes(columns).items():  # in the table's order
                 if j in columns.coded:
-                    probabilities[j] = np.asarray(of_levels[name])[:, start : start + len(levels)]
-                    start += len(levels)
+                    stop = start + len(learned[j])  # levels that no training row has are not among them
+                    probabilities[j] = np.zeros((len(mean[name]), len(levels)))
+                    probabilities[j][:, np.searchsorted(levels, learned[j])] = np.asarray(of_levels[name])[:, start:stop]
+                    start = stop
                 else:
                     probabilities[j] = np.stack([1.0 - mean[name][:, j], mean[name][:, j]], axis=1)
             filled.append(Filled(np.asarray(mean[name]), np.asarray(draws[name]), probabilities))
