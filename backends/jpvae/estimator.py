@@ -48,8 +48,8 @@ class JPVAE(Predicting, Shown, TransformerMixin, BaseEstimator):
         How views are coupled: by learned loadings on shared sources (any number of views, any sizes); not at all; C = alpha R
         with a rotation R; C = U diag(s) V^T of two views with learned s.
     alpha : float, default 0.95
-        The correlation of "orthogonal"; where those of "svd" and "canonical" start (those of factors that ``init`` finds at
-        0.99 or more).
+        The correlation of "orthogonal"; where those of "svd" and "canonical" start. Learned ones start at 0.99 or more where
+        training starts at factor analysis (``init``).
     learn_alpha : bool, default False
         Whether alpha is trained ("orthogonal" with two views).
     rank : int, optional

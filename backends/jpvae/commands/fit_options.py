@@ -93,7 +93,8 @@ Alpha = Annotated[
     float | None,
     _option(
         "A",
-        f"Correlation of the orthogonal prior; initial correlation of svd and canonical. By default {Options.alpha}.",
+        f"Correlation of the orthogonal prior; initial correlation of svd and canonical (0.99 or more where training starts "
+        f"at factor analysis). By default {Options.alpha}.",
         _MODEL,
     ),
 ]

@@ -24,6 +24,8 @@ from .importance import Resampling
 from .predictor import Predictor
 from .regression import regressed_latents
 
+_FEWEST_PAIRED = 4  # draws: one pair alone does not tell how far its mean may be
+
 
 class Seen(NamedTuple):
     """The views in the model's units; which rows have each of them (N, M); which have all of its cells (N, M)."""
@@ -34,8 +36,8 @@ class Seen(NamedTuple):
 
 
 class Filling(NamedTuple):
-    """The filling of one view's rows that lack something, in one block: means (R, c); where there are draws std (R, c), and the
-    variance that the mean has because they are not more."""
+    """The filling of one view's rows that lack something, in one block: means (R, c); where it was asked for, the draws' std
+    (R, c), and the variance that the mean has because they are not more."""
 
     view: int
     rows: np.ndarray  # of the whole data
@@ -76,20 +78,21 @@ def predictive(
     seen: Seen,
     draws: int,
     *,
+    spread: bool = True,
     observation_noise: bool = False,
     resampling: Resampling | None = None,
 ) -> Iterator[Filling]:
-    """Mean of the decoded means over draws of the missing latents, and their std: with the noise, the value's own.
+    """Mean of the decoded means over draws of the missing latents; if ``spread`` their std, with the noise the value's own.
 
-    An even number of draws are pairs on opposite sides of the posterior's mean: what the decoder is linear in has no error of
-    their number.
+    An even number of draws, four or more, are pairs on opposite sides of the posterior's mean: what the decoder is linear in
+    has no error of their number. Rows that are resampled have draws of their own.
 
     Of an ensemble the draws are shared out: means are those over its models, and variances have what these disagree by, less
     what they disagree by because each has few draws.
     """
     members = predictor.members
     each = draws if len(members) == 1 else 2 * -(-draws // (2 * len(members)))
-    options: dict[str, Any] = {"observation_noise": observation_noise, "resampling": resampling}
+    options: dict[str, Any] = {"spread": spread, "observation_noise": observation_noise, "resampling": resampling}
     every = [_predictive(one, seen, each, **options) for one in members]
     for found in zip(*every, strict=True):
         yield found[0] if len(found) == 1 else _mixed(found)
@@ -98,10 +101,12 @@ def predictive(
 def _mixed(found: Sequence[Filling]) -> Filling:
     """Of the members' fillings of the same rows that of all: the mean of means, of variances with the variance of means. (A
     mean of K draws varies by their variance over K besides, and K is 4 where 20 members share 64.)"""
-    means, stds, sampling = (np.stack([getattr(one, name) for one in found]) for name in ("mean", "std", "sampling"))
-    std = np.sqrt(np.mean(stds**2 - sampling, axis=0) + np.var(means, axis=0, ddof=1))
-    one, *_ = found
-    return one._replace(mean=np.mean(means, axis=0), std=std)
+    one, means = found[0], np.stack([each.mean for each in found])
+    mean = np.mean(means, axis=0)
+    if one.std is None:
+        return one._replace(mean=mean)
+    stds, sampling = (np.stack([getattr(each, name) for each in found]) for name in ("std", "sampling"))
+    return one._replace(mean=mean, std=np.sqrt(np.mean(stds**2 - sampling, axis=0) + np.var(means, axis=0, ddof=1)))
 
 
 def _predictive(
@@ -109,17 +114,21 @@ def _predictive(
     seen: Seen,
     draws: int,
     *,
+    spread: bool,
     observation_noise: bool,
     resampling: Resampling | None,
 ) -> Iterator[Filling]:
-    paired = draws % 2 == 0
+    paired = draws % 2 == 0 and draws >= _FEWEST_PAIRED
     for block, holes, lacking in _blocks_with_holes(predictor, seen):
-        statistics = {j: DrawStatistics((len(rows), predictor.model.features[j]), paired) for j, rows in holes.items()}
+        shapes = {j: (len(rows), predictor.model.features[j]) for j, rows in holes.items()}
+        statistics = {j: DrawStatistics(shape, spread=spread, paired=paired) for j, shape in shapes.items()}
         for j, _, means in predictor.decoded_draws(block, list(holes), draws, resampling, lacking, mirrored=paired):
             kept = means[:, holes[j]]
             statistics[j].update(kept, predictor.noise_variance(j, kept) if observation_noise else None)
         for j, rows in holes.items():
-            yield Filling(j, block.rows.start + rows, statistics[j].mean, statistics[j].std, statistics[j].sampling)
+            one = statistics[j]
+            told = (one.std, one.sampling) if spread else (None, None)
+            yield Filling(j, block.rows.start + rows, one.mean, *told)
 
 
 def completed_draws(
@@ -198,13 +207,15 @@ class DrawStatistics:
     """Streaming mean and standard deviation over draws (Welford 1962), float64: draw by draw, so that an entry's numbers do not
     depend on the shape of the rest, and in place, for a draw of a wide table takes its time in memory alone.
 
-    shape: (R, c); paired: draws 2 k and 2 k + 1 depend on each other, and on no others.
+    shape: (R, c); spread: whether more than the mean is asked for; paired: draws 2 k and 2 k + 1 depend on each other, and on
+    no others.
     """
 
-    def __init__(self, shape: tuple[int, ...], paired: bool = False) -> None:
+    def __init__(self, shape: tuple[int, ...], *, spread: bool = True, paired: bool = False) -> None:
         self.count = 0
-        self.mean, self._squares, self._noise = (np.zeros(shape) for _ in "123")
-        self._pairs = DrawStatistics(shape) if paired else None
+        self.mean = np.zeros(shape)
+        self._squares, self._noise = (np.zeros(shape if spread else 0) for _ in "12")
+        self._spread, self._pairs = spread, DrawStatistics(shape) if spread and paired else None
 
     def update(self, values: np.ndarray, variances: np.ndarray | None = None) -> None:
         """Add draws (s, R, c), s even where they are paired; variances: of what is spread around each of them."""
@@ -214,8 +225,9 @@ class DrawStatistics:
             self.count += 1
             delta = value - self.mean
             self.mean += delta / self.count
-            delta *= value - self.mean
-            self._squares += delta
+            if self._spread:
+                delta *= value - self.mean
+                self._squares += delta
             if variances is not None:
                 self._noise += (variances[k] - self._noise) / self.count
 

@@ -66,8 +66,9 @@ class Imputations:
             The mean of the decoded means over draws of the missing latents given what is observed, the better imputation by
             far; or (the paper) the conditional mean, decoded once.
         n_draws : int, default 64
-            Of the predictive mean. An even number of them are pairs on opposite sides of the posterior's mean (antithetic), so
-            that what the decoder is linear in is exact.
+            Of the predictive mean. An even number of them, four or more, are pairs on opposite sides of the posterior's mean
+            (antithetic), so that what the decoder is linear in is exact, but for rows that are resampled (``proposals``). Of
+            an ensemble, at least so many together, an even number of each model.
         moments : {"prior", "training"}, default "prior"
             Of the plug-in: in closed form under the prior, or Eq. 12 with the moments of training latents.
         missing : {"error", "nan"}, optional
@@ -148,7 +149,9 @@ class Imputations:
             fillings = filling.plug_in(predictor, seen, given)
         else:
             noise = with_std and return_std != "mean"
-            fillings = filling.predictive(predictor, seen, n_draws, observation_noise=noise, resampling=resampling)
+            fillings = filling.predictive(
+                *(predictor, seen, n_draws), spread=with_std, observation_noise=noise, resampling=resampling
+            )
         for j, rows, mean, std, _ in filling.checked(fillings, scaled):
             made = units[j].to_table(mean)
             outputs.fill(results[0][j], rows, made if limits is None else limits[j].applied(made))

@@ -67,7 +67,7 @@ class Probabilities:
         if method == "plug-in":
             fillings = filling.plug_in(predictor, seen, None)
         else:
-            fillings = filling.predictive(predictor, seen, n_draws, resampling=resampling)
+            fillings = filling.predictive(predictor, seen, n_draws, spread=False, resampling=resampling)
         for j, rows, mean, *_ in filling.checked(fillings, scaled):
             outputs.fill(results[j], rows, units[j].probabilities(mean))
         warn(resampling)

@@ -6,8 +6,8 @@
     encoder   mean (I + L)^-1 D_i' psi^-1 (x_i - m_i),  variances 1/(1 + L_kk),  L = D_i' psi^-1 D_i
 
 Encoders' variances are diagonal, and L shall be: z_i = R_i (a s + ...), R_i the eigenvectors of L as rows, which the frame of a
-prior whose rotations are learned starts at; then the posterior of linear views is exact, whichever are observed. Of views that
-have no frame L is taken for its diagonal, in coordinates in which the sum of theirs is diagonal.
+prior whose rotations are learned starts at; then the fused posterior of linear views is exact, whichever are observed. Of views
+that have no frame L is taken for its diagonal, in coordinates in which the sum of theirs is diagonal.
 
 A column of another family than the normal has its outputs o = o_0 + g D z: o_0 the constant that fits it best, g one step of
 Fisher's scoring from it, cov(d log p/do, x) / (var(x) E[(d log p/do)^2]); that is 1 for a normal column and
