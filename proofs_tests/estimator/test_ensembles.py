@@ -13,6 +13,7 @@ from synthetic import three_views
 
 from jpvae import JPVAE
 from jpvae.errors import CheckpointError, ConfigError
+from jpvae.inference import filling
 from jpvae.option_values import member_seed
 from jpvae.options import Options
 from jpvae.planning import plan_of
@@ -52,9 +53,10 @@ def test_its_draws_are_shared_out_among_its_models(ensemble, models):
         np.testing.assert_array_equal(found, np.concatenate([share[view] for share in shares]))
 
 
-def test_its_imputations_are_the_mean_and_the_spread_of_the_mixture(ensemble, models):
+def test_its_imputations_are_the_mean_and_the_spread_of_the_mixture(ensemble, models, monkeypatch):
     """A mixture's variance is the mean of the variances plus the variance of the means, here of three (divisor two), of which
-    a tenth of the draws' own variance is no disagreement: each mean is of ten draws."""
+    a tenth of the draws' own variance is no disagreement: each mean is of ten draws, that are no pairs here."""
+    monkeypatch.setattr(filling, "_FEWEST_PAIRED", 1_000)
     mean, std = ensemble.impute(ROWS, MASK, n_draws=30, return_std=True)
     parts = [model.impute(ROWS, MASK, n_draws=10, return_std=True) for model in models]
     spreads = [model.impute(ROWS, MASK, n_draws=10, return_std="mean")[1] for model in models]

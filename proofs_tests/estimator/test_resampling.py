@@ -124,11 +124,11 @@ def test_right_encoders_are_left_alone():
 def test_the_mean_imputation_and_its_deviation_are_of_the_same_draws():
     one = spoilt()
     views, mask = one.sample(ROWS, 5), np.tile(TWO, (ROWS, 1))
-    drawn = one.model.sample_imputations(views, mask, n_draws=40, proposals=90, observation_noise=False, seed=3)[2]
-    mean, std = one.model.impute(views, mask, n_draws=40, proposals=90, return_std="mean", seed=3)
+    drawn = one.model.sample_imputations(views, mask, n_draws=41, proposals=90, observation_noise=False, seed=3)[2]
+    mean, std = one.model.impute(views, mask, n_draws=41, proposals=90, return_std="mean", seed=3)
     assert drawn.mean(axis=0) == pytest.approx(mean[2], rel=1e-12)
     assert drawn.std(axis=0, ddof=1) == pytest.approx(std[2], rel=1e-9)
-    other = one.model.impute(views, mask, n_draws=40, proposals=91, seed=3)[2]
+    other = one.model.impute(views, mask, n_draws=41, proposals=91, seed=3)[2]
     assert not np.allclose(other, mean[2])
 
 
